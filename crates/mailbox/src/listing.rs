@@ -1,0 +1,308 @@
+//! From the mailboxes that a user may see to the rows of a LIST or LSUB answer.
+//!
+//! Used by backends over their own mailboxes and by frontends over the location map, so that
+//! both answer alike. RFC 9051 section 6.3.9 and RFC 5258.
+
+use crate::pattern::Pattern;
+use crate::special_use::SpecialUse;
+
+/// A name that LIST may report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name as the client sees it, UTF-8.
+    pub name: String,
+    /// Whether there is such a mailbox (a subscription may outlive its mailbox).
+    pub exists: bool,
+    /// Whether the user has subscribed to it.
+    pub subscribed: bool,
+    /// Its special use, if any.
+    pub special_use: Option<SpecialUse>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Names must match one of these.
+    pub patterns: Vec<Pattern>,
+    /// Only subscribed names (LSUB, or LIST's SUBSCRIBED selection option).
+    pub subscribed_only: bool,
+    /// Also names with a matching descendant (RECURSIVEMATCH, RFC 5258 section 3.5).
+    pub recursive_match: bool,
+    /// Only mailboxes with a special use (RFC 6154 section 5.2).
+    pub special_use_only: bool,
+}
+
+/// One row of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The name as the client sees it, UTF-8.
+    pub name: String,
+    /// Whether there is such a mailbox; if not, `\NonExistent` (and `\Noselect`).
+    pub exists: bool,
+    /// Whether a visible mailbox lies below it: `\HasChildren` or `\HasNoChildren`.
+    pub has_children: bool,
+    /// Whether the user has subscribed to it.
+    pub subscribed: bool,
+    /// Its special use, if any.
+    pub special_use: Option<SpecialUse>,
+    /// Whether it is reported for the sake of a selected descendant that itself is not
+    /// reported: the `CHILDINFO` extended data item.
+    pub child_info: bool,
+}
+
+struct Node {
+    row: Row,
+    end: usize,
+}
+
+/// Lists `entries`, which may come in any order, as `query` asks. Parents that do not exist
+/// but lead to a mailbox are made up where RFC 9051 wants them.
+#[must_use]
+pub fn list(mut entries: Vec<Entry>, separator: char, query: &Query) -> Vec<Row> {
+    // Component order: everything below a name follows it at once.
+    let key = |name: &str| {
+        name.chars()
+            .map(|c| if c == separator { '\0' } else { c })
+            .collect::<String>()
+    };
+    entries.sort_by_cached_key(|e| key(&e.name));
+    entries.dedup_by(|later, first| {
+        let same = later.name == first.name;
+        if same {
+            first.exists |= later.exists;
+            first.subscribed |= later.subscribed;
+            first.special_use = first.special_use.or(later.special_use);
+        }
+        same
+    });
+    let nodes = tree(entries, separator);
+    let mut rows = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let matches = |row: &Row| query.patterns.iter().any(|p| p.matches(&row.name));
+        let selected = |row: &Row| {
+            let wanted = if query.subscribed_only {
+                row.subscribed
+            } else {
+                row.exists
+            };
+            wanted && (!query.special_use_only || row.special_use.is_some())
+        };
+        if !matches(&node.row) {
+            continue;
+        }
+        let below = &nodes[at + 1..node.end];
+        let hidden_below = || below.iter().any(|n| selected(&n.row) && !matches(&n.row));
+        let selected_below = || below.iter().any(|n| selected(&n.row));
+        let own = selected(&node.row);
+        let child_info = query.recursive_match && selected_below();
+        if own || child_info || (!node.row.exists && hidden_below()) {
+            rows.push(Row {
+                child_info,
+                ..node.row.clone()
+            });
+        }
+    }
+    rows
+}
+
+/// Puts missing parents in and finds, for each name, where its descendants end.
+fn tree(entries: Vec<Entry>, separator: char) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::with_capacity(entries.len());
+    // The chain of ancestors of the name looked at, as indexes.
+    let mut open: Vec<usize> = Vec::new();
+    let below = |name: &str, parent: &str| {
+        name.strip_prefix(parent)
+            .is_some_and(|r| r.starts_with(separator))
+    };
+    for entry in entries {
+        while let Some(&last) = open.last() {
+            if below(&entry.name, &nodes[last].row.name) {
+                break;
+            }
+            nodes[last].end = nodes.len();
+            open.pop();
+        }
+        let known = open
+            .last()
+            .map_or(0, |&i| nodes[i].row.name.len() + separator.len_utf8());
+        let missing: Vec<usize> = entry.name[known..]
+            .match_indices(separator)
+            .map(|(i, _)| known + i)
+            .filter(|&i| i > 0)
+            .collect();
+        if entry.exists {
+            for &ancestor in &open {
+                nodes[ancestor].row.has_children = true;
+            }
+        }
+        for end in missing {
+            open.push(nodes.len());
+            nodes.push(Node {
+                row: Row {
+                    name: entry.name[..end].to_owned(),
+                    exists: false,
+                    has_children: entry.exists,
+                    subscribed: false,
+                    special_use: None,
+                    child_info: false,
+                },
+                end: 0,
+            });
+        }
+        open.push(nodes.len());
+        nodes.push(Node {
+            row: Row {
+                name: entry.name,
+                exists: entry.exists,
+                has_children: false,
+                subscribed: entry.subscribed,
+                special_use: entry.special_use,
+                child_info: false,
+            },
+            end: 0,
+        });
+    }
+    for last in open {
+        nodes[last].end = nodes.len();
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str) -> Entry {
+        Entry {
+            name: name.into(),
+            exists: true,
+            subscribed: false,
+            special_use: None,
+        }
+    }
+
+    fn query(pattern: &str) -> Query {
+        Query {
+            patterns: vec![Pattern::new("", pattern, '/')],
+            ..Query::default()
+        }
+    }
+
+    fn shown(rows: &[Row]) -> Vec<String> {
+        rows.iter()
+            .map(|r| {
+                let mut text = r.name.clone();
+                text.push_str(if r.exists { "" } else { "!" });
+                text.push_str(if r.has_children { "+" } else { "" });
+                text.push_str(if r.child_info { "~" } else { "" });
+                text
+            })
+            .collect()
+    }
+
+    fn mailboxes() -> Vec<Entry> {
+        [
+            "INBOX",
+            "Sent",
+            "a/b/c",
+            "a/b d",
+            "a-b",
+            "Other Users/carol/x",
+        ]
+        .map(entry)
+        .to_vec()
+    }
+
+    #[test]
+    fn star_shows_mailboxes_only() {
+        let rows = list(mailboxes(), '/', &query("*"));
+        assert_eq!(
+            shown(&rows),
+            [
+                "INBOX",
+                "Other Users/carol/x",
+                "Sent",
+                "a/b/c",
+                "a/b d",
+                "a-b"
+            ]
+        );
+    }
+
+    #[test]
+    fn percent_makes_parents_up() {
+        let rows = list(mailboxes(), '/', &query("%"));
+        assert_eq!(
+            shown(&rows),
+            ["INBOX", "Other Users!+", "Sent", "a!+", "a-b"]
+        );
+        assert_eq!(
+            shown(&list(mailboxes(), '/', &query("a/%"))),
+            ["a/b!+", "a/b d"]
+        );
+        assert_eq!(
+            shown(&list(mailboxes(), '/', &query("Other Users/%"))),
+            ["Other Users/carol!+"]
+        );
+    }
+
+    #[test]
+    fn lsub_shows_the_parent_of_a_subscribed_child() {
+        let mut entries = mailboxes();
+        entries[2].subscribed = true;
+        let lsub = |pattern| Query {
+            subscribed_only: true,
+            ..query(pattern)
+        };
+        assert_eq!(shown(&list(entries.clone(), '/', &lsub("*"))), ["a/b/c"]);
+        assert_eq!(shown(&list(entries, '/', &lsub("%"))), ["a!+"]);
+    }
+
+    #[test]
+    fn a_subscription_outlives_its_mailbox() {
+        let mut entries = mailboxes();
+        entries.push(Entry {
+            exists: false,
+            subscribed: true,
+            ..entry("gone")
+        });
+        let rows = list(
+            entries.clone(),
+            '/',
+            &Query {
+                subscribed_only: true,
+                ..query("*")
+            },
+        );
+        assert_eq!(shown(&rows), ["gone!"]);
+        assert!(!shown(&list(entries, '/', &query("*"))).contains(&"gone!".to_owned()));
+    }
+
+    /// RFC 5258 section 5, examples 9 to 11.
+    #[test]
+    fn recursive_match_reports_child_info() {
+        let mut entries: Vec<Entry> = [
+            "foo2",
+            "foo2/bar1",
+            "foo2/bar2",
+            "baz2",
+            "baz2/bar2",
+            "baz2/bar22",
+        ]
+        .map(entry)
+        .to_vec();
+        for subscribed in [1, 4, 5] {
+            entries[subscribed].subscribed = true;
+        }
+        let rows = list(
+            entries,
+            '/',
+            &Query {
+                subscribed_only: true,
+                recursive_match: true,
+                ..query("%")
+            },
+        );
+        assert_eq!(shown(&rows), ["baz2+~", "foo2+~"]);
+    }
+}
