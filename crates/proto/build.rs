@@ -1,0 +1,20 @@
+//! Compiles `proto/murder/v1/*.proto` without a `protoc`.
+
+use std::error::Error;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let files = ["directory.proto", "mupdate.proto", "log.proto"]
+        .map(|file| root.join("murder/v1").join(file));
+    for file in &files {
+        println!("cargo::rerun-if-changed={}", file.display());
+    }
+    let descriptors = protox::compile(&files, [&root])?;
+    // What shows a password hash must not be printable by accident.
+    tonic_prost_build::configure()
+        .skip_debug(["murder.v1.Account", "murder.v1.SetPasswordRequest"])
+        .emit_rerun_if_changed(false)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
