@@ -1,0 +1,843 @@
+//! Calls to the master.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use murder_auth::Account;
+use murder_mailbox::{Acl, MailboxId, MailboxName};
+use murder_proto::v1::directory_client::DirectoryClient;
+use murder_proto::v1::mupdate_client::MupdateClient as Rpc;
+use murder_proto::v1::{self, operation, reconcile_request, reconcile_response};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::error::MupdateError;
+use crate::record::{Mailbox, MailboxState, SpecialUses, account_from_proto, account_to_proto};
+use crate::session::{NodeDescription, NodeSession, NodeStatus};
+
+/// What every master's certificate is good for.
+const SERVER_NAME: &str = "mupdate.murder.internal";
+/// For TCP and TLS together, for each master tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// At least so long between two rounds over all masters when none could be reached.
+const ROUND_INTERVAL: Duration = Duration::from_millis(100);
+/// How soon a master that went away without a word is noticed, at most twice this.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// HTTP/2 windows: a snapshot flows at this much per round trip.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Held mailboxes in one message of a reconciliation, some 100 bytes each.
+const RECONCILE_CHUNK: usize = 1000;
+/// Chunks of a reconciliation waiting to be sent.
+const RECONCILE_QUEUE: usize = 4;
+/// A reconciliation ends when the master is silent for so long.
+const RECONCILE_SILENCE: Duration = Duration::from_secs(60);
+
+/// How to reach the masters.
+#[derive(Debug, Clone)]
+pub struct MupdateClientConfig {
+    /// `host:port` of each master.
+    pub masters: Vec<String>,
+    /// With the node's certificate, trusting the cluster's CA.
+    pub tls: Arc<ClientConfig>,
+    /// Deadline of each call.
+    pub call_timeout: Duration,
+}
+
+impl MupdateClientConfig {
+    /// With the default deadline of ten seconds.
+    #[must_use]
+    pub fn new(masters: Vec<String>, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            masters,
+            tls,
+            call_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A client of the masters. Cheap to clone; all clones share one connection, made when
+/// first needed and made again when lost.
+#[derive(Debug, Clone)]
+pub struct MupdateClient {
+    channel: Channel,
+    call_timeout: Duration,
+}
+
+/// A change was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The revision that contains it.
+    pub revision: u64,
+    /// The record after it; `None` after a deletion. After a rename, the root's, if the
+    /// root itself is a mailbox.
+    pub mailbox: Option<Mailbox>,
+}
+
+/// A batch was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The revision that contains it.
+    pub revision: u64,
+    /// The record after each operation, in order, as in [`Changed::mailbox`].
+    pub mailboxes: Vec<Option<Mailbox>>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The revision at which it was so.
+    pub revision: u64,
+    /// The mailbox, if there is one of that name.
+    pub mailbox: Option<Mailbox>,
+}
+
+/// A name to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserve {
+    /// Canonical name.
+    pub name: MailboxName,
+    /// The new mailbox's identity.
+    pub id: MailboxId,
+    /// `node!partition`.
+    pub partition: String,
+    /// Who may do what.
+    pub acl: Acl,
+    /// What it is meant for.
+    pub special_use: SpecialUses,
+}
+
+/// A mailbox to put into service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activate {
+    /// Canonical name.
+    pub name: MailboxName,
+    /// Must be the record's.
+    pub id: MailboxId,
+    /// A moving mailbox's new partition.
+    pub partition: Option<String>,
+    /// Replaces the record's ACL.
+    pub acl: Option<Acl>,
+    /// Replaces the record's UIDVALIDITY; must be greater.
+    pub uidvalidity: Option<u32>,
+}
+
+impl Activate {
+    /// As it was reserved.
+    #[must_use]
+    pub const fn new(name: MailboxName, id: MailboxId) -> Self {
+        Self {
+            name,
+            id,
+            partition: None,
+            acl: None,
+            uidvalidity: None,
+        }
+    }
+}
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// See [`MupdateClient::reserve`].
+    Reserve(Reserve),
+    /// See [`MupdateClient::activate`].
+    Activate(Activate),
+    /// See [`MupdateClient::deactivate`].
+    Deactivate {
+        /// Canonical name.
+        name: MailboxName,
+        /// Must be the record's.
+        id: MailboxId,
+        /// The partition whose owner may activate it.
+        moving_to: Option<String>,
+    },
+    /// See [`MupdateClient::delete`].
+    Delete {
+        /// Canonical name.
+        name: MailboxName,
+        /// When given, must be the record's.
+        id: Option<MailboxId>,
+    },
+    /// See [`MupdateClient::rename`].
+    Rename {
+        /// Canonical name before.
+        from: MailboxName,
+        /// Canonical name after.
+        to: MailboxName,
+        /// Everything below `from` goes along.
+        subtree: bool,
+    },
+    /// See [`MupdateClient::set_acl`].
+    SetAcl {
+        /// Canonical name.
+        name: MailboxName,
+        /// The new list.
+        acl: Acl,
+        /// When given, must be the record's.
+        id: Option<MailboxId>,
+    },
+}
+
+impl Operation {
+    fn into_proto(self) -> v1::Operation {
+        let id_bytes = |id: Option<MailboxId>| id.map_or_else(Vec::new, |id| id.to_bytes().into());
+        let kind = match self {
+            Self::Reserve(reserve) => operation::Kind::Reserve(v1::ReserveRequest {
+                name: reserve.name.to_string(),
+                id: id_bytes(Some(reserve.id)),
+                partition: reserve.partition,
+                acl: reserve.acl.to_string(),
+                special_use: reserve.special_use.iter().map(|u| u.to_string()).collect(),
+                r#type: v1::MailboxType::Mail.into(),
+            }),
+            Self::Activate(activate) => operation::Kind::Activate(v1::ActivateRequest {
+                name: activate.name.to_string(),
+                id: id_bytes(Some(activate.id)),
+                partition: activate.partition.unwrap_or_default(),
+                acl: activate.acl.map(|acl| acl.to_string()),
+                uidvalidity: activate.uidvalidity,
+            }),
+            Self::Deactivate {
+                name,
+                id,
+                moving_to,
+            } => operation::Kind::Deactivate(v1::DeactivateRequest {
+                name: name.to_string(),
+                id: id_bytes(Some(id)),
+                moving_to: moving_to.unwrap_or_default(),
+            }),
+            Self::Delete { name, id } => operation::Kind::Delete(v1::DeleteRequest {
+                name: name.to_string(),
+                id: id_bytes(id),
+            }),
+            Self::Rename { from, to, subtree } => operation::Kind::Rename(v1::RenameRequest {
+                from: from.to_string(),
+                to: to.to_string(),
+                subtree,
+            }),
+            Self::SetAcl { name, acl, id } => operation::Kind::SetAcl(v1::SetAclRequest {
+                name: name.to_string(),
+                acl: acl.to_string(),
+                id: id_bytes(id),
+            }),
+        };
+        v1::Operation { kind: Some(kind) }
+    }
+}
+
+/// A mailbox that a backend really holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Canonical name.
+    pub name: MailboxName,
+    /// Its identity.
+    pub id: MailboxId,
+    /// Who may do what.
+    pub acl: Acl,
+    /// Its UIDVALIDITY.
+    pub uidvalidity: u32,
+    /// What it is meant for.
+    pub special_use: SpecialUses,
+}
+
+/// How what is held and what is recorded differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DifferenceKind {
+    /// Held, and not known to the master.
+    Unknown,
+    /// The record says otherwise.
+    Different,
+    /// Recorded, and not held.
+    NotHeld,
+    /// The name belongs to another mailbox; never resolved by itself.
+    Conflict,
+}
+
+/// One thing that a reconciliation found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// How they differ.
+    pub kind: DifferenceKind,
+    /// What the backend holds.
+    pub held: Option<Mailbox>,
+    /// What the master has.
+    pub recorded: Option<Mailbox>,
+    /// The master was changed accordingly.
+    pub applied: bool,
+}
+
+/// What a reconciliation found and did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReconcileReport {
+    /// The revision after what was applied.
+    pub revision: u64,
+    /// Mailboxes that the backend sent.
+    pub held: u64,
+    /// Of these, as recorded.
+    pub same: u64,
+    /// Records changed.
+    pub applied: u64,
+    /// Everything that differs.
+    pub differences: Vec<Difference>,
+}
+
+impl ReconcileReport {
+    /// Those that only an operator can resolve.
+    pub fn conflicts(&self) -> impl Iterator<Item = &Difference> {
+        self.differences
+            .iter()
+            .filter(|d| d.kind == DifferenceKind::Conflict)
+    }
+}
+
+/// What to change of an account; `None` leaves it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserUpdate {
+    /// The groups, all of them.
+    pub groups: Option<Vec<String>>,
+    /// Whether the user administers the murder.
+    pub admin: Option<bool>,
+    /// Whether the user may not log in.
+    pub disabled: Option<bool>,
+}
+
+impl MupdateClient {
+    /// A client for these masters; connects with the first call.
+    #[must_use]
+    pub fn new(config: MupdateClientConfig) -> Self {
+        let connector = Arc::new(Connector {
+            masters: config.masters,
+            tls: config.tls.into(),
+            next: AtomicUsize::new(0),
+            last_failed: tokio::sync::Mutex::new(None),
+        });
+        let channel = Endpoint::from_static("http://mupdate.murder.internal")
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .connect_with_connector_lazy(tower::service_fn(move |_| {
+                let connector = connector.clone();
+                async move { connector.connect().await }
+            }));
+        Self {
+            channel,
+            call_timeout: config.call_timeout,
+        }
+    }
+
+    pub(crate) fn rpc(&self) -> Rpc<Channel> {
+        Rpc::new(self.channel.clone())
+    }
+
+    fn directory(&self) -> DirectoryClient<Channel> {
+        DirectoryClient::new(self.channel.clone())
+    }
+
+    /// Waits for an answer within the deadline of a call.
+    pub(crate) async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, MupdateError> {
+        match timeout(self.call_timeout, call).await {
+            Ok(answer) => Ok(answer?.into_inner()),
+            Err(_) => Err(MupdateError::Unavailable("no answer in time".into())),
+        }
+    }
+
+    async fn one(&self, operation: Operation) -> Result<Changed, MupdateError> {
+        let mut rpc = self.rpc();
+        let answer = match operation.into_proto().kind {
+            Some(operation::Kind::Reserve(r)) => self.within(rpc.reserve(r)).await,
+            Some(operation::Kind::Activate(r)) => self.within(rpc.activate(r)).await,
+            Some(operation::Kind::Deactivate(r)) => self.within(rpc.deactivate(r)).await,
+            Some(operation::Kind::Delete(r)) => self.within(rpc.delete(r)).await,
+            Some(operation::Kind::Rename(r)) => self.within(rpc.rename(r)).await,
+            Some(operation::Kind::SetAcl(r)) => self.within(rpc.set_acl(r)).await,
+            None => Err(MupdateError::InvalidArgument("no operation".into())),
+        }?;
+        Ok(Changed {
+            revision: answer.revision,
+            mailbox: answer.mailbox.map(typed).transpose()?,
+        })
+    }
+
+    /// Takes a name for a mailbox that does not exist yet. The record that comes back has
+    /// the UIDVALIDITY that the mailbox must have.
+    ///
+    /// # Errors
+    /// [`MupdateError::AlreadyExists`] with the holder; see [`MupdateError`].
+    pub async fn reserve(&self, reserve: Reserve) -> Result<Changed, MupdateError> {
+        self.one(Operation::Reserve(reserve)).await
+    }
+
+    /// Says that a reserved or moving mailbox is there now. Doing it twice does no harm.
+    ///
+    /// # Errors
+    /// [`MupdateError::NotFound`] when the reservation is gone,
+    /// [`MupdateError::FailedPrecondition`] when the name is another mailbox's by now.
+    pub async fn activate(&self, activate: Activate) -> Result<Changed, MupdateError> {
+        self.one(Operation::Activate(activate)).await
+    }
+
+    /// Takes an active mailbox out of service while it moves, to be activated again by the
+    /// owner of its partition or of `moving_to`.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn deactivate(
+        &self,
+        name: &MailboxName,
+        id: MailboxId,
+        moving_to: Option<&str>,
+    ) -> Result<Changed, MupdateError> {
+        self.one(Operation::Deactivate {
+            name: name.clone(),
+            id,
+            moving_to: moving_to.map(str::to_owned),
+        })
+        .await
+    }
+
+    /// Forgets a mailbox, or gives a reservation back. With `id`, only that mailbox.
+    ///
+    /// # Errors
+    /// [`MupdateError::NotFound`] when there is none (any more); see [`MupdateError`].
+    pub async fn delete(
+        &self,
+        name: &MailboxName,
+        id: Option<MailboxId>,
+    ) -> Result<Changed, MupdateError> {
+        let name = name.clone();
+        self.one(Operation::Delete { name, id }).await
+    }
+
+    /// Renames a mailbox; with `subtree`, everything below it at the same moment. Ids,
+    /// partitions, ACLs and UIDVALIDITYs stay.
+    ///
+    /// # Errors
+    /// [`MupdateError::AlreadyExists`] with the holder when one of the new names is taken,
+    /// [`MupdateError::NotFound`] when there is nothing to rename; see [`MupdateError`].
+    pub async fn rename(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+        subtree: bool,
+    ) -> Result<Changed, MupdateError> {
+        self.one(Operation::Rename {
+            from: from.clone(),
+            to: to.clone(),
+            subtree,
+        })
+        .await
+    }
+
+    /// Replaces a mailbox's ACL. With `id`, only that mailbox's.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn set_acl(
+        &self,
+        name: &MailboxName,
+        acl: &Acl,
+        id: Option<MailboxId>,
+    ) -> Result<Changed, MupdateError> {
+        self.one(Operation::SetAcl {
+            name: name.clone(),
+            acl: acl.clone(),
+            id,
+        })
+        .await
+    }
+
+    /// Does all of these in order and at once, or none.
+    ///
+    /// # Errors
+    /// [`MupdateError::Batch`] with each operation's error; see [`MupdateError`].
+    pub async fn commit(&self, operations: Vec<Operation>) -> Result<Committed, MupdateError> {
+        let request = v1::CommitRequest {
+            operations: operations.into_iter().map(Operation::into_proto).collect(),
+        };
+        let answer = self.within(self.rpc().commit(request)).await?;
+        if !answer.committed {
+            return Err(MupdateError::Batch(
+                answer
+                    .results
+                    .into_iter()
+                    .map(|result| result.error.map(MupdateError::from_detail))
+                    .collect(),
+            ));
+        }
+        let mailboxes = answer
+            .results
+            .into_iter()
+            .map(|result| result.mailbox.map(typed).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(Committed {
+            revision: answer.revision,
+            mailboxes,
+        })
+    }
+
+    /// The master's own word on one name.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn find(&self, name: &MailboxName) -> Result<Found, MupdateError> {
+        let request = v1::FindRequest {
+            name: name.to_string(),
+        };
+        let answer = self.within(self.rpc().find(request)).await?;
+        Ok(Found {
+            revision: answer.revision,
+            mailbox: answer.mailbox.map(typed).transpose()?,
+        })
+    }
+
+    /// The master's own word on all names that start with `prefix`, in a partition
+    /// (`node!partition`, or `node!` for all of a node's), or both; in name order.
+    ///
+    /// # Errors
+    /// See [`MupdateError`]; also at the stream's end.
+    pub async fn list(&self, prefix: &str, partition: &str) -> Result<MailboxStream, MupdateError> {
+        let request = v1::ListRequest {
+            prefix: prefix.to_owned(),
+            partition: partition.to_owned(),
+        };
+        let stream = self.within(self.rpc().list(request)).await?;
+        Ok(MailboxStream {
+            stream,
+            silence: self.call_timeout,
+        })
+    }
+
+    /// The revision that contains every change answered before this call. To wait until
+    /// one's own map has it, use [`crate::Replica::barrier`].
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn barrier(&self) -> Result<u64, MupdateError> {
+        let answer = self
+            .within(self.rpc().barrier(v1::BarrierRequest {}))
+            .await?;
+        Ok(answer.revision)
+    }
+
+    /// Opens the node's session: while it lasts the master calls the node up. Keeps trying
+    /// when the master cannot be reached. To be called once in a process's life, since it
+    /// ends what an earlier process of the same node had reserved.
+    #[must_use]
+    pub fn register(&self, node: NodeDescription, status: NodeStatus) -> NodeSession {
+        NodeSession::open(self.clone(), node, status)
+    }
+
+    /// Compares what a backend holds in `partition` (`node!partition`) with the master's
+    /// records. `held` is called when the master is ready and must list everything that is
+    /// there at that moment or later. Nothing is changed with `dry_run`; conflicts never are.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn reconcile<I>(
+        &self,
+        partition: &str,
+        dry_run: bool,
+        held: impl FnOnce() -> I,
+    ) -> Result<ReconcileReport, MupdateError>
+    where
+        I: IntoIterator<Item = Held>,
+    {
+        use reconcile_request::Kind as Send;
+        let (sender, receiver) = tokio::sync::mpsc::channel(RECONCILE_QUEUE);
+        let send = async |kind: Send| {
+            timeout(
+                RECONCILE_SILENCE,
+                sender.send(v1::ReconcileRequest { kind: Some(kind) }),
+            )
+            .await
+            .map_err(|_| MupdateError::Unavailable("no answer in time".into()))?
+            .map_err(|_| MupdateError::Unavailable("the master ended the stream".into()))
+        };
+        send(Send::Start(v1::ReconcileStart {
+            partition: partition.to_owned(),
+            dry_run,
+        }))
+        .await?;
+        let mut answers = self
+            .within(self.rpc().reconcile(ReceiverStream::new(receiver)))
+            .await?;
+        match next(&mut answers).await? {
+            reconcile_response::Kind::Ready(_) => {}
+            _ => return Err(MupdateError::Protocol("not ready".into())),
+        }
+        // The master answers only after the end, so that sending it all first cannot stall.
+        let mut chunk = Vec::new();
+        for mailbox in held() {
+            chunk.push(mailbox.into_proto(partition));
+            if chunk.len() == RECONCILE_CHUNK {
+                send(Send::Held(v1::HeldMailboxes {
+                    mailboxes: std::mem::take(&mut chunk),
+                }))
+                .await?;
+            }
+        }
+        send(Send::Held(v1::HeldMailboxes { mailboxes: chunk })).await?;
+        send(Send::End(v1::ReconcileEnd {})).await?;
+
+        let mut report = ReconcileReport::default();
+        loop {
+            match next(&mut answers).await? {
+                reconcile_response::Kind::Ready(_) => {
+                    return Err(MupdateError::Protocol("ready twice".into()));
+                }
+                reconcile_response::Kind::Differences(more) => {
+                    for difference in more.differences {
+                        report.differences.push(Difference::from_proto(difference)?);
+                    }
+                }
+                reconcile_response::Kind::Summary(summary) => {
+                    report.revision = summary.revision;
+                    report.held = summary.held;
+                    report.same = summary.same;
+                    report.applied = summary.applied;
+                    return Ok(report);
+                }
+            }
+        }
+    }
+
+    /// Adds an account; its hash comes from [`murder_auth::hash_password`].
+    ///
+    /// # Errors
+    /// [`MupdateError::AlreadyExists`]; see [`MupdateError`].
+    pub async fn add_user(&self, account: &Account) -> Result<u64, MupdateError> {
+        let account = Some(account_to_proto(account));
+        let request = v1::AddUserRequest { account };
+        let answer = self.within(self.directory().add_user(request)).await?;
+        Ok(answer.revision)
+    }
+
+    /// Adds all of these, or none.
+    ///
+    /// # Errors
+    /// As for [`MupdateClient::add_user`].
+    pub async fn add_users(&self, accounts: &[Account]) -> Result<u64, MupdateError> {
+        let accounts = accounts.iter().map(account_to_proto).collect();
+        let request = v1::AddUsersRequest { accounts };
+        let answer = self.within(self.directory().add_users(request)).await?;
+        Ok(answer.revision)
+    }
+
+    /// Replaces an account's password hash.
+    ///
+    /// # Errors
+    /// [`MupdateError::NotFound`]; see [`MupdateError`].
+    pub async fn set_password(&self, name: &str, hash: &str) -> Result<u64, MupdateError> {
+        let request = v1::SetPasswordRequest {
+            name: name.to_owned(),
+            password_hash: hash.to_owned(),
+        };
+        let answer = self.within(self.directory().set_password(request)).await?;
+        Ok(answer.revision)
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// [`MupdateError::NotFound`]; see [`MupdateError`].
+    pub async fn update_user(&self, name: &str, update: UserUpdate) -> Result<u64, MupdateError> {
+        let request = v1::UpdateUserRequest {
+            name: name.to_owned(),
+            groups: update.groups.map(|groups| v1::Groups { groups }),
+            admin: update.admin,
+            disabled: update.disabled,
+        };
+        let answer = self.within(self.directory().update_user(request)).await?;
+        Ok(answer.revision)
+    }
+
+    /// Deletes an account; its mailboxes stay.
+    ///
+    /// # Errors
+    /// [`MupdateError::NotFound`]; see [`MupdateError`].
+    pub async fn delete_user(&self, name: &str) -> Result<u64, MupdateError> {
+        let request = v1::DeleteUserRequest {
+            name: name.to_owned(),
+        };
+        let answer = self.within(self.directory().delete_user(request)).await?;
+        Ok(answer.revision)
+    }
+
+    /// The accounts whose names start with `prefix`, in name order, without their hashes.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn list_users(&self, prefix: &str) -> Result<Vec<Account>, MupdateError> {
+        let request = v1::ListUsersRequest {
+            prefix: prefix.to_owned(),
+        };
+        let mut stream = self.within(self.directory().list_users(request)).await?;
+        let mut accounts = Vec::new();
+        while let Some(part) = timeout(self.call_timeout, stream.message())
+            .await
+            .map_err(|_| MupdateError::Unavailable("no answer in time".into()))??
+        {
+            accounts.extend(part.accounts.into_iter().map(account_from_proto));
+        }
+        Ok(accounts)
+    }
+
+    pub(crate) async fn watch(
+        &self,
+        request: v1::WatchRequest,
+    ) -> Result<Streaming<v1::WatchResponse>, MupdateError> {
+        self.within(self.rpc().watch(Request::new(request))).await
+    }
+}
+
+/// The answer to [`MupdateClient::list`].
+#[derive(Debug)]
+pub struct MailboxStream {
+    stream: Streaming<v1::ListResponse>,
+    silence: Duration,
+}
+
+impl MailboxStream {
+    /// The next some mailboxes; `None` at the end.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn next(&mut self) -> Result<Option<Vec<Mailbox>>, MupdateError> {
+        let message = timeout(self.silence, self.stream.message())
+            .await
+            .map_err(|_| MupdateError::Unavailable("no answer in time".into()))??;
+        message
+            .map(|part| part.mailboxes.into_iter().map(typed).collect())
+            .transpose()
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn collect(mut self) -> Result<Vec<Mailbox>, MupdateError> {
+        let mut all = Vec::new();
+        while let Some(more) = self.next().await? {
+            all.extend(more);
+        }
+        Ok(all)
+    }
+}
+
+impl Held {
+    fn into_proto(self, partition: &str) -> v1::Mailbox {
+        let location = crate::record::Location {
+            id: self.id,
+            partition: partition.into(),
+            acl: Arc::new(self.acl),
+            state: MailboxState::Active,
+            uidvalidity: self.uidvalidity,
+            special_use: self.special_use,
+            mailbox_type: crate::record::MailboxType::Mail,
+            moving_to: None,
+            reserved_revision: 0,
+        };
+        crate::record::mailbox_to_proto(&self.name, &location)
+    }
+}
+
+impl Difference {
+    fn from_proto(difference: v1::Difference) -> Result<Self, MupdateError> {
+        let kind = match difference.kind() {
+            v1::DifferenceKind::Unknown => DifferenceKind::Unknown,
+            v1::DifferenceKind::Different => DifferenceKind::Different,
+            v1::DifferenceKind::NotHeld => DifferenceKind::NotHeld,
+            v1::DifferenceKind::Conflict => DifferenceKind::Conflict,
+            v1::DifferenceKind::Unspecified => {
+                return Err(MupdateError::Protocol("unknown kind of difference".into()));
+            }
+        };
+        Ok(Self {
+            kind,
+            held: difference.held.map(typed).transpose()?,
+            recorded: difference.recorded.map(typed).transpose()?,
+            applied: difference.applied,
+        })
+    }
+}
+
+fn typed(mailbox: v1::Mailbox) -> Result<Mailbox, MupdateError> {
+    Mailbox::from_proto(mailbox).map_err(|e| MupdateError::Protocol(e.to_string()))
+}
+
+async fn next(
+    answers: &mut Streaming<v1::ReconcileResponse>,
+) -> Result<reconcile_response::Kind, MupdateError> {
+    timeout(RECONCILE_SILENCE, answers.message())
+        .await
+        .map_err(|_| MupdateError::Unavailable("no answer in time".into()))??
+        .and_then(|answer| answer.kind)
+        .ok_or_else(|| MupdateError::Unavailable("the master ended the stream".into()))
+}
+
+/// Makes connections to whichever master can be reached.
+struct Connector {
+    masters: Vec<String>,
+    tls: TlsConnector,
+    /// The master to try first: the one that last worked.
+    next: AtomicUsize,
+    last_failed: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl Connector {
+    async fn connect(
+        &self,
+    ) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
+        let mut last_failed = self.last_failed.lock().await;
+        if let Some(at) = *last_failed {
+            tokio::time::sleep_until(at + ROUND_INTERVAL).await;
+        }
+        let mut failure = std::io::Error::other("no masters configured");
+        let first = self.next.load(Ordering::Relaxed);
+        for turn in 0..self.masters.len() {
+            let at = (first + turn) % self.masters.len();
+            let attempt = timeout(CONNECT_TIMEOUT, self.connect_to(&self.masters[at]));
+            match attempt
+                .await
+                .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut)))
+            {
+                Ok(stream) => {
+                    self.next.store(at, Ordering::Relaxed);
+                    *last_failed = None;
+                    return Ok(TokioIo::new(stream));
+                }
+                Err(error) => {
+                    tracing::debug!(master = self.masters[at], %error, "master not reached");
+                    failure = error;
+                }
+            }
+        }
+        *last_failed = Some(Instant::now());
+        Err(failure)
+    }
+
+    async fn connect_to(
+        &self,
+        master: &str,
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(master).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(SERVER_NAME)
+            .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidInput, e))?;
+        self.tls.connect(name, stream).await
+    }
+}

@@ -1,0 +1,222 @@
+//! The replicated tables on disk: one SQLite file whose revision is written in the same
+//! transaction as the records. The master's state and a replica's durable copy are both
+//! this.
+
+use std::path::{Path, PathBuf};
+
+use murder_proto::v1;
+use prost::Message;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::record::{Change, InvalidRecord};
+use crate::tables::Tables;
+
+/// Of the file's layout; another one is refused.
+const LAYOUT: i64 = 1;
+/// Pages of the write-ahead log between checkpoints, 4 KiB each.
+const CHECKPOINT_PAGES: i64 = 4000;
+
+const MAILBOX: i64 = 1;
+const PARTITION: i64 = 2;
+const NODE: i64 = 3;
+const ACCOUNT: i64 = 4;
+
+/// Why the file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskError {
+    #[error("cannot use {path}")]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("layout {0} is not the one of this version ({LAYOUT})")]
+    Layout(i64),
+    #[error("damaged record: {0}")]
+    Decode(#[from] prost::DecodeError),
+    #[error("damaged record: {0}")]
+    Record(#[from] InvalidRecord),
+}
+
+impl DiskError {
+    /// Another process has the file open.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
+    }
+}
+
+/// How hard a committed transaction is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synchronous {
+    /// It survives a power failure.
+    Full,
+    /// A power failure may lose the last ones, never part of one.
+    Normal,
+}
+
+/// What is known beside the records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Meta {
+    pub revision: u64,
+    pub murder_id: Vec<u8>,
+    pub last_uidvalidity: u32,
+    /// Milliseconds since 1970 of the last write.
+    pub saved_ms: u64,
+}
+
+pub(crate) struct Disk {
+    pub connection: Connection,
+}
+
+impl Disk {
+    /// Opens or makes the file. No other process can have it open at the same time.
+    pub fn open(path: &Path, synchronous: Synchronous) -> Result<Self, DiskError> {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(|source| DiskError::Io {
+                path: dir.to_owned(),
+                source,
+            })?;
+        }
+        let connection = Connection::open(path)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        connection.busy_timeout(std::time::Duration::from_secs(2))?;
+        // Before WAL is entered: no shared memory file, and a second process is kept out.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(
+            None,
+            "synchronous",
+            match synchronous {
+                Synchronous::Full => "FULL",
+                Synchronous::Normal => "NORMAL",
+            },
+        )?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // Takes the lock now rather than at the first write.
+        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+        let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match layout {
+            0 => {
+                connection.execute_batch(
+                    "BEGIN;
+                     CREATE TABLE record (
+                         kind INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+                         PRIMARY KEY (kind, name)) WITHOUT ROWID;
+                     CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+                     CREATE TABLE log (revision INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+                     CREATE TABLE history (revision INTEGER PRIMARY KEY, changes BLOB NOT NULL);",
+                )?;
+                connection.pragma_update(None, "user_version", LAYOUT)?;
+                connection.execute_batch("COMMIT")?;
+            }
+            LAYOUT => {}
+            other => return Err(DiskError::Layout(other)),
+        }
+        Ok(Self { connection })
+    }
+
+    /// Everything that is there.
+    pub fn load(&self) -> Result<(Meta, Tables), DiskError> {
+        let mut tables = Tables::default();
+        let mut statement = self
+            .connection
+            .prepare("SELECT value FROM record ORDER BY kind, name")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let value = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            tables.apply(&Change::from_proto(v1::Change::decode(value)?)?);
+        }
+        let number = |key: &str| -> Result<u64, DiskError> {
+            Ok(self.meta(key)?.map_or(0, |bytes| {
+                bytes.try_into().map(u64::from_be_bytes).unwrap_or_default()
+            }))
+        };
+        let meta = Meta {
+            revision: number("revision")?,
+            murder_id: self.meta("murder_id")?.unwrap_or_default(),
+            last_uidvalidity: u32::try_from(number("last_uidvalidity")?).unwrap_or(u32::MAX),
+            saved_ms: number("saved_ms")?,
+        };
+        Ok((meta, tables))
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, DiskError> {
+        Ok(self
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })
+            .optional()?)
+    }
+
+    pub fn begin(&self) -> Result<(), DiskError> {
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    pub fn commit(&self) -> Result<(), DiskError> {
+        Ok(self.connection.execute_batch("COMMIT")?)
+    }
+
+    /// Undoes what the open transaction has done, if there is one.
+    pub fn rollback(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "rollback failed");
+        }
+    }
+
+    /// Writes a record, or removes it. Within a transaction.
+    pub fn put(&self, change: &v1::Change) -> Result<(), DiskError> {
+        use v1::change::Kind;
+        let (kind, name, gone) = match &change.kind {
+            Some(Kind::Mailbox(mailbox)) => (MAILBOX, &mailbox.name, false),
+            Some(Kind::MailboxGone(name)) => (MAILBOX, name, true),
+            Some(Kind::Partition(partition)) => (PARTITION, &partition.name, false),
+            Some(Kind::PartitionGone(name)) => (PARTITION, name, true),
+            Some(Kind::Node(node)) => (NODE, &node.name, false),
+            Some(Kind::NodeGone(name)) => (NODE, name, true),
+            Some(Kind::Account(account)) => (ACCOUNT, &account.name, false),
+            Some(Kind::AccountGone(name)) => (ACCOUNT, name, true),
+            None => return Ok(()),
+        };
+        if gone {
+            self.connection
+                .prepare_cached("DELETE FROM record WHERE kind = ?1 AND name = ?2")?
+                .execute(params![kind, name])?;
+        } else {
+            self.connection
+                .prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?
+                .execute(params![kind, name, change.encode_to_vec()])?;
+        }
+        Ok(())
+    }
+
+    /// Removes all records. Within a transaction.
+    pub fn clear(&self) -> Result<(), DiskError> {
+        self.connection.execute("DELETE FROM record", [])?;
+        Ok(())
+    }
+
+    /// Writes what is known beside the records. Within their transaction.
+    pub fn put_meta(&self, meta: &Meta) -> Result<(), DiskError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
+        let last_uidvalidity = u64::from(meta.last_uidvalidity);
+        statement.execute(params!["revision", meta.revision.to_be_bytes()])?;
+        statement.execute(params!["murder_id", meta.murder_id])?;
+        statement.execute(params!["last_uidvalidity", last_uidvalidity.to_be_bytes()])?;
+        statement.execute(params!["saved_ms", meta.saved_ms.to_be_bytes()])?;
+        Ok(())
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}

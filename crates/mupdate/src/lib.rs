@@ -1,0 +1,39 @@
+//! The mupdate master, and the client and replica that the other roles know it by.
+//!
+//! The master holds the location map (mailbox name → place, ACL, state), the tables of
+//! nodes and partitions, and the user directory, as one deterministic state machine fed by
+//! a log ([`state`]). Everybody else holds a [`Replica`], which follows the master's watch
+//! stream and keeps a durable copy, and changes things through a [`MupdateClient`].
+//!
+//! It never holds mail, never connects to a backend, and never decides to delete any.
+//!
+//! Invariants:
+//! * A mailbox name exists once in the murder.
+//! * An answered change is durable, and within every later [`MupdateClient::barrier`].
+//! * What a change does depends on the log alone: no clock, no randomness, no
+//!   configuration enters [`state::State::apply`].
+//! * A replica shows whole revisions only: of a rename of a subtree all or nothing.
+//! * No watcher can make the master hold more than its history's bound.
+
+pub mod client;
+mod disk;
+mod error;
+pub mod map;
+pub mod record;
+pub mod replica;
+mod session;
+mod tables;
+
+pub use client::{
+    Activate, Changed, Committed, Difference, DifferenceKind, Found, Held, MupdateClient,
+    MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
+};
+pub use error::MupdateError;
+pub use map::{Entry, LocationMap};
+pub use record::{
+    Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
+    PartitionState, SpecialUses, node_of,
+};
+pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};
+pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
+pub use tables::Tables;

@@ -1,0 +1,397 @@
+//! The location map, compact enough for ten million mailboxes in about a gigabyte.
+//!
+//! A name is stored once; ACLs and partitions are interned; the ACL that gives the owner
+//! everything and nobody else anything takes no room at all. An index from ACL identifiers
+//! to the names that they grant something on makes what one user sees cheap to find.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights};
+
+use crate::record::{Location, MailboxState, MailboxType, SpecialUses, is_owner_acl, owner_acl};
+
+/// The ACL that gives the owner of the name everything; never in the table.
+const OWNER_ACL: u32 = 0;
+
+/// One mailbox; 32 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    id: [u8; 16],
+    partition: u32,
+    acl: u32,
+    uidvalidity: u32,
+    state: MailboxState,
+    mailbox_type: MailboxType,
+    special_use: SpecialUses,
+}
+
+/// What only a record that is not active has.
+#[derive(Debug, Clone, Default)]
+struct Unsettled {
+    moving_to: Option<Arc<str>>,
+    reserved_revision: u64,
+}
+
+/// Mailbox name → [`Location`], in name order, with the reverse ACL index.
+#[derive(Debug, Default)]
+pub struct LocationMap {
+    records: BTreeMap<Box<str>, Record>,
+    unsettled: BTreeMap<Box<str>, Unsettled>,
+    acls: AclTable,
+    partitions: PartitionTable,
+    /// ACL identifier → names on which it is granted at least one right. The owner's own
+    /// entry in an owner-only ACL is not in it.
+    granted: HashMap<Box<str>, BTreeSet<Box<str>>>,
+}
+
+/// One mailbox of a [`LocationMap`], as iteration shows it.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    map: &'a LocationMap,
+    name: &'a str,
+    record: &'a Record,
+}
+
+impl<'a> Entry<'a> {
+    /// The canonical name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The canonical name, typed.
+    ///
+    /// # Panics
+    /// Never: every name in the map came out of a [`MailboxName`].
+    #[must_use]
+    pub fn mailbox_name(&self) -> MailboxName {
+        MailboxName::parse_canonical(self.name).expect("names in the map are canonical")
+    }
+
+    /// The state, without making a [`Location`].
+    #[must_use]
+    pub fn state(&self) -> MailboxState {
+        self.record.state
+    }
+
+    /// The identity.
+    #[must_use]
+    pub fn id(&self) -> MailboxId {
+        MailboxId::from_bytes(self.record.id)
+    }
+
+    /// `node!partition`.
+    #[must_use]
+    pub fn partition(&self) -> &'a str {
+        self.map.partitions.get(self.record.partition)
+    }
+
+    /// The special-use attributes.
+    #[must_use]
+    pub fn special_use(&self) -> SpecialUses {
+        self.record.special_use
+    }
+
+    /// Everything about it.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        self.map.location_of(self.name, self.record)
+    }
+
+    /// The rights of `identity` on it.
+    #[must_use]
+    pub fn rights_of(&self, identity: &Identity) -> Rights {
+        let name = self.mailbox_name();
+        let owner = name.owner_user();
+        self.map
+            .acl_of(&name, self.record)
+            .rights_of(identity, owner.as_deref())
+    }
+}
+
+impl std::fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("record", &self.record)
+            .finish()
+    }
+}
+
+impl LocationMap {
+    /// An empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many mailboxes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The mailbox of that name.
+    #[must_use]
+    pub fn find(&self, name: &MailboxName) -> Option<Location> {
+        self.entry(name.as_str()).map(|entry| entry.location())
+    }
+
+    /// The mailbox of that name, unexpanded.
+    #[must_use]
+    pub fn entry(&self, name: &str) -> Option<Entry<'_>> {
+        let (name, record) = self.records.get_key_value(name)?;
+        Some(Entry {
+            map: self,
+            name,
+            record,
+        })
+    }
+
+    /// All mailboxes whose name starts with `prefix`, in name order.
+    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = Entry<'a>> {
+        self.range(Bound::Included(prefix))
+            .take_while(move |entry| entry.name.starts_with(prefix))
+    }
+
+    /// All mailboxes from a place on, in name order.
+    pub fn range<'a>(&'a self, from: Bound<&str>) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+        self.records
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(name, record)| Entry {
+                map: self,
+                name,
+                record,
+            })
+    }
+
+    /// All mailboxes below `name`, at any depth, without itself, in name order.
+    pub fn below<'a>(&'a self, name: &MailboxName) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+        let prefix = format!("{name}/");
+        self.range(Bound::Included(&prefix))
+            .take_while(move |entry| entry.name.starts_with(&prefix))
+    }
+
+    /// Whether anything is below `name`.
+    #[must_use]
+    pub fn has_below(&self, name: &MailboxName) -> bool {
+        self.below(name).next().is_some()
+    }
+
+    /// The mailboxes that `identity` may look up (right `l`) and that are there, in name
+    /// order: its own home, what it or one of its groups or `anyone` is granted; for an
+    /// administrator everything. Costs what it yields, plus what is granted but denied.
+    pub fn visible_to<'a>(
+        &'a self,
+        identity: &'a Identity,
+    ) -> Box<dyn Iterator<Item = Entry<'a>> + 'a> {
+        let visible = |entry: &Entry<'a>| entry.state() != MailboxState::Reserved;
+        if identity.admin {
+            return Box::new(self.range(Bound::Unbounded).filter(visible));
+        }
+        let mut names: BTreeSet<&'a str> = BTreeSet::new();
+        if let Ok(inbox) = MailboxName::inbox_of(&identity.user) {
+            names.extend(self.entry(inbox.as_str()).map(|entry| entry.name));
+            names.extend(self.below(&inbox).map(|entry| entry.name));
+        }
+        for identifier in identity.identifiers() {
+            if let Some(granted) = self.granted.get(identifier.as_ref()) {
+                names.extend(granted.iter().map(AsRef::as_ref));
+            }
+        }
+        Box::new(
+            names
+                .into_iter()
+                .filter_map(|name| self.entry(name))
+                .filter(visible)
+                .filter(|entry| entry.rights_of(identity).contains(Rights::LOOKUP)),
+        )
+    }
+
+    /// Makes the mailbox of that name be there, and so; what it was before comes back.
+    pub fn put(&mut self, name: &MailboxName, location: &Location) -> Option<Location> {
+        let before = self.remove(name);
+        let acl = if is_owner_acl(name, &location.acl) {
+            OWNER_ACL
+        } else {
+            for (identifier, _) in granting(&location.acl) {
+                self.granted
+                    .entry_ref_or_default(identifier)
+                    .insert(name.as_str().into());
+            }
+            self.acls.take(&location.acl)
+        };
+        let record = Record {
+            id: location.id.to_bytes(),
+            partition: self.partitions.number(&location.partition),
+            acl,
+            uidvalidity: location.uidvalidity,
+            state: location.state,
+            mailbox_type: location.mailbox_type,
+            special_use: location.special_use,
+        };
+        if location.moving_to.is_some() || location.reserved_revision != 0 {
+            self.unsettled.insert(
+                name.as_str().into(),
+                Unsettled {
+                    moving_to: location.moving_to.clone(),
+                    reserved_revision: location.reserved_revision,
+                },
+            );
+        }
+        self.records.insert(name.as_str().into(), record);
+        before
+    }
+
+    /// Makes the mailbox of that name be gone; what it was comes back.
+    pub fn remove(&mut self, name: &MailboxName) -> Option<Location> {
+        let record = self.records.remove(name.as_str())?;
+        let location = self.location_of(name.as_str(), &record);
+        self.unsettled.remove(name.as_str());
+        if record.acl != OWNER_ACL {
+            for (identifier, _) in granting(&location.acl) {
+                if let Some(names) = self.granted.get_mut(identifier) {
+                    names.remove(name.as_str());
+                    if names.is_empty() {
+                        self.granted.remove(identifier);
+                    }
+                }
+            }
+            self.acls.give_back(record.acl);
+        }
+        Some(location)
+    }
+
+    /// Reserved and moving mailboxes: there are never many.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.unsettled.keys().filter_map(|name| self.entry(name))
+    }
+
+    fn acl_of(&self, name: &MailboxName, record: &Record) -> Arc<Acl> {
+        match record.acl {
+            OWNER_ACL => Arc::new(owner_acl(name).unwrap_or_default()),
+            number => self.acls.get(number),
+        }
+    }
+
+    fn location_of(&self, name: &str, record: &Record) -> Location {
+        let typed = MailboxName::parse_canonical(name).expect("names in the map are canonical");
+        let unsettled = match record.state {
+            MailboxState::Active => None,
+            _ => self.unsettled.get(name),
+        };
+        Location {
+            id: MailboxId::from_bytes(record.id),
+            partition: self.partitions.names[record.partition as usize].clone(),
+            acl: self.acl_of(&typed, record),
+            state: record.state,
+            uidvalidity: record.uidvalidity,
+            special_use: record.special_use,
+            mailbox_type: record.mailbox_type,
+            moving_to: unsettled.and_then(|u| u.moving_to.clone()),
+            reserved_revision: unsettled.map_or(0, |u| u.reserved_revision),
+        }
+    }
+}
+
+/// The identifiers that an ACL gives something to (not the negative ones).
+fn granting(acl: &Acl) -> impl Iterator<Item = (&str, Rights)> {
+    acl.entries()
+        .filter(|(identifier, _)| !identifier.starts_with('-'))
+}
+
+/// `HashMap::entry` that makes an owned key only for a new one.
+trait EntryRef {
+    fn entry_ref_or_default(&mut self, key: &str) -> &mut BTreeSet<Box<str>>;
+}
+
+impl EntryRef for HashMap<Box<str>, BTreeSet<Box<str>>> {
+    fn entry_ref_or_default(&mut self, key: &str) -> &mut BTreeSet<Box<str>> {
+        if !self.contains_key(key) {
+            self.insert(key.into(), BTreeSet::new());
+        }
+        self.get_mut(key).expect("inserted when it was not there")
+    }
+}
+
+/// Each different ACL once, counted. Number 0 is [`OWNER_ACL`] and never in here.
+#[derive(Debug, Default)]
+struct AclTable {
+    numbers: HashMap<Arc<Acl>, u32>,
+    slots: Vec<Option<(Arc<Acl>, u32)>>,
+    free: Vec<u32>,
+}
+
+impl AclTable {
+    fn take(&mut self, acl: &Arc<Acl>) -> u32 {
+        if let Some(&number) = self.numbers.get(acl) {
+            if let Some((_, users)) = &mut self.slots[number as usize - 1] {
+                *users += 1;
+            }
+            return number;
+        }
+        let slot = Some((acl.clone(), 1));
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slots[number as usize - 1] = slot;
+                number
+            }
+            None => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len()).expect("fewer ACLs than mailboxes, and those fit")
+            }
+        };
+        self.numbers.insert(acl.clone(), number);
+        number
+    }
+
+    fn give_back(&mut self, number: u32) {
+        let slot = &mut self.slots[number as usize - 1];
+        if let Some((acl, users)) = slot {
+            *users -= 1;
+            if *users == 0 {
+                self.numbers.remove(acl);
+                *slot = None;
+                self.free.push(number);
+            }
+        }
+    }
+
+    fn get(&self, number: u32) -> Arc<Acl> {
+        self.slots[number as usize - 1]
+            .as_ref()
+            .map(|(acl, _)| acl.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// Each partition's name once; a murder has few, so they are never taken back.
+#[derive(Debug, Default)]
+struct PartitionTable {
+    numbers: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+}
+
+impl PartitionTable {
+    fn number(&mut self, name: &Arc<str>) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = u32::try_from(self.names.len()).expect("few partitions");
+        self.names.push(name.clone());
+        self.numbers.insert(name.clone(), number);
+        number
+    }
+
+    fn get(&self, number: u32) -> &str {
+        &self.names[number as usize]
+    }
+}

@@ -1,0 +1,274 @@
+//! A node's session with the master.
+
+use std::time::Duration;
+
+use murder_proto::v1::{self, register_request};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::MupdateClient;
+use crate::error::MupdateError;
+use crate::record::PartitionState;
+
+/// First and longest pause between attempts to open the stream; doubled each time.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How long the farewell may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Messages waiting to be sent: a status replaces the one before it, so few are enough.
+const QUEUE: usize = 4;
+
+/// What a node is, for as long as its process lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeDescription {
+    /// Must be the certificate's name.
+    pub name: String,
+    /// `host:port` for IMAP over TLS, as other nodes reach it; empty for none.
+    pub imaps: String,
+    /// `host:port` for LMTP; empty for none.
+    pub lmtp: String,
+    /// `host:port` for health and metrics; empty for none.
+    pub http: String,
+    /// Relative share of new homes.
+    pub weight: u32,
+}
+
+/// What may change while it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeStatus {
+    /// Serves what it has, wants nothing new.
+    pub draining: bool,
+    /// The partitions of a backend, all of them.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// One of a backend's partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Without the node: `default`.
+    pub name: String,
+    /// What it takes.
+    pub state: PartitionState,
+    /// Size of its file system in bytes; 0 when unknown.
+    pub bytes_total: u64,
+    /// Free bytes there.
+    pub bytes_free: u64,
+}
+
+impl PartitionStatus {
+    /// Its wire form.
+    #[must_use]
+    pub fn to_proto(&self) -> v1::PartitionStatus {
+        v1::PartitionStatus {
+            name: self.name.clone(),
+            state: self.state.to_proto().into(),
+            bytes_total: self.bytes_total,
+            bytes_free: self.bytes_free,
+        }
+    }
+}
+
+impl NodeStatus {
+    fn to_proto(&self) -> v1::NodeStatus {
+        v1::NodeStatus {
+            draining: self.draining,
+            partitions: self
+                .partitions
+                .iter()
+                .map(PartitionStatus::to_proto)
+                .collect(),
+        }
+    }
+}
+
+/// A session that is kept open, and opened again when it is lost. Dropped without
+/// [`NodeSession::close`] it just ends, and the master calls the node down.
+#[derive(Debug)]
+pub struct NodeSession {
+    status: watch::Sender<NodeStatus>,
+    registered: watch::Receiver<Option<u64>>,
+    goodbye: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl NodeSession {
+    pub(crate) fn open(client: MupdateClient, node: NodeDescription, status: NodeStatus) -> Self {
+        let (status, statuses) = watch::channel(status);
+        let (registering, registered) = watch::channel(None);
+        let goodbye = CancellationToken::new();
+        let session = Session {
+            client,
+            node,
+            incarnation: uuid::Uuid::new_v4(),
+            statuses,
+            registering,
+            goodbye: goodbye.clone(),
+        };
+        Self {
+            status,
+            registered,
+            goodbye,
+            task: tokio::spawn(session.run()),
+        }
+    }
+
+    /// Tells the master that the node wants nothing new, or does again.
+    pub fn set_draining(&self, draining: bool) {
+        self.status.send_if_modified(|status| {
+            std::mem::replace(&mut status.draining, draining) != draining
+        });
+    }
+
+    /// Tells the master how the partitions are. Cheap when nothing has changed.
+    pub fn set_partitions(&self, partitions: Vec<PartitionStatus>) {
+        self.status.send_if_modified(|status| {
+            let changed = status.partitions != partitions;
+            status.partitions = partitions;
+            changed
+        });
+    }
+
+    /// Whether the session is open now.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.registered.borrow().is_some()
+    }
+
+    /// Waits until the session is open; what the master's revision was then.
+    ///
+    /// # Errors
+    /// [`MupdateError::Unavailable`] when it takes longer than `limit`.
+    pub async fn registered(&self, limit: Duration) -> Result<u64, MupdateError> {
+        let mut registered = self.registered.clone();
+        let unavailable = || MupdateError::Unavailable("not registered in time".into());
+        let revision = timeout(limit, registered.wait_for(Option::is_some))
+            .await
+            .map_err(|_| unavailable())?
+            .map_err(|_| unavailable())?;
+        (*revision).ok_or_else(unavailable)
+    }
+
+    /// Says goodbye: the node is down at once, without a lease to wait for.
+    pub async fn close(mut self) {
+        self.goodbye.cancel();
+        if timeout(GOODBYE, &mut self.task).await.is_err() {
+            tracing::debug!("the master did not answer the goodbye");
+        }
+    }
+}
+
+impl Drop for NodeSession {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Session {
+    client: MupdateClient,
+    node: NodeDescription,
+    incarnation: uuid::Uuid,
+    statuses: watch::Receiver<NodeStatus>,
+    registering: watch::Sender<Option<u64>>,
+    goodbye: CancellationToken,
+}
+
+impl Session {
+    async fn run(mut self) {
+        let mut pause = BACKOFF.0;
+        loop {
+            let outcome = self.session().await;
+            let was_open = self.registering.send_replace(None).is_some();
+            if self.goodbye.is_cancelled() {
+                return;
+            }
+            match outcome {
+                // Nobody holds the session any more.
+                Ok(()) => return,
+                Err(error) if was_open => {
+                    tracing::warn!(%error, "session with the mupdate master lost");
+                    pause = BACKOFF.0;
+                }
+                Err(error) if error.is_unavailable() => {
+                    tracing::debug!(%error, "no session with the mupdate master yet");
+                }
+                Err(error) => tracing::error!(%error, "the mupdate master refuses the session"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.goodbye.cancelled() => return,
+            }
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// One stream, to its end.
+    async fn session(&mut self) -> Result<(), MupdateError> {
+        use register_request::Kind;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let ended = || MupdateError::Unavailable("the stream ended".into());
+        let send = async |kind: Kind| {
+            sender
+                .send(v1::RegisterRequest { kind: Some(kind) })
+                .await
+                .map_err(|_| ended())
+        };
+        let status = self.statuses.borrow_and_update().to_proto();
+        send(Kind::Hello(v1::Hello {
+            node: self.node.name.clone(),
+            imaps: self.node.imaps.clone(),
+            lmtp: self.node.lmtp.clone(),
+            http: self.node.http.clone(),
+            weight: self.node.weight,
+            incarnation: self.incarnation.as_bytes().to_vec(),
+            status: Some(status),
+        }))
+        .await?;
+        let call = self.client.rpc();
+        let mut answers = tokio::select! {
+            answers = self.client.within({
+                let mut call = call;
+                async move { call.register(ReceiverStream::new(receiver)).await }
+            }) => answers?,
+            () = self.goodbye.cancelled() => return Ok(()),
+        };
+        let mut heartbeat = Duration::from_secs(1);
+        let mut lease = Duration::from_secs(10);
+        let mut next_beat = tokio::time::Instant::now() + heartbeat;
+        let mut last_answer = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                answer = answers.message() => {
+                    let answer = answer?.ok_or_else(ended)?;
+                    heartbeat = Duration::from_millis(answer.heartbeat_ms.max(10).into());
+                    lease = Duration::from_millis(answer.lease_ms.max(100).into());
+                    last_answer = tokio::time::Instant::now();
+                    self.registering.send_replace(Some(answer.revision));
+                }
+                changed = self.statuses.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let status = self.statuses.borrow_and_update().to_proto();
+                    send(Kind::Status(status)).await?;
+                }
+                () = tokio::time::sleep_until(next_beat) => {
+                    if last_answer.elapsed() > lease {
+                        return Err(MupdateError::Unavailable("the master is silent".into()));
+                    }
+                    next_beat = tokio::time::Instant::now() + heartbeat;
+                    let status = self.statuses.borrow().to_proto();
+                    send(Kind::Status(status)).await?;
+                }
+                () = self.goodbye.cancelled() => {
+                    send(Kind::Goodbye(v1::Goodbye {})).await?;
+                    drop(sender);
+                    // The master ends the stream once the node is down in its table.
+                    while answers.message().await?.is_some() {}
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

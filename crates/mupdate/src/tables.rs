@@ -1,0 +1,51 @@
+//! Everything that is replicated, in memory: the location map, nodes, partitions, accounts.
+
+use std::collections::BTreeMap;
+
+use murder_auth::Account;
+
+use crate::map::LocationMap;
+use crate::record::{Change, Node, Partition};
+
+/// The replicated tables, the same on the master and on each replica.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// Mailboxes.
+    pub map: LocationMap,
+    /// Nodes by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Partitions by `node!partition`.
+    pub partitions: BTreeMap<String, Partition>,
+    /// Accounts by normalised login name.
+    pub accounts: BTreeMap<String, Account>,
+}
+
+impl Tables {
+    /// Makes the record be what `change` says. The change that would undo it comes back.
+    pub fn apply(&mut self, change: &Change) -> Change {
+        fn put<V: Clone>(map: &mut BTreeMap<String, V>, key: &str, value: &Option<V>) -> Option<V> {
+            match value {
+                Some(value) => map.insert(key.to_owned(), value.clone()),
+                None => map.remove(key),
+            }
+        }
+        match change {
+            Change::Mailbox(name, location) => {
+                let before = match location {
+                    Some(location) => self.map.put(name, location),
+                    None => self.map.remove(name),
+                };
+                Change::Mailbox(name.clone(), before)
+            }
+            Change::Partition(name, partition) => {
+                Change::Partition(name.clone(), put(&mut self.partitions, name, partition))
+            }
+            Change::Node(name, node) => {
+                Change::Node(name.clone(), put(&mut self.nodes, name, node))
+            }
+            Change::Account(name, account) => {
+                Change::Account(name.clone(), put(&mut self.accounts, name, account))
+            }
+        }
+    }
+}
