@@ -1,0 +1,129 @@
+//! What can go wrong in the store, each variant one thing a caller can act on.
+
+use std::io;
+use std::path::PathBuf;
+
+use murder_mailbox::NameError;
+
+/// An error of the store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// No mailbox of that name is in this partition, or it was deleted meanwhile.
+    #[error("no such mailbox")]
+    NoSuchMailbox,
+    /// The home (of a user or of a shared tree) is not in this partition.
+    #[error("no such home in this partition")]
+    NoSuchHome,
+    /// A mailbox, or the home it would be the root of, has that name already.
+    #[error("mailbox exists")]
+    MailboxExists,
+    /// A rename from one home to another within the partition; only messages can do that.
+    #[error("a mailbox cannot be renamed into another home")]
+    CrossHome,
+    /// A user's INBOX is emptied into a new mailbox: use
+    /// [`Partition::rename_inbox`](crate::Partition::rename_inbox).
+    #[error("INBOX is renamed by moving its messages")]
+    InboxRename,
+    /// A mailbox cannot become a child of itself.
+    #[error("a mailbox cannot be renamed to below itself")]
+    RenameBelowItself,
+    /// The name is not valid at its new place.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The mailbox would have more than 64 different keywords.
+    #[error("too many keywords in this mailbox")]
+    TooManyKeywords,
+    /// All UIDs of the mailbox have been given out.
+    #[error("the mailbox has no UIDs left")]
+    UidsExhausted,
+    /// The message or the command is larger than the store takes.
+    #[error("too large: {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// What was asked for.
+        bytes: u64,
+        /// What is possible.
+        limit: u64,
+    },
+    /// The partition serves what it has and takes no changes.
+    #[error("partition is read-only: {why}")]
+    ReadOnly {
+        /// Why, for the operator.
+        why: String,
+    },
+    /// A checksum does not fit what is on disk.
+    #[error("journal segment {segment} is corrupt at offset {offset}")]
+    Corrupt {
+        /// The number of the segment or blob file.
+        segment: u64,
+        /// Where in the file, in bytes.
+        offset: u64,
+    },
+    /// A home's database is unusable; the rest of the partition is not concerned.
+    #[error("home {home} is damaged: {why}")]
+    HomeDamaged {
+        /// The home's number (its file name).
+        home: u64,
+        /// Why, for the operator.
+        why: String,
+    },
+    /// The message was expunged and its body is no longer on disk.
+    #[error("the message's body is gone")]
+    BodyGone,
+    /// The file system is full; nothing was changed.
+    #[error("file system is full")]
+    DiskFull,
+    /// Another process has the partition open.
+    #[error("partition {path} is in use by another process", path = .0.display())]
+    InUse(PathBuf),
+    /// The directory holds something that this code cannot read.
+    #[error("{path}: {why}", path = .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The operating system refused.
+    #[error("{what}: {why}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The system's words.
+        why: String,
+    },
+    /// The partition is closed or closing.
+    #[error("partition is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Wraps an I/O error, telling a full disk from the rest.
+    pub(crate) fn io(what: &'static str, error: &io::Error) -> Self {
+        if is_full(error) {
+            return Self::DiskFull;
+        }
+        Self::Io {
+            what,
+            why: error.to_string(),
+        }
+    }
+
+    /// Wraps a SQLite error.
+    pub(crate) fn sql(what: &'static str, error: &rusqlite::Error) -> Self {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+            return Self::DiskFull;
+        }
+        Self::Io {
+            what,
+            why: error.to_string(),
+        }
+    }
+}
+
+/// Whether an I/O error means that there is no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

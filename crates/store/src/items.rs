@@ -1,0 +1,56 @@
+//! What is computed from a message's bytes once and kept ready to send.
+
+use murder_mime::FetchItems;
+
+/// A message's precomputed FETCH items and dates: a pure function of its bytes, so that a
+/// replay gives the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Items {
+    pub envelope: Vec<u8>,
+    pub body: Vec<u8>,
+    pub bodystructure: Vec<u8>,
+    pub sent: Option<i64>,
+    pub sent_day: Option<i32>,
+    pub header_len: u32,
+}
+
+impl Items {
+    pub fn compute(raw: &[u8]) -> Self {
+        let items = FetchItems::compute(raw);
+        Self {
+            envelope: items.envelope,
+            body: items.body,
+            bodystructure: items.bodystructure,
+            sent: items.sent,
+            sent_day: items.sent_date.map(|(y, m, d)| days(y, m, d)),
+            header_len: items.header_len,
+        }
+    }
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar.
+#[must_use]
+pub fn days(year: u16, month: u8, day: u8) -> i32 {
+    // The year is counted from March, so that the leap day is its last.
+    let (year, month, day) = (i32::from(year), i32::from(month), i32::from(day));
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_known_dates() {
+        assert_eq!(days(1970, 1, 1), 0);
+        assert_eq!(days(1969, 12, 31), -1);
+        assert_eq!(days(2000, 2, 29), 11_016);
+        assert_eq!(days(2000, 3, 1), 11_017);
+        assert_eq!(days(2026, 11, 24), 20_781);
+    }
+}
