@@ -1,0 +1,314 @@
+//! What a journal record says: a mutation with everything in it that is not determined by
+//! the state it is applied to.
+//!
+//! Mailboxes are named by their ids and homes by their numbers, so that a command means the
+//! same after a rename that was journaled before it. Fields are only ever added: old journals
+//! stay readable.
+
+use crate::flags::Flags;
+use crate::message::BodyLocation;
+
+/// A journal record's command.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Command {
+    #[prost(oneof = "Op", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    pub op: Option<Op>,
+}
+
+/// The kinds of commands.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Op {
+    #[prost(message, tag = "1")]
+    Create(Create),
+    #[prost(message, tag = "2")]
+    Delete(Delete),
+    #[prost(message, tag = "3")]
+    Rename(Rename),
+    /// Moves all messages of the home's root into a new mailbox.
+    #[prost(message, tag = "4")]
+    RenameInbox(Create),
+    #[prost(message, tag = "5")]
+    SetMailbox(SetMailbox),
+    #[prost(message, tag = "6")]
+    Subscribe(Subscribe),
+    #[prost(message, tag = "7")]
+    Append(Append),
+    #[prost(message, tag = "8")]
+    Store(Store),
+    #[prost(message, tag = "9")]
+    Expunge(Expunge),
+    #[prost(message, tag = "10")]
+    Copy(Copy),
+    #[prost(message, tag = "11")]
+    CopyAcross(CopyAcross),
+    #[prost(message, tag = "12")]
+    RenameHome(RenameHome),
+    #[prost(message, tag = "13")]
+    DropHome(DropHome),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Create {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// The home's key, for the first mailbox of a home.
+    #[prost(string, tag = "2")]
+    pub key: String,
+    /// The name below the home's root.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub mailbox: Vec<u8>,
+    #[prost(uint32, tag = "5")]
+    pub uidvalidity: u32,
+    #[prost(string, tag = "6")]
+    pub acl: String,
+    #[prost(string, tag = "7")]
+    pub special_use: String,
+    #[prost(int64, tag = "8")]
+    pub now: i64,
+    #[prost(bool, tag = "9")]
+    pub shared_seen: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Delete {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Rename {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(string, tag = "2")]
+    pub from: String,
+    #[prost(string, tag = "3")]
+    pub to: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SetMailbox {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    #[prost(string, optional, tag = "3")]
+    pub acl: Option<String>,
+    /// Empty for none.
+    #[prost(string, optional, tag = "4")]
+    pub special_use: Option<String>,
+    #[prost(bool, optional, tag = "5")]
+    pub shared_seen: Option<bool>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Subscribe {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// A canonical name, of any home.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(bool, tag = "3")]
+    pub on: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Target {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+}
+
+/// One message: where its body is and what is said about it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Message {
+    #[prost(uint32, tag = "1")]
+    pub len: u32,
+    #[prost(fixed32, tag = "2")]
+    pub crc: u32,
+    /// 0: the body is in this record, after those of the messages before.
+    #[prost(uint64, tag = "3")]
+    pub segment: u64,
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+    #[prost(uint32, tag = "5")]
+    pub flags: u32,
+    #[prost(string, repeated, tag = "6")]
+    pub keywords: Vec<String>,
+    #[prost(int64, tag = "7")]
+    pub internal_seconds: i64,
+    #[prost(sint32, tag = "8")]
+    pub internal_zone: i32,
+    #[prost(int64, tag = "9")]
+    pub save_date: i64,
+    #[prost(bytes = "vec", tag = "10")]
+    pub email_id: Vec<u8>,
+    /// Whose `\Seen`; empty for the owner's.
+    #[prost(string, tag = "11")]
+    pub seen_by: String,
+    /// For a copy, the UID it has in the source.
+    #[prost(uint32, tag = "12")]
+    pub source_uid: u32,
+}
+
+impl Message {
+    /// Where the body lies, unless it is in this record.
+    pub fn location(&self) -> Option<BodyLocation> {
+        (self.segment != 0).then_some(BodyLocation {
+            segment: self.segment,
+            offset: self.offset,
+            len: self.len,
+            crc: self.crc,
+        })
+    }
+
+    pub fn flags(&self) -> Flags {
+        Flags::from_bits(self.flags as u8)
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Append {
+    #[prost(message, repeated, tag = "1")]
+    pub targets: Vec<Target>,
+    /// Each goes to every target.
+    #[prost(message, repeated, tag = "2")]
+    pub messages: Vec<Message>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Store {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    /// [`UidSet::to_bytes`](crate::UidSet::to_bytes).
+    #[prost(bytes = "vec", tag = "3")]
+    pub uids: Vec<u8>,
+    /// 0 add, 1 remove, 2 replace.
+    #[prost(uint32, tag = "4")]
+    pub mode: u32,
+    #[prost(uint32, tag = "5")]
+    pub flags: u32,
+    #[prost(string, repeated, tag = "6")]
+    pub keywords: Vec<String>,
+    #[prost(uint64, optional, tag = "7")]
+    pub unchanged_since: Option<u64>,
+    /// Whose `\Seen`; empty for the owner's.
+    #[prost(string, tag = "8")]
+    pub user: String,
+    #[prost(uint32, tag = "9")]
+    pub flags_mask: u32,
+    #[prost(bool, tag = "10")]
+    pub keywords_allowed: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Expunge {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    /// Only these of the messages with `\Deleted`; all when absent.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub uids: Option<Vec<u8>>,
+}
+
+/// COPY or MOVE within a home: the rows are found when it is applied.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Copy {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub source: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub target: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub uids: Vec<u8>,
+    #[prost(bool, tag = "5")]
+    pub expunge: bool,
+    #[prost(string, tag = "6")]
+    pub source_user: String,
+    #[prost(string, tag = "7")]
+    pub target_user: String,
+    /// SAVEDATE of the copies.
+    #[prost(int64, tag = "8")]
+    pub now: i64,
+}
+
+/// COPY or MOVE from one home to another: carries the rows, so that the target needs nothing
+/// of the source.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct CopyAcross {
+    #[prost(uint64, tag = "1")]
+    pub source_home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub source: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    pub target_home: u64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub target: Vec<u8>,
+    #[prost(message, repeated, tag = "5")]
+    pub messages: Vec<Message>,
+    #[prost(bool, tag = "6")]
+    pub expunge: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RenameHome {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(string, tag = "2")]
+    pub key: String,
+    /// Every mailbox gets at least this UIDVALIDITY: that of what had the key before.
+    #[prost(uint32, tag = "3")]
+    pub uidvalidity_floor: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct DropHome {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+}
+
+impl Op {
+    /// The homes that the command changes; a cross-home MOVE has the target first.
+    pub fn homes(&self) -> Vec<u64> {
+        match self {
+            Self::Create(c) | Self::RenameInbox(c) => vec![c.home],
+            Self::Delete(c) => vec![c.home],
+            Self::Rename(c) => vec![c.home],
+            Self::SetMailbox(c) => vec![c.home],
+            Self::Subscribe(c) => vec![c.home],
+            Self::Append(c) => {
+                let mut homes: Vec<u64> = Vec::with_capacity(c.targets.len());
+                for target in &c.targets {
+                    if !homes.contains(&target.home) {
+                        homes.push(target.home);
+                    }
+                }
+                homes
+            }
+            Self::Store(c) => vec![c.home],
+            Self::Expunge(c) => vec![c.home],
+            Self::Copy(c) => vec![c.home],
+            Self::CopyAcross(c) if c.expunge => vec![c.target_home, c.source_home],
+            Self::CopyAcross(c) => vec![c.target_home],
+            Self::RenameHome(c) => vec![c.home],
+            Self::DropHome(c) => vec![c.home],
+        }
+    }
+
+    /// The messages that it carries.
+    pub fn messages(&self) -> &[Message] {
+        match self {
+            Self::Append(c) => &c.messages,
+            Self::CopyAcross(c) => &c.messages,
+            _ => &[],
+        }
+    }
+}

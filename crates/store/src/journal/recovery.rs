@@ -1,0 +1,210 @@
+//! Reading the journal after a start: what is whole, where it ends, what is damaged.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use prost::Message as _;
+
+use super::record::{ALIGN, HEADER_BYTES, Header};
+use super::segment;
+use crate::command::{Command, Op};
+use crate::error::StoreError;
+use crate::io::{JournalFile, JournalIo};
+use crate::segments::SegmentName;
+
+/// A record that is whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub lsn: u64,
+    pub segment: u64,
+    pub offset: u64,
+    pub command_len: u32,
+}
+
+/// What the journal holds.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// The records after the checkpoint, in order.
+    pub records: Vec<Place>,
+    /// Where a torn tail begins, to be cut.
+    pub torn: Option<(u64, u64)>,
+    /// Segments in which no record was ever durable.
+    pub empty: Vec<u64>,
+    /// The first damage. What comes after it is not in `records`.
+    pub damage: Option<StoreError>,
+    /// The place after the last record.
+    pub end: (u64, u64),
+}
+
+/// The files in the journal's directory, ascending; unknown names are left alone.
+pub(crate) fn files(io: &dyn JournalIo, dir: &Path) -> Result<Vec<SegmentName>, StoreError> {
+    let mut files: Vec<SegmentName> = io
+        .list(dir)
+        .map_err(|e| StoreError::io("listing the journal", &e))?
+        .iter()
+        .filter_map(|name| SegmentName::parse(name))
+        .collect();
+    files.sort_by_key(|f| f.number());
+    Ok(files)
+}
+
+/// Reads the journal from `from` (segment, offset), where the record after `checkpoint` is.
+pub(crate) fn scan(
+    io: &dyn JournalIo,
+    dir: &Path,
+    tag: u64,
+    checkpoint: u64,
+    from: (u64, u64),
+) -> Result<Scan, StoreError> {
+    let segments: Vec<u64> = files(io, dir)?
+        .into_iter()
+        .filter_map(|f| match f {
+            SegmentName::Journal(n) if n >= from.0 => Some(n),
+            _ => None,
+        })
+        .collect();
+    let mut scan = Scan {
+        end: from,
+        ..Scan::default()
+    };
+    let mut expected = checkpoint + 1;
+    if from.0 > 0 && !segments.contains(&from.0) {
+        // It is kept until a later checkpoint, whatever lives in it.
+        scan.damage = Some(StoreError::Corrupt {
+            segment: from.0,
+            offset: from.1,
+        });
+        return Ok(scan);
+    }
+    for &number in &segments {
+        let file = io
+            .open(&SegmentName::Journal(number).path(dir))
+            .map_err(|e| StoreError::io("opening a journal segment", &e))?;
+        let bytes = read(&*file)?;
+        let mut position = segment::HEADER_BYTES;
+        let header = bytes
+            .first_chunk()
+            .and_then(segment::decode_header)
+            .filter(|h| h.tag == tag && h.number == number);
+        match header {
+            // The header is durable before the first record is written. A bad one where
+            // records were durable is damage; otherwise the segment was just being made.
+            None if number == from.0 && from.1 > 0 => {
+                scan.damage = Some(StoreError::Corrupt {
+                    segment: number,
+                    offset: 0,
+                });
+                return Ok(scan);
+            }
+            None => {
+                if later_record(&bytes, 0, tag, expected).is_some() {
+                    scan.damage = Some(StoreError::Corrupt {
+                        segment: number,
+                        offset: 0,
+                    });
+                    return Ok(scan);
+                }
+                scan.empty.push(number);
+                continue;
+            }
+            // Records between the last one and this segment's first are missing: they were
+            // durable when the segment was made.
+            Some(h) if h.first_lsn > expected => {
+                scan.damage = Some(StoreError::Corrupt {
+                    segment: scan.end.0,
+                    offset: scan.end.1,
+                });
+                return Ok(scan);
+            }
+            Some(_) if number == from.0 => position = from.1.max(position),
+            Some(_) => {}
+        }
+        scan.end = (number, position);
+        while let Some(record) = whole_record(&bytes, position, tag, expected) {
+            scan.records.push(Place {
+                lsn: record.lsn,
+                segment: number,
+                offset: position,
+                command_len: record.command_len,
+            });
+            expected += 1;
+            position += record.total();
+            scan.end = (number, position);
+        }
+        let rest = bytes.get(position as usize..).unwrap_or_default();
+        if rest.iter().all(|&b| b == 0) {
+            continue;
+        }
+        if later_record(&bytes, position, tag, expected).is_some() {
+            scan.damage = Some(StoreError::Corrupt {
+                segment: number,
+                offset: position,
+            });
+            return Ok(scan);
+        }
+        scan.torn = Some((number, position));
+        // A later segment that was begun at the same record says that this tail had been
+        // given up before; one that was begun later is found missing records above.
+    }
+    Ok(scan)
+}
+
+fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
+    let read = || {
+        let len = usize::try_from(file.size()?).map_err(std::io::Error::other)?;
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    };
+    read().map_err(|e: std::io::Error| StoreError::io("reading a journal segment", &e))
+}
+
+/// The record at `position`, if it is the expected one and all its checksums are right.
+fn whole_record(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Option<Header> {
+    let bytes = bytes.get(usize::try_from(position).ok()?..)?;
+    let header = Header::decode(bytes, tag).filter(|h| h.lsn == expected)?;
+    let command_end = HEADER_BYTES + header.command_len as usize;
+    let command = bytes.get(HEADER_BYTES..command_end)?;
+    if crc32c::crc32c(command) != header.command_crc {
+        return None;
+    }
+    let bodies_end = command_end.checked_add(usize::try_from(header.bodies_len).ok()?)?;
+    let mut bodies = bytes.get(command_end..bodies_end)?;
+    let op = Command::decode(command).ok()?.op?;
+    for message in op.messages().iter().filter(|m| m.location().is_none()) {
+        let (body, rest) = bodies.split_at_checked(message.len as usize)?;
+        if crc32c::crc32c(body) != message.crc {
+            return None;
+        }
+        bodies = rest;
+    }
+    bodies.is_empty().then_some(header)
+}
+
+/// A record behind a bad one that was written when `expected` was durable already: then the
+/// bad one is damage, not a torn tail.
+fn later_record(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Option<Header> {
+    let start = usize::try_from(position.next_multiple_of(ALIGN)).ok()?;
+    let tag_bytes = tag.to_le_bytes();
+    bytes
+        .get(start..)?
+        .chunks(ALIGN as usize)
+        .enumerate()
+        .filter(|(_, chunk)| *chunk == tag_bytes)
+        .filter_map(|(at, _)| Header::decode(bytes.get(start + at * ALIGN as usize..)?, tag))
+        .find(|header| header.durable_lsn >= expected)
+}
+
+/// Reads the command of a record that the scan has checked.
+pub(crate) fn read_command(file: &Arc<dyn JournalFile>, place: &Place) -> Result<Op, StoreError> {
+    let mut command = vec![0; place.command_len as usize];
+    file.read_exact_at(&mut command, place.offset + HEADER_BYTES as u64)
+        .map_err(|e| StoreError::io("reading a record", &e))?;
+    Command::decode(command.as_slice())
+        .ok()
+        .and_then(|command| command.op)
+        .ok_or(StoreError::Corrupt {
+            segment: place.segment,
+            offset: place.offset,
+        })
+}

@@ -1,0 +1,406 @@
+//! The journal thread: takes everything that waits, makes it durable with one `fdatasync`,
+//! hands it to the shards in the order of LSNs.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use tokio::sync::mpsc;
+
+use super::{Entry, Submission, record, segment};
+use crate::checkpoint::Round;
+use crate::error::{StoreError, is_full};
+use crate::io::JournalFile;
+use crate::message::BodyLocation;
+use crate::metrics::Metrics;
+use crate::partition::Shared;
+use crate::partition_db::Checkpoint;
+use crate::segments::SegmentName;
+use crate::shard::ToShard;
+
+/// Commands that may wait for the journal thread. What they hold is bounded in bytes by the
+/// submitters' permits.
+pub(crate) const QUEUE: usize = 1024;
+/// The most records in a batch: what one write of headers, commands and bodies can carry
+/// without the first of them waiting long for the last.
+const BATCH_RECORDS: usize = 1024;
+/// The most bytes in a batch.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// What the journal thread is sent.
+#[derive(Debug)]
+pub(crate) enum ToJournal {
+    /// A command to make durable and hand to its homes.
+    Submit(Box<Submission>),
+    /// Make a checkpoint now, and say when it is over.
+    Checkpoint(std::sync::mpsc::Sender<()>),
+}
+
+/// The segment being written.
+#[derive(Debug)]
+struct Current {
+    number: u64,
+    file: Arc<dyn JournalFile>,
+    position: u64,
+    /// Whether room is set aside up to the segment's size.
+    allocated: bool,
+}
+
+/// Why a batch was not written.
+enum Failure {
+    /// The journal is as it was.
+    Refused(StoreError),
+    /// Nothing is known of what is on disk.
+    Broken(StoreError),
+}
+
+/// The journal thread's state.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub shared: Arc<Shared>,
+    pub shards: Vec<SyncSender<ToShard>>,
+    pub next_lsn: u64,
+    current: Option<Current>,
+    /// Where records are looked for when nothing is written after the last one.
+    end: (u64, u64),
+    since_checkpoint: u64,
+    rounds: u64,
+}
+
+impl Writer {
+    /// A writer whose first record is `next_lsn`, in a new segment. `end` is the place after
+    /// the last record.
+    pub fn new(
+        shared: Arc<Shared>,
+        shards: Vec<SyncSender<ToShard>>,
+        next_lsn: u64,
+        end: (u64, u64),
+    ) -> Self {
+        Self {
+            shared,
+            shards,
+            next_lsn,
+            current: None,
+            end,
+            since_checkpoint: 0,
+            // The first round was recovery's.
+            rounds: 1,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub fn run(mut self, mut queue: mpsc::Receiver<ToJournal>) {
+        let mut held = None;
+        while let Some(first) = held.take().or_else(|| queue.blocking_recv()) {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut asked = None;
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    ToJournal::Submit(submission) => {
+                        let size = size_of_record(&submission);
+                        if !batch.is_empty() && bytes + size > BATCH_BYTES {
+                            held = Some(ToJournal::Submit(submission));
+                            break;
+                        }
+                        bytes += size;
+                        batch.push(*submission);
+                    }
+                    ToJournal::Checkpoint(done) => asked = Some(done),
+                }
+                if batch.len() >= BATCH_RECORDS || asked.is_some() {
+                    break;
+                }
+                next = queue.try_recv().ok();
+            }
+            self.write(batch);
+            if asked.is_some() || self.since_checkpoint >= self.shared.config.checkpoint_bytes {
+                self.checkpoint(asked);
+            }
+        }
+        self.checkpoint(None);
+        if let Some(current) = &self.current
+            && let Err(e) = current.file.set_len(current.position)
+        {
+            tracing::warn!(error = %e, "could not cut the last journal segment to its length");
+        }
+    }
+
+    /// Writes a batch, in parts where a segment ends.
+    fn write(&mut self, batch: Vec<Submission>) {
+        let mut batch = batch.into_iter().peekable();
+        while batch.peek().is_some() {
+            let mut room = match &self.current {
+                Some(current) => self.shared.config.segment_bytes - current.position,
+                None => 0,
+            };
+            if batch.peek().is_some_and(|s| size_of_record(s) > room) {
+                if let Err(failure) = self.roll() {
+                    self.fail(batch.by_ref().collect(), failure);
+                    return;
+                }
+                room = self.shared.config.segment_bytes - segment::HEADER_BYTES;
+            }
+            let mut part = Vec::new();
+            while let Some(submission) = batch.next_if(|s| size_of_record(s) <= room) {
+                room -= size_of_record(&submission);
+                part.push(submission);
+            }
+            match self.commit(&part) {
+                Ok(records) => self.hand_over(part, &records),
+                Err(failure) => self.fail(part, failure),
+            }
+        }
+    }
+
+    /// Begins a new segment.
+    fn roll(&mut self) -> Result<(), Failure> {
+        self.shared
+            .health
+            .refusal_of_journal()
+            .map_or(Ok(()), |why| Err(Failure::Refused(why)))?;
+        let segments = &self.shared.segments;
+        let number = segments.next_number();
+        let path = SegmentName::Journal(number).path(&segments.dir);
+        let size = self.shared.config.segment_bytes;
+        let header = segment::encode_header(self.shared.tag, number, self.next_lsn);
+        let made = segments.io.create(&path).and_then(|file| {
+            file.allocate(size)?;
+            file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
+            file.sync_data()?;
+            segments.io.sync_dir(&segments.dir)?;
+            Ok(file)
+        });
+        let file = match made {
+            Ok(file) => file,
+            Err(e) => {
+                // Nothing is in it: whether it stays does not matter to recovery.
+                let _ = segments.io.remove(&path);
+                return Err(Failure::Refused(StoreError::io("beginning a segment", &e)));
+            }
+        };
+        if let Some(old) = self.current.take()
+            && let Err(e) = old.file.set_len(old.position)
+        {
+            // Zeros at the end are as good; it only takes more room.
+            tracing::warn!(segment = old.number, error = %e, "could not cut a full segment to its length");
+        }
+        self.current = Some(Current {
+            number,
+            file,
+            position: segment::HEADER_BYTES,
+            allocated: true,
+        });
+        Ok(())
+    }
+
+    /// Writes records to the current segment and makes them durable. Returns the place of
+    /// each.
+    fn commit(&mut self, part: &[Submission]) -> Result<Vec<u64>, Failure> {
+        if let Some(why) = self.shared.health.refusal_of_journal() {
+            return Err(Failure::Refused(why));
+        }
+        let Some(current) = &mut self.current else {
+            return Err(Failure::Refused(StoreError::Closed));
+        };
+        let io_error = |e: &io::Error| StoreError::io("writing the journal", e);
+        if !current.allocated {
+            current
+                .file
+                .allocate(self.shared.config.segment_bytes)
+                .map_err(|e| Failure::Refused(io_error(&e)))?;
+            current.allocated = true;
+        }
+        let durable_lsn = self.next_lsn - 1;
+        let mut headers = Vec::with_capacity(part.len());
+        for (lsn, submission) in (self.next_lsn..).zip(part) {
+            let homes = submission
+                .command
+                .op
+                .as_ref()
+                .map_or_else(Vec::new, |op| op.homes());
+            let header = record::Header {
+                tag: self.shared.tag,
+                command_len: u32::try_from(submission.encoded.len()).unwrap_or(u32::MAX),
+                bodies_len: submission.bodies.iter().map(|b| b.len() as u64).sum(),
+                lsn,
+                durable_lsn,
+                home: homes.first().copied().unwrap_or_default(),
+                homes: u32::try_from(homes.len()).unwrap_or(u32::MAX),
+                command_crc: crc32c::crc32c(&submission.encoded),
+            };
+            headers.push((header, header.encode()));
+        }
+        let mut slices = Vec::new();
+        let mut places = Vec::with_capacity(part.len());
+        let mut end = current.position;
+        for ((header, bytes), submission) in headers.iter().zip(part) {
+            const ZEROS: [u8; record::ALIGN as usize] = [0; record::ALIGN as usize];
+            slices.push(IoSlice::new(bytes));
+            slices.push(IoSlice::new(&submission.encoded));
+            slices.extend(submission.bodies.iter().map(|b| IoSlice::new(b)));
+            let padding = header.total() - header.bodies_at() - header.bodies_len;
+            slices.push(IoSlice::new(&ZEROS[..padding as usize]));
+            places.push(end);
+            end += header.total();
+        }
+        slices.retain(|s| !s.is_empty());
+        let written = current
+            .file
+            .write_all_at(&mut slices, current.position)
+            .map_err(|e| (false, e))
+            .and_then(|()| current.file.sync_data().map_err(|e| (true, e)));
+        Metrics::add(&self.shared.metrics.fsyncs, 1);
+        if let Err((syncing, e)) = written {
+            let error = io_error(&e);
+            if syncing && !is_full(&e) {
+                // What a failed fsync leaves on disk cannot be known.
+                return Err(Failure::Broken(error));
+            }
+            current.allocated = false;
+            let cut = current
+                .file
+                .set_len(current.position)
+                .and_then(|()| current.file.sync_data());
+            return Err(match cut {
+                Ok(()) => Failure::Refused(error),
+                Err(_) => Failure::Broken(error),
+            });
+        }
+        let bytes = end - current.position;
+        current.position = end;
+        self.end = (current.number, end);
+        self.since_checkpoint += bytes;
+        let metrics = &self.shared.metrics;
+        Metrics::add(&metrics.batches, 1);
+        Metrics::add(&metrics.records, part.len() as u64);
+        Metrics::add(&metrics.journal_bytes, bytes);
+        Ok(places)
+    }
+
+    /// Gives durable records to the shards of their homes.
+    fn hand_over(&mut self, part: Vec<Submission>, places: &[u64]) {
+        let Some(segment) = self.current.as_ref().map(|c| c.number) else {
+            return;
+        };
+        let mut by_shard: Vec<Vec<Arc<Entry>>> = vec![Vec::new(); self.shards.len()];
+        for (submission, &place) in part.into_iter().zip(places) {
+            let lsn = self.next_lsn;
+            self.next_lsn += 1;
+            let Submission {
+                command,
+                encoded,
+                items,
+                staged,
+                pins,
+                answer,
+                ..
+            } = submission;
+            let Some(op) = command.op else {
+                continue;
+            };
+            for body in &staged {
+                body.journaled(lsn);
+            }
+            for pin in &pins {
+                pin.journaled(lsn);
+            }
+            let locations = locations(&op, segment, place, encoded.len() as u64);
+            let entry = Arc::new(Entry::new(lsn, op, locations, items, Some(answer)));
+            distribute(&entry, &mut by_shard);
+        }
+        for (shard, entries) in self.shards.iter().zip(by_shard) {
+            if !entries.is_empty() && shard.send(ToShard::Entries(entries)).is_err() {
+                // The answers are dropped with the entries: submitters see a closed store.
+                self.shared.health.read_only(&StoreError::Closed);
+            }
+        }
+    }
+
+    /// Answers those whose records were not written.
+    fn fail(&self, part: Vec<Submission>, failure: Failure) {
+        let error = match failure {
+            Failure::Refused(error) => error,
+            Failure::Broken(error) => {
+                self.shared.health.read_only(&error);
+                error
+            }
+        };
+        if matches!(error, StoreError::DiskFull) {
+            Metrics::add(&self.shared.metrics.disk_full, 1);
+        }
+        tracing::warn!(%error, records = part.len(), "a batch was not written");
+        for submission in part {
+            let _ = submission.answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Sends the shards the mark after which everything before is theirs to make durable.
+    fn checkpoint(&mut self, done: Option<std::sync::mpsc::Sender<()>>) {
+        let lsn = self.next_lsn - 1;
+        self.since_checkpoint = 0;
+        if lsn == self.shared.settled() && !self.shared.recents.any() {
+            if let Some(done) = done {
+                let _ = done.send(());
+            }
+            return;
+        }
+        self.rounds += 1;
+        let round = Round {
+            number: self.rounds,
+            at: Checkpoint {
+                lsn,
+                segment: self.end.0,
+                offset: self.end.1,
+            },
+            done,
+        };
+        for shard in &self.shards {
+            // One that is gone has said so already.
+            let _ = shard.send(ToShard::Checkpoint(round.clone()));
+        }
+    }
+}
+
+/// Adds an entry to the lists of the shards of its homes, once each.
+pub(crate) fn distribute(entry: &Arc<Entry>, by_shard: &mut [Vec<Arc<Entry>>]) {
+    let shards = by_shard.len() as u64;
+    for home in &entry.homes {
+        let list = &mut by_shard[(home % shards) as usize];
+        if list.last().is_none_or(|last| last.lsn != entry.lsn) {
+            list.push(Arc::clone(entry));
+        }
+    }
+}
+
+/// Where the bodies of a record's messages are.
+pub(crate) fn locations(
+    op: &crate::command::Op,
+    segment: u64,
+    place: u64,
+    command_len: u64,
+) -> Vec<BodyLocation> {
+    let mut offset = place + record::HEADER_BYTES as u64 + command_len;
+    op.messages()
+        .iter()
+        .map(|message| {
+            message.location().unwrap_or_else(|| {
+                let location = BodyLocation {
+                    segment,
+                    offset,
+                    len: message.len,
+                    crc: message.crc,
+                };
+                offset += u64::from(message.len);
+                location
+            })
+        })
+        .collect()
+}
+
+fn size_of_record(submission: &Submission) -> u64 {
+    let bodies: u64 = submission.bodies.iter().map(|b| b.len() as u64).sum();
+    (record::HEADER_BYTES as u64 + submission.encoded.len() as u64 + bodies)
+        .next_multiple_of(record::ALIGN)
+}

@@ -1,0 +1,216 @@
+//! The files that bodies lie in: numbering, reading, and keeping them while they are needed.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use crate::error::StoreError;
+use crate::io::{JournalFile, JournalIo};
+use crate::message::BodyLocation;
+
+/// A file name in the journal's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SegmentName {
+    /// Records with small bodies in them.
+    Journal(u64),
+    /// One large body.
+    Blob(u64),
+}
+
+impl SegmentName {
+    pub fn parse(name: &str) -> Option<Self> {
+        let (number, kind) = name.split_once('.')?;
+        let number = u64::from_str_radix(number, 16).ok()?;
+        match kind {
+            "seg" => Some(Self::Journal(number)),
+            "blob" => Some(Self::Blob(number)),
+            _ => None,
+        }
+    }
+
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Journal(n) | Self::Blob(n) => n,
+        }
+    }
+
+    pub fn path(self, dir: &Path) -> PathBuf {
+        dir.join(match self {
+            Self::Journal(n) => format!("{n:016x}.seg"),
+            Self::Blob(n) => format!("{n:016x}.blob"),
+        })
+    }
+}
+
+/// Why a file may not be removed yet.
+#[derive(Debug, Default)]
+struct Pin {
+    /// Commands on their way, and bodies being staged.
+    holders: u32,
+    /// The last journaled record that refers to the file.
+    last_lsn: u64,
+}
+
+/// The journal's files, seen as places of bodies.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    pub io: Arc<dyn JournalIo>,
+    pub dir: PathBuf,
+    next: AtomicU64,
+    open: Mutex<LruCache<u64, Arc<dyn JournalFile>>>,
+    pins: Mutex<HashMap<u64, Pin>>,
+}
+
+impl Segments {
+    pub fn new(io: Arc<dyn JournalIo>, dir: PathBuf, open_files: usize) -> Self {
+        let open_files = NonZeroUsize::new(open_files).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            io,
+            dir,
+            next: AtomicU64::new(1),
+            open: Mutex::new(LruCache::new(open_files)),
+            pins: Mutex::default(),
+        }
+    }
+
+    /// A number that no file has had since the partition was opened.
+    pub fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes sure that no new file gets a number up to `number`.
+    pub fn raise_number(&self, number: u64) {
+        self.next.fetch_max(number + 1, Ordering::Relaxed);
+    }
+
+    /// The open file of that number.
+    pub fn file(&self, segment: u64) -> Result<Arc<dyn JournalFile>, StoreError> {
+        if let Some(file) = self.open.lock().get(&segment) {
+            return Ok(Arc::clone(file));
+        }
+        let mut opened = self.io.open(&SegmentName::Journal(segment).path(&self.dir));
+        if opened
+            .as_ref()
+            .is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+        {
+            opened = self.io.open(&SegmentName::Blob(segment).path(&self.dir));
+        }
+        match opened {
+            Ok(file) => {
+                self.open.lock().put(segment, Arc::clone(&file));
+                Ok(file)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::BodyGone),
+            Err(e) => Err(StoreError::io("opening a journal file", &e)),
+        }
+    }
+
+    /// The bytes at `range` of a body, if they are in memory already.
+    pub fn read_cached(
+        &self,
+        at: BodyLocation,
+        from: u32,
+        len: u32,
+    ) -> Option<Result<Bytes, StoreError>> {
+        let file = self.open.lock().get(&at.segment).map(Arc::clone)?;
+        let mut bytes = vec![0; len as usize];
+        if len > 0 && !file.read_cached_at(&mut bytes, at.offset + u64::from(from)) {
+            return None;
+        }
+        Some(check(at, from, bytes))
+    }
+
+    /// The bytes at `range` of a body; waits for the disk.
+    pub fn read(&self, at: BodyLocation, from: u32, len: u32) -> Result<Bytes, StoreError> {
+        let file = self.file(at.segment)?;
+        let mut bytes = vec![0; len as usize];
+        match file.read_exact_at(&mut bytes, at.offset + u64::from(from)) {
+            Ok(()) => check(at, from, bytes),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(StoreError::Corrupt {
+                segment: at.segment,
+                offset: at.offset,
+            }),
+            Err(e) => Err(StoreError::io("reading a body", &e)),
+        }
+    }
+
+    /// Whether a file is still in its directory; meant for one that is pinned, which stays.
+    pub fn exists(&self, segment: u64) -> bool {
+        // Not through the cache of open files, which may hold one that was just removed.
+        [SegmentName::Journal(segment), SegmentName::Blob(segment)]
+            .iter()
+            .any(|name| self.io.open(&name.path(&self.dir)).is_ok())
+    }
+
+    /// Keeps a file from being removed until the pin is dropped.
+    pub fn pin(self: &Arc<Self>, segment: u64) -> SegmentPin {
+        self.pins.lock().entry(segment).or_default().holders += 1;
+        SegmentPin {
+            segments: Arc::clone(self),
+            segment,
+        }
+    }
+
+    /// Removes a file in which nothing lives as of the record `settled`, unless something
+    /// later refers to it. Returns whether it is gone.
+    pub fn remove_if_unused(&self, name: SegmentName, settled: u64) -> io::Result<bool> {
+        let number = name.number();
+        // Held over the unlinking, so that nobody pins a file that is going.
+        let mut pins = self.pins.lock();
+        if let Some(pin) = pins.get(&number) {
+            if pin.holders > 0 || pin.last_lsn > settled {
+                return Ok(false);
+            }
+            pins.remove(&number);
+        }
+        self.open.lock().pop(&number);
+        self.io.remove(&name.path(&self.dir))?;
+        Ok(true)
+    }
+}
+
+/// A whole body is compared with its checksum; a part of one cannot be.
+fn check(at: BodyLocation, from: u32, bytes: Vec<u8>) -> Result<Bytes, StoreError> {
+    if from == 0 && bytes.len() == at.len as usize && crc32c::crc32c(&bytes) != at.crc {
+        return Err(StoreError::Corrupt {
+            segment: at.segment,
+            offset: at.offset,
+        });
+    }
+    Ok(bytes.into())
+}
+
+/// Keeps a segment or blob file in place.
+#[derive(Debug)]
+pub(crate) struct SegmentPin {
+    segments: Arc<Segments>,
+    segment: u64,
+}
+
+impl SegmentPin {
+    /// Says that the record `lsn` refers to the file.
+    pub fn journaled(&self, lsn: u64) {
+        if let Some(pin) = self.segments.pins.lock().get_mut(&self.segment) {
+            pin.last_lsn = pin.last_lsn.max(lsn);
+        }
+    }
+}
+
+impl Drop for SegmentPin {
+    fn drop(&mut self) {
+        let mut pins = self.segments.pins.lock();
+        if let Some(pin) = pins.get_mut(&self.segment) {
+            pin.holders -= 1;
+            if pin.holders == 0 && pin.last_lsn == 0 {
+                pins.remove(&self.segment);
+            }
+        }
+    }
+}
