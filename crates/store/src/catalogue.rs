@@ -1,0 +1,292 @@
+//! The partition's mailboxes in memory: names, ids, ACLs.
+//!
+//! The truth is in the homes; the catalogue is a copy that the shards keep current after each
+//! commit, written to `partition.db` at checkpoints and mended from the homes at recovery.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
+use parking_lot::RwLock;
+
+use crate::mailbox::MailboxMeta;
+
+/// How many different ACL texts are shared before the table of them is begun anew.
+const MAX_SHARED_ACLS: usize = 65_536;
+
+/// A mailbox within its home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The name below the home's root.
+    pub name: Box<str>,
+    pub id: MailboxId,
+    pub uidvalidity: u32,
+    pub acl: Arc<str>,
+    pub special_use: Option<SpecialUse>,
+    pub shared_seen: bool,
+}
+
+impl Listed {
+    pub fn meta(&self, key: &str) -> Option<MailboxMeta> {
+        Some(MailboxMeta {
+            name: full_name(key, &self.name)?,
+            id: self.id,
+            uidvalidity: self.uidvalidity,
+            acl: Arc::clone(&self.acl),
+            special_use: self.special_use,
+            shared_seen: self.shared_seen,
+        })
+    }
+}
+
+/// Homes that changed, by number, with their keys and mailboxes; `None` for those removed.
+pub(crate) type DirtyHomes = Vec<(u64, Option<HomeListing>)>;
+/// A home's key and mailboxes.
+pub(crate) type HomeListing = (Arc<str>, Vec<Listed>);
+
+/// The canonical name of what lies at `relative` in the home `key`.
+pub(crate) fn full_name(key: &str, relative: &str) -> Option<MailboxName> {
+    let name = if relative.is_empty() {
+        MailboxName::parse_canonical(key)
+    } else {
+        MailboxName::parse_canonical(&format!("{key}/{relative}"))
+    };
+    name.inspect_err(|e| tracing::error!(home = key, mailbox = relative, error = %e, "a stored name is not valid"))
+        .ok()
+}
+
+#[derive(Debug, Default)]
+struct HomeEntry {
+    key: Arc<str>,
+    /// Sorted by name.
+    mailboxes: Vec<Listed>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    keys: BTreeMap<Arc<str>, u64>,
+    homes: HashMap<u64, HomeEntry>,
+    /// Numbers given to keys whose first command is not applied yet.
+    reserved: HashMap<String, u64>,
+    next_home: u64,
+    /// Homes whose rows in `partition.db` are out of date.
+    dirty: HashSet<u64>,
+    acls: HashSet<Arc<str>>,
+}
+
+impl Tables {
+    fn share(&mut self, acl: &Arc<str>) -> Arc<str> {
+        if let Some(shared) = self.acls.get(acl) {
+            return Arc::clone(shared);
+        }
+        if self.acls.len() >= MAX_SHARED_ACLS {
+            self.acls.clear();
+        }
+        self.acls.insert(Arc::clone(acl));
+        Arc::clone(acl)
+    }
+}
+
+/// All mailboxes of a partition.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    tables: RwLock<Tables>,
+}
+
+impl Catalogue {
+    /// The mailbox of that name and its home's number.
+    pub fn find(&self, name: &MailboxName) -> Option<(u64, Listed)> {
+        let tables = self.tables.read();
+        let home = *tables.keys.get(name.home_key())?;
+        let entry = tables.homes.get(&home)?;
+        let at = entry
+            .mailboxes
+            .binary_search_by(|m| (*m.name).cmp(name.relative()))
+            .ok()?;
+        Some((home, entry.mailboxes[at].clone()))
+    }
+
+    /// The mailbox with this id in that home.
+    pub fn find_id(&self, home: u64, id: MailboxId) -> Option<MailboxMeta> {
+        let tables = self.tables.read();
+        let entry = tables.homes.get(&home)?;
+        entry
+            .mailboxes
+            .iter()
+            .find(|m| m.id == id)?
+            .meta(&entry.key)
+    }
+
+    /// The number of the home with that key, if it has been created.
+    pub fn home(&self, key: &str) -> Option<u64> {
+        self.tables.read().keys.get(key).copied()
+    }
+
+    /// The number of the home with that key, a new one when there is none.
+    pub fn home_or_reserve(&self, key: &str) -> u64 {
+        let mut tables = self.tables.write();
+        if let Some(&home) = tables.keys.get(key) {
+            return home;
+        }
+        if let Some(&home) = tables.reserved.get(key) {
+            return home;
+        }
+        tables.next_home += 1;
+        let home = tables.next_home;
+        tables.reserved.insert(key.to_owned(), home);
+        home
+    }
+
+    /// Makes sure that no new home gets a number up to `home`.
+    pub fn raise_next_home(&self, home: u64) {
+        let mut tables = self.tables.write();
+        tables.next_home = tables.next_home.max(home);
+    }
+
+    /// The greatest number that a home has been given.
+    pub fn last_home(&self) -> u64 {
+        self.tables.read().next_home
+    }
+
+    /// A home's mailboxes.
+    pub fn home_mailboxes(&self, home: u64) -> Vec<Listed> {
+        let tables = self.tables.read();
+        tables
+            .homes
+            .get(&home)
+            .map(|h| h.mailboxes.clone())
+            .unwrap_or_default()
+    }
+
+    /// Puts a home's mailboxes as they are now.
+    pub fn put(&self, home: u64, key: &str, mut mailboxes: Vec<Listed>) {
+        mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
+        mailboxes.shrink_to_fit();
+        let mut tables = self.tables.write();
+        for mailbox in &mut mailboxes {
+            mailbox.acl = tables.share(&mailbox.acl);
+        }
+        tables.next_home = tables.next_home.max(home);
+        tables.reserved.remove(key);
+        let old = tables.homes.get(&home).map(|h| Arc::clone(&h.key));
+        let key: Arc<str> = match old {
+            Some(old) if &*old == key => old,
+            Some(old) => {
+                if tables.keys.get(&old) == Some(&home) {
+                    tables.keys.remove(&old);
+                }
+                key.into()
+            }
+            None => key.into(),
+        };
+        tables.keys.insert(Arc::clone(&key), home);
+        tables.homes.insert(home, HomeEntry { key, mailboxes });
+        tables.dirty.insert(home);
+    }
+
+    /// Forgets a home.
+    pub fn remove(&self, home: u64) {
+        let mut tables = self.tables.write();
+        if let Some(entry) = tables.homes.remove(&home)
+            && tables.keys.get(&entry.key) == Some(&home)
+        {
+            tables.keys.remove(&entry.key);
+        }
+        tables.dirty.insert(home);
+    }
+
+    /// Homes changed since the last call, as they are now.
+    pub fn take_dirty(&self) -> DirtyHomes {
+        let mut tables = self.tables.write();
+        let dirty = std::mem::take(&mut tables.dirty);
+        dirty
+            .into_iter()
+            .map(|home| {
+                let entry = tables.homes.get(&home);
+                (
+                    home,
+                    entry.map(|e| (Arc::clone(&e.key), e.mailboxes.clone())),
+                )
+            })
+            .collect()
+    }
+
+    /// Marks homes as changed again, after a checkpoint that failed.
+    pub fn mark_dirty(&self, homes: impl IntoIterator<Item = u64>) {
+        self.tables.write().dirty.extend(homes);
+    }
+
+    /// Every mailbox, home by home in the order of their keys.
+    pub fn all(&self) -> Vec<MailboxMeta> {
+        let tables = self.tables.read();
+        let mut all = Vec::new();
+        for (key, home) in &tables.keys {
+            if let Some(entry) = tables.homes.get(home) {
+                all.extend(entry.mailboxes.iter().filter_map(|m| m.meta(key)));
+            }
+        }
+        all
+    }
+
+    /// The mailboxes of one home, in the order of their names.
+    pub fn of_home(&self, key: &str) -> Vec<MailboxMeta> {
+        let tables = self.tables.read();
+        let Some(entry) = tables.keys.get(key).and_then(|h| tables.homes.get(h)) else {
+            return Vec::new();
+        };
+        entry
+            .mailboxes
+            .iter()
+            .filter_map(|m| m.meta(&entry.key))
+            .collect()
+    }
+
+    /// How many homes and mailboxes there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let tables = self.tables.read();
+        let mailboxes = tables.homes.values().map(|h| h.mailboxes.len()).sum();
+        (tables.homes.len(), mailboxes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn listed(name: &str) -> Listed {
+        Listed {
+            name: name.into(),
+            id: MailboxId::new(),
+            uidvalidity: 1,
+            acl: "bob\tlrs\t".into(),
+            special_use: None,
+            shared_seen: false,
+        }
+    }
+
+    #[test]
+    fn a_home_changes_its_key() {
+        let catalogue = Catalogue::default();
+        let home = catalogue.home_or_reserve("user/bob");
+        assert_eq!(catalogue.home_or_reserve("user/bob"), home);
+        assert_eq!(catalogue.home("user/bob"), None);
+        catalogue.put(home, "user/bob", vec![listed("Sent"), listed("")]);
+        let sent = MailboxName::parse_canonical("user/bob/Sent").unwrap();
+        assert_eq!(catalogue.find(&sent).unwrap().0, home);
+        let mailboxes = catalogue.home_mailboxes(home);
+        catalogue.put(home, "user/rob", mailboxes);
+        assert!(catalogue.find(&sent).is_none());
+        let names: Vec<String> = catalogue
+            .all()
+            .iter()
+            .map(|m| m.name.as_str().to_owned())
+            .collect();
+        assert_eq!(names, ["user/rob", "user/rob/Sent"]);
+        assert_eq!(catalogue.take_dirty().len(), 1);
+        assert!(catalogue.take_dirty().is_empty());
+        catalogue.remove(home);
+        assert_eq!(catalogue.counts(), (0, 0));
+        assert!(catalogue.take_dirty()[0].1.is_none());
+    }
+}

@@ -1,0 +1,213 @@
+//! Checkpoints: what bounds replay.
+//!
+//! The journal thread sends each shard a mark. A shard answers with what it changed up to the
+//! mark; this thread makes those files durable, writes `partition.db`, and removes journal
+//! files in which nothing lives. No writer waits for any of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::error::StoreError;
+use crate::home::{SegmentChanges, schema};
+use crate::journal::recovery;
+use crate::metrics::Metrics;
+use crate::partition::Shared;
+use crate::partition_db::{Checkpoint, PartitionDb};
+use crate::segments::SegmentName;
+
+/// Above this many files one `syncfs` costs less than an `fdatasync` each.
+const SYNC_EACH: usize = 256;
+
+/// A mark in the journal up to which everything is to be made durable.
+#[derive(Debug, Clone)]
+pub(crate) struct Round {
+    /// Counts the rounds.
+    pub number: u64,
+    pub at: Checkpoint,
+    /// Told when the round is over, whether it succeeded or not.
+    pub done: Option<Sender<()>>,
+}
+
+/// One shard's answer to a mark.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub round: Round,
+    pub changes: Changes,
+    /// A home of the shard is damaged: its records must be kept.
+    pub blocked: bool,
+}
+
+/// What shards changed since the last checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub homes: HashSet<u64>,
+    /// Whether there are new homes whose files were never synced.
+    pub unsynced_files: bool,
+    pub dropped: Vec<u64>,
+    pub segments: SegmentChanges,
+}
+
+impl Changes {
+    /// Adds what another one holds.
+    pub fn merge(&mut self, other: Self) {
+        self.homes.extend(other.homes);
+        self.unsynced_files |= other.unsynced_files;
+        self.dropped.extend(other.dropped);
+        for (segment, change) in other.segments {
+            let sum = self.segments.entry(segment).or_default();
+            sum.refs += change.refs;
+            sum.bytes += change.bytes;
+        }
+    }
+}
+
+/// The checkpoint thread's state. Owns the lock file: it is the last thread to end.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    pub shared: Arc<Shared>,
+    pub db: PartitionDb,
+    pub shards: usize,
+    pub lock: File,
+}
+
+impl Checkpointer {
+    /// Works until the shards are gone.
+    pub fn run(mut self, reports: &Receiver<Report>) {
+        let mut open: BTreeMap<u64, (usize, bool, Changes)> = BTreeMap::new();
+        // Of rounds that failed; the next one makes up for them.
+        let mut carried = Changes::default();
+        for report in reports {
+            let (got, blocked, changes) = open.entry(report.round.number).or_default();
+            *got += 1;
+            *blocked |= report.blocked;
+            changes.merge(report.changes);
+            if *got < self.shards {
+                continue;
+            }
+            let blocked = *blocked;
+            if let Some((_, _, changes)) = open.remove(&report.round.number) {
+                carried.merge(changes);
+            }
+            if blocked || self.shared.health.refusal_of_journal().is_some() {
+                tracing::warn!("no checkpoint while the partition or a home is damaged");
+            } else {
+                match self.complete(report.round.at, &mut carried) {
+                    Ok(()) => {}
+                    Err(e) => {
+                        tracing::error!(error = %e, "checkpoint failed; the next one will make up for it")
+                    }
+                }
+            }
+            if let Some(done) = &report.round.done {
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            }
+        }
+        if let Err(e) = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock) {
+            tracing::warn!(error = %e, "could not unlock the partition");
+        }
+    }
+
+    fn complete(&mut self, at: Checkpoint, changes: &mut Changes) -> Result<(), StoreError> {
+        sync(&self.shared.homes_dir, changes).map_err(|e| StoreError::io("syncing homes", &e))?;
+        let catalogue = self.shared.catalogue.take_dirty();
+        let next_home = self.shared.catalogue.last_home();
+        if let Err(e) = self
+            .db
+            .write(at, next_home, &catalogue, &changes.homes, &changes.segments)
+        {
+            let homes = catalogue.into_iter().map(|(home, _)| home);
+            self.shared.catalogue.mark_dirty(homes);
+            return Err(e);
+        }
+        self.shared.set_settled(at.lsn);
+        let dropped = std::mem::take(changes).dropped;
+        for home in dropped {
+            self.shared.readers.close(home);
+            if let Err(e) = remove_home(&self.shared.homes_dir, home) {
+                tracing::warn!(home, error = %e, "could not remove the file of a dropped home");
+            }
+        }
+        Metrics::add(&self.shared.metrics.checkpoints, 1);
+        self.drop_dead_files(at)
+    }
+
+    /// Removes journal files in which nothing lives.
+    fn drop_dead_files(&self, at: Checkpoint) -> Result<(), StoreError> {
+        let segments = &self.shared.segments;
+        let alive = self.db.segments()?;
+        for file in recovery::files(&*segments.io, &segments.dir)? {
+            let number = file.number();
+            let refs = alive.get(&number).map_or(0, |&(refs, _)| refs);
+            if refs < 0 {
+                tracing::error!(
+                    segment = number,
+                    refs,
+                    "a segment's references are counted wrong; it is kept"
+                );
+            }
+            let replayable = matches!(file, SegmentName::Journal(n) if n >= at.segment);
+            if refs != 0 || replayable {
+                continue;
+            }
+            match segments.remove_if_unused(file, at.lsn) {
+                Ok(true) => {
+                    self.db.forget_segment(number)?;
+                    Metrics::add(&self.shared.metrics.segments_dropped, 1);
+                }
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::warn!(segment = number, error = %e, "could not remove a dead journal file")
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes homes durable as they are, or newer.
+fn sync(dir: &Path, changes: &Changes) -> io::Result<()> {
+    if changes.homes.is_empty() {
+        return Ok(());
+    }
+    if changes.unsynced_files || changes.homes.len() > SYNC_EACH {
+        return Ok(rustix::fs::syncfs(File::open(dir)?)?);
+    }
+    let mut dirs = BTreeSet::new();
+    for &home in &changes.homes {
+        // What is not in the WAL SQLite has carried into the file and synced. The file itself
+        // must not be opened here: closing it would drop SQLite's locks.
+        let wal = schema::wal_path(dir, home);
+        match File::open(&wal) {
+            Ok(file) => file.sync_data()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        dirs.extend(wal.parent().map(Path::to_owned));
+    }
+    dirs.insert(dir.to_owned());
+    for dir in dirs {
+        match File::open(&dir) {
+            Ok(dir) => dir.sync_all()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a home's files.
+pub(crate) fn remove_home(dir: &Path, home: u64) -> io::Result<()> {
+    let path = schema::path(dir, home);
+    for extension in ["db", "db-wal", "db-shm"] {
+        match std::fs::remove_file(path.with_extension(extension)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}

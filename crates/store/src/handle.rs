@@ -1,0 +1,217 @@
+//! An open mailbox: its newest view, shared by everyone who has it open.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use murder_mailbox::MailboxId;
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, watch};
+
+use crate::blob::blocking;
+use crate::error::StoreError;
+use crate::mailbox::MailboxMeta;
+use crate::partition::Shared;
+use crate::readers::{FetchParts, FetchedItems};
+use crate::uidset::UidSet;
+use crate::view::{MailboxView, MessageRow, ViewChange};
+
+/// A mailbox that somebody has open. Cheap to clone as an `Arc`; one a mailbox.
+pub struct MailboxHandle {
+    id: MailboxId,
+    home: u64,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    pub(crate) loaded: OnceCell<()>,
+    version: watch::Sender<u64>,
+    recent: AtomicU32,
+    deleted: AtomicBool,
+}
+
+enum State {
+    /// Changes that came since the loading began.
+    Loading(Vec<Arc<ViewChange>>),
+    Loaded(Arc<MailboxView>),
+}
+
+impl fmt::Debug for MailboxHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailboxHandle")
+            .field("id", &self.id)
+            .field("home", &self.home)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MailboxHandle {
+    pub(crate) fn new(id: MailboxId, home: u64, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            home,
+            shared,
+            state: Mutex::new(State::Loading(Vec::new())),
+            loaded: OnceCell::new(),
+            version: watch::Sender::new(0),
+            recent: AtomicU32::new(0),
+            deleted: AtomicBool::new(false),
+        }
+    }
+
+    /// The mailbox's identity.
+    #[must_use]
+    pub fn id(&self) -> MailboxId {
+        self.id
+    }
+
+    pub(crate) fn home(&self) -> u64 {
+        self.home
+    }
+
+    /// The mailbox's name and ACL as they are now; `None` once it is deleted.
+    #[must_use]
+    pub fn meta(&self) -> Option<MailboxMeta> {
+        self.shared.catalogue.find_id(self.home, self.id)
+    }
+
+    /// Whether the mailbox was deleted since it was opened. Its last view stays.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    /// The newest view.
+    #[must_use]
+    pub fn view(&self) -> Arc<MailboxView> {
+        match &*self.state.lock() {
+            State::Loaded(view) => Arc::clone(view),
+            // Only reached inside the crate: `open_mailbox` gives out loaded handles.
+            State::Loading(_) => Arc::new(MailboxView::empty(self.id, 0)),
+        }
+    }
+
+    /// Wakes on each change of the mailbox. The number only grows; compare views to know
+    /// what changed.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// What `user`, who is not the owner, has seen.
+    #[must_use]
+    pub fn seen_of(&self, user: &str) -> Arc<UidSet> {
+        self.view().seen_of(user)
+    }
+
+    /// The UIDs in `view` that are `\Recent` for a session that selects now. Unless it only
+    /// examines, no later session gets them.
+    #[must_use]
+    pub fn take_recent(&self, view: &MailboxView, examine: bool) -> Range<u32> {
+        let end = view.uidnext();
+        let start = if examine {
+            self.recent.load(Ordering::Acquire)
+        } else {
+            self.recent.fetch_max(end, Ordering::AcqRel)
+        };
+        if !examine && start < end {
+            self.shared.recents.set(self.home, self.id, end);
+        }
+        start.min(end)..end
+    }
+
+    /// The first UID that no session has been told of as `\Recent`.
+    #[must_use]
+    pub fn recent_from(&self) -> u32 {
+        self.recent.load(Ordering::Acquire)
+    }
+
+    /// Precomputed items of messages, in the order of `rows`; `None` for a message that is
+    /// gone from the home's database.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the database cannot be read.
+    pub async fn fetch_items(
+        &self,
+        rows: &[MessageRow],
+        parts: FetchParts,
+    ) -> Result<Vec<Option<FetchedItems>>, StoreError> {
+        let contents: Vec<i64> = rows.iter().map(|r| r.content).collect();
+        let shared = Arc::clone(&self.shared);
+        let home = self.home;
+        blocking(move || {
+            shared
+                .readers
+                .with(home, |reader| reader.fetch_items(&contents, parts))
+        })
+        .await
+    }
+
+    /// The UIDs expunged after the mailbox's HIGHESTMODSEQ was `modseq` (RFC 7162 QRESYNC).
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the database cannot be read.
+    pub async fn expunged_since(&self, modseq: u64) -> Result<UidSet, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let (home, id) = (self.home, self.id);
+        blocking(move || {
+            shared
+                .readers
+                .with(home, |reader| reader.expunged_since(id, modseq))
+        })
+        .await
+    }
+
+    /// Takes the view that was read from the database, and what happened meanwhile.
+    pub(crate) fn finish_loading(&self, mut view: MailboxView, recent: u32) {
+        let recent = self.shared.recents.get(self.id).unwrap_or(0).max(recent);
+        self.recent.fetch_max(recent, Ordering::AcqRel);
+        let mut state = self.state.lock();
+        if let State::Loading(changes) = &mut *state {
+            for change in changes.drain(..) {
+                if change.lsn > view.lsn {
+                    view = view.with(&change);
+                }
+            }
+        }
+        *state = State::Loaded(Arc::new(view));
+    }
+
+    /// Takes a change that was committed, and wakes those who wait for it.
+    pub(crate) fn apply(&self, change: &Arc<ViewChange>) {
+        // The old view may be the last reference to many chunks: dropped outside the lock.
+        let old;
+        {
+            let mut state = self.state.lock();
+            match &mut *state {
+                State::Loading(changes) => {
+                    changes.push(Arc::clone(change));
+                    old = None;
+                }
+                State::Loaded(view) if change.lsn > view.lsn => {
+                    let next = Arc::new(view.with(change));
+                    old = Some(std::mem::replace(view, next));
+                }
+                State::Loaded(_) => return,
+            }
+        }
+        drop(old);
+        if change.deleted {
+            self.deleted.store(true, Ordering::Release);
+        }
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Bytes of the view.
+    pub(crate) fn memory(&self) -> usize {
+        match &*self.state.lock() {
+            State::Loaded(view) => view.memory(),
+            State::Loading(_) => 0,
+        }
+    }
+}
+
+impl Drop for MailboxHandle {
+    fn drop(&mut self) {
+        self.shared.handles.forget(self.id);
+    }
+}

@@ -1,0 +1,434 @@
+//! A home open for writing: its SQLite connection and what is cached of it.
+//!
+//! One shard thread owns it. A group of records is applied in one transaction, `applied_lsn`
+//! with it; when anything fails the transaction is rolled back and the home is opened again,
+//! so that the cache never differs from the file.
+
+mod mailboxes;
+mod messages;
+pub(crate) mod schema;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use murder_mailbox::{MailboxId, SpecialUse};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::catalogue::Listed;
+use crate::command::Op;
+use crate::error::StoreError;
+use crate::journal::{ApplyResult, Entry, Outcome};
+use crate::segments::Segments;
+use crate::uidset::UidSet;
+use crate::view::{Keywords, ViewChange};
+
+/// A mailbox's row.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailbox {
+    rowno: i64,
+    id: MailboxId,
+    /// The name below the home's root.
+    name: String,
+    uidvalidity: u32,
+    uidnext: u32,
+    highest_modseq: u64,
+    acl: Arc<str>,
+    special_use: Option<SpecialUse>,
+    shared_seen: bool,
+    messages: i64,
+    unseen: i64,
+    deleted: i64,
+    bytes: i64,
+    keywords: Arc<Keywords>,
+    /// Whether it differs from the row.
+    dirty: bool,
+}
+
+impl Mailbox {
+    fn listed(&self) -> Listed {
+        Listed {
+            name: self.name.as_str().into(),
+            id: self.id,
+            uidvalidity: self.uidvalidity,
+            acl: Arc::clone(&self.acl),
+            special_use: self.special_use,
+            shared_seen: self.shared_seen,
+        }
+    }
+
+    /// The MODSEQ for what a command changes.
+    fn next_modseq(&mut self) -> u64 {
+        self.highest_modseq += 1;
+        self.dirty = true;
+        self.highest_modseq
+    }
+}
+
+/// References and bytes of bodies that came (or went, negative) in one segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SegmentChange {
+    pub refs: i64,
+    pub bytes: i64,
+}
+
+/// Changes by segment number.
+pub(crate) type SegmentChanges = BTreeMap<u64, SegmentChange>;
+
+/// What a group of records did, for those outside the home.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// A result for each entry; `None` for one that had been applied before.
+    pub results: Vec<Option<ApplyResult>>,
+    pub views: Vec<(MailboxId, ViewChange)>,
+    pub segments: SegmentChanges,
+    /// Whether mailboxes, names or ACLs changed.
+    pub catalogue: bool,
+    /// The home is to be forgotten.
+    pub dropped: bool,
+}
+
+/// A home open for writing.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub id: u64,
+    conn: Connection,
+    applied_lsn: u64,
+    key: String,
+    next_content: i64,
+    mailboxes: HashMap<MailboxId, Mailbox>,
+    /// The checkpoint up to which settled rows have been removed.
+    pruned: u64,
+    /// Of the group being applied.
+    views: HashMap<MailboxId, ViewChange>,
+    segments: SegmentChanges,
+    catalogue: bool,
+    dropped: bool,
+}
+
+/// What stops a group: the home cannot be written now, or at all.
+type Stop = StoreError;
+
+/// Anything that SQLite says about the file's content, rather than about the disk.
+const DAMAGED: &str = "a home's database is damaged";
+
+fn sql(e: rusqlite::Error) -> Stop {
+    use rusqlite::ErrorCode as Code;
+    match e.sqlite_error_code() {
+        Some(
+            Code::DiskFull
+            | Code::SystemIoFailure
+            | Code::DatabaseBusy
+            | Code::DatabaseLocked
+            | Code::CannotOpen
+            | Code::ReadOnly
+            | Code::OutOfMemory
+            | Code::PermissionDenied,
+        ) => StoreError::sql("writing a home", &e),
+        _ => StoreError::Io {
+            what: DAMAGED,
+            why: e.to_string(),
+        },
+    }
+}
+
+impl Home {
+    /// Opens a home, making it when it is not there. Returns whether it was made.
+    pub fn open(dir: &Path, id: u64, template: &[u8]) -> Result<(Self, bool), StoreError> {
+        let (conn, fresh) = schema::open(dir, id, template)?;
+        let mut home = Self {
+            id,
+            conn,
+            applied_lsn: 0,
+            key: String::new(),
+            next_content: 1,
+            mailboxes: HashMap::new(),
+            pruned: 0,
+            views: HashMap::new(),
+            segments: SegmentChanges::new(),
+            catalogue: false,
+            dropped: false,
+        };
+        home.load().map_err(|e| home.sort_out(sql(e)))?;
+        Ok((home, fresh))
+    }
+
+    fn load(&mut self) -> rusqlite::Result<()> {
+        let meta = |key: &str| -> rusqlite::Result<i64> {
+            self.conn
+                .query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0))
+        };
+        self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
+        self.next_content = meta("next_content")?;
+        self.key = self
+            .conn
+            .query_row("SELECT value FROM meta WHERE key = 'key'", [], |r| r.get(0))?;
+        let mut rows = self.conn.prepare(
+            "SELECT rowno, id, name, uidvalidity, uidnext, highestmodseq, acl, special_use, \
+             shared_seen, messages, unseen, deleted, bytes, keywords FROM mailbox",
+        )?;
+        let mut rows = rows.query([])?;
+        while let Some(r) = rows.next()? {
+            let special_use: String = r.get(7)?;
+            let keywords: String = r.get(13)?;
+            let acl: String = r.get(6)?;
+            let mailbox = Mailbox {
+                rowno: r.get(0)?,
+                id: MailboxId::from_bytes(r.get(1)?),
+                name: r.get(2)?,
+                uidvalidity: r.get(3)?,
+                uidnext: r.get(4)?,
+                highest_modseq: r.get::<_, i64>(5)?.cast_unsigned(),
+                acl: acl.into(),
+                special_use: special_use.parse().ok(),
+                shared_seen: r.get(8)?,
+                messages: r.get(9)?,
+                unseen: r.get(10)?,
+                deleted: r.get(11)?,
+                bytes: r.get(12)?,
+                keywords: Arc::new(Keywords::from_text(&keywords)),
+                dirty: false,
+            };
+            self.mailboxes.insert(mailbox.id, mailbox);
+        }
+        Ok(())
+    }
+
+    /// The key, `user/bob`; empty before the first mailbox.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The mailboxes, for the catalogue.
+    pub fn listed(&self) -> Vec<Listed> {
+        self.mailboxes.values().map(Mailbox::listed).collect()
+    }
+
+    /// What records after `lsn` did to segments.
+    pub fn segment_changes_since(&self, lsn: u64) -> Result<SegmentChanges, StoreError> {
+        let read = || -> rusqlite::Result<SegmentChanges> {
+            let mut rows = self.conn.prepare_cached(
+                "SELECT segment, sum(refs), sum(bytes) FROM segment_change WHERE lsn > ?1 \
+                 GROUP BY segment",
+            )?;
+            let mut rows = rows.query([lsn.cast_signed()])?;
+            let mut changes = SegmentChanges::new();
+            while let Some(r) = rows.next()? {
+                let change = SegmentChange {
+                    refs: r.get(1)?,
+                    bytes: r.get(2)?,
+                };
+                changes.insert(r.get::<_, i64>(0)?.cast_unsigned(), change);
+            }
+            Ok(changes)
+        };
+        read().map_err(|e| self.sort_out(sql(e)))
+    }
+
+    /// Writes recent marks, which no record carries.
+    pub fn set_recent(&self, id: MailboxId, uid: u32) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached("UPDATE mailbox SET recent = max(recent, ?2) WHERE id = ?1")
+            .and_then(|mut s| s.execute(params![id.to_bytes(), uid]))
+            .map(|_| ())
+            .map_err(sql)
+    }
+
+    /// Carries the WAL over into the file and makes both durable.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(sql)
+    }
+
+    /// Applies a group of records, ascending by LSN, in one transaction. `settled` is the
+    /// last checkpoint.
+    ///
+    /// # Errors
+    /// When nothing was applied; the home must be opened again.
+    pub fn apply(
+        &mut self,
+        entries: &[Arc<Entry>],
+        segments: &Segments,
+        settled: u64,
+    ) -> Result<Effects, StoreError> {
+        self.try_apply(entries, segments, settled)
+            .map_err(|e| self.sort_out(e))
+    }
+
+    fn try_apply(
+        &mut self,
+        entries: &[Arc<Entry>],
+        segments: &Segments,
+        settled: u64,
+    ) -> Result<Effects, Stop> {
+        let mut effects = Effects::default();
+        if entries.iter().all(|e| e.lsn <= self.applied_lsn) {
+            for entry in entries {
+                self.skip(entry)?;
+                effects.results.push(None);
+            }
+            return Ok(effects);
+        }
+        self.conn
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut s| s.execute([]))
+            .map_err(sql)?;
+        for entry in entries {
+            if entry.lsn <= self.applied_lsn {
+                self.skip(entry)?;
+                effects.results.push(None);
+                continue;
+            }
+            effects.results.push(Some(self.apply_one(entry, segments)?));
+            self.applied_lsn = entry.lsn;
+        }
+        self.write_back(settled).map_err(sql)?;
+        self.conn
+            .prepare_cached("COMMIT")
+            .and_then(|mut s| s.execute([]))
+            .map_err(sql)?;
+        let lsn = self.applied_lsn;
+        for (id, mut change) in self.views.drain() {
+            change.lsn = lsn;
+            match self.mailboxes.get(&id) {
+                Some(mailbox) => {
+                    change.uidvalidity = mailbox.uidvalidity;
+                    change.uidnext = mailbox.uidnext;
+                    change.highest_modseq = mailbox.highest_modseq;
+                    change.shared_seen = mailbox.shared_seen;
+                    change.keywords = Some(Arc::clone(&mailbox.keywords));
+                }
+                None => change.deleted = true,
+            }
+            effects.views.push((id, change));
+        }
+        effects.segments = std::mem::take(&mut self.segments);
+        effects.catalogue = std::mem::take(&mut self.catalogue);
+        effects.dropped = std::mem::take(&mut self.dropped);
+        Ok(effects)
+    }
+
+    /// A record that the home has: only a MOVE's source may still want to know.
+    fn skip(&self, entry: &Entry) -> Result<(), Stop> {
+        if let Op::CopyAcross(copy) = &entry.op
+            && copy.expunge
+            && copy.target_home == self.id
+        {
+            let uids: Option<Vec<u8>> = self
+                .conn
+                .prepare_cached("SELECT uids FROM arrival WHERE lsn = ?1")
+                .and_then(|mut s| {
+                    s.query_row([entry.lsn.cast_signed()], |r| r.get(0))
+                        .optional()
+                })
+                .map_err(sql)?;
+            entry.set_arrived(uids.map_or_else(UidSet::new, |u| UidSet::from_bytes(&u)));
+        }
+        Ok(())
+    }
+
+    fn apply_one(&mut self, entry: &Entry, segments: &Segments) -> Result<ApplyResult, Stop> {
+        match &entry.op {
+            Op::Create(c) => self.create(c),
+            Op::Delete(c) => self.delete(c),
+            Op::Rename(c) => self.rename(c),
+            Op::RenameInbox(c) => self.rename_inbox(c),
+            Op::SetMailbox(c) => self.set_mailbox(c),
+            Op::Subscribe(c) => self.subscribe(c),
+            Op::RenameHome(c) => self.rename_home(c),
+            Op::DropHome(_) => self.drop_home(),
+            Op::Append(c) => self.append(c, entry, segments),
+            Op::Store(c) => self.store(c),
+            Op::Expunge(c) => self.expunge(c),
+            Op::Copy(c) => self.copy(c),
+            Op::CopyAcross(c) if c.target_home == self.id => self.arrive(c, entry, segments),
+            Op::CopyAcross(c) => self.depart(c, entry),
+        }
+    }
+
+    fn write_back(&mut self, settled: u64) -> rusqlite::Result<()> {
+        for mailbox in self.mailboxes.values_mut().filter(|m| m.dirty) {
+            mailbox.dirty = false;
+            self.conn
+                .prepare_cached(
+                    "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, \
+                     highestmodseq = ?5, acl = ?6, special_use = ?7, shared_seen = ?8, \
+                     messages = ?9, unseen = ?10, deleted = ?11, bytes = ?12, keywords = ?13 \
+                     WHERE rowno = ?1",
+                )?
+                .execute(params![
+                    mailbox.rowno,
+                    mailbox.name,
+                    mailbox.uidvalidity,
+                    mailbox.uidnext,
+                    mailbox.highest_modseq.cast_signed(),
+                    &*mailbox.acl,
+                    mailbox.special_use.map_or("", SpecialUse::as_str),
+                    mailbox.shared_seen,
+                    mailbox.messages,
+                    mailbox.unseen,
+                    mailbox.deleted,
+                    mailbox.bytes,
+                    mailbox.keywords.to_text(),
+                ])?;
+        }
+        if self.pruned < settled {
+            // A checkpoint has counted these.
+            for table in ["segment_change", "arrival"] {
+                self.conn
+                    .prepare_cached(&format!("DELETE FROM {table} WHERE lsn <= ?1"))?
+                    .execute([settled.cast_signed()])?;
+            }
+            self.pruned = settled;
+        }
+        self.segments.retain(|_, c| *c != SegmentChange::default());
+        for (segment, change) in &self.segments {
+            self.conn
+                .prepare_cached("INSERT INTO segment_change VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![
+                    self.applied_lsn.cast_signed(),
+                    segment.cast_signed(),
+                    change.refs,
+                    change.bytes
+                ])?;
+        }
+        let mut meta = self
+            .conn
+            .prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
+        meta.execute(params!["applied_lsn", self.applied_lsn.cast_signed()])?;
+        meta.execute(params!["next_content", self.next_content])?;
+        Ok(())
+    }
+
+    /// Tells a home that is damaged from one that cannot be written now.
+    fn sort_out(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Io { what: DAMAGED, why } => StoreError::HomeDamaged { home: self.id, why },
+            other => other,
+        }
+    }
+
+    fn mailbox(&mut self, id: &[u8]) -> Option<&mut Mailbox> {
+        self.mailboxes.get_mut(&MailboxId::from_slice(id)?)
+    }
+
+    fn view(&mut self, id: MailboxId) -> &mut ViewChange {
+        self.views.entry(id).or_default()
+    }
+
+    fn count(&mut self, segment: u64, refs: i64, bytes: i64) {
+        let change = self.segments.entry(segment).or_default();
+        change.refs += refs;
+        change.bytes += bytes;
+    }
+}
+
+/// A command refused by the state it met: the same at each replay.
+fn refuse(why: StoreError) -> Result<ApplyResult, Stop> {
+    Ok(Err(why))
+}
+
+fn done() -> Result<ApplyResult, Stop> {
+    Ok(Ok(Outcome::Done))
+}

@@ -1,0 +1,222 @@
+//! A home's SQLite file: where it is, what is in it, how it is made.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::StoreError;
+
+/// The version of the schema, in `user_version`.
+pub(crate) const VERSION: i64 = 1;
+
+/// Pages in the WAL before SQLite itself carries them over into the file: 1 MiB a home.
+const WAL_PAGES: u32 = 256;
+/// Bytes of a WAL file that are kept for reuse after a checkpoint.
+const WAL_KEPT: i64 = 2 << 20;
+/// Page cache of a connection, KiB. Small, since thousands of homes are open; what is hot is
+/// in the views.
+const CACHE_KIB: i32 = 64;
+/// Prepared statements kept by a connection: as many as there are different ones.
+const STATEMENTS: usize = 48;
+
+const SCHEMA: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('applied_lsn', 0), ('key', ''), ('next_content', 1);
+
+CREATE TABLE mailbox (
+    rowno INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    uidvalidity INTEGER NOT NULL,
+    uidnext INTEGER NOT NULL,
+    highestmodseq INTEGER NOT NULL,
+    acl TEXT NOT NULL,
+    special_use TEXT NOT NULL,
+    shared_seen INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    unseen INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    recent INTEGER NOT NULL,
+    keywords TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE message (
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    modseq INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    keywords INTEGER NOT NULL,
+    internal_date INTEGER NOT NULL,
+    zone INTEGER NOT NULL,
+    save_date INTEGER NOT NULL,
+    sent INTEGER,
+    sent_day INTEGER,
+    segment INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    len INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    header_len INTEGER NOT NULL,
+    email_id BLOB NOT NULL,
+    content INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+
+-- Shared by the copies of a message within the home.
+CREATE TABLE content (
+    id INTEGER PRIMARY KEY,
+    refs INTEGER NOT NULL,
+    envelope BLOB NOT NULL,
+    body BLOB NOT NULL,
+    bodystructure BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE tombstone (
+    mailbox INTEGER NOT NULL,
+    modseq INTEGER NOT NULL,
+    low INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, modseq, low)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE seen (
+    mailbox INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    uids BLOB NOT NULL,
+    PRIMARY KEY (mailbox, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+-- The greatest UIDVALIDITY that a name had when its mailbox went.
+CREATE TABLE name_history (
+    name TEXT PRIMARY KEY,
+    uidvalidity INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What the home's records did to segments since a checkpoint counted them.
+CREATE TABLE segment_change (
+    lsn INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    refs INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (lsn, segment)
+) STRICT, WITHOUT ROWID;
+
+-- What arrived by cross-home MOVEs since the last checkpoint, for the source to follow.
+CREATE TABLE arrival (lsn INTEGER PRIMARY KEY, uids BLOB NOT NULL) STRICT;
+";
+
+/// The file of a home. Two hexadecimal digits of directories keep each of them listable.
+pub(crate) fn path(dir: &Path, home: u64) -> PathBuf {
+    dir.join(format!("{:02x}", home & 0xff))
+        .join(format!("{home}.db"))
+}
+
+/// The WAL beside it.
+pub(crate) fn wal_path(dir: &Path, home: u64) -> PathBuf {
+    path(dir, home).with_extension("db-wal")
+}
+
+/// What every connection to a home is set to.
+pub(crate) fn tune(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(std::time::Duration::from_secs(10))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Closing one of thousands of homes must not cost two fsyncs; checkpoints take care.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Makes an empty home's bytes, to be written for each new one: SQLite's own way of making a
+/// file costs several fsyncs.
+pub(crate) fn template(scratch: &Path) -> Result<Vec<u8>, StoreError> {
+    let io = |e: &io::Error| StoreError::io("making the template of a home", e);
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut path = scratch.as_os_str().to_owned();
+        path.push(suffix);
+        match fs::remove_file(PathBuf::from(path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(&e)),
+            _ => {}
+        }
+    }
+    let make = || -> rusqlite::Result<()> {
+        let conn = Connection::open(scratch)?;
+        conn.pragma_update(None, "synchronous", "OFF")?;
+        conn.pragma_update(None, "journal_mode", "WAL")?;
+        conn.execute_batch(SCHEMA)?;
+        conn.pragma_update(None, "user_version", VERSION)?;
+        conn.close().map_err(|(_, e)| e)
+    };
+    make().map_err(|e| StoreError::sql("making the template of a home", &e))?;
+    let bytes = fs::read(scratch).map_err(|e| io(&e))?;
+    fs::remove_file(scratch).map_err(|e| io(&e))?;
+    Ok(bytes)
+}
+
+/// Opens a home for writing, making it from the template when it is not there. Returns
+/// whether it was made.
+pub(crate) fn open(
+    dir: &Path,
+    home: u64,
+    template: &[u8],
+) -> Result<(Connection, bool), StoreError> {
+    let path = path(dir, home);
+    let fresh = !path.exists();
+    if fresh {
+        make(&path, template).map_err(|e| StoreError::io("making a home", &e))?;
+    }
+    let damaged = |why: String| StoreError::HomeDamaged { home, why };
+    let sql = |e: rusqlite::Error| match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            damaged(e.to_string())
+        }
+        _ => StoreError::sql("opening a home", &e),
+    };
+    let conn = Connection::open_with_flags(
+        &path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(sql)?;
+    tune(&conn).map_err(sql)?;
+    let version: i64 = conn
+        .pragma_query_value(None, "user_version", |r| r.get(0))
+        .map_err(sql)?;
+    if version != VERSION {
+        return Err(damaged(format!("schema version {version}, not {VERSION}")));
+    }
+    Ok((conn, fresh))
+}
+
+/// Writes the template to a name that is not in use, then moves it to its place: a home is
+/// whole or not there.
+fn make(path: &Path, template: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    // Left over when a home was dropped and the machine stopped half way.
+    for leftover in [path.with_extension("db-wal"), path.with_extension("db-shm")] {
+        match fs::remove_file(leftover) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&new)?;
+    file.write_all(template)?;
+    // Closed before SQLite opens it: closing a file later would drop SQLite's locks on it.
+    drop(file);
+    fs::rename(&new, path)
+}

@@ -1,0 +1,62 @@
+//! The backend's store: journal, homes, views, recovery.
+//!
+//! A mutation is a command with everything in it that its home does not determine (time, ids).
+//! It is appended to the partition's journal, made durable by a group commit, applied to the
+//! SQLite file of its home and to the open views, then answered. Recovery is replay.
+//!
+//! The crate knows nothing of protocols, users' rights or the network, and reads no clock but
+//! for SAVEDATE of copies.
+//!
+//! Invariants:
+//! * Nothing is answered or visible before it is durable in the journal.
+//! * Applying a command is deterministic, refusals included: a replay gives the same state.
+//! * A home's `applied_lsn` is written in the transaction of the changes, so no record is
+//!   applied twice and none is skipped.
+//! * Only the shard thread of a home writes its database; UIDs and MODSEQs are given out there
+//!   and never go back.
+//! * A file of the journal is removed only when a checkpoint has counted that no row refers to
+//!   it, and no later record does.
+//! * A view never changes; the next one shares what did not change.
+
+mod blob;
+mod catalogue;
+mod checkpoint;
+mod command;
+mod config;
+mod error;
+mod flags;
+mod handle;
+mod handles;
+mod health;
+mod home;
+pub mod io;
+mod items;
+mod journal;
+mod mailbox;
+mod message;
+mod metrics;
+mod partition;
+mod partition_db;
+mod readers;
+mod segments;
+mod shard;
+mod uidset;
+mod view;
+
+pub use blob::{BodyWriter, StagedBody};
+pub use config::{INLINE_LIMIT, PartitionConfig};
+pub use error::StoreError;
+pub use flags::Flags;
+pub use handle::MailboxHandle;
+pub use health::Health;
+pub use items::days;
+pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
+pub use message::{
+    AppendMessage, Appended, Body, BodyLocation, Copied, Expunged, InternalDate, SeenBy, StoreMode,
+    StoreOp, Stored,
+};
+pub use metrics::Metrics;
+pub use partition::Partition;
+pub use readers::{FetchParts, FetchedItems};
+pub use uidset::UidSet;
+pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};

@@ -1,0 +1,410 @@
+//! Messages of a partition: append, deliver, flags, expunge, copy, move.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use murder_mailbox::MailboxName;
+
+use super::{Cargo, Partition};
+use crate::blob::blocking;
+use crate::command::{self, Append, CopyAcross, Op, Target};
+use crate::config::INLINE_LIMIT;
+use crate::error::StoreError;
+use crate::handle::MailboxHandle;
+use crate::items::Items;
+use crate::journal::Outcome;
+use crate::message::{
+    AppendMessage, Appended, Body, BodyLocation, Copied, Expunged, SeenBy, StoreMode, StoreOp,
+    Stored,
+};
+use crate::uidset::UidSet;
+use crate::view::{MailboxView, MessageRow};
+
+/// Mailboxes that one record delivers to; a longer list is delivered in several.
+const MAX_TARGETS: usize = 1000;
+
+impl Partition {
+    /// Appends messages to a mailbox, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMailbox`], [`StoreError::TooManyKeywords`],
+    /// [`StoreError::UidsExhausted`], and those of every change.
+    pub async fn append(
+        &self,
+        name: &MailboxName,
+        messages: Vec<AppendMessage>,
+    ) -> Result<Appended, StoreError> {
+        let target = self.target(name)?;
+        let (messages, cargo) = self.load(messages).await?;
+        let op = Op::Append(Append {
+            targets: vec![target],
+            messages,
+        });
+        match self.shared.submit_one(op, cargo).await? {
+            Outcome::Appended(mut results) => results
+                .pop()
+                .map_or(Err(StoreError::NoSuchMailbox), |(_, result)| result),
+            _ => Err(StoreError::NoSuchMailbox),
+        }
+    }
+
+    /// Delivers one message to many mailboxes, of any homes: one body on disk, a result for
+    /// each target in its place.
+    ///
+    /// # Errors
+    /// Those of every change, when nothing was delivered to anyone.
+    pub async fn deliver(
+        &self,
+        targets: &[MailboxName],
+        message: AppendMessage,
+    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        let mut results: Vec<Result<Appended, StoreError>> =
+            vec![Err(StoreError::NoSuchMailbox); targets.len()];
+        let mut known = Vec::with_capacity(targets.len());
+        for (place, name) in targets.iter().enumerate() {
+            if let Ok(target) = self.target(name) {
+                known.push((place, target));
+            }
+        }
+        if known.is_empty() {
+            return Ok(results);
+        }
+        let (messages, mut cargo) = self.load(vec![message]).await?;
+        let mut chunks = known.chunks(MAX_TARGETS).enumerate().peekable();
+        while let Some((nth, known)) = chunks.next() {
+            let op = Op::Append(Append {
+                targets: known.iter().map(|(_, target)| target.clone()).collect(),
+                messages: messages.clone(),
+            });
+            let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
+            match self
+                .shared
+                .submit(op, std::mem::replace(&mut cargo, next))
+                .await
+            {
+                Ok(outcomes) => {
+                    for outcome in outcomes {
+                        match outcome {
+                            Ok(Outcome::Appended(appended)) => {
+                                for (at, result) in appended {
+                                    results[known[at].0] = result;
+                                }
+                            }
+                            Ok(_) => {}
+                            Err(e) => tracing::warn!(error = %e, "a home refused a delivery"),
+                        }
+                    }
+                }
+                Err(e) if nth == 0 => return Err(e),
+                Err(e) => {
+                    for (place, _) in known {
+                        results[*place] = Err(e.clone());
+                    }
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// Changes flags of messages.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMailbox`], [`StoreError::TooManyKeywords`], and those of every
+    /// change.
+    pub async fn store_flags(
+        &self,
+        mailbox: &MailboxHandle,
+        uids: &UidSet,
+        op: StoreOp,
+    ) -> Result<Stored, StoreError> {
+        let op = Op::Store(command::Store {
+            home: mailbox.home(),
+            mailbox: mailbox.id().to_bytes().to_vec(),
+            uids: uids.to_bytes(),
+            mode: match op.mode {
+                StoreMode::Add => 0,
+                StoreMode::Remove => 1,
+                StoreMode::Replace => 2,
+            },
+            flags: u32::from(op.flags.bits()),
+            keywords: op.keywords,
+            unchanged_since: op.unchanged_since,
+            user: op.user.unwrap_or_default(),
+            flags_mask: u32::from(op.flags_mask.bits()),
+            keywords_allowed: op.keywords_allowed,
+        });
+        match self.shared.submit_one(op, Cargo::default()).await? {
+            Outcome::Stored(stored) => Ok(stored),
+            _ => Err(StoreError::NoSuchMailbox),
+        }
+    }
+
+    /// Removes the messages that have `\Deleted`, or those of `uids` that have it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMailbox`], and those of every change.
+    pub async fn expunge(
+        &self,
+        mailbox: &MailboxHandle,
+        uids: Option<&UidSet>,
+    ) -> Result<Expunged, StoreError> {
+        let op = Op::Expunge(command::Expunge {
+            home: mailbox.home(),
+            mailbox: mailbox.id().to_bytes().to_vec(),
+            uids: uids.map(UidSet::to_bytes),
+        });
+        match self.shared.submit_one(op, Cargo::default()).await? {
+            Outcome::Expunged(expunged) => Ok(expunged),
+            _ => Err(StoreError::NoSuchMailbox),
+        }
+    }
+
+    /// Copies messages to a mailbox of any home, all or none; those expunged meanwhile are
+    /// left out. No bytes are copied.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMailbox`] for the target, and those of every change.
+    pub async fn copy(
+        &self,
+        source: &MailboxHandle,
+        uids: &UidSet,
+        target: &MailboxName,
+        seen: SeenBy,
+    ) -> Result<Copied, StoreError> {
+        self.copy_or_move(source, uids, target, seen, false).await
+    }
+
+    /// Moves messages to a mailbox of any home (RFC 6851). Never seen half done after a
+    /// crash: what is gone from the source is in the target.
+    ///
+    /// # Errors
+    /// As [`Partition::copy`].
+    pub async fn move_messages(
+        &self,
+        source: &MailboxHandle,
+        uids: &UidSet,
+        target: &MailboxName,
+        seen: SeenBy,
+    ) -> Result<Copied, StoreError> {
+        self.copy_or_move(source, uids, target, seen, true).await
+    }
+
+    async fn copy_or_move(
+        &self,
+        source: &MailboxHandle,
+        uids: &UidSet,
+        target: &MailboxName,
+        seen: SeenBy,
+        expunge: bool,
+    ) -> Result<Copied, StoreError> {
+        let (target_home, target) = self.find(target)?;
+        if target_home == source.home() {
+            let op = Op::Copy(command::Copy {
+                home: target_home,
+                source: source.id().to_bytes().to_vec(),
+                target: target.id.to_bytes().to_vec(),
+                uids: uids.to_bytes(),
+                expunge,
+                source_user: seen.source.unwrap_or_default(),
+                target_user: seen.target.unwrap_or_default(),
+                now: now(),
+            });
+            return copied(self.shared.submit_one(op, Cargo::default()).await?);
+        }
+        let view = source.view();
+        let (messages, cargo) = self.rows_to_copy(source, &view, uids, &seen).await?;
+        if messages.is_empty() {
+            return Ok(Copied {
+                uidvalidity: target.uidvalidity,
+                ..Copied::default()
+            });
+        }
+        let op = Op::CopyAcross(CopyAcross {
+            source_home: source.home(),
+            source: source.id().to_bytes().to_vec(),
+            target_home,
+            target: target.id.to_bytes().to_vec(),
+            messages,
+            expunge,
+        });
+        let mut results = self.shared.submit(op, cargo).await?.into_iter();
+        let mut result = copied(results.next().ok_or(StoreError::Closed)??)?;
+        if let Some(at_source) = results.next()
+            && let Outcome::Expunged(expunged) = at_source?
+        {
+            result.expunged = expunged.uids;
+        }
+        Ok(result)
+    }
+
+    /// The rows of a cross-home copy, with their bodies kept in place until it is applied.
+    async fn rows_to_copy(
+        &self,
+        source: &MailboxHandle,
+        view: &MailboxView,
+        uids: &UidSet,
+        seen: &SeenBy,
+    ) -> Result<(Vec<command::Message>, Cargo), StoreError> {
+        let rows: Vec<MessageRow> = uids
+            .ranges()
+            .iter()
+            .flat_map(|&(low, high)| view.rows_by_uid(low, high))
+            .collect();
+        let segments = Arc::clone(&self.shared.segments);
+        let parts = crate::FetchParts {
+            envelope: true,
+            body: true,
+            bodystructure: true,
+        };
+        let fetched = source.fetch_items(&rows, parts).await?;
+        let save_date = now();
+        let mut messages = Vec::with_capacity(rows.len());
+        let mut items = Vec::with_capacity(rows.len());
+        for (row, fetched) in rows.iter().zip(fetched) {
+            // Expunged since the view was taken.
+            let Some(fetched) = fetched else { continue };
+            items.push(Arc::new(Items {
+                envelope: fetched.envelope.into(),
+                body: fetched.body.into(),
+                bodystructure: fetched.bodystructure.into(),
+                sent: row.sent,
+                sent_day: row.sent_day,
+                header_len: row.header_len,
+            }));
+            messages.push(command::Message {
+                len: row.location.len,
+                crc: row.location.crc,
+                segment: row.location.segment,
+                offset: row.location.offset,
+                flags: u32::from(view.flags_for(row, seen.source.as_deref()).bits()),
+                keywords: view
+                    .keywords()
+                    .names(row.keywords)
+                    .map(str::to_owned)
+                    .collect(),
+                internal_seconds: row.internal_date.seconds,
+                internal_zone: i32::from(row.internal_date.zone),
+                save_date,
+                email_id: row.email_id.to_vec(),
+                seen_by: seen.target.clone().unwrap_or_default(),
+                source_uid: row.uid,
+            });
+        }
+        blocking(move || {
+            let mut numbers: Vec<u64> = messages.iter().map(|m| m.segment).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            let pins: Vec<_> = numbers.iter().map(|&n| segments.pin(n)).collect();
+            let gone: Vec<u64> = numbers
+                .into_iter()
+                .filter(|&n| !segments.exists(n))
+                .collect();
+            if !gone.is_empty() {
+                let mut keep = messages.iter().map(|m| !gone.contains(&m.segment));
+                items.retain(|_| keep.next().unwrap_or(false));
+                messages.retain(|m| !gone.contains(&m.segment));
+            }
+            let cargo = Cargo {
+                items,
+                pins,
+                ..Cargo::default()
+            };
+            Ok((messages, cargo))
+        })
+        .await
+    }
+
+    fn target(&self, name: &MailboxName) -> Result<Target, StoreError> {
+        let (home, mailbox) = self.find(name)?;
+        Ok(Target {
+            home,
+            mailbox: mailbox.id.to_bytes().to_vec(),
+        })
+    }
+
+    /// Turns messages into what a record says of them and what goes beside it.
+    async fn load(
+        &self,
+        messages: Vec<AppendMessage>,
+    ) -> Result<(Vec<command::Message>, Cargo), StoreError> {
+        let mut specs = Vec::with_capacity(messages.len());
+        let mut cargo = Cargo::default();
+        // Leaves half of the record to commands and headers.
+        let room = self.shared.record_limit() / 2;
+        let mut inline = 0;
+        for message in messages {
+            let body = match message.body {
+                Body::Inline(bytes)
+                    if bytes.len() > INLINE_LIMIT || inline + bytes.len() as u64 > room =>
+                {
+                    let mut writer = self.stage(bytes.len() as u64).await?;
+                    writer.write(bytes).await?;
+                    Body::Staged(writer.finish().await?)
+                }
+                body => body,
+            };
+            let location = match body {
+                Body::Inline(bytes) => {
+                    inline += bytes.len() as u64;
+                    let location = BodyLocation {
+                        len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+                        crc: crc32c::crc32c(&bytes),
+                        ..BodyLocation::default()
+                    };
+                    cargo.items.push(Arc::new(Items::compute(&bytes)));
+                    cargo.bodies.push(bytes);
+                    location
+                }
+                Body::Staged(staged) => {
+                    let location = staged.location();
+                    cargo.items.push(self.items_of(location).await?);
+                    cargo.staged.push(staged);
+                    location
+                }
+            };
+            specs.push(command::Message {
+                len: location.len,
+                crc: location.crc,
+                segment: location.segment,
+                offset: location.offset,
+                flags: u32::from(message.flags.bits()),
+                keywords: message.keywords,
+                internal_seconds: message.internal_date.seconds,
+                internal_zone: i32::from(message.internal_date.zone),
+                save_date: message.save_date,
+                email_id: uuid::Uuid::now_v7().as_bytes().to_vec(),
+                seen_by: message.seen_by.unwrap_or_default(),
+                source_uid: 0,
+            });
+        }
+        Ok((specs, cargo))
+    }
+
+    async fn items_of(&self, at: BodyLocation) -> Result<Arc<Items>, StoreError> {
+        let _memory = self
+            .shared
+            .large_bodies
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let segments = Arc::clone(&self.shared.segments);
+        blocking(move || {
+            let raw = segments.read(at, 0, at.len)?;
+            Ok(Arc::new(Items::compute(&raw)))
+        })
+        .await
+    }
+}
+
+fn copied(outcome: Outcome) -> Result<Copied, StoreError> {
+    match outcome {
+        Outcome::Copied(copied) => Ok(copied),
+        _ => Err(StoreError::NoSuchMailbox),
+    }
+}
+
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}

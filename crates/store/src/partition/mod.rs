@@ -1,0 +1,305 @@
+//! A partition: one journal, many homes, and the threads between them.
+
+mod mailboxes;
+mod messages;
+mod open;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use prost::Message as _;
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
+
+use crate::blob::{BodyWriter, StagedBody, blocking};
+use crate::catalogue::Catalogue;
+use crate::command::{Command, Op};
+use crate::config::PartitionConfig;
+use crate::error::StoreError;
+use crate::handles::{Handles, Recents};
+use crate::health::{Health, HealthCell};
+use crate::items::Items;
+use crate::journal::writer::ToJournal;
+use crate::journal::{ApplyResult, Outcome, Submission};
+use crate::message::BodyLocation;
+use crate::metrics::Metrics;
+use crate::readers::Readers;
+use crate::segments::{SegmentPin, Segments};
+
+/// Bytes of commands and bodies that may wait for the journal: a few batches; beyond that,
+/// submitters wait, which is how a slow disk slows its clients.
+const WAITING_KIB: u32 = 64 << 10;
+/// Whole bodies above [`INLINE_LIMIT`](crate::INLINE_LIMIT) that are in memory at a time, for
+/// their structure to be computed.
+const LARGE_BODIES: usize = 2;
+
+/// What the partition's parts share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub config: PartitionConfig,
+    /// The partition's own random number.
+    pub tag: u64,
+    pub catalogue: Catalogue,
+    pub handles: Handles,
+    pub recents: Recents,
+    pub readers: Readers,
+    pub segments: Arc<Segments>,
+    pub metrics: Arc<Metrics>,
+    pub health: HealthCell,
+    pub homes_dir: PathBuf,
+    /// An empty home's bytes.
+    pub template: Vec<u8>,
+    /// `None` once the partition is closing.
+    queue: Mutex<Option<mpsc::Sender<ToJournal>>>,
+    closed: Condvar,
+    /// The last record that a checkpoint has counted.
+    settled: AtomicU64,
+    waiting: Arc<Semaphore>,
+    large_bodies: Arc<Semaphore>,
+    /// Read by those who create mailboxes, written by those who give homes other keys.
+    home_keys: RwLock<()>,
+}
+
+/// An open partition.
+///
+/// Everything that changes something is a command that is durable in the journal before it is
+/// applied and answered. A future that is dropped after its command was queued does not undo
+/// the command.
+#[derive(Debug)]
+pub struct Partition {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Partition {
+    /// The settings it was opened with.
+    #[must_use]
+    pub fn config(&self) -> &PartitionConfig {
+        &self.shared.config
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Whether it takes changes.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health.get()
+    }
+
+    /// Begins to take a large body. `size_hint` bytes of disk are set aside for it.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`], [`StoreError::Io`], and why the partition takes no changes.
+    pub async fn stage(&self, size_hint: u64) -> Result<BodyWriter, StoreError> {
+        self.shared.check_writable()?;
+        BodyWriter::create(
+            Arc::clone(&self.shared.segments),
+            Arc::clone(&self.shared.metrics),
+            self.shared.tag,
+            size_hint,
+        )
+        .await
+    }
+
+    /// The bytes of a message, compared with their checksum.
+    ///
+    /// # Errors
+    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`],
+    /// [`StoreError::Io`].
+    pub async fn read_body(&self, body: BodyLocation) -> Result<Bytes, StoreError> {
+        self.shared.read_body(body, 0, body.len).await
+    }
+
+    /// Part of the bytes of a message; less when it ends before.
+    ///
+    /// # Errors
+    /// As [`Partition::read_body`]; the checksum covers whole bodies only.
+    pub async fn read_body_range(
+        &self,
+        body: BodyLocation,
+        from: u32,
+        len: u32,
+    ) -> Result<Bytes, StoreError> {
+        let from = from.min(body.len);
+        self.shared
+            .read_body(body, from, len.min(body.len - from))
+            .await
+    }
+
+    /// Makes a checkpoint now: what was answered before needs no replay after.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        let queue = self.shared.queue.lock().clone().ok_or(StoreError::Closed)?;
+        let (done, finished) = std::sync::mpsc::channel();
+        queue
+            .send(ToJournal::Checkpoint(done))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        blocking(move || finished.recv().map_err(|_| StoreError::Closed)).await
+    }
+
+    /// Finishes what is queued, makes a checkpoint and closes the files. Afterwards every
+    /// change fails with [`StoreError::Closed`]; sessions must be gone before.
+    ///
+    /// # Errors
+    /// When a thread of the partition died.
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
+        self.shared.close();
+        let threads: Vec<_> = std::mem::take(&mut *self.threads.lock());
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let died = threads
+                .into_iter()
+                .map(JoinHandle::join)
+                .filter(Result::is_err)
+                .count();
+            shared.handles.clear();
+            shared.readers.clear();
+            if died > 0 {
+                return Err(StoreError::Io {
+                    what: "closing the partition",
+                    why: format!("{died} of its threads died"),
+                });
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        // The threads finish what is queued by themselves and release the lock file last.
+        self.shared.close();
+        self.shared.handles.clear();
+    }
+}
+
+/// What goes with a command to the journal.
+#[derive(Debug, Default)]
+struct Cargo {
+    bodies: Vec<Bytes>,
+    items: Vec<Arc<Items>>,
+    staged: Vec<StagedBody>,
+    pins: Vec<SegmentPin>,
+}
+
+impl Cargo {
+    /// The same messages for another record.
+    fn again(&self) -> Self {
+        Self {
+            bodies: self.bodies.clone(),
+            items: self.items.clone(),
+            staged: self.staged.iter().map(StagedBody::again).collect(),
+            pins: Vec::new(),
+        }
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        *self.queue.lock() = None;
+        self.closed.notify_all();
+    }
+
+    /// Whether no command is taken any more; waits for that up to `time`.
+    pub fn closed_within(&self, time: Duration) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.is_some() && !time.is_zero() {
+            self.closed.wait_for(&mut queue, time);
+        }
+        queue.is_none()
+    }
+
+    /// The last record that a checkpoint has counted.
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    pub fn set_settled(&self, lsn: u64) {
+        self.settled.store(lsn, Ordering::Release);
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        match self.health.refusal() {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+
+    async fn read_body(
+        &self,
+        body: BodyLocation,
+        from: u32,
+        len: u32,
+    ) -> Result<Bytes, StoreError> {
+        if let Some(result) = self.segments.read_cached(body, from, len) {
+            return result;
+        }
+        let segments = Arc::clone(&self.segments);
+        blocking(move || segments.read(body, from, len)).await
+    }
+
+    /// Journals a command and waits until every home has applied it.
+    async fn submit(&self, op: Op, cargo: Cargo) -> Result<Vec<ApplyResult>, StoreError> {
+        self.check_writable()?;
+        let homes = op.homes().len();
+        let command = Command { op: Some(op) };
+        let encoded = command.encode_to_vec();
+        let bytes = encoded.len() + cargo.bodies.iter().map(Bytes::len).sum::<usize>();
+        let limit = self.record_limit();
+        if bytes as u64 > limit {
+            return Err(StoreError::TooLarge {
+                bytes: bytes as u64,
+                limit,
+            });
+        }
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(WAITING_KIB);
+        let permit = Arc::clone(&self.waiting)
+            .acquire_many_owned(kib.min(WAITING_KIB))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let queue = self.queue.lock().clone().ok_or(StoreError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission {
+            command,
+            encoded,
+            bodies: cargo.bodies,
+            items: cargo.items,
+            staged: cargo.staged,
+            pins: cargo.pins,
+            answer,
+            _permit: permit,
+        };
+        queue
+            .send(ToJournal::Submit(Box::new(submission)))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        let results = answered.await.map_err(|_| StoreError::Closed)??;
+        debug_assert_eq!(results.len(), homes);
+        Ok(results)
+    }
+
+    /// As `submit`, for a command of one home.
+    async fn submit_one(&self, op: Op, cargo: Cargo) -> Result<Outcome, StoreError> {
+        let mut results = self.submit(op, cargo).await?;
+        results.pop().ok_or(StoreError::Closed)?
+    }
+
+    /// The most bytes in one record: it must fit a segment with room to spare.
+    fn record_limit(&self) -> u64 {
+        self.config.segment_bytes / 2
+    }
+}

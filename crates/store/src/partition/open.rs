@@ -1,0 +1,272 @@
+//! Opening a partition, with recovery.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::{self, JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{RwLock, Semaphore};
+
+use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB};
+use crate::catalogue::Catalogue;
+use crate::checkpoint::{Checkpointer, Round};
+use crate::config::PartitionConfig;
+use crate::error::StoreError;
+use crate::handles::{Handles, Recents};
+use crate::health::HealthCell;
+use crate::home::schema;
+use crate::io::{DiskIo, JournalIo};
+use crate::journal::Entry;
+use crate::journal::recovery::{self, Scan};
+use crate::journal::writer::{self, Writer, distribute, locations};
+use crate::metrics::Metrics;
+use crate::partition_db::{Checkpoint, PartitionDb};
+use crate::readers::Readers;
+use crate::segments::{SegmentName, Segments};
+use crate::shard::{self, Replay, Shard, ToShard};
+
+/// Records handed to the shards at a time during replay.
+const REPLAY_BATCH: usize = 512;
+
+impl Partition {
+    /// Opens a partition, making it when the directory is empty, after recovery if it was not
+    /// closed cleanly. Blocks: in async code call it from `spawn_blocking`.
+    ///
+    /// A partition whose journal is damaged opens read-only, see
+    /// [`Partition::health`].
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::Io`].
+    pub fn open(config: PartitionConfig) -> Result<Arc<Self>, StoreError> {
+        Self::open_with(config, Arc::new(DiskIo))
+    }
+
+    /// As [`Partition::open`], with another layer under the journal.
+    ///
+    /// # Errors
+    /// As [`Partition::open`].
+    pub fn open_with(
+        config: PartitionConfig,
+        io: Arc<dyn JournalIo>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let path = config.path.clone();
+        let (journal_dir, homes_dir) = (path.join("journal"), path.join("homes"));
+        for dir in [&path, &journal_dir, &homes_dir] {
+            fs::create_dir_all(dir)
+                .map_err(|e| StoreError::io("making the partition's directory", &e))?;
+        }
+        let lock = lock(&path)?;
+        File::open(&path)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|e| StoreError::io("making the partition's directory", &e))?;
+        let db = PartitionDb::open(&path.join("partition.db"))?;
+        let catalogue = Catalogue::default();
+        let durable = db.load(&catalogue)?;
+        let segments = Segments::new(Arc::clone(&io), journal_dir, config.open_segments);
+        for file in recovery::files(&*io, &segments.dir)? {
+            segments.raise_number(file.number());
+        }
+        let from = db.checkpoint;
+        let scan = recovery::scan(
+            &*io,
+            &segments.dir,
+            db.tag,
+            from.lsn,
+            (from.segment, from.offset),
+        )?;
+        let health = HealthCell::default();
+        if let Some(damage) = &scan.damage {
+            health.read_only(damage);
+        } else {
+            cut(&*io, &segments.dir, &scan)?;
+        }
+        let (queue, waiting) = tokio::sync::mpsc::channel(writer::QUEUE);
+        let shared = Arc::new(Shared {
+            tag: db.tag,
+            catalogue,
+            handles: Handles::new(config.view_cache_bytes),
+            recents: Recents::default(),
+            readers: Readers::new(homes_dir.clone(), config.readers),
+            segments: Arc::new(segments),
+            metrics: Arc::default(),
+            health,
+            template: schema::template(&homes_dir.join("template"))?,
+            homes_dir,
+            queue: Mutex::new(Some(queue)),
+            closed: Condvar::new(),
+            settled: AtomicU64::new(from.lsn),
+            waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            home_keys: RwLock::new(()),
+            config,
+        });
+        let damaged = scan.damage.is_some();
+        let durable = (!damaged).then(|| Arc::new(durable));
+        let replay = || Replay {
+            checkpoint: from.lsn,
+            durable: durable.clone(),
+            met: Default::default(),
+        };
+        let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
+        replay_records(&shared, &shards, &scan)?;
+        let next_lsn = from.lsn + scan.records.len() as u64 + 1;
+        finish_replay(&shards, next_lsn - 1, &scan, damaged)?;
+        let writer = Writer::new(Arc::clone(&shared), shards, next_lsn, scan.end);
+        threads.push(spawn("journal", move || writer.run(waiting))?);
+        let (homes, mailboxes) = shared.catalogue.counts();
+        tracing::info!(
+            partition = shared.config.name,
+            homes,
+            mailboxes,
+            replayed = scan.records.len(),
+            "partition is open"
+        );
+        Ok(Arc::new(Self {
+            shared,
+            threads: Mutex::new(threads),
+        }))
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("lock"))
+        .map_err(|e| StoreError::io("opening the lock file", &e))?;
+    match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse(path.to_owned())),
+        Err(e) => Err(StoreError::io("locking the partition", &e.into())),
+    }
+}
+
+/// Removes what was being written when the machine stopped: nobody was told of it.
+fn cut(io: &dyn JournalIo, dir: &Path, scan: &Scan) -> Result<(), StoreError> {
+    let error = |e: std::io::Error| StoreError::io("cutting the journal's torn tail", &e);
+    if let Some((segment, offset)) = scan.torn {
+        tracing::info!(segment, offset, "cutting a torn tail off the journal");
+        let file = io
+            .open(&SegmentName::Journal(segment).path(dir))
+            .map_err(error)?;
+        file.set_len(offset)
+            .and_then(|()| file.sync_data())
+            .map_err(error)?;
+    }
+    for &segment in &scan.empty {
+        io.remove(&SegmentName::Journal(segment).path(dir))
+            .map_err(error)?;
+    }
+    Ok(())
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|e| StoreError::io("starting a thread", &e))
+}
+
+type Threads = (Vec<SyncSender<ToShard>>, Vec<JoinHandle<()>>);
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    db: PartitionDb,
+    lock: File,
+    replay: impl Fn() -> Replay,
+) -> Result<Threads, StoreError> {
+    let count = match shared.config.shards {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let (reports, reported) = mpsc::channel();
+    let checkpointer = Checkpointer {
+        shared: Arc::clone(shared),
+        db,
+        shards: count,
+        lock,
+    };
+    let mut threads = vec![spawn("checkpoint", move || checkpointer.run(&reported))?];
+    let mut shards = Vec::with_capacity(count);
+    for index in 0..count {
+        let (sender, queue) = mpsc::sync_channel(shard::QUEUE);
+        let shard = Shard::new(index, count, Arc::clone(shared), reports.clone(), replay());
+        threads.push(spawn(&format!("shard{index}"), move || shard.run(&queue))?);
+        shards.push(sender);
+    }
+    Ok((shards, threads))
+}
+
+/// Hands the records after the checkpoint to the shards.
+fn replay_records(
+    shared: &Shared,
+    shards: &[SyncSender<ToShard>],
+    scan: &Scan,
+) -> Result<(), StoreError> {
+    for records in scan.records.chunks(REPLAY_BATCH) {
+        let mut by_shard = vec![Vec::new(); shards.len()];
+        for place in records {
+            let file = shared.segments.file(place.segment)?;
+            let op = recovery::read_command(&file, place)?;
+            for home in op.homes() {
+                shared.catalogue.raise_next_home(home);
+            }
+            let locations = locations(
+                &op,
+                place.segment,
+                place.offset,
+                u64::from(place.command_len),
+            );
+            let entry = Arc::new(Entry::new(place.lsn, op, locations, Vec::new(), None));
+            distribute(&entry, &mut by_shard);
+        }
+        for (shard, entries) in shards.iter().zip(by_shard) {
+            shard
+                .send(ToShard::Entries(entries))
+                .map_err(|_| StoreError::Closed)?;
+        }
+        Metrics::add(&shared.metrics.replayed, records.len() as u64);
+    }
+    Ok(())
+}
+
+/// Waits until the shards have applied everything, and makes that the new checkpoint.
+fn finish_replay(
+    shards: &[SyncSender<ToShard>],
+    lsn: u64,
+    scan: &Scan,
+    damaged: bool,
+) -> Result<(), StoreError> {
+    let (done, finished) = mpsc::channel();
+    for shard in shards {
+        shard
+            .send(ToShard::Replayed(done.clone()))
+            .map_err(|_| StoreError::Closed)?;
+    }
+    for _ in shards {
+        finished.recv().map_err(|_| StoreError::Closed)?;
+    }
+    if damaged {
+        return Ok(());
+    }
+    let round = Round {
+        number: 1,
+        at: Checkpoint {
+            lsn,
+            segment: scan.end.0,
+            offset: scan.end.1,
+        },
+        done: Some(done),
+    };
+    for shard in shards {
+        shard
+            .send(ToShard::Checkpoint(round.clone()))
+            .map_err(|_| StoreError::Closed)?;
+    }
+    drop(round);
+    finished.recv().map_err(|_| StoreError::Closed)
+}

@@ -1,0 +1,289 @@
+//! Read connections to homes: they never wait for the writer, nor it for them.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lru::LruCache;
+use murder_mailbox::MailboxId;
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+
+use crate::error::StoreError;
+use crate::flags::Flags;
+use crate::home::schema;
+use crate::mailbox::MailboxStatus;
+use crate::message::{BodyLocation, InternalDate};
+use crate::uidset::UidSet;
+use crate::view::{Keywords, MailboxView, MessageRow};
+
+/// Which precomputed items to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FetchParts {
+    /// ENVELOPE.
+    pub envelope: bool,
+    /// BODY.
+    pub body: bool,
+    /// BODYSTRUCTURE.
+    pub bodystructure: bool,
+}
+
+/// Precomputed items of a message, as they stand in a FETCH response; those not asked for are
+/// empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FetchedItems {
+    /// What follows `ENVELOPE `.
+    pub envelope: Bytes,
+    /// What follows `BODY `.
+    pub body: Bytes,
+    /// What follows `BODYSTRUCTURE `.
+    pub bodystructure: Bytes,
+}
+
+/// The read connections of a partition.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    dir: PathBuf,
+    idle: Mutex<LruCache<u64, Reader>>,
+}
+
+impl Readers {
+    pub fn new(dir: PathBuf, limit: usize) -> Self {
+        Self {
+            dir,
+            idle: Mutex::new(LruCache::new(
+                NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN),
+            )),
+        }
+    }
+
+    /// Runs `read` with a connection to a home.
+    pub fn with<T>(
+        &self,
+        home: u64,
+        read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().pop(&home);
+        let reader = match idle {
+            Some(reader) => reader,
+            None => Reader::open(&self.dir, home)
+                .map_err(|e| StoreError::sql("opening a home for reading", &e))?,
+        };
+        let result = read(&reader).map_err(|e| StoreError::sql("reading a home", &e));
+        if result.is_ok() {
+            let old = self.idle.lock().push(home, reader);
+            drop(old);
+        }
+        result
+    }
+
+    /// Closes the connections to a home.
+    pub fn close(&self, home: u64) {
+        let old = self.idle.lock().pop(&home);
+        drop(old);
+    }
+
+    /// Closes all connections that are not in use.
+    pub fn clear(&self) {
+        let old: Vec<Reader> = {
+            let mut idle = self.idle.lock();
+            std::iter::from_fn(|| idle.pop_lru().map(|(_, reader)| reader)).collect()
+        };
+        drop(old);
+    }
+}
+
+/// One read connection.
+#[derive(Debug)]
+pub(crate) struct Reader(Connection);
+
+/// The columns of `message` that make a [`MessageRow`], in the order of [`message_row`].
+pub(crate) const MESSAGE_COLUMNS: &str = "uid, modseq, flags, keywords, internal_date, zone, \
+     save_date, sent, sent_day, segment, offset, len, crc, header_len, email_id, content";
+
+/// Reads [`MESSAGE_COLUMNS`].
+pub(crate) fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
+        seq: 0,
+        uid: row.get(0)?,
+        modseq: row.get::<_, i64>(1)?.cast_unsigned(),
+        flags: Flags::from_bits(row.get(2)?),
+        keywords: row.get::<_, i64>(3)?.cast_unsigned(),
+        internal_date: InternalDate {
+            seconds: row.get(4)?,
+            zone: row.get(5)?,
+        },
+        save_date: row.get(6)?,
+        sent: row.get(7)?,
+        sent_day: row.get(8)?,
+        location: BodyLocation {
+            segment: row.get::<_, i64>(9)?.cast_unsigned(),
+            offset: row.get::<_, i64>(10)?.cast_unsigned(),
+            len: row.get(11)?,
+            crc: row.get(12)?,
+        },
+        header_len: row.get(13)?,
+        email_id: row.get(14)?,
+        content: row.get(15)?,
+    })
+}
+
+impl Reader {
+    fn open(dir: &std::path::Path, home: u64) -> rusqlite::Result<Self> {
+        let conn = Connection::open_with_flags(
+            schema::path(dir, home),
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        schema::tune(&conn)?;
+        conn.pragma_update(None, "query_only", true)?;
+        Ok(Self(conn))
+    }
+
+    /// The mailbox as it is in the database, and its recent mark; `None` when it is not there.
+    pub fn load_view(&self, id: MailboxId) -> rusqlite::Result<Option<(MailboxView, u32)>> {
+        // One transaction, so that the LSN, the counters and the rows belong together.
+        let tx = self.0.unchecked_transaction()?;
+        let lsn: i64 = tx
+            .prepare_cached("SELECT value FROM meta WHERE key = 'applied_lsn'")?
+            .query_row([], |r| r.get(0))?;
+        let mailbox = tx
+            .prepare_cached(
+                "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent, keywords \
+                 FROM mailbox WHERE id = ?1",
+            )?
+            .query_row([id.to_bytes()], |r| {
+                let mut view = MailboxView::empty(id, r.get(1)?);
+                view.uidnext = r.get(2)?;
+                view.highest_modseq = r.get::<_, i64>(3)?.cast_unsigned();
+                view.shared_seen = r.get(4)?;
+                let keywords: String = r.get(6)?;
+                view.keywords = Arc::new(Keywords::from_text(&keywords));
+                Ok((r.get::<_, i64>(0)?, view, r.get::<_, u32>(5)?))
+            })
+            .optional()?;
+        let Some((rowno, mut view, recent)) = mailbox else {
+            return Ok(None);
+        };
+        view.lsn = lsn.cast_unsigned();
+        {
+            let sql =
+                format!("SELECT {MESSAGE_COLUMNS} FROM message WHERE mailbox = ?1 ORDER BY uid");
+            let mut rows = tx.prepare_cached(&sql)?;
+            let mut rows = rows.query([rowno])?;
+            while let Some(row) = rows.next()? {
+                view.push(&message_row(row)?);
+            }
+            let mut seen = BTreeMap::new();
+            let mut rows = tx.prepare_cached("SELECT user, uids FROM seen WHERE mailbox = ?1")?;
+            let mut rows = rows.query([rowno])?;
+            while let Some(row) = rows.next()? {
+                let user: String = row.get(0)?;
+                let uids: Vec<u8> = row.get(1)?;
+                seen.insert(user.into(), Arc::new(UidSet::from_bytes(&uids)));
+            }
+            view.seen = Arc::new(seen);
+        }
+        tx.finish()?;
+        Ok(Some((view, recent)))
+    }
+
+    /// Precomputed items by content key.
+    pub fn fetch_items(
+        &self,
+        contents: &[i64],
+        parts: FetchParts,
+    ) -> rusqlite::Result<Vec<Option<FetchedItems>>> {
+        let tx = self.0.unchecked_transaction()?;
+        let pick = |wanted: bool, column: &'static str| if wanted { column } else { "x''" };
+        let sql = format!(
+            "SELECT {}, {}, {} FROM content WHERE id = ?1",
+            pick(parts.envelope, "envelope"),
+            pick(parts.body, "body"),
+            pick(parts.bodystructure, "bodystructure"),
+        );
+        let mut out = Vec::with_capacity(contents.len());
+        {
+            let mut query = tx.prepare_cached(&sql)?;
+            for content in contents {
+                out.push(
+                    query
+                        .query_row([content], |r| {
+                            Ok(FetchedItems {
+                                envelope: r.get::<_, Vec<u8>>(0)?.into(),
+                                body: r.get::<_, Vec<u8>>(1)?.into(),
+                                bodystructure: r.get::<_, Vec<u8>>(2)?.into(),
+                            })
+                        })
+                        .optional()?,
+                );
+            }
+        }
+        tx.finish()?;
+        Ok(out)
+    }
+
+    /// UIDs expunged after `modseq`.
+    pub fn expunged_since(&self, id: MailboxId, modseq: u64) -> rusqlite::Result<UidSet> {
+        let mut query = self.0.prepare_cached(
+            "SELECT low, high FROM tombstone JOIN mailbox ON tombstone.mailbox = mailbox.rowno \
+             WHERE mailbox.id = ?1 AND modseq > ?2",
+        )?;
+        let mut rows = query.query(params![id.to_bytes(), modseq.cast_signed()])?;
+        let mut uids = UidSet::new();
+        while let Some(row) = rows.next()? {
+            uids.insert_range(row.get(0)?, row.get(1)?);
+        }
+        Ok(uids)
+    }
+
+    /// The mailbox's counters, with `unseen` that of the owner.
+    pub fn status(
+        &self,
+        id: MailboxId,
+        recent_from: Option<u32>,
+    ) -> rusqlite::Result<Option<MailboxStatus>> {
+        let tx = self.0.unchecked_transaction()?;
+        let status = tx
+            .prepare_cached(
+                "SELECT messages, uidnext, uidvalidity, unseen, deleted, bytes, highestmodseq, \
+                 recent, rowno FROM mailbox WHERE id = ?1",
+            )?
+            .query_row([id.to_bytes()], |r| {
+                let status = MailboxStatus {
+                    id,
+                    messages: r.get(0)?,
+                    recent: 0,
+                    uidnext: r.get(1)?,
+                    uidvalidity: r.get(2)?,
+                    unseen: r.get(3)?,
+                    deleted: r.get(4)?,
+                    size: r.get::<_, i64>(5)?.cast_unsigned(),
+                    highest_modseq: r.get::<_, i64>(6)?.cast_unsigned(),
+                };
+                Ok((status, r.get::<_, u32>(7)?, r.get::<_, i64>(8)?))
+            })
+            .optional()?;
+        let Some((mut status, stored, rowno)) = status else {
+            return Ok(None);
+        };
+        let recent_from = recent_from.unwrap_or(0).max(stored);
+        if recent_from < status.uidnext {
+            status.recent = tx
+                .prepare_cached("SELECT count(*) FROM message WHERE mailbox = ?1 AND uid >= ?2")?
+                .query_row(params![rowno, recent_from], |r| r.get(0))?;
+        }
+        tx.finish()?;
+        Ok(Some(status))
+    }
+
+    /// Names subscribed to by the home's owner, sorted.
+    pub fn subscriptions(&self) -> rusqlite::Result<Vec<String>> {
+        let mut query = self
+            .0
+            .prepare_cached("SELECT name FROM subscription ORDER BY name")?;
+        let names = query.query_map([], |r| r.get(0))?;
+        names.collect()
+    }
+}

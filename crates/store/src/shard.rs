@@ -1,0 +1,324 @@
+//! A shard: the one thread that writes its homes.
+//!
+//! Entries come in batches, ascending by LSN. All of a home's commands of a batch are one
+//! transaction. A cross-home MOVE ends the batch: its target is applied, then its source, which
+//! waits for the target's outcome if that is another shard's. Waits only go to lower LSNs, so
+//! they end.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use lru::LruCache;
+
+use crate::checkpoint::{Changes, Report, Round, remove_home};
+use crate::command::Op;
+use crate::error::StoreError;
+use crate::home::{Effects, Home};
+use crate::journal::{Entry, Outcome};
+use crate::metrics::Metrics;
+use crate::partition::Shared;
+use crate::uidset::UidSet;
+
+/// Batches that may wait for a shard: enough that it never runs dry while the next batch is
+/// being synced, few enough that a slow shard slows the journal soon.
+pub(crate) const QUEUE: usize = 4;
+/// How long to wait before a home that could not be written is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// New homes up to this many are synced one by one at a checkpoint.
+const FRESH_EACH: usize = 16;
+/// The fewest homes a shard keeps open.
+const MIN_OPEN: usize = 4;
+
+/// What a shard is sent.
+#[derive(Debug)]
+pub(crate) enum ToShard {
+    /// Journaled commands, ascending by LSN.
+    Entries(Vec<Arc<Entry>>),
+    /// Report what has changed up to here.
+    Checkpoint(Round),
+    /// Recovery is over.
+    Replayed(Sender<()>),
+}
+
+/// What is special while the journal is replayed.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    /// The checkpoint from which it is replayed.
+    pub checkpoint: u64,
+    /// Homes whose files were on disk at the checkpoint. All others are made anew, as their
+    /// whole history is being replayed; `None` to leave them as they are.
+    pub durable: Option<Arc<HashSet<u64>>>,
+    /// Homes met so far.
+    pub met: HashSet<u64>,
+}
+
+/// A shard thread's state.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    index: u64,
+    shards: u64,
+    shared: Arc<Shared>,
+    reports: Sender<Report>,
+    homes: LruCache<u64, Home>,
+    damaged: HashMap<u64, StoreError>,
+    changes: Changes,
+    fresh: HashSet<u64>,
+    replay: Option<Replay>,
+    /// Nothing is applied any more: the partition was closed while a home could not be
+    /// written. Replay will do it.
+    abandoned: bool,
+}
+
+impl Shard {
+    pub fn new(
+        index: usize,
+        shards: usize,
+        shared: Arc<Shared>,
+        reports: Sender<Report>,
+        replay: Replay,
+    ) -> Self {
+        let open = (shared.config.open_homes / shards).max(MIN_OPEN);
+        Self {
+            index: index as u64,
+            shards: shards as u64,
+            shared,
+            reports,
+            homes: LruCache::new(NonZeroUsize::new(open).unwrap_or(NonZeroUsize::MIN)),
+            damaged: HashMap::new(),
+            changes: Changes::default(),
+            fresh: HashSet::new(),
+            replay: Some(replay),
+            abandoned: false,
+        }
+    }
+
+    /// Works until the journal thread is gone.
+    pub fn run(mut self, queue: &Receiver<ToShard>) {
+        for message in queue {
+            match message {
+                ToShard::Entries(entries) => self.entries(entries),
+                ToShard::Checkpoint(round) => self.checkpoint(round),
+                ToShard::Replayed(done) => {
+                    self.replay = None;
+                    // Whoever opens the partition waits for it.
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    fn mine(&self, home: u64) -> bool {
+        home % self.shards == self.index
+    }
+
+    fn entries(&mut self, entries: Vec<Arc<Entry>>) {
+        let mut run = Vec::new();
+        for entry in entries {
+            if matches!(&entry.op, Op::CopyAcross(copy) if copy.expunge) {
+                self.by_home(&std::mem::take(&mut run));
+                // The target is the first of the homes.
+                for &home in &entry.homes {
+                    if self.mine(home) {
+                        self.apply(home, std::slice::from_ref(&entry));
+                    }
+                }
+            } else {
+                run.push(entry);
+            }
+        }
+        self.by_home(&run);
+    }
+
+    /// Applies entries home by home.
+    fn by_home(&mut self, entries: &[Arc<Entry>]) {
+        let mut groups: Vec<(u64, Vec<Arc<Entry>>)> = Vec::new();
+        let mut places: HashMap<u64, usize> = HashMap::new();
+        for entry in entries {
+            for &home in entry.homes.iter().filter(|&&home| self.mine(home)) {
+                let place = *places.entry(home).or_insert_with(|| {
+                    groups.push((home, Vec::new()));
+                    groups.len() - 1
+                });
+                groups[place].1.push(Arc::clone(entry));
+            }
+        }
+        for (home, entries) in groups {
+            self.apply(home, &entries);
+        }
+    }
+
+    /// Applies a group of entries to a home, for as long as it takes: they are durable, so
+    /// they must happen.
+    fn apply(&mut self, home: u64, entries: &[Arc<Entry>]) {
+        let mut stalled = false;
+        loop {
+            if self.abandoned {
+                for entry in entries {
+                    entry.abandon_arrival();
+                }
+                return;
+            }
+            if let Some(error) = self.damaged.get(&home) {
+                for entry in entries {
+                    if target_of(entry) == Some(home) {
+                        entry.set_arrived(UidSet::new());
+                    }
+                    entry.answer(home, Err(error.clone()));
+                }
+                return;
+            }
+            match self.try_apply(home, entries) {
+                Ok(effects) => {
+                    if stalled {
+                        self.shared.health.recovered();
+                    }
+                    self.publish(home, entries, effects);
+                    return;
+                }
+                Err(error @ StoreError::HomeDamaged { .. }) => {
+                    tracing::error!(%error, "a home is damaged");
+                    self.homes.pop(&home);
+                    self.damaged.insert(home, error);
+                }
+                Err(error) => {
+                    self.homes.pop(&home);
+                    if self.shared.closed_within(Duration::ZERO) {
+                        tracing::error!(home, %error, "closing although a home could not be written; the next start will replay");
+                        self.abandoned = true;
+                        continue;
+                    }
+                    stalled = true;
+                    self.shared.health.stalled(&error);
+                    self.shared.closed_within(RETRY);
+                }
+            }
+        }
+    }
+
+    fn try_apply(&mut self, home: u64, entries: &[Arc<Entry>]) -> Result<Effects, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let home = self.open(home)?;
+        Metrics::add(&shared.metrics.transactions, 1);
+        home.apply(entries, &shared.segments, shared.settled())
+    }
+
+    fn open(&mut self, id: u64) -> Result<&mut Home, StoreError> {
+        if !self.homes.contains(&id) {
+            if let Some(replay) = &self.replay
+                && !replay.met.contains(&id)
+                && replay.durable.as_ref().is_some_and(|d| !d.contains(&id))
+            {
+                remove_home(&self.shared.homes_dir, id)
+                    .map_err(|e| StoreError::io("removing an unfinished home", &e))?;
+            }
+            let (home, fresh) = Home::open(&self.shared.homes_dir, id, &self.shared.template)?;
+            Metrics::add(&self.shared.metrics.homes_opened, 1);
+            if fresh {
+                self.fresh.insert(id);
+            }
+            if let Some(replay) = &mut self.replay
+                && !replay.met.contains(&id)
+            {
+                // What it applied before the crash is not in the checkpoint's counts.
+                let changes = Changes {
+                    homes: HashSet::from([id]),
+                    segments: home.segment_changes_since(replay.checkpoint)?,
+                    ..Changes::default()
+                };
+                self.changes.merge(changes);
+                if !home.key().is_empty() {
+                    self.shared.catalogue.put(id, home.key(), home.listed());
+                }
+                replay.met.insert(id);
+            }
+            let evicted = self.homes.push(id, home);
+            drop(evicted);
+        }
+        self.homes.get_mut(&id).ok_or(StoreError::Closed)
+    }
+
+    /// Shows what was committed: names first, then messages, then the answers.
+    fn publish(&mut self, home: u64, entries: &[Arc<Entry>], effects: Effects) {
+        if effects.results.iter().all(Option::is_none) {
+            return;
+        }
+        let shared = &self.shared;
+        self.changes.merge(Changes {
+            homes: HashSet::from([home]),
+            segments: effects.segments,
+            ..Changes::default()
+        });
+        if effects.catalogue
+            && let Some(open) = self.homes.peek(&home)
+        {
+            if effects.dropped {
+                shared.catalogue.remove(home);
+                self.changes.dropped.push(home);
+            } else if !open.key().is_empty() {
+                shared.catalogue.put(home, open.key(), open.listed());
+            }
+        }
+        for (id, change) in effects.views {
+            if change.deleted {
+                shared.handles.cool(id);
+            }
+            if let Some(handle) = shared.handles.get(id) {
+                handle.apply(&Arc::new(change));
+            }
+        }
+        for (entry, result) in entries.iter().zip(effects.results) {
+            let Some(result) = result else { continue };
+            if target_of(entry) == Some(home) {
+                let arrived = match &result {
+                    Ok(Outcome::Copied(copied)) => copied.source.iter().copied().collect(),
+                    _ => UidSet::new(),
+                };
+                entry.set_arrived(arrived);
+            }
+            entry.answer(home, result);
+        }
+    }
+
+    fn checkpoint(&mut self, round: Round) {
+        for (home, id, uid) in self.shared.recents.of(|home| self.mine(home)) {
+            if self.abandoned || self.damaged.contains_key(&home) {
+                continue;
+            }
+            let written = self.open(home).and_then(|home| home.set_recent(id, uid));
+            match written {
+                Ok(()) => {
+                    self.shared.recents.written(id, uid);
+                    self.changes.homes.insert(home);
+                }
+                Err(e) => tracing::warn!(home, error = %e, "could not write a recent mark"),
+            }
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let few = fresh.len() <= FRESH_EACH;
+        for home in fresh {
+            // SQLite's own checkpoint syncs the file.
+            if !few || self.open(home).and_then(|home| home.checkpoint()).is_err() {
+                self.changes.unsynced_files = true;
+            }
+        }
+        let report = Report {
+            round,
+            changes: std::mem::take(&mut self.changes),
+            blocked: self.abandoned || !self.damaged.is_empty(),
+        };
+        if self.reports.send(report).is_err() {
+            tracing::error!("the checkpoint thread is gone");
+        }
+    }
+}
+
+/// The home that a cross-home MOVE goes to.
+fn target_of(entry: &Entry) -> Option<u64> {
+    match &entry.op {
+        Op::CopyAcross(copy) if copy.expunge => Some(copy.target_home),
+        _ => None,
+    }
+}
