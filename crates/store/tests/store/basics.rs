@@ -1,0 +1,600 @@
+//! Mailboxes, messages, flags.
+
+use bytes::Bytes;
+use murder_mailbox::SpecialUse;
+use murder_store::{
+    FetchParts, Flags, INLINE_LIMIT, MailboxView, Metrics, Partition, StoreError, StoreMode,
+    StoreOp, UidSet, days,
+};
+use tempfile::TempDir;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_message_comes_back_as_it_went_in() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let mut one = message("hello");
+    one.flags = Flags::FLAGGED;
+    one.keywords = vec!["$Forwarded".to_owned()];
+    let appended = partition
+        .append(&name("user/bob"), vec![one, message("second")])
+        .await
+        .unwrap();
+    assert_eq!(appended.uids, [1, 2]);
+    assert_eq!(appended.uidvalidity, 1000);
+
+    let check = async |partition: &Partition| {
+        let handle = partition.open_mailbox(&name("user/bob")).await.unwrap();
+        let view = handle.view();
+        assert_eq!(uids(&view), [1, 2]);
+        assert_eq!(view.uidnext(), 3);
+        let row = view.row_by_uid(1).unwrap();
+        assert_eq!(row.seq, 1);
+        assert_eq!(row.flags, Flags::FLAGGED);
+        assert_eq!(row.modseq, appended.modseq);
+        assert_eq!(
+            view.keywords().names(row.keywords).collect::<Vec<_>>(),
+            ["$Forwarded"]
+        );
+        assert_eq!(row.internal_date.zone, 60);
+        assert_eq!(row.sent_day, Some(days(2026, 11, 24)));
+        assert_eq!(row.sent, Some(1_795_478_523));
+        assert_eq!(
+            partition.read_body(row.location).await.unwrap(),
+            raw("hello")
+        );
+        assert_eq!(
+            partition.read_body_range(row.location, 0, 6).await.unwrap(),
+            Bytes::from_static(b"From: ")
+        );
+        let header = &raw("hello")[..row.header_len as usize];
+        assert!(header.ends_with(b"\r\n\r\n"));
+        let parts = FetchParts {
+            envelope: true,
+            bodystructure: true,
+            body: false,
+        };
+        let items = handle.fetch_items(&[row], parts).await.unwrap();
+        let items = items[0].as_ref().unwrap();
+        assert!(items.envelope.windows(5).any(|w| w == b"hello"));
+        assert!(items.bodystructure.starts_with(b"("));
+        assert!(items.body.is_empty());
+        let status = partition.status(&name("user/bob"), None).await.unwrap();
+        assert_eq!((status.messages, status.unseen, status.recent), (2, 2, 2));
+        assert_eq!(
+            status.size,
+            (raw("hello").len() + raw("second").len()) as u64
+        );
+    };
+    check(&partition).await;
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    let partition = open(&dir);
+    assert_eq!(Metrics::get(&partition.metrics().replayed), 0);
+    check(&partition).await;
+}
+
+#[tokio::test]
+async fn mailboxes_are_made_and_deleted() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/bob/a/b", "board"]).await;
+    assert!(matches!(
+        partition
+            .create_mailbox(&name("board"), new_mailbox())
+            .await,
+        Err(StoreError::MailboxExists)
+    ));
+    partition
+        .subscribe("user/bob", &name("board"))
+        .await
+        .unwrap();
+    partition
+        .subscribe("user/bob", &name("user/bob/a"))
+        .await
+        .unwrap();
+    partition
+        .unsubscribe("user/bob", &name("user/bob/a"))
+        .await
+        .unwrap();
+    assert_eq!(
+        partition.subscriptions("user/bob").await.unwrap(),
+        [name("board")]
+    );
+    assert!(matches!(
+        partition.subscribe("user/eve", &name("board")).await,
+        Err(StoreError::NoSuchHome)
+    ));
+    partition
+        .set_acl(&name("board"), "bob\tlr\t")
+        .await
+        .unwrap();
+    partition
+        .set_special_use(&name("user/bob/a/b"), Some(SpecialUse::Sent))
+        .await
+        .unwrap();
+    partition.shutdown().await.unwrap();
+    drop(partition);
+
+    let partition = open(&dir);
+    let all = partition.mailboxes();
+    let names: Vec<&str> = all.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["board", "user/bob", "user/bob/a/b"]);
+    assert_eq!(&*all[0].acl, "bob\tlr\t");
+    assert_eq!(all[2].special_use, Some(SpecialUse::Sent));
+
+    // A name used again has a greater UIDVALIDITY, whatever is asked for.
+    let board = partition.delete_mailbox(&name("board")).await.unwrap();
+    assert!(partition.lookup(&name("board")).is_none());
+    assert!(matches!(
+        partition.append(&name("board"), vec![message("x")]).await,
+        Err(StoreError::NoSuchMailbox)
+    ));
+    let again = partition
+        .create_mailbox(&name("board"), new_mailbox())
+        .await
+        .unwrap();
+    assert!(again.uidvalidity > board.uidvalidity);
+
+    // With the last mailbox of a home go its subscriptions.
+    for text in ["user/bob", "user/bob/a/b"] {
+        partition.delete_mailbox(&name(text)).await.unwrap();
+    }
+    create(&partition, &["user/bob"]).await;
+    assert!(
+        partition
+            .subscriptions("user/bob")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn renames_take_what_is_below() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(
+        &partition,
+        &[
+            "user/bob",
+            "user/bob/a",
+            "user/bob/a/b",
+            "user/bob/ab",
+            "user/eve",
+        ],
+    )
+    .await;
+    partition
+        .append(&name("user/bob/a/b"), vec![message("kept")])
+        .await
+        .unwrap();
+    let handle = partition.open_mailbox(&name("user/bob/a/b")).await.unwrap();
+    let renamed = partition
+        .rename_mailbox(&name("user/bob/a"), &name("user/bob/c/d"))
+        .await
+        .unwrap();
+    let names: Vec<_> = renamed
+        .iter()
+        .map(|r| (r.from.as_str(), r.meta.name.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("user/bob/a", "user/bob/c/d"),
+            ("user/bob/a/b", "user/bob/c/d/b")
+        ]
+    );
+    assert_eq!(handle.meta().unwrap().name, name("user/bob/c/d/b"));
+    let same = partition
+        .open_mailbox(&name("user/bob/c/d/b"))
+        .await
+        .unwrap();
+    assert_eq!(uids(&same.view()), [1]);
+    assert_eq!(same.id(), handle.id());
+
+    for (from, to) in [
+        ("user/bob/c/d", "user/bob/ab"),
+        ("user/bob/ab", "user/bob/ab"),
+    ] {
+        assert!(matches!(
+            partition.rename_mailbox(&name(from), &name(to)).await,
+            Err(StoreError::MailboxExists)
+        ));
+    }
+    assert!(matches!(
+        partition
+            .rename_mailbox(&name("user/bob/ab"), &name("user/eve/ab"))
+            .await,
+        Err(StoreError::CrossHome)
+    ));
+    assert!(matches!(
+        partition
+            .rename_mailbox(&name("user/bob/none"), &name("user/bob/some"))
+            .await,
+        Err(StoreError::NoSuchMailbox)
+    ));
+    // One that only exists as a parent, onto its own parent's name.
+    partition
+        .rename_mailbox(&name("user/bob/c/d"), &name("user/bob/c"))
+        .await
+        .unwrap();
+    assert!(partition.lookup(&name("user/bob/c/b")).is_some());
+}
+
+#[tokio::test]
+async fn renaming_an_inbox_moves_its_messages() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    partition
+        .append(&inbox, vec![message("1"), message("2")])
+        .await
+        .unwrap();
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    let before = handle.view();
+    assert!(matches!(
+        partition
+            .rename_mailbox(&inbox, &name("user/bob/old"))
+            .await,
+        Err(StoreError::InboxRename)
+    ));
+    let made = partition
+        .rename_inbox(&inbox, &name("user/bob/old"), new_mailbox())
+        .await
+        .unwrap();
+    assert_eq!(made.name, name("user/bob/old"));
+    assert!(handle.view().is_empty());
+    let diff = MailboxView::diff(&before, &handle.view());
+    assert_eq!(diff.expunged, [1, 2]);
+    let old = partition.open_mailbox(&made.name).await.unwrap();
+    assert_eq!(uids(&old.view()), [1, 2]);
+    let appended = partition.append(&inbox, vec![message("3")]).await.unwrap();
+    assert_eq!(appended.uids, [3]);
+    assert!(appended.modseq > before.highest_modseq());
+    let status = partition.status(&made.name, None).await.unwrap();
+    assert_eq!((status.messages, status.unseen), (2, 2));
+    let status = partition.status(&inbox, None).await.unwrap();
+    assert_eq!((status.messages, status.uidnext), (1, 4));
+}
+
+#[tokio::test]
+async fn a_home_gets_another_name() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/bob/Sent", "user/rob"]).await;
+    assert!(matches!(
+        partition
+            .rename_mailbox(&name("user/bob"), &name("user/rob"))
+            .await,
+        Err(StoreError::MailboxExists)
+    ));
+    let gone = partition.delete_mailbox(&name("user/rob")).await.unwrap();
+    let renamed = partition
+        .rename_mailbox(&name("user/bob"), &name("user/rob"))
+        .await
+        .unwrap();
+    assert_eq!(renamed.len(), 2);
+    assert!(renamed[0].meta.uidvalidity > gone.uidvalidity);
+    partition
+        .append(&name("user/rob/Sent"), vec![message("x")])
+        .await
+        .unwrap();
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    let partition = open(&dir);
+    let names: Vec<String> = partition
+        .mailboxes()
+        .iter()
+        .map(|m| m.name.to_string())
+        .collect();
+    assert_eq!(names, ["user/rob", "user/rob/Sent"]);
+    // The old name makes a new home.
+    create(&partition, &["user/bob"]).await;
+    assert_eq!(partition.counts(), (2, 3));
+}
+
+#[tokio::test]
+async fn flags_change_and_are_told() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["board"]).await;
+    let board = name("board");
+    let messages = (0..5).map(|n| message(&n.to_string())).collect();
+    partition.append(&board, messages).await.unwrap();
+    let handle = partition.open_mailbox(&board).await.unwrap();
+    let mut changes = handle.subscribe();
+    let old = handle.view();
+
+    let op = StoreOp::new(
+        StoreMode::Add,
+        Flags::DELETED | Flags::SEEN,
+        vec!["Work".into()],
+    );
+    let stored = partition
+        .store_flags(&handle, &[2, 4, 9].into_iter().collect(), op)
+        .await
+        .unwrap();
+    assert_eq!(stored.changed, [2, 4].into_iter().collect());
+    assert_eq!(stored.missing, UidSet::range(9, 9));
+    changes.changed().await.unwrap();
+    let new = handle.view();
+    let diff = MailboxView::diff(&old, &new);
+    assert_eq!(diff.changed, [2, 4]);
+    assert!(diff.keywords && diff.expunged.is_empty() && diff.added == 0);
+    assert_eq!(new.highest_modseq(), stored.modseq);
+    let status = partition.status(&board, None).await.unwrap();
+    assert_eq!((status.unseen, status.deleted), (3, 2));
+
+    // UNCHANGEDSINCE refuses what changed since.
+    let mut op = StoreOp::new(StoreMode::Replace, Flags::FLAGGED, vec![]);
+    op.unchanged_since = Some(old.highest_modseq());
+    let again = partition
+        .store_flags(&handle, &UidSet::range(1, 2), op)
+        .await
+        .unwrap();
+    assert_eq!(again.modified, UidSet::range(2, 2));
+    assert_eq!(again.changed, UidSet::range(1, 1));
+
+    // Nothing to change is no change.
+    let op = StoreOp::new(StoreMode::Remove, Flags::DRAFT, vec!["none".into()]);
+    let none = partition
+        .store_flags(&handle, &UidSet::range(1, 5), op)
+        .await
+        .unwrap();
+    assert!(none.changed.is_empty());
+    assert_eq!(none.modseq, again.modseq);
+
+    let expunged = partition
+        .expunge(&handle, Some(&UidSet::range(3, u32::MAX)))
+        .await
+        .unwrap();
+    assert_eq!(expunged.uids, UidSet::range(4, 4));
+    let expunged = partition.expunge(&handle, None).await.unwrap();
+    assert_eq!(expunged.uids, UidSet::range(2, 2));
+    let last = handle.view();
+    let diff = MailboxView::diff(&new, &last);
+    assert_eq!(diff.expunged, [2, 4]);
+    assert_eq!(diff.changed, [1]);
+    assert_eq!(uids(&last), [1, 3, 5]);
+    assert_eq!(
+        handle.expunged_since(new.highest_modseq()).await.unwrap(),
+        [2, 4].into_iter().collect()
+    );
+    assert_eq!(
+        handle.expunged_since(expunged.modseq - 1).await.unwrap(),
+        UidSet::range(2, 2)
+    );
+    let status = partition.status(&board, None).await.unwrap();
+    assert_eq!((status.messages, status.deleted), (3, 0));
+}
+
+#[tokio::test]
+async fn seen_is_each_users_own_in_a_shared_mailbox() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["board"]).await;
+    let board = name("board");
+    let mut own = message("2");
+    own.flags = Flags::SEEN;
+    own.seen_by = Some("eve".into());
+    partition
+        .append(&board, vec![message("1"), own])
+        .await
+        .unwrap();
+    let handle = partition.open_mailbox(&board).await.unwrap();
+    let mut op = StoreOp::new(StoreMode::Add, Flags::SEEN, vec![]);
+    op.user = Some("bob".into());
+    let stored = partition
+        .store_flags(&handle, &UidSet::range(1, 1), op.clone())
+        .await
+        .unwrap();
+    assert_eq!(stored.changed, UidSet::range(1, 1));
+    let view = handle.view();
+    let row = view.row_by_uid(1).unwrap();
+    assert!(view.is_seen(&row, Some("bob")));
+    assert!(!view.is_seen(&row, Some("eve")) && !view.is_seen(&row, None));
+    assert_eq!(*handle.seen_of("eve"), UidSet::range(2, 2));
+    for (user, unseen) in [
+        (None, 2),
+        (Some("bob"), 1),
+        (Some("eve"), 1),
+        (Some("x"), 2),
+    ] {
+        let status = partition.status(&board, user).await.unwrap();
+        assert_eq!(status.unseen, unseen, "{user:?}");
+    }
+    // It survives, goes with the message, and is one for all when that is asked for.
+    partition.shutdown().await.unwrap();
+    drop((partition, handle));
+    let partition = open(&dir);
+    let handle = partition.open_mailbox(&board).await.unwrap();
+    assert_eq!(*handle.seen_of("bob"), UidSet::range(1, 1));
+    partition
+        .store_flags(
+            &handle,
+            &UidSet::range(1, 1),
+            StoreOp::new(StoreMode::Add, Flags::DELETED, vec![]),
+        )
+        .await
+        .unwrap();
+    partition.expunge(&handle, None).await.unwrap();
+    assert!(handle.seen_of("bob").is_empty());
+    partition.set_shared_seen(&board, true).await.unwrap();
+    op.user = Some("zoe".into());
+    partition
+        .store_flags(&handle, &UidSet::range(2, 2), op)
+        .await
+        .unwrap();
+    let view = handle.view();
+    let row = view.row_by_uid(2).unwrap();
+    assert!(row.flags.contains(Flags::SEEN) && view.is_seen(&row, Some("anyone")));
+}
+
+#[tokio::test]
+async fn keywords_run_out_and_are_reused() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    let mut all = message("1");
+    all.keywords = (0..64).map(|n| format!("k{n}")).collect();
+    partition
+        .append(&inbox, vec![all, message("2")])
+        .await
+        .unwrap();
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    let add = |name: &str| StoreOp::new(StoreMode::Add, Flags::NONE, vec![name.to_owned()]);
+    let two = UidSet::range(2, 2);
+    assert!(matches!(
+        partition.store_flags(&handle, &two, add("more")).await,
+        Err(StoreError::TooManyKeywords)
+    ));
+    let mut over = message("3");
+    over.keywords = vec!["more".into()];
+    assert!(matches!(
+        partition.append(&inbox, vec![over]).await,
+        Err(StoreError::TooManyKeywords)
+    ));
+    let remove = StoreOp::new(StoreMode::Remove, Flags::NONE, vec!["K7".into()]);
+    partition
+        .store_flags(&handle, &UidSet::range(1, 1), remove)
+        .await
+        .unwrap();
+    partition
+        .store_flags(&handle, &two, add("more"))
+        .await
+        .unwrap();
+    let view = handle.view();
+    let row = view.row_by_uid(2).unwrap();
+    assert_eq!(
+        view.keywords().names(row.keywords).collect::<Vec<_>>(),
+        ["more"]
+    );
+    let first = view.row_by_uid(1).unwrap();
+    assert_eq!(view.keywords().names(first.keywords).count(), 63);
+}
+
+#[tokio::test]
+async fn recent_is_given_once() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    partition
+        .append(&inbox, vec![message("1"), message("2")])
+        .await
+        .unwrap();
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    assert_eq!(handle.take_recent(&handle.view(), true), 1..3);
+    assert_eq!(handle.take_recent(&handle.view(), false), 1..3);
+    assert!(handle.take_recent(&handle.view(), false).is_empty());
+    assert_eq!(partition.status(&inbox, None).await.unwrap().recent, 0);
+    partition.shutdown().await.unwrap();
+    drop((partition, handle));
+    let partition = open(&dir);
+    partition.append(&inbox, vec![message("3")]).await.unwrap();
+    assert_eq!(partition.status(&inbox, None).await.unwrap().recent, 1);
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    assert_eq!(handle.take_recent(&handle.view(), false), 3..4);
+}
+
+#[tokio::test]
+async fn large_bodies_are_staged() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    let large: Bytes = [raw("large"), vec![b'x'; INLINE_LIMIT * 3].into()]
+        .concat()
+        .into();
+
+    let blobs = || {
+        std::fs::read_dir(dir.path().join("partition/journal"))
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().extension().unwrap() == "blob")
+            .count()
+    };
+    // An aborted one leaves nothing.
+    let mut writer = partition.stage(large.len() as u64).await.unwrap();
+    writer.write(large.slice(..1000)).await.unwrap();
+    assert_eq!(blobs(), 1);
+    drop(writer);
+    assert_eq!(blobs(), 0);
+    let mut writer = partition.stage(0).await.unwrap();
+    for part in large.chunks(100_000) {
+        writer.write(large.slice_ref(part)).await.unwrap();
+    }
+    assert_eq!(writer.written(), large.len() as u64);
+    let staged = writer.finish().await.unwrap();
+    assert_eq!(staged.len() as usize, large.len());
+    let mut first = message("");
+    first.body = staged.into();
+    // The second one is staged by the store itself.
+    let appended = partition
+        .append(&inbox, vec![first, of_bytes(large.clone())])
+        .await
+        .unwrap();
+    assert_eq!(appended.uids, [1, 2]);
+    assert_eq!(blobs(), 2);
+    partition.shutdown().await.unwrap();
+    drop(partition);
+
+    let partition = open(&dir);
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    for row in handle.view().rows(1, 2) {
+        assert_eq!(partition.read_body(row.location).await.unwrap(), large);
+        assert_eq!(row.sent_day, Some(days(2026, 11, 24)));
+    }
+    // Expunged, they go at the next checkpoint.
+    let delete = StoreOp::new(StoreMode::Add, Flags::DELETED, vec![]);
+    partition
+        .store_flags(&handle, &UidSet::range(1, 1), delete)
+        .await
+        .unwrap();
+    let gone = handle.view().row(1).unwrap();
+    partition.expunge(&handle, None).await.unwrap();
+    partition.checkpoint().await.unwrap();
+    assert_eq!(blobs(), 1);
+    assert!(matches!(
+        partition.read_body(gone.location).await,
+        Err(StoreError::BodyGone)
+    ));
+}
+
+#[tokio::test]
+async fn one_partition_one_process() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    assert!(matches!(
+        Partition::open(config(&dir)),
+        Err(StoreError::InUse(_))
+    ));
+    partition.shutdown().await.unwrap();
+    assert!(matches!(
+        partition
+            .create_mailbox(&name("user/bob"), new_mailbox())
+            .await,
+        Err(StoreError::Closed)
+    ));
+    open(&dir);
+}
+
+#[tokio::test]
+async fn a_deleted_mailbox_tells_its_sessions() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/bob/x"]).await;
+    let handle = partition.open_mailbox(&name("user/bob/x")).await.unwrap();
+    let mut changes = handle.subscribe();
+    partition.delete_mailbox(&name("user/bob/x")).await.unwrap();
+    changes.changed().await.unwrap();
+    assert!(handle.is_deleted() && handle.meta().is_none());
+    assert!(matches!(
+        partition.expunge(&handle, None).await,
+        Err(StoreError::NoSuchMailbox)
+    ));
+}

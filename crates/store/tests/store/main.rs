@@ -1,0 +1,6 @@
+//! The store as its users see it: every area over a real partition on disk.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod basics;
+mod copies;
+mod support;
