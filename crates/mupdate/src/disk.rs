@@ -81,7 +81,11 @@ impl Disk {
         }
         let connection = Connection::open(path)?;
         connection.set_prepared_statement_cache_capacity(32);
-        connection.busy_timeout(std::time::Duration::from_secs(2))?;
+        // A replica of before in this process may be writing its last revision.
+        connection.busy_timeout(match synchronous {
+            Synchronous::Full => std::time::Duration::from_millis(100),
+            Synchronous::Normal => std::time::Duration::from_secs(2),
+        })?;
         // Before WAL is entered: no shared memory file, and a second process is kept out.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -128,11 +132,7 @@ impl Disk {
             let value = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
             tables.apply(&Change::from_proto(v1::Change::decode(value)?)?);
         }
-        let number = |key: &str| -> Result<u64, DiskError> {
-            Ok(self.meta(key)?.map_or(0, |bytes| {
-                bytes.try_into().map(u64::from_be_bytes).unwrap_or_default()
-            }))
-        };
+        let number = |key: &str| self.number(key);
         let meta = Meta {
             revision: number("revision")?,
             murder_id: self.meta("murder_id")?.unwrap_or_default(),
@@ -149,6 +149,25 @@ impl Disk {
                 row.get(0)
             })
             .optional()?)
+    }
+
+    fn number(&self, key: &str) -> Result<u64, DiskError> {
+        Ok(self.meta(key)?.map_or(0, |bytes| {
+            bytes.try_into().map(u64::from_be_bytes).unwrap_or_default()
+        }))
+    }
+
+    /// The revision after which the history has everything.
+    pub fn history_floor(&self) -> Result<u64, DiskError> {
+        self.number("history_floor")
+    }
+
+    /// Within the transaction that removes the history up to there.
+    pub fn put_history_floor(&self, floor: u64) -> Result<(), DiskError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('history_floor', ?1)")?
+            .execute([floor.to_be_bytes()])?;
+        Ok(())
     }
 
     pub fn begin(&self) -> Result<(), DiskError> {
@@ -219,4 +238,43 @@ pub(crate) fn now_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn durability_is_what_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        for (synchronous, expected) in [(Synchronous::Full, 2), (Synchronous::Normal, 1)] {
+            let disk = Disk::open(&dir.path().join("x.sqlite3"), synchronous).unwrap();
+            let value: i64 = disk
+                .connection
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap();
+            assert_eq!(value, expected);
+            let mode: String = disk
+                .connection
+                .pragma_query_value(None, "journal_mode", |row| row.get(0))
+                .unwrap();
+            assert_eq!(mode, "wal");
+        }
+    }
+
+    #[test]
+    fn another_layout_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sqlite3");
+        let disk = Disk::open(&path, Synchronous::Full).unwrap();
+        disk.connection
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        drop(disk);
+        assert!(matches!(
+            Disk::open(&path, Synchronous::Full),
+            Err(DiskError::Layout(99))
+        ));
+    }
 }

@@ -16,12 +16,15 @@
 //! * No watcher can make the master hold more than its history's bound.
 
 pub mod client;
+pub mod consensus;
 mod disk;
 mod error;
 pub mod map;
+mod master;
 pub mod record;
 pub mod replica;
 mod session;
+pub mod state;
 mod tables;
 
 pub use client::{

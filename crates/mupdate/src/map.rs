@@ -395,3 +395,206 @@ impl PartitionTable {
         &self.names[number as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [&str; 12] = [
+        "board",
+        "board/minutes",
+        "boards",
+        "user/alice",
+        "user/alice/Sent",
+        "user/bob",
+        "user/bob/Sent",
+        "user/bob/Sent/2024",
+        "user/bobby",
+        "user/bobby/Sent",
+        "example.org!user/bob",
+        "example.org!board",
+    ];
+    const ACLS: [&str; 9] = [
+        "",
+        "alice\tlrswipkxtean\t",
+        "bob\tlrswipkxtean\t",
+        "bob\tlr\talice\tlrs\t",
+        "anyone\tlr\t",
+        "anyone\tlr\t-bob\tl\t",
+        "group:staff\tlrs\t",
+        "group:staff\tlrs\t-group:staff\tl\tbob@example.org\tlr\t",
+        "bob\trs\t",
+    ];
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put {
+            name: usize,
+            acl: usize,
+            partition: usize,
+            state: MailboxState,
+        },
+        Remove(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let state = prop_oneof![
+            Just(MailboxState::Active),
+            Just(MailboxState::Reserved),
+            Just(MailboxState::Moving),
+        ];
+        prop_oneof![
+            3 => (0..NAMES.len(), 0..ACLS.len(), 0..3usize, state).prop_map(
+                |(name, acl, partition, state)| Step::Put { name, acl, partition, state }
+            ),
+            1 => (0..NAMES.len()).prop_map(Step::Remove),
+        ]
+    }
+
+    fn identities() -> Vec<Identity> {
+        let with = |user: &str, groups: &[&str], admin| Identity {
+            user: user.into(),
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            admin,
+        };
+        vec![
+            with("bob", &[], false),
+            with("bob", &["staff"], false),
+            with("alice", &["staff", "other"], false),
+            with("bob@example.org", &["staff"], false),
+            with("carol", &[], false),
+            with("admin", &[], true),
+        ]
+    }
+
+    fn location(number: u32, acl: &str, partition: usize, state: MailboxState) -> Location {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        Location {
+            id: MailboxId::from_bytes(id),
+            partition: format!("be{partition}!default").into(),
+            acl: Arc::new(Acl::parse(acl).unwrap()),
+            state,
+            uidvalidity: number,
+            special_use: SpecialUses::default(),
+            mailbox_type: MailboxType::Mail,
+            moving_to: (state == MailboxState::Moving).then(|| "be9!default".into()),
+            reserved_revision: match state {
+                MailboxState::Reserved => u64::from(number) + 1,
+                _ => 0,
+            },
+        }
+    }
+
+    type Model = BTreeMap<MailboxName, Location>;
+
+    fn check(map: &LocationMap, model: &Model) {
+        assert_eq!(map.len(), model.len());
+        let listed: Model = map
+            .range(Bound::Unbounded)
+            .map(|entry| (entry.mailbox_name(), entry.location()))
+            .collect();
+        assert_eq!(&listed, model);
+        for name in NAMES {
+            let name = MailboxName::parse_canonical(name).unwrap();
+            assert_eq!(map.find(&name), model.get(&name).cloned());
+            let below: Vec<_> = map.below(&name).map(|e| e.mailbox_name()).collect();
+            let expected: Vec<_> = model
+                .keys()
+                .filter(|n| n.is_below(&name))
+                .cloned()
+                .collect();
+            assert_eq!(below, expected);
+            assert_eq!(map.has_below(&name), !expected.is_empty());
+        }
+        let unsettled = model.values().filter(|l| l.state != MailboxState::Active);
+        assert_eq!(map.unsettled().count(), unsettled.count());
+        for identity in identities() {
+            let visible: Vec<_> = map
+                .visible_to(&identity)
+                .map(|e| e.mailbox_name())
+                .collect();
+            let expected: Vec<_> = model
+                .iter()
+                .filter(|(_, location)| location.state != MailboxState::Reserved)
+                .filter(|(name, location)| {
+                    location
+                        .acl
+                        .rights_of(&identity, name.owner_user().as_deref())
+                        .contains(Rights::LOOKUP)
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            assert_eq!(visible, expected, "{identity:?}");
+        }
+        // The index and the interned ACLs hold nothing that no mailbox needs.
+        let granted: BTreeSet<(String, String)> = model
+            .iter()
+            .filter(|(name, location)| !is_owner_acl(name, &location.acl))
+            .flat_map(|(name, location)| {
+                granting(&location.acl)
+                    .map(|(id, _)| (id.to_owned(), name.to_string()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let indexed: BTreeSet<(String, String)> = map
+            .granted
+            .iter()
+            .flat_map(|(id, names)| names.iter().map(|n| (id.to_string(), n.to_string())))
+            .collect();
+        assert_eq!(indexed, granted);
+        let acls: BTreeSet<String> = model
+            .iter()
+            .filter(|(name, location)| !is_owner_acl(name, &location.acl))
+            .map(|(_, location)| location.acl.to_string())
+            .collect();
+        assert_eq!(map.acls.numbers.len(), acls.len());
+        assert_eq!(map.acls.slots.iter().flatten().count(), acls.len());
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_plain_map(steps in proptest::collection::vec(step(), 1..60)) {
+            let mut map = LocationMap::new();
+            let mut model = Model::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Put { name, acl, partition, state } => {
+                        let name = MailboxName::parse_canonical(NAMES[name]).unwrap();
+                        let number = u32::try_from(number).unwrap();
+                        let location = location(number, ACLS[acl], partition, state);
+                        let before = map.put(&name, &location);
+                        assert_eq!(before, model.insert(name, location));
+                    }
+                    Step::Remove(name) => {
+                        let name = MailboxName::parse_canonical(NAMES[name]).unwrap();
+                        assert_eq!(map.remove(&name), model.remove(&name));
+                    }
+                }
+            }
+            check(&map, &model);
+        }
+    }
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<Record>() <= 32);
+        assert!(size_of::<(Box<str>, Record)>() <= 48);
+    }
+
+    #[test]
+    fn the_owners_acl_takes_no_room() {
+        let mut map = LocationMap::new();
+        for user in 0..1000 {
+            let name = MailboxName::inbox_of(&format!("user{user}")).unwrap();
+            let acl = format!("user{user}\tlrswipkxtean\t");
+            map.put(&name, &location(user, &acl, 0, MailboxState::Active));
+            assert_eq!(map.find(&name).unwrap().acl.to_string(), acl);
+        }
+        assert!(map.acls.slots.is_empty() && map.granted.is_empty());
+        assert_eq!(map.partitions.names.len(), 1);
+    }
+}

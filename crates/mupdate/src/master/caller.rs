@@ -1,0 +1,120 @@
+//! Who calls, by certificate, and what that allows.
+
+use murder_proto::v1::{ErrorDetail, ErrorKind};
+use tonic::{Request, Status};
+
+/// The peer of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Caller {
+    /// The node's name.
+    pub name: String,
+    /// `frontend`, `backend`, `mupdate`, `operator`.
+    pub roles: Vec<String>,
+}
+
+impl Caller {
+    /// The peer that made this call.
+    pub fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| denied("no client certificate"))
+    }
+
+    fn has(&self, role: &str) -> bool {
+        self.roles.iter().any(|r| r == role)
+    }
+
+    fn is_master_or_operator(&self) -> bool {
+        self.has("operator") || self.has("mupdate")
+    }
+
+    /// Whether it may read records; every role may.
+    pub fn may_read(&self) -> Result<(), Status> {
+        if self.is_master_or_operator() || self.has("frontend") || self.has("backend") {
+            return Ok(());
+        }
+        Err(denied("this certificate has no role in the murder"))
+    }
+
+    /// Which node's records it may write: empty for all.
+    pub fn may_write(&self) -> Result<String, Status> {
+        if self.is_master_or_operator() {
+            Ok(String::new())
+        } else if self.has("backend") {
+            Ok(self.name.clone())
+        } else {
+            Err(denied("only backends and operators change mailbox records"))
+        }
+    }
+
+    /// Whether it may see and change the user directory.
+    pub fn may_administer(&self) -> Result<(), Status> {
+        if self.is_master_or_operator() {
+            return Ok(());
+        }
+        Err(denied("only operators administer users"))
+    }
+
+    /// Whether it may be `node`.
+    pub fn may_be(&self, node: &str) -> Result<(), Status> {
+        let is_node = self.has("frontend") || self.has("backend") || self.has("mupdate");
+        if is_node && self.name == node {
+            return Ok(());
+        }
+        Err(denied(format!("this certificate is not node {node:?}'s")))
+    }
+
+    /// The roles that a node can have.
+    pub fn node_roles(&self) -> Vec<String> {
+        self.roles
+            .iter()
+            .filter(|role| *role != "operator")
+            .cloned()
+            .collect()
+    }
+}
+
+pub(super) fn denied(message: impl Into<String>) -> Status {
+    ErrorDetail::new(ErrorKind::PermissionDenied, message).into_status()
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> Status {
+    ErrorDetail::new(ErrorKind::InvalidArgument, message).into_status()
+}
+
+pub(super) fn too_large(message: impl Into<String>) -> Status {
+    ErrorDetail::new(ErrorKind::TooLarge, message).into_status()
+}
+
+pub(super) fn unavailable(error: impl std::fmt::Display) -> Status {
+    ErrorDetail::new(ErrorKind::Unavailable, error.to_string()).into_status()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn caller(name: &str, role: &str) -> Caller {
+        Caller {
+            name: name.into(),
+            roles: vec![role.into()],
+        }
+    }
+
+    #[test]
+    fn roles_allow_what_they_are_for() {
+        let backend = caller("be1", "backend");
+        assert_eq!(backend.may_write().unwrap(), "be1");
+        assert!(backend.may_administer().is_err());
+        assert!(backend.may_be("be1").is_ok() && backend.may_be("be2").is_err());
+        let frontend = caller("fe1", "frontend");
+        assert!(frontend.may_read().is_ok() && frontend.may_write().is_err());
+        let operator = caller("ops", "operator");
+        assert_eq!(operator.may_write().unwrap(), "");
+        assert!(operator.may_administer().is_ok() && operator.may_be("ops").is_err());
+        assert!(caller("x", "printer").may_read().is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! The `Directory` service.
+
+use std::ops::Bound;
+
+use murder_proto::v1::directory_server::Directory;
+use murder_proto::v1::{self, directory_operation::Kind, log_entry::Command};
+use tonic::{Request, Response, Status};
+
+use super::caller::{Caller, invalid, too_large};
+use super::mupdate::{Parts, Service, parts};
+use crate::record::account_to_proto;
+use crate::state::Outcome;
+
+/// The most accounts in one call.
+const MAX_BATCH: usize = 10_000;
+/// Accounts in one message of a listing.
+const LIST_PART: usize = 500;
+
+impl Service {
+    async fn change_directory<T>(
+        &self,
+        request: &Request<T>,
+        operations: Vec<Kind>,
+    ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        Caller::of(request)?.may_administer()?;
+        if operations.len() > MAX_BATCH {
+            return Err(too_large(format!("more than {MAX_BATCH} accounts")));
+        }
+        let operations = operations
+            .into_iter()
+            .map(|kind| v1::DirectoryOperation { kind: Some(kind) })
+            .collect();
+        let batch = v1::DirectoryBatch { operations };
+        match self
+            .propose(String::new(), Command::Directory(batch))
+            .await?
+        {
+            (_, Outcome::Refused(detail)) => Err(detail.into_status()),
+            (revision, _) => Ok(Response::new(v1::DirectoryResponse { revision })),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Directory for Service {
+    async fn add_user(
+        &self,
+        request: Request<v1::AddUserRequest>,
+    ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        let account = request.get_ref().account.clone();
+        let account = account.ok_or_else(|| invalid("no account"))?;
+        self.change_directory(&request, vec![Kind::Add(account)])
+            .await
+    }
+
+    async fn add_users(
+        &self,
+        request: Request<v1::AddUsersRequest>,
+    ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        let accounts = request.get_ref().accounts.iter().cloned();
+        let operations = accounts.map(Kind::Add).collect();
+        self.change_directory(&request, operations).await
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<v1::SetPasswordRequest>,
+    ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        let operation = Kind::SetPassword(request.get_ref().clone());
+        self.change_directory(&request, vec![operation]).await
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<v1::UpdateUserRequest>,
+    ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        let operation = Kind::Update(request.get_ref().clone());
+        self.change_directory(&request, vec![operation]).await
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<v1::DeleteUserRequest>,
+    ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        let operation = Kind::Delete(request.get_ref().clone());
+        self.change_directory(&request, vec![operation]).await
+    }
+
+    type ListUsersStream = Parts<v1::ListUsersResponse>;
+
+    async fn list_users(
+        &self,
+        request: Request<v1::ListUsersRequest>,
+    ) -> Result<Response<Self::ListUsersStream>, Status> {
+        Caller::of(&request)?.may_administer()?;
+        let prefix = request.into_inner().prefix;
+        let consensus = self.consensus.clone();
+        let mut last: Option<String> = None;
+        Ok(Response::new(parts(self.stop.clone(), move || {
+            let from = match &last {
+                None => Bound::Included(prefix.as_str()),
+                Some(last) => Bound::Excluded(last.as_str()),
+            };
+            let accounts: Vec<v1::Account> = consensus
+                .state()
+                .tables()
+                .accounts
+                .range::<str, _>((from, Bound::Unbounded))
+                .take_while(|(name, _)| name.starts_with(&prefix))
+                .take(LIST_PART)
+                .map(|(_, account)| v1::Account {
+                    password_hash: String::new(),
+                    ..account_to_proto(account)
+                })
+                .collect();
+            last = Some(accounts.last()?.name.clone());
+            Some(v1::ListUsersResponse { accounts })
+        })))
+    }
+}

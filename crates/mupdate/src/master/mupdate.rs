@@ -1,0 +1,313 @@
+//! The `Mupdate` service: calls become log entries, and answers.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use murder_mailbox::MailboxName;
+use murder_proto::v1::mupdate_server::Mupdate;
+use murder_proto::v1::{self, log_entry::Command, operation};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::caller::{Caller, invalid, too_large, unavailable};
+use super::nodes::Sessions;
+use crate::consensus::Consensus;
+use crate::disk::now_ms;
+use crate::record::{Mailbox, mailbox_to_proto};
+use crate::state::Outcome;
+
+/// The most operations in one batch: it is one revision.
+const MAX_BATCH: usize = 10_000;
+/// Mailboxes looked at in one hold of the state, so that nobody waits long for it.
+pub(super) const SCAN: usize = 2_000;
+/// The size of a message in a stream; a single record may be larger.
+pub(super) const PART_BYTES: usize = 256 << 10;
+/// Messages of a stream that wait for a slow client. What it lacks is kept in the state and
+/// in the history, not for the client.
+pub(super) const STREAM_QUEUE: usize = 2;
+/// A client that takes nothing for so long is dropped.
+pub(super) const STALL: Duration = Duration::from_secs(60);
+
+/// Both services, over one consensus.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub consensus: Arc<dyn Consensus>,
+    pub sessions: Arc<Sessions>,
+    pub stop: CancellationToken,
+}
+
+/// A stream of answers.
+pub(super) type Parts<T> = ReceiverStream<Result<T, Status>>;
+
+/// A stream made of parts, one at a time as the client takes them.
+pub(super) fn parts<T: Send + 'static>(
+    stop: CancellationToken,
+    mut next: impl FnMut() -> Option<T> + Send + 'static,
+) -> Parts<T> {
+    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+    tokio::spawn(async move {
+        while let Some(part) = next() {
+            tokio::select! {
+                sent = sender.send_timeout(Ok(part), STALL) => if sent.is_err() { return },
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+impl Service {
+    pub async fn propose(
+        &self,
+        restricted_to: String,
+        command: Command,
+    ) -> Result<(u64, Outcome), Status> {
+        let entry = v1::LogEntry {
+            time_ms: now_ms(),
+            restricted_to,
+            command: Some(command),
+        };
+        self.consensus.propose(entry).await.map_err(unavailable)
+    }
+
+    async fn batch<T>(
+        &self,
+        request: &Request<T>,
+        operations: Vec<v1::Operation>,
+    ) -> Result<(u64, Vec<Result<Option<Mailbox>, v1::ErrorDetail>>), Status> {
+        let restricted_to = Caller::of(request)?.may_write()?;
+        if operations.len() > MAX_BATCH {
+            return Err(too_large(format!("more than {MAX_BATCH} operations")));
+        }
+        let batch = v1::Batch { operations };
+        match self.propose(restricted_to, Command::Batch(batch)).await? {
+            (revision, Outcome::Batch(results)) => Ok((revision, results)),
+            (_, Outcome::Refused(detail)) => Err(detail.into_status()),
+            _ => Err(Status::internal("unexpected outcome")),
+        }
+    }
+
+    async fn one<T>(
+        &self,
+        request: Request<T>,
+        kind: impl FnOnce(T) -> operation::Kind,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        let (metadata, extensions, inner) = request.into_parts();
+        let request = Request::from_parts(metadata, extensions, ());
+        let operation = v1::Operation {
+            kind: Some(kind(inner)),
+        };
+        let (revision, mut results) = self.batch(&request, vec![operation]).await?;
+        match results.pop() {
+            Some(Ok(mailbox)) => Ok(Response::new(v1::ChangeResponse {
+                revision,
+                mailbox: mailbox.map(|m| m.to_proto()),
+            })),
+            Some(Err(detail)) => Err(detail.into_status()),
+            None => Err(Status::internal("no outcome")),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Mupdate for Service {
+    async fn reserve(
+        &self,
+        request: Request<v1::ReserveRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        self.one(request, operation::Kind::Reserve).await
+    }
+
+    async fn activate(
+        &self,
+        request: Request<v1::ActivateRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        self.one(request, operation::Kind::Activate).await
+    }
+
+    async fn deactivate(
+        &self,
+        request: Request<v1::DeactivateRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        self.one(request, operation::Kind::Deactivate).await
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        self.one(request, operation::Kind::Delete).await
+    }
+
+    async fn rename(
+        &self,
+        request: Request<v1::RenameRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        self.one(request, operation::Kind::Rename).await
+    }
+
+    async fn set_acl(
+        &self,
+        request: Request<v1::SetAclRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        self.one(request, operation::Kind::SetAcl).await
+    }
+
+    async fn commit(
+        &self,
+        mut request: Request<v1::CommitRequest>,
+    ) -> Result<Response<v1::CommitResponse>, Status> {
+        let operations = std::mem::take(&mut request.get_mut().operations);
+        let (revision, results) = self.batch(&request, operations).await?;
+        let committed = results.iter().all(Result::is_ok);
+        let results = results
+            .into_iter()
+            .map(|result| match result {
+                Ok(mailbox) => v1::OperationResult {
+                    mailbox: mailbox.map(|m| m.to_proto()),
+                    error: None,
+                },
+                Err(detail) => v1::OperationResult {
+                    mailbox: None,
+                    error: Some(detail),
+                },
+            })
+            .collect();
+        Ok(Response::new(v1::CommitResponse {
+            revision,
+            committed,
+            results,
+        }))
+    }
+
+    async fn find(
+        &self,
+        request: Request<v1::FindRequest>,
+    ) -> Result<Response<v1::FindResponse>, Status> {
+        Caller::of(&request)?.may_read()?;
+        let name = MailboxName::parse_canonical(&request.get_ref().name)
+            .map_err(|e| invalid(e.to_string()))?;
+        self.consensus.read_barrier().await.map_err(unavailable)?;
+        let state = self.consensus.state();
+        Ok(Response::new(v1::FindResponse {
+            revision: state.revision(),
+            mailbox: state
+                .tables()
+                .map
+                .find(&name)
+                .map(|location| mailbox_to_proto(&name, &location)),
+        }))
+    }
+
+    type ListStream = Parts<v1::ListResponse>;
+
+    async fn list(
+        &self,
+        request: Request<v1::ListRequest>,
+    ) -> Result<Response<Self::ListStream>, Status> {
+        Caller::of(&request)?.may_read()?;
+        self.consensus.read_barrier().await.map_err(unavailable)?;
+        let v1::ListRequest { prefix, partition } = request.into_inner();
+        let consensus = self.consensus.clone();
+        let mut last: Option<String> = None;
+        let mut complete = false;
+        Ok(Response::new(parts(self.stop.clone(), move || {
+            if complete {
+                return None;
+            }
+            let wanted = |of: &str| {
+                partition.is_empty()
+                    || of == partition
+                    || (partition.ends_with('!') && of.starts_with(&partition))
+            };
+            let state = consensus.state();
+            let from = match &last {
+                None => Bound::Included(prefix.as_str()),
+                Some(last) => Bound::Excluded(last.as_str()),
+            };
+            let mut mailboxes = Vec::new();
+            let mut bytes = 0;
+            let mut scanned = 0;
+            let mut at = None;
+            for entry in state
+                .tables()
+                .map
+                .range(from)
+                .take_while(|entry| entry.name().starts_with(&prefix))
+            {
+                scanned += 1;
+                at = Some(entry.name());
+                if wanted(entry.partition()) {
+                    let mailbox = mailbox_to_proto(&entry.mailbox_name(), &entry.location());
+                    bytes += prost::Message::encoded_len(&mailbox);
+                    mailboxes.push(mailbox);
+                }
+                if scanned == SCAN || bytes >= PART_BYTES {
+                    break;
+                }
+            }
+            complete = scanned < SCAN && bytes < PART_BYTES;
+            last = at.map(str::to_owned).or(last.take());
+            // The last part is sent even when it is empty: it carries the revision.
+            Some(v1::ListResponse {
+                revision: state.revision(),
+                mailboxes,
+            })
+        })))
+    }
+
+    type WatchStream = Parts<v1::WatchResponse>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.may_read()?;
+        Ok(Response::new(super::watch::start(
+            self,
+            &caller,
+            request.into_inner(),
+        )))
+    }
+
+    async fn barrier(
+        &self,
+        request: Request<v1::BarrierRequest>,
+    ) -> Result<Response<v1::BarrierResponse>, Status> {
+        Caller::of(&request)?.may_read()?;
+        let revision = self.consensus.read_barrier().await.map_err(unavailable)?;
+        Ok(Response::new(v1::BarrierResponse { revision }))
+    }
+
+    type RegisterStream = Parts<v1::RegisterResponse>;
+
+    async fn register(
+        &self,
+        request: Request<Streaming<v1::RegisterRequest>>,
+    ) -> Result<Response<Self::RegisterStream>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(super::nodes::open(
+            self.clone(),
+            caller,
+            request.into_inner(),
+        )))
+    }
+
+    type ReconcileStream = Parts<v1::ReconcileResponse>;
+
+    async fn reconcile(
+        &self,
+        request: Request<Streaming<v1::ReconcileRequest>>,
+    ) -> Result<Response<Self::ReconcileStream>, Status> {
+        let restricted_to = Caller::of(&request)?.may_write()?;
+        Ok(Response::new(super::reconcile::start(
+            self.clone(),
+            restricted_to,
+            request.into_inner(),
+        )))
+    }
+}

@@ -1,0 +1,312 @@
+//! Sessions of nodes: while one lasts its node is up.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use murder_proto::v1::{self, log_entry::Command, register_request::Kind};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::caller::{Caller, invalid, unavailable};
+use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service};
+use crate::record::{MailboxState, NodeState, node_of};
+use crate::state::Outcome;
+
+/// Heartbeats in a lease, so that one may be lost.
+const BEATS: u32 = 4;
+/// Changes of free space smaller than this part of the whole are not worth a revision.
+const FREE_STEPS: u64 = 100;
+
+/// The sessions that are open at this master.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    lease: Duration,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Node → the number of its newest session.
+    sessions: HashMap<String, u64>,
+    last_number: u64,
+    /// Node without a session → since when, and what the revision was then.
+    absent: HashMap<String, (Instant, u64)>,
+}
+
+impl Sessions {
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            lease,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Whether `node` has one now.
+    pub fn is_open(&self, node: &str) -> bool {
+        self.open.lock().sessions.contains_key(node)
+    }
+
+    fn opened(&self, node: &str) -> u64 {
+        let mut open = self.open.lock();
+        open.last_number += 1;
+        let number = open.last_number;
+        open.sessions.insert(node.to_owned(), number);
+        open.absent.remove(node);
+        number
+    }
+
+    /// Whether it was the node's newest.
+    fn closed(&self, node: &str, number: u64) -> bool {
+        let mut open = self.open.lock();
+        let newest = open.sessions.get(node) == Some(&number);
+        if newest {
+            open.sessions.remove(node);
+        }
+        newest
+    }
+
+    /// Of `nodes`, those that have been without a session for a lease, with the revision
+    /// that there was when they were first missed.
+    fn overdue(&self, nodes: &HashSet<String>, revision: u64) -> Vec<(String, u64)> {
+        let mut open = self.open.lock();
+        let Open {
+            sessions, absent, ..
+        } = &mut *open;
+        absent.retain(|node, _| nodes.contains(node));
+        let mut overdue = Vec::new();
+        for node in nodes {
+            if sessions.contains_key(node) {
+                absent.remove(node);
+                continue;
+            }
+            let (since, then) = *absent
+                .entry(node.clone())
+                .or_insert_with(|| (Instant::now(), revision));
+            if since.elapsed() >= self.lease {
+                absent.remove(node);
+                overdue.push((node.clone(), then));
+            }
+        }
+        overdue
+    }
+
+    fn heartbeat(&self) -> Duration {
+        self.lease / BEATS
+    }
+}
+
+pub(super) fn open(
+    service: Service,
+    caller: Caller,
+    requests: Streaming<v1::RegisterRequest>,
+) -> Parts<v1::RegisterResponse> {
+    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+    tokio::spawn(async move {
+        let stop = service.stop.clone();
+        let ended = tokio::select! {
+            ended = session(&service, &caller, requests, &sender) => ended,
+            // The node stays up in the table: it will be back with the next master.
+            () = stop.cancelled() => Err(unavailable("this master is stopping")),
+        };
+        if let Err(status) = ended {
+            // Nobody is left to be told when the node has gone.
+            let _ = sender.try_send(Err(status));
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+async fn session(
+    service: &Service,
+    caller: &Caller,
+    mut requests: Streaming<v1::RegisterRequest>,
+    answers: &mpsc::Sender<Result<v1::RegisterResponse, Status>>,
+) -> Result<(), Status> {
+    let lease = service.sessions.lease;
+    let first = timeout(lease, requests.message())
+        .await
+        .map_err(|_| invalid("no hello"))??;
+    let Some(Kind::Hello(hello)) = first.and_then(|r| r.kind) else {
+        return Err(invalid("the first message must be a hello"));
+    };
+    caller.may_be(&hello.node)?;
+    let mut status = hello.status.clone().unwrap_or_default();
+    let incarnation = hello.incarnation.clone();
+    let node = v1::Node {
+        name: hello.node.clone(),
+        roles: caller.node_roles(),
+        imaps: hello.imaps,
+        lmtp: hello.lmtp,
+        state: state_of(&status).into(),
+        weight: hello.weight,
+        incarnation: incarnation.clone(),
+        http: hello.http,
+    };
+    let number = service.sessions.opened(&hello.node);
+    let open = OpenSession {
+        service,
+        node: &hello.node,
+        number,
+    };
+    let registered = v1::NodeRegistered {
+        node: Some(node),
+        partitions: status.partitions.clone(),
+    };
+    let mut revision = open.propose(Command::NodeRegistered(registered)).await?;
+    tracing::info!(node = hello.node, "node is up");
+    let reason = loop {
+        let answer = v1::RegisterResponse {
+            revision,
+            heartbeat_ms: millis(service.sessions.heartbeat()),
+            lease_ms: millis(lease),
+        };
+        if answers.send_timeout(Ok(answer), STALL).await.is_err() {
+            break "it reads nothing";
+        }
+        match timeout(lease, requests.message()).await {
+            Err(_) => break "its heartbeats stopped",
+            Ok(Err(_)) | Ok(Ok(None)) => break "its session ended",
+            Ok(Ok(Some(request))) => match request.kind {
+                Some(Kind::Goodbye(_)) => break "it said goodbye",
+                Some(Kind::Status(new)) => {
+                    if worth_a_revision(&status, &new) {
+                        let changed = v1::NodeChanged {
+                            name: hello.node.clone(),
+                            state: state_of(&new).into(),
+                            partitions: new.partitions.clone(),
+                            incarnation: incarnation.clone(),
+                        };
+                        revision = open.propose(Command::NodeChanged(changed)).await?;
+                        status = new;
+                    } else {
+                        revision = service.consensus.state().revision();
+                    }
+                }
+                Some(Kind::Hello(_)) | None => return Err(invalid("unexpected message")),
+            },
+        }
+    };
+    // A newer session of the same node keeps it up.
+    if service.sessions.closed(&hello.node, number) {
+        tracing::warn!(node = hello.node, reason, "node is down");
+        let changed = v1::NodeChanged {
+            name: hello.node.clone(),
+            state: v1::NodeState::Down.into(),
+            partitions: Vec::new(),
+            incarnation,
+        };
+        open.propose(Command::NodeChanged(changed)).await?;
+    }
+    Ok(())
+}
+
+/// Ends the session in the table whichever way its task ends; the node itself is then found
+/// to be absent by [`sweep`].
+struct OpenSession<'a> {
+    service: &'a Service,
+    node: &'a str,
+    number: u64,
+}
+
+impl OpenSession<'_> {
+    async fn propose(&self, command: Command) -> Result<u64, Status> {
+        match self.service.propose(String::new(), command).await? {
+            (_, Outcome::Refused(detail)) => Err(detail.into_status()),
+            (revision, _) => Ok(revision),
+        }
+    }
+}
+
+impl Drop for OpenSession<'_> {
+    fn drop(&mut self) {
+        self.service.sessions.closed(self.node, self.number);
+    }
+}
+
+/// Looks after nodes that are up by the table, or have something reserved, without a
+/// session: after a lease they are down, and what they had reserved is free.
+pub(super) async fn sweep(service: Service) {
+    let mut every = tokio::time::interval(service.sessions.heartbeat());
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = service.stop.cancelled() => return,
+        }
+        let (revision, up, reserving) = {
+            let state = service.consensus.state();
+            let up: HashSet<String> = state
+                .tables()
+                .nodes
+                .values()
+                .filter(|node| node.state != NodeState::Down)
+                .map(|node| node.name.clone())
+                .collect();
+            let reserving: HashSet<String> = state
+                .tables()
+                .map
+                .unsettled()
+                .filter(|entry| entry.state() == MailboxState::Reserved)
+                .map(|entry| node_of(entry.partition()).to_owned())
+                .collect();
+            (state.revision(), up, reserving)
+        };
+        let nodes = up.union(&reserving).cloned().collect();
+        for (node, then) in service.sessions.overdue(&nodes, revision) {
+            let mut commands = Vec::new();
+            if up.contains(&node) {
+                tracing::warn!(node, "node has no session, it is down");
+                commands.push(Command::NodeChanged(v1::NodeChanged {
+                    name: node.clone(),
+                    state: v1::NodeState::Down.into(),
+                    partitions: Vec::new(),
+                    incarnation: Vec::new(),
+                }));
+            }
+            if reserving.contains(&node) {
+                tracing::info!(node, "lease is over, what was reserved is free");
+                commands.push(Command::ReservationsExpired(v1::ReservationsExpired {
+                    node,
+                    up_to_revision: then,
+                }));
+            }
+            for command in commands {
+                if let Err(status) = service.propose(String::new(), command).await {
+                    tracing::warn!(error = status.message(), "lease not ended, trying again");
+                }
+            }
+        }
+    }
+}
+
+fn state_of(status: &v1::NodeStatus) -> v1::NodeState {
+    if status.draining {
+        v1::NodeState::Draining
+    } else {
+        v1::NodeState::Up
+    }
+}
+
+/// Whether others must know: free space alone only when it has changed noticeably.
+fn worth_a_revision(before: &v1::NodeStatus, after: &v1::NodeStatus) -> bool {
+    if before.draining != after.draining || before.partitions.len() != after.partitions.len() {
+        return true;
+    }
+    before
+        .partitions
+        .iter()
+        .zip(&after.partitions)
+        .any(|(before, after)| {
+            before.name != after.name
+                || before.state != after.state
+                || before.bytes_total != after.bytes_total
+                || before.bytes_free.abs_diff(after.bytes_free) > after.bytes_total / FREE_STEPS
+        })
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,287 @@
+//! Comparing what a backend holds with what is recorded.
+//!
+//! The master's side is noted before the backend lists its own. So a mailbox made while it
+//! goes on is never taken for one that is not held, and one deleted meanwhile is not deleted
+//! twice, since records are dropped by name and id.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use murder_mailbox::MailboxName;
+use murder_proto::v1::{
+    self, DifferenceKind, log_entry::Command, reconcile_request, reconcile_response::Kind,
+};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::caller::{denied, invalid, too_large, unavailable};
+use super::mupdate::{Parts, SCAN, STALL, STREAM_QUEUE, Service};
+use crate::record::{Location, Mailbox, MailboxState, mailbox_to_proto, node_of, valid_partition};
+use crate::state::Outcome;
+
+/// The most mailboxes in one reconciliation: both sides of it are held in memory.
+const MAX_HELD: u64 = 5_000_000;
+/// Records changed in one revision.
+const APPLY: usize = 500;
+/// The backend may take so long between two messages.
+const SILENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn start(
+    service: Service,
+    restricted_to: String,
+    requests: Streaming<v1::ReconcileRequest>,
+) -> Parts<v1::ReconcileResponse> {
+    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+    tokio::spawn(async move {
+        let stop = service.stop.clone();
+        let ended = tokio::select! {
+            ended = reconcile(&service, restricted_to, requests, &sender) => ended,
+            () = stop.cancelled() => Err(unavailable("this master is stopping")),
+        };
+        if let Err(status) = ended {
+            // Nobody is left to be told when the backend has gone.
+            let _ = sender.send_timeout(Err(status), STALL).await;
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+async fn next(
+    requests: &mut Streaming<v1::ReconcileRequest>,
+) -> Result<reconcile_request::Kind, Status> {
+    timeout(SILENCE, requests.message())
+        .await
+        .map_err(|_| invalid("no message in time"))??
+        .and_then(|request| request.kind)
+        .ok_or_else(|| invalid("the list of held mailboxes has no end"))
+}
+
+async fn reconcile(
+    service: &Service,
+    restricted_to: String,
+    mut requests: Streaming<v1::ReconcileRequest>,
+    answers: &mpsc::Sender<Result<v1::ReconcileResponse, Status>>,
+) -> Result<(), Status> {
+    let reconcile_request::Kind::Start(start) = next(&mut requests).await? else {
+        return Err(invalid("the first message must be a start"));
+    };
+    let partition = start.partition;
+    if !valid_partition(&partition) {
+        return Err(invalid("not of the form node!partition"));
+    }
+    if !restricted_to.is_empty() && node_of(&partition) != restricted_to {
+        return Err(denied(format!("{partition} is not {restricted_to}'s")));
+    }
+    let answer = async |kind: Kind| {
+        answers
+            .send_timeout(Ok(v1::ReconcileResponse { kind: Some(kind) }), STALL)
+            .await
+            .map_err(|_| unavailable("the backend has gone"))
+    };
+    let revision = service
+        .consensus
+        .read_barrier()
+        .await
+        .map_err(unavailable)?;
+    let mut comparison = Comparison {
+        recorded: recorded_in(service, &partition),
+        partition,
+        differences: Vec::new(),
+        held: 0,
+        same: 0,
+    };
+    answer(Kind::Ready(v1::ReconcileReady { revision })).await?;
+    loop {
+        match next(&mut requests).await? {
+            reconcile_request::Kind::Held(held) => {
+                for mailbox in held.mailboxes {
+                    comparison.compare(service, mailbox)?;
+                }
+            }
+            reconcile_request::Kind::End(_) => break,
+            reconcile_request::Kind::Start(_) => return Err(invalid("started twice")),
+        }
+    }
+    let mut differences = comparison.finish(service);
+    let mut summary = v1::ReconcileSummary {
+        revision,
+        held: comparison.held,
+        same: comparison.same,
+        differences: differences.len() as u64,
+        ..v1::ReconcileSummary::default()
+    };
+    for part in differences.chunks_mut(APPLY) {
+        if !start.dry_run {
+            summary.revision = apply(service, &restricted_to, &comparison.partition, part).await?;
+        }
+        for difference in &*part {
+            summary.applied += u64::from(difference.applied);
+            summary.conflicts += u64::from(difference.kind() == DifferenceKind::Conflict);
+        }
+        for some in part.chunks(100) {
+            answer(Kind::Differences(v1::ReconcileDifferences {
+                differences: some.to_vec(),
+            }))
+            .await?;
+        }
+    }
+    tracing::info!(
+        partition = comparison.partition,
+        held = summary.held,
+        differences = summary.differences,
+        conflicts = summary.conflicts,
+        applied = summary.applied,
+        "reconciled"
+    );
+    answer(Kind::Summary(summary)).await
+}
+
+fn recorded_in(service: &Service, partition: &str) -> BTreeMap<MailboxName, Location> {
+    let mut recorded = BTreeMap::new();
+    let mut last = String::new();
+    loop {
+        let state = service.consensus.state();
+        let mut scanned = 0;
+        let mut at = None;
+        for entry in state.tables().map.range(Bound::Excluded(&last)).take(SCAN) {
+            scanned += 1;
+            at = Some(entry.name());
+            if entry.partition() == partition {
+                recorded.insert(entry.mailbox_name(), entry.location());
+            }
+        }
+        match at {
+            Some(at) if scanned == SCAN => last = at.to_owned(),
+            _ => return recorded,
+        }
+    }
+}
+
+struct Comparison {
+    partition: String,
+    /// What has not been seen as held yet.
+    recorded: BTreeMap<MailboxName, Location>,
+    differences: Vec<v1::Difference>,
+    held: u64,
+    same: u64,
+}
+
+impl Comparison {
+    fn differ(
+        &mut self,
+        kind: DifferenceKind,
+        held: Option<v1::Mailbox>,
+        recorded: Option<v1::Mailbox>,
+    ) {
+        self.differences.push(v1::Difference {
+            kind: kind.into(),
+            held,
+            recorded,
+            applied: false,
+        });
+    }
+
+    fn compare(&mut self, service: &Service, mut held: v1::Mailbox) -> Result<(), Status> {
+        self.held += 1;
+        if self.held > MAX_HELD {
+            return Err(too_large(format!("more than {MAX_HELD} mailboxes")));
+        }
+        held.partition.clone_from(&self.partition);
+        held.set_state(v1::MailboxState::Active);
+        let Mailbox { name, location } =
+            Mailbox::from_proto(held.clone()).map_err(|e| invalid(e.to_string()))?;
+        let recorded = match self.recorded.remove(&name) {
+            Some(recorded) => Some(recorded),
+            // Made, or moved here, since the start.
+            None => service.consensus.state().tables().map.find(&name),
+        };
+        let Some(recorded) = recorded else {
+            self.differ(DifferenceKind::Unknown, Some(held), None);
+            return Ok(());
+        };
+        let kind = if recorded.id != location.id || recorded.partition != location.partition {
+            Some(DifferenceKind::Conflict)
+        } else if recorded.state == MailboxState::Moving {
+            // On its way from here, or to here: as it should be.
+            None
+        } else if recorded.state != MailboxState::Active
+            || recorded.acl != location.acl
+            || recorded.uidvalidity != location.uidvalidity
+            || recorded.special_use != location.special_use
+        {
+            Some(DifferenceKind::Different)
+        } else {
+            None
+        };
+        match kind {
+            None => self.same += 1,
+            Some(kind) => {
+                let recorded = mailbox_to_proto(&name, &recorded);
+                self.differ(kind, Some(held), Some(recorded));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left is not held.
+    fn finish(&mut self, service: &Service) -> Vec<v1::Difference> {
+        // What a live node has reserved may be about to be made.
+        let live = service.sessions.is_open(node_of(&self.partition));
+        for (name, location) in std::mem::take(&mut self.recorded) {
+            if location.state == MailboxState::Reserved && live {
+                continue;
+            }
+            let recorded = mailbox_to_proto(&name, &location);
+            self.differ(DifferenceKind::NotHeld, None, Some(recorded));
+        }
+        // Names that are to be freed come first: a mailbox renamed at the backend only may
+        // have taken one of them.
+        self.differences
+            .sort_by_key(|difference| difference.kind() != DifferenceKind::NotHeld);
+        std::mem::take(&mut self.differences)
+    }
+}
+
+/// Makes the records be what the backend holds, but for conflicts; notes what was done.
+async fn apply(
+    service: &Service,
+    restricted_to: &str,
+    partition: &str,
+    differences: &mut [v1::Difference],
+) -> Result<u64, Status> {
+    let mut batch = v1::ReconcileBatch {
+        partition: partition.to_owned(),
+        ..v1::ReconcileBatch::default()
+    };
+    for difference in &*differences {
+        match (difference.kind(), &difference.held, &difference.recorded) {
+            (DifferenceKind::Unknown | DifferenceKind::Different, Some(held), _) => {
+                batch.held.push(held.clone());
+            }
+            (DifferenceKind::NotHeld, _, Some(recorded)) => {
+                batch.not_held.push(v1::DeleteRequest {
+                    name: recorded.name.clone(),
+                    id: recorded.id.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    let command = Command::Reconcile(batch);
+    let (revision, outcome) = service.propose(restricted_to.to_owned(), command).await?;
+    let Outcome::Reconciled { held, not_held } = outcome else {
+        return Err(Status::internal("unexpected outcome"));
+    };
+    let (mut held, mut not_held) = (held.into_iter(), not_held.into_iter());
+    for difference in differences {
+        difference.applied = match difference.kind() {
+            DifferenceKind::Unknown | DifferenceKind::Different => held.next().unwrap_or(false),
+            DifferenceKind::NotHeld => not_held.next().unwrap_or(false),
+            _ => false,
+        };
+    }
+    Ok(revision)
+}

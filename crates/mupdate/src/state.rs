@@ -1,0 +1,233 @@
+//! The master's state machine: deterministic, without I/O.
+//!
+//! [`State::apply`] takes the log's entries in order. Whether an operation is allowed is
+//! decided here too, so that every master decides alike, and its outcome is what the caller
+//! is answered.
+
+mod directory;
+mod mailboxes;
+mod nodes;
+mod reconcile;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use murder_mailbox::{Acl, MailboxId, MailboxName};
+use murder_proto::v1::{self, ErrorKind, log_entry::Command};
+
+use crate::record::{Change, Location, Mailbox, mailbox_to_proto, node_of};
+use crate::tables::Tables;
+
+/// Everything that the master knows, at one revision.
+#[derive(Debug, Default)]
+pub struct State {
+    pub(crate) tables: Tables,
+    pub(crate) murder_id: Vec<u8>,
+    pub(crate) revision: u64,
+    /// The greatest UIDVALIDITY ever given: the next one is greater.
+    pub(crate) last_uidvalidity: u32,
+}
+
+/// What an entry did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Of a batch, one result an operation: the record after it. Unless all are good,
+    /// nothing was changed.
+    Batch(Vec<Result<Option<Mailbox>, v1::ErrorDetail>>),
+    /// Of anything else that was done.
+    Done,
+    /// Of anything else that was not.
+    Refused(v1::ErrorDetail),
+    /// Of a reconciliation: which of the records could be changed.
+    Reconciled {
+        /// In the order of the entry's held mailboxes.
+        held: Vec<bool>,
+        /// In the order of the entry's mailboxes that are not held.
+        not_held: Vec<bool>,
+    },
+}
+
+/// An entry's outcome, and the records that it changed, as they are now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// What the caller is answered.
+    pub outcome: Outcome,
+    /// In the order in which they are to be applied.
+    pub changes: Vec<Change>,
+}
+
+type Refusal = v1::ErrorDetail;
+
+fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::new(kind, message))
+}
+
+impl State {
+    /// The tables.
+    #[must_use]
+    pub const fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The revision of the last entry applied.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The murder's identity: 16 bytes, or none before the first entry.
+    #[must_use]
+    pub fn murder_id(&self) -> &[u8] {
+        &self.murder_id
+    }
+
+    /// Applies the log's entry at `revision`.
+    pub fn apply(&mut self, revision: u64, entry: &v1::LogEntry) -> Applied {
+        debug_assert!(revision > self.revision, "entries come in order");
+        self.revision = revision;
+        let last_uidvalidity = self.last_uidvalidity;
+        let mut change = Changing {
+            state: self,
+            revision,
+            time_ms: entry.time_ms,
+            restricted_to: &entry.restricted_to,
+            changes: Vec::new(),
+            undo: Vec::new(),
+        };
+        let outcome = match &entry.command {
+            Some(Command::Batch(batch)) => change.batch(batch),
+            Some(Command::Directory(batch)) => settle(change.directory_batch(batch)),
+            Some(Command::NodeRegistered(node)) => settle(change.node_registered(node)),
+            Some(Command::NodeChanged(node)) => settle(change.node_changed(node)),
+            Some(Command::ReservationsExpired(expired)) => {
+                change.drop_reservations(&expired.node, expired.up_to_revision);
+                Outcome::Done
+            }
+            Some(Command::Reconcile(batch)) => change.reconcile(batch),
+            Some(Command::Founded(founded)) => {
+                if change.state.murder_id.is_empty() {
+                    change.state.murder_id.clone_from(&founded.murder_id);
+                }
+                Outcome::Done
+            }
+            None => Outcome::Refused(Refusal::new(
+                ErrorKind::InvalidArgument,
+                "an entry of a newer version",
+            )),
+        };
+        let failed = match &outcome {
+            Outcome::Batch(results) => results.iter().any(Result::is_err),
+            Outcome::Refused(_) => true,
+            Outcome::Done | Outcome::Reconciled { .. } => false,
+        };
+        let Changing {
+            mut changes, undo, ..
+        } = change;
+        if failed {
+            for undo in undo.iter().rev() {
+                self.tables.apply(undo);
+            }
+            changes.clear();
+            self.last_uidvalidity = last_uidvalidity;
+        }
+        Applied { outcome, changes }
+    }
+}
+
+fn settle(result: Result<(), Refusal>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// One entry being applied.
+struct Changing<'a> {
+    state: &'a mut State,
+    revision: u64,
+    time_ms: u64,
+    restricted_to: &'a str,
+    changes: Vec<Change>,
+    undo: Vec<Change>,
+}
+
+impl Changing<'_> {
+    fn change(&mut self, change: Change) {
+        self.undo.push(self.state.tables.apply(&change));
+        self.changes.push(change);
+    }
+
+    /// Whether the proposer may change records in `partition`.
+    fn may_change(&self, partition: &str) -> bool {
+        self.restricted_to.is_empty() || node_of(partition) == self.restricted_to
+    }
+
+    fn demand(&self, partition: &str) -> Result<(), Refusal> {
+        if self.may_change(partition) {
+            return Ok(());
+        }
+        refuse(
+            ErrorKind::PermissionDenied,
+            format!(
+                "{} may not change what is in {partition}",
+                self.restricted_to
+            ),
+        )
+    }
+
+    /// The next UIDVALIDITY: grows for ever, and looks like a time to those who look.
+    fn next_uidvalidity(&mut self) -> Result<u32, Refusal> {
+        let now = u32::try_from(self.time_ms / 1000).unwrap_or(u32::MAX);
+        match self.state.last_uidvalidity.checked_add(1) {
+            Some(next) => {
+                self.state.last_uidvalidity = next.max(now);
+                Ok(self.state.last_uidvalidity)
+            }
+            None => refuse(ErrorKind::TooLarge, "no UIDVALIDITY left"),
+        }
+    }
+
+    fn saw_uidvalidity(&mut self, uidvalidity: u32) {
+        self.state.last_uidvalidity = self.state.last_uidvalidity.max(uidvalidity);
+    }
+}
+
+fn parse_name(text: &str) -> Result<MailboxName, Refusal> {
+    MailboxName::parse_canonical(text)
+        .or_else(|e| refuse(ErrorKind::InvalidArgument, format!("{text:?}: {e}")))
+}
+
+fn parse_acl(text: &str) -> Result<Arc<Acl>, Refusal> {
+    match Acl::parse(text) {
+        Ok(acl) => Ok(Arc::new(acl)),
+        Err(e) => refuse(ErrorKind::InvalidArgument, e.to_string()),
+    }
+}
+
+fn parse_id(bytes: &[u8]) -> Result<MailboxId, Refusal> {
+    match MailboxId::from_slice(bytes) {
+        Some(id) => Ok(id),
+        None => refuse(ErrorKind::InvalidArgument, "a mailbox id has 16 bytes"),
+    }
+}
+
+fn parse_partition(text: &str) -> Result<Arc<str>, Refusal> {
+    if crate::record::valid_partition(text) {
+        Ok(text.into())
+    } else {
+        refuse(
+            ErrorKind::InvalidArgument,
+            format!("{text:?} is not of the form node!partition"),
+        )
+    }
+}
+
+/// A refusal that says who has the name.
+fn held_by(kind: ErrorKind, message: String, name: &MailboxName, holder: &Location) -> Refusal {
+    Refusal {
+        holder: Some(mailbox_to_proto(name, holder)),
+        ..Refusal::new(kind, message)
+    }
+}

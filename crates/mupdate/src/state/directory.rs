@@ -1,0 +1,89 @@
+//! Operations on accounts.
+
+use murder_auth::{Account, check_hash, normalize_user};
+use murder_proto::v1::{self, ErrorKind, directory_operation::Kind};
+
+use super::{Changing, Refusal, refuse};
+use crate::record::{Change, account_from_proto};
+
+/// The most groups of one account; each replica holds them all.
+const MAX_GROUPS: usize = 1000;
+/// The most bytes in a group's name; `group:` and it must fit an ACL identifier.
+const MAX_GROUP: usize = 200;
+
+impl Changing<'_> {
+    pub(super) fn directory_batch(&mut self, batch: &v1::DirectoryBatch) -> Result<(), Refusal> {
+        for operation in &batch.operations {
+            let account = match &operation.kind {
+                Some(Kind::Add(account)) => {
+                    if self.state.tables.accounts.contains_key(&account.name) {
+                        return refuse(
+                            ErrorKind::AlreadyExists,
+                            format!("user {} exists", account.name),
+                        );
+                    }
+                    account_from_proto(account.clone())
+                }
+                Some(Kind::SetPassword(request)) => Account {
+                    password_hash: request.password_hash.clone(),
+                    ..self.account(&request.name)?
+                },
+                Some(Kind::Update(request)) => {
+                    let mut account = self.account(&request.name)?;
+                    if let Some(groups) = &request.groups {
+                        account.groups.clone_from(&groups.groups);
+                    }
+                    account.admin = request.admin.unwrap_or(account.admin);
+                    account.disabled = request.disabled.unwrap_or(account.disabled);
+                    account
+                }
+                Some(Kind::Delete(request)) => {
+                    self.account(&request.name)?;
+                    self.change(Change::Account(request.name.clone(), None));
+                    continue;
+                }
+                None => return refuse(ErrorKind::InvalidArgument, "no operation"),
+            };
+            check(&account)?;
+            self.change(Change::Account(account.name.clone(), Some(account)));
+        }
+        Ok(())
+    }
+
+    fn account(&self, name: &str) -> Result<Account, Refusal> {
+        match self.state.tables.accounts.get(name) {
+            Some(account) => Ok(account.clone()),
+            None => refuse(ErrorKind::NotFound, format!("no user {name:?}")),
+        }
+    }
+}
+
+fn check(account: &Account) -> Result<(), Refusal> {
+    let name = &account.name;
+    if normalize_user(name).as_ref() != Ok(name) {
+        return refuse(
+            ErrorKind::InvalidArgument,
+            format!("{name:?} is not a valid user name in lower case"),
+        );
+    }
+    if check_hash(&account.password_hash).is_err() {
+        return refuse(
+            ErrorKind::InvalidArgument,
+            format!("user {name}: not an argon2 hash in PHC form"),
+        );
+    }
+    let good = |group: &String| {
+        !group.is_empty()
+            && group.len() <= MAX_GROUP
+            && !group
+                .chars()
+                .any(|c| c.is_control() || c.is_whitespace() || matches!(c, ',' | ':'))
+    };
+    if account.groups.len() > MAX_GROUPS || !account.groups.iter().all(good) {
+        return refuse(
+            ErrorKind::InvalidArgument,
+            format!("user {name}: invalid group name, or too many groups"),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Making records be what a backend really holds.
+
+use murder_mailbox::MailboxName;
+use murder_proto::v1;
+
+use super::{Changing, Outcome, parse_id};
+use crate::record::{Change, Mailbox, MailboxState, node_of};
+
+impl Changing<'_> {
+    pub(super) fn reconcile(&mut self, batch: &v1::ReconcileBatch) -> Outcome {
+        if !self.may_change(&batch.partition) {
+            return Outcome::Reconciled {
+                held: vec![false; batch.held.len()],
+                not_held: vec![false; batch.not_held.len()],
+            };
+        }
+        // Old names first: a mailbox renamed at the backend only is in both lists.
+        let not_held = batch
+            .not_held
+            .iter()
+            .map(|gone| self.drop_not_held(gone, &batch.partition))
+            .collect();
+        let held = batch
+            .held
+            .iter()
+            .map(|mailbox| self.adopt(mailbox, &batch.partition))
+            .collect();
+        Outcome::Reconciled { held, not_held }
+    }
+
+    /// Drops a record when it is still the one that the backend was asked about.
+    fn drop_not_held(&mut self, gone: &v1::DeleteRequest, partition: &str) -> bool {
+        let Ok(name) = MailboxName::parse_canonical(&gone.name) else {
+            return false;
+        };
+        let Some(record) = self.state.tables.map.find(&name) else {
+            return false;
+        };
+        let same = parse_id(&gone.id).is_ok_and(|id| id == record.id)
+            && *record.partition == *partition
+            && record.state != MailboxState::Moving;
+        if same {
+            self.change(Change::Mailbox(name, None));
+        }
+        same
+    }
+
+    /// Makes the record of a held mailbox; never takes a name from another mailbox.
+    fn adopt(&mut self, held: &v1::Mailbox, partition: &str) -> bool {
+        let Ok(Mailbox { name, mut location }) = Mailbox::from_proto(held.clone()) else {
+            return false;
+        };
+        if *location.partition != *partition {
+            return false;
+        }
+        if let Some(record) = self.state.tables.map.find(&name) {
+            let ours = record.id == location.id
+                && node_of(&record.partition) == node_of(partition)
+                && record.state != MailboxState::Moving;
+            if !ours {
+                return false;
+            }
+        }
+        self.saw_uidvalidity(location.uidvalidity);
+        location.state = MailboxState::Active;
+        location.moving_to = None;
+        location.reserved_revision = 0;
+        self.change(Change::Mailbox(name, Some(location)));
+        true
+    }
+}

@@ -1,0 +1,602 @@
+#![allow(clippy::unwrap_used)]
+
+use murder_mailbox::{MailboxId, MailboxName};
+use murder_proto::v1::operation::Kind;
+use murder_proto::v1::{self, ErrorKind, directory_operation, log_entry::Command};
+
+use super::{Applied, Outcome, State};
+use crate::record::{Mailbox, MailboxState, NodeState};
+
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
+const START_MS: u64 = 1_700_000_000_000;
+
+/// A state with its log, which must give the same state again.
+#[derive(Default)]
+struct Log {
+    state: State,
+    entries: Vec<v1::LogEntry>,
+}
+
+impl Log {
+    fn apply(&mut self, restricted_to: &str, command: Command) -> Applied {
+        let entry = v1::LogEntry {
+            time_ms: START_MS + self.entries.len() as u64,
+            restricted_to: restricted_to.into(),
+            command: Some(command),
+        };
+        let applied = self.state.apply(self.entries.len() as u64 + 1, &entry);
+        self.entries.push(entry);
+        applied
+    }
+
+    fn batch(
+        &mut self,
+        restricted_to: &str,
+        kinds: Vec<Kind>,
+    ) -> Vec<Result<Option<Mailbox>, v1::ErrorDetail>> {
+        let operations = kinds
+            .into_iter()
+            .map(|kind| v1::Operation { kind: Some(kind) })
+            .collect();
+        let batch = Command::Batch(v1::Batch { operations });
+        match self.apply(restricted_to, batch).outcome {
+            Outcome::Batch(results) => results,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn one(&mut self, restricted_to: &str, kind: Kind) -> Result<Option<Mailbox>, v1::ErrorDetail> {
+        self.batch(restricted_to, vec![kind]).pop().unwrap()
+    }
+
+    /// Reserves and activates.
+    fn make(&mut self, name: &str, partition: &str) -> Mailbox {
+        self.one("", reserve(name, partition)).unwrap();
+        self.one("", activate(name)).unwrap().unwrap()
+    }
+
+    fn find(&self, text: &str) -> Option<Mailbox> {
+        let name = MailboxName::parse_canonical(text).unwrap();
+        let location = self.state.tables.map.find(&name)?;
+        Some(Mailbox { name, location })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.state
+            .tables
+            .map
+            .with_prefix("")
+            .map(|e| e.name().to_owned())
+            .collect()
+    }
+
+    fn reload(&self) -> Self {
+        let mut log = Self::default();
+        for (at, entry) in self.entries.iter().enumerate() {
+            log.state.apply(at as u64 + 1, entry);
+            log.entries.push(entry.clone());
+        }
+        log
+    }
+}
+
+/// Each test name has an id of its own.
+fn id(name: &str) -> Vec<u8> {
+    let mut id = [0; 16];
+    for (at, byte) in name.bytes().enumerate() {
+        id[at % 16] ^= byte.rotate_left(u32::try_from(at / 16).unwrap());
+    }
+    id.to_vec()
+}
+
+fn reserve(name: &str, partition: &str) -> Kind {
+    Kind::Reserve(v1::ReserveRequest {
+        name: name.into(),
+        id: id(name),
+        partition: partition.into(),
+        acl: "anyone\tlr\t".into(),
+        ..Default::default()
+    })
+}
+
+fn activate(name: &str) -> Kind {
+    Kind::Activate(v1::ActivateRequest {
+        name: name.into(),
+        id: id(name),
+        ..Default::default()
+    })
+}
+
+fn delete(name: &str) -> Kind {
+    Kind::Delete(v1::DeleteRequest {
+        name: name.into(),
+        id: Vec::new(),
+    })
+}
+
+fn rename(from: &str, to: &str) -> Kind {
+    Kind::Rename(v1::RenameRequest {
+        from: from.into(),
+        to: to.into(),
+        subtree: true,
+    })
+}
+
+fn kind_of<T: std::fmt::Debug>(result: Result<T, v1::ErrorDetail>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[test]
+fn a_name_exists_once() {
+    let mut log = Log::default();
+    log.make("board", "be1!default");
+    let mut second = reserve("board", "be2!default");
+    if let Kind::Reserve(request) = &mut second {
+        request.id = id("another");
+    }
+    let refusal = log.one("be2", second).unwrap_err();
+    assert_eq!(refusal.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(refusal.holder.unwrap().partition, "be1!default");
+}
+
+#[test]
+fn reserving_and_activating_again_does_no_harm() {
+    let mut log = Log::default();
+    let first = log
+        .one("be1", reserve("board", "be1!default"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(first.location.state, MailboxState::Reserved);
+    assert_eq!(first.location.reserved_revision, 1);
+    let again = log
+        .one("be1", reserve("board", "be1!default"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(again, first);
+    let active = log.one("be1", activate("board")).unwrap().unwrap();
+    assert_eq!(active.location.state, MailboxState::Active);
+    assert_eq!(log.one("be1", activate("board")).unwrap().unwrap(), active);
+    // Once it is there, the name is taken.
+    assert_eq!(
+        kind_of(log.one("be1", reserve("board", "be1!default"))),
+        ErrorKind::AlreadyExists
+    );
+}
+
+#[test]
+fn uidvalidity_grows_for_ever() {
+    let mut log = Log::default();
+    let first = log.make("board", "be1!default").location.uidvalidity;
+    assert_eq!(u64::from(first), START_MS / 1000);
+    let second = log.make("other", "be1!default").location.uidvalidity;
+    assert!(second > first);
+    log.one("", delete("board")).unwrap();
+    let third = log.make("board", "be2!default").location.uidvalidity;
+    assert!(third > second);
+    // One that was refused gives nothing away.
+    let before = log.state.last_uidvalidity;
+    log.batch("", vec![reserve("x", "be1!default"), delete("none")]);
+    assert_eq!(log.state.last_uidvalidity, before);
+    assert!(log.find("x").is_none());
+}
+
+#[test]
+fn a_batch_is_done_whole_or_not_at_all() {
+    let mut log = Log::default();
+    log.make("board", "be1!default");
+    let before = log.names();
+    let results = log.batch(
+        "",
+        vec![
+            reserve("new", "be1!default"),
+            rename("board", "council"),
+            delete("none"),
+            reserve("council", "be2!default"),
+        ],
+    );
+    assert!(results[0].is_ok() && results[1].is_ok());
+    assert_eq!(results[2].as_ref().unwrap_err().kind(), ErrorKind::NotFound);
+    // Each is judged as if those before it were done.
+    assert_eq!(
+        results[3].as_ref().unwrap_err().kind(),
+        ErrorKind::AlreadyExists
+    );
+    assert_eq!(log.names(), before);
+
+    let results = log.batch("", vec![reserve("new", "be1!default"), activate("new")]);
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(
+        log.find("new").unwrap().location.state,
+        MailboxState::Active
+    );
+}
+
+#[test]
+fn backends_change_only_their_own() {
+    let mut log = Log::default();
+    log.make("board", "be1!default");
+    log.make("board/x", "be2!default");
+    for kind in [
+        reserve("new", "be1!default"),
+        activate("board"),
+        delete("board"),
+        rename("board/x", "y"),
+        Kind::SetAcl(v1::SetAclRequest {
+            name: "board".into(),
+            acl: String::new(),
+            id: Vec::new(),
+        }),
+        Kind::Deactivate(v1::DeactivateRequest {
+            name: "board".into(),
+            id: id("board"),
+            moving_to: "be3!default".into(),
+        }),
+    ] {
+        let result = log.one("be3", kind.clone());
+        assert_eq!(kind_of(result), ErrorKind::PermissionDenied, "{kind:?}");
+    }
+    // A subtree that is not wholly one's own, neither.
+    assert_eq!(
+        kind_of(log.one("be1", rename("board", "council"))),
+        ErrorKind::PermissionDenied
+    );
+    // `be` is not a prefix of anybody.
+    assert_eq!(
+        kind_of(log.one("be", delete("board"))),
+        ErrorKind::PermissionDenied
+    );
+    assert!(log.one("be1", delete("board")).is_ok());
+}
+
+#[test]
+fn a_subtree_is_renamed_whole() {
+    let mut log = Log::default();
+    for name in ["board", "board/a", "board/a/b", "boards"] {
+        log.make(name, "be1!default");
+    }
+    let old = log.find("board/a/b").unwrap().location;
+    let root = log.one("be1", rename("board", "council")).unwrap().unwrap();
+    assert_eq!(root.name.as_str(), "council");
+    assert_eq!(
+        log.names(),
+        ["boards", "council", "council/a", "council/a/b"]
+    );
+    assert_eq!(log.find("council/a/b").unwrap().location, old);
+
+    // One taken name keeps all where they are.
+    log.make("taken/a", "be2!default");
+    let refusal = log.one("", rename("council", "taken")).unwrap_err();
+    assert_eq!(refusal.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(refusal.holder.unwrap().name, "taken/a");
+    assert!(log.find("council/a/b").is_some());
+
+    // Upwards, into names of its own.
+    log.one("", delete("council")).unwrap();
+    log.one("", rename("council/a", "council")).unwrap();
+    assert_eq!(log.names(), ["boards", "council", "council/b", "taken/a"]);
+
+    assert_eq!(
+        kind_of(log.one("", rename("council", "council/b/c"))),
+        ErrorKind::InvalidArgument
+    );
+    assert_eq!(
+        kind_of(log.one("", rename("none", "x"))),
+        ErrorKind::NotFound
+    );
+    log.one("", reserve("council/new", "be1!default")).unwrap();
+    assert_eq!(
+        kind_of(log.one("", rename("council", "x"))),
+        ErrorKind::FailedPrecondition
+    );
+}
+
+#[test]
+fn a_mailbox_moves_under_its_owners_hands() {
+    let mut log = Log::default();
+    log.make("board", "be1!default");
+    let moving = log
+        .one(
+            "be1",
+            Kind::Deactivate(v1::DeactivateRequest {
+                name: "board".into(),
+                id: id("board"),
+                moving_to: "be2!fast".into(),
+            }),
+        )
+        .unwrap()
+        .unwrap();
+    assert_eq!(moving.location.state, MailboxState::Moving);
+    let arrive = |partition: &str| {
+        Kind::Activate(v1::ActivateRequest {
+            name: "board".into(),
+            id: id("board"),
+            partition: partition.into(),
+            ..Default::default()
+        })
+    };
+    assert_eq!(
+        kind_of(log.one("be3", arrive("be3!default"))),
+        ErrorKind::PermissionDenied
+    );
+    let arrived = log.one("be2", arrive("be2!fast")).unwrap().unwrap();
+    assert_eq!(&*arrived.location.partition, "be2!fast");
+    assert_eq!(arrived.location.moving_to, None);
+    // An active one stays where it is.
+    assert_eq!(
+        kind_of(log.one("", arrive("be1!default"))),
+        ErrorKind::FailedPrecondition
+    );
+}
+
+#[test]
+fn the_id_guards_against_another_mailbox_of_that_name() {
+    let mut log = Log::default();
+    log.make("board", "be1!default");
+    for kind in [
+        Kind::Delete(v1::DeleteRequest {
+            name: "board".into(),
+            id: id("other"),
+        }),
+        Kind::Activate(v1::ActivateRequest {
+            name: "board".into(),
+            id: id("other"),
+            ..Default::default()
+        }),
+        Kind::SetAcl(v1::SetAclRequest {
+            name: "board".into(),
+            acl: String::new(),
+            id: id("other"),
+        }),
+    ] {
+        let refusal = log.one("be1", kind).unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::FailedPrecondition);
+        assert_eq!(refusal.holder.unwrap().id, id("board"));
+    }
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let mut log = Log::default();
+    let request = |f: fn(&mut v1::ReserveRequest)| {
+        let Kind::Reserve(mut request) = reserve("board", "be1!default") else {
+            unreachable!()
+        };
+        f(&mut request);
+        Kind::Reserve(request)
+    };
+    for kind in [
+        request(|r| r.name = "a//b".into()),
+        request(|r| r.id = vec![1]),
+        request(|r| r.partition = "be1".into()),
+        request(|r| r.partition = "be1!a b".into()),
+        request(|r| r.acl = "bob".into()),
+    ] {
+        assert_eq!(kind_of(log.one("", kind)), ErrorKind::InvalidArgument);
+    }
+    assert!(log.state.tables.map.is_empty());
+}
+
+fn register(log: &mut Log, incarnation: u8, partitions: &[&str]) -> Applied {
+    let node = v1::Node {
+        name: "be1".into(),
+        roles: vec!["backend".into()],
+        state: v1::NodeState::Up.into(),
+        incarnation: vec![incarnation; 16],
+        ..Default::default()
+    };
+    let partitions = partitions
+        .iter()
+        .map(|name| v1::PartitionStatus {
+            name: (*name).into(),
+            state: v1::PartitionState::Online.into(),
+            ..Default::default()
+        })
+        .collect();
+    log.apply(
+        "",
+        Command::NodeRegistered(v1::NodeRegistered {
+            node: Some(node),
+            partitions,
+        }),
+    )
+}
+
+#[test]
+fn reservations_die_with_the_process_that_made_them() {
+    let mut log = Log::default();
+    register(&mut log, 1, &["default"]);
+    log.one("be1", reserve("new", "be1!default")).unwrap();
+    log.one("be2", reserve("others", "be2!default")).unwrap();
+    log.make("there", "be1!default");
+    // The same process comes back.
+    register(&mut log, 1, &["default"]);
+    assert!(log.find("new").is_some());
+    // Another process of the same node.
+    register(&mut log, 2, &["default"]);
+    assert_eq!(log.names(), ["others", "there"]);
+}
+
+#[test]
+fn a_lease_ends_only_what_it_covered() {
+    let mut log = Log::default();
+    log.one("be1", reserve("early", "be1!default")).unwrap();
+    let revision = log.state.revision();
+    log.one("be1", reserve("late", "be1!default")).unwrap();
+    log.apply(
+        "",
+        Command::ReservationsExpired(v1::ReservationsExpired {
+            node: "be1".into(),
+            up_to_revision: revision,
+        }),
+    );
+    assert_eq!(log.names(), ["late"]);
+    assert_eq!(
+        kind_of(log.one("be1", activate("early"))),
+        ErrorKind::NotFound
+    );
+}
+
+#[test]
+fn nodes_come_and_go() {
+    let mut log = Log::default();
+    register(&mut log, 1, &["default", "fast"]);
+    assert_eq!(log.state.tables.partitions["be1!fast"].epoch, 1);
+    register(&mut log, 2, &["default"]);
+    assert!(!log.state.tables.partitions.contains_key("be1!fast"));
+    let down = |incarnation: Vec<u8>| {
+        Command::NodeChanged(v1::NodeChanged {
+            name: "be1".into(),
+            state: v1::NodeState::Down.into(),
+            partitions: Vec::new(),
+            incarnation,
+        })
+    };
+    // The end of the first process's session is not about the second.
+    log.apply("", down(vec![1; 16]));
+    assert_eq!(log.state.tables.nodes["be1"].state, NodeState::Up);
+    log.apply("", down(vec![2; 16]));
+    assert_eq!(log.state.tables.nodes["be1"].state, NodeState::Down);
+    assert!(log.state.tables.partitions.contains_key("be1!default"));
+}
+
+#[test]
+fn accounts() {
+    let mut log = Log::default();
+    let account = |name: &str| v1::Account {
+        name: name.into(),
+        password_hash: HASH.into(),
+        groups: vec!["staff".into()],
+        ..Default::default()
+    };
+    let mut change = |kinds: Vec<directory_operation::Kind>| {
+        let operations = kinds
+            .into_iter()
+            .map(|kind| v1::DirectoryOperation { kind: Some(kind) })
+            .collect();
+        let batch = Command::Directory(v1::DirectoryBatch { operations });
+        match log.apply("", batch).outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(detail) => Err(detail.kind()),
+            other => panic!("{other:?}"),
+        }
+    };
+    use directory_operation::Kind::{Add, Delete, SetPassword, Update};
+    assert_eq!(
+        change(vec![Add(account("bob")), Add(account("alice"))]),
+        Ok(())
+    );
+    // All or none.
+    assert_eq!(
+        change(vec![Add(account("carol")), Add(account("bob"))]),
+        Err(ErrorKind::AlreadyExists)
+    );
+    for bad in [
+        account("Bob"),
+        account("a/b"),
+        v1::Account {
+            password_hash: "plain".into(),
+            ..account("dave")
+        },
+        v1::Account {
+            groups: vec!["a b".into()],
+            ..account("dave")
+        },
+    ] {
+        assert_eq!(change(vec![Add(bad)]), Err(ErrorKind::InvalidArgument));
+    }
+    let update = v1::UpdateUserRequest {
+        name: "bob".into(),
+        groups: Some(v1::Groups::default()),
+        admin: Some(true),
+        disabled: None,
+    };
+    assert_eq!(change(vec![Update(update)]), Ok(()));
+    let password = |hash: &str| {
+        SetPassword(v1::SetPasswordRequest {
+            name: "bob".into(),
+            password_hash: hash.into(),
+        })
+    };
+    assert_eq!(
+        change(vec![password("plain")]),
+        Err(ErrorKind::InvalidArgument)
+    );
+    assert_eq!(
+        change(vec![password(&HASH.replace("m=19456", "m=20000"))]),
+        Ok(())
+    );
+    let gone = |name: &str| Delete(v1::DeleteUserRequest { name: name.into() });
+    assert_eq!(change(vec![gone("alice")]), Ok(()));
+    assert_eq!(change(vec![gone("alice")]), Err(ErrorKind::NotFound));
+    let accounts = &log.state.tables.accounts;
+    assert_eq!(accounts.keys().collect::<Vec<_>>(), ["bob"]);
+    assert!(accounts["bob"].admin && accounts["bob"].groups.is_empty());
+    assert!(accounts["bob"].password_hash.contains("m=20000"));
+}
+
+#[test]
+fn reconciling_never_takes_a_name_from_another_mailbox() {
+    let mut log = Log::default();
+    log.make("theirs", "be2!default");
+    let ours = log.make("ours", "be1!default");
+    log.make("stale", "be1!default");
+    let held = |name: &str, id_of: &str| v1::Mailbox {
+        name: name.into(),
+        id: id(id_of),
+        partition: "be1!default".into(),
+        acl: "bob\tlr\t".into(),
+        uidvalidity: 77,
+        state: v1::MailboxState::Active.into(),
+        ..Default::default()
+    };
+    let command = Command::Reconcile(v1::ReconcileBatch {
+        partition: "be1!default".into(),
+        held: vec![
+            held("theirs", "mine"),
+            held("ours", "ours"),
+            held("ours", "not ours"),
+            held("found", "stale"),
+        ],
+        not_held: vec![
+            v1::DeleteRequest {
+                name: "stale".into(),
+                id: id("stale"),
+            },
+            v1::DeleteRequest {
+                name: "theirs".into(),
+                id: id("theirs"),
+            },
+        ],
+    });
+    let denied = log.apply("be2", command.clone());
+    assert!(denied.changes.is_empty());
+    let outcome = log.apply("be1", command).outcome;
+    let expected = Outcome::Reconciled {
+        held: vec![false, true, false, true],
+        not_held: vec![true, false],
+    };
+    assert_eq!(outcome, expected);
+    assert_eq!(log.names(), ["found", "ours", "theirs"]);
+    let now = log.find("ours").unwrap().location;
+    assert_eq!(now.uidvalidity, 77);
+    assert_ne!(now.acl, ours.location.acl);
+}
+
+#[test]
+fn the_log_alone_makes_the_state() {
+    let mut log = Log::default();
+    register(&mut log, 1, &["default"]);
+    for name in ["user/bob", "user/bob/Sent", "board"] {
+        log.make(name, "be1!default");
+    }
+    log.one("", rename("user/bob", "user/robert")).unwrap();
+    log.batch("", vec![delete("board"), delete("none")]);
+    log.one("be1", reserve("pending", "be1!default")).unwrap();
+    let again = log.reload();
+    assert_eq!(again.names(), log.names());
+    for name in log.names() {
+        assert_eq!(again.find(&name), log.find(&name));
+    }
+    assert_eq!(again.state.last_uidvalidity, log.state.last_uidvalidity);
+    assert_eq!(again.state.tables.nodes, log.state.tables.nodes);
+}
