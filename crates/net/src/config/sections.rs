@@ -1,0 +1,173 @@
+//! The sections that more than one role has. Each field's comment is its documentation.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::path;
+
+/// `[node]`: who this node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// The node's name in the murder, as in its certificate. Default: the host's name up to its
+    /// first dot.
+    pub name: String,
+    /// Where the node keeps its state. Default: `/var/lib/murder`.
+    #[serde(deserialize_with = "path")]
+    pub data_dir: PathBuf,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        Self {
+            name: host.split('.').next().unwrap_or_default().to_lowercase(),
+            data_dir: PathBuf::from("/var/lib/murder"),
+        }
+    }
+}
+
+/// `[cluster]`: the node's certificate, and the authority that all nodes trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// The cluster's CA certificates (PEM). No default.
+    #[serde(deserialize_with = "path")]
+    pub ca: PathBuf,
+    /// The node's certificate chain (PEM). No default.
+    #[serde(deserialize_with = "path")]
+    pub cert: PathBuf,
+    /// The node's private key (PEM). No default.
+    #[serde(deserialize_with = "path")]
+    pub key: PathBuf,
+}
+
+/// `[mupdate]`: where the master is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MupdateConfig {
+    /// `host:port` of the gRPC listener of each master. Default: none.
+    pub masters: Vec<String>,
+}
+
+/// `[tls]`: the certificate that mail clients see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate chain (PEM). No default; without the section, the cluster's certificate.
+    #[serde(deserialize_with = "path")]
+    pub cert: PathBuf,
+    /// The private key (PEM). No default.
+    #[serde(deserialize_with = "path")]
+    pub key: PathBuf,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text an event.
+    #[default]
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// `[log]`: what is logged, to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` or `json`. Default: `text`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or filters such as
+    /// `info,murder_backend=debug`. Default: `info`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// `[http]`: health, readiness and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// `address:port` that answers `/healthz`, `/readyz` and `/metrics`. Default: none.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[limits]`: what a client may use of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Connections at once of a listener's protocol. Default: 50000.
+    pub max_connections: usize,
+    /// Connections at once from one IP address, 0 for no such limit. Default: 2000, which leaves
+    /// room for many users behind one address translator or webmail server.
+    pub max_connections_per_ip: usize,
+    /// Logged-in connections at once of one user, 0 for no such limit. Default: 200.
+    pub max_connections_per_user: usize,
+    /// How long the answer to a failed login is held back, in milliseconds. Default: 1000.
+    pub failed_login_delay_ms: u64,
+    /// Time to log in, TLS included, in seconds. Default: 60.
+    pub login_timeout_seconds: u64,
+    /// A logged-in client that says nothing for so long is logged out, in seconds; RFC 9051 5.4
+    /// wants at least 1800. Default: 1800.
+    pub idle_timeout_seconds: u64,
+    /// A client that does not take a single byte of an answer for so long is disconnected, in
+    /// seconds. Default: 120.
+    pub slow_reader_seconds: u64,
+    /// Bytes that may wait for a client that does not read, before its session stops producing
+    /// more. Default: 262144.
+    pub slow_reader_bytes: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 50_000,
+            max_connections_per_ip: 2_000,
+            max_connections_per_user: 200,
+            failed_login_delay_ms: 1_000,
+            login_timeout_seconds: 60,
+            idle_timeout_seconds: 1_800,
+            slow_reader_seconds: 120,
+            slow_reader_bytes: 256 * 1024,
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// [`failed_login_delay_ms`](Self::failed_login_delay_ms).
+    #[must_use]
+    pub fn failed_login_delay(&self) -> Duration {
+        Duration::from_millis(self.failed_login_delay_ms)
+    }
+
+    /// [`login_timeout_seconds`](Self::login_timeout_seconds).
+    #[must_use]
+    pub fn login_timeout(&self) -> Duration {
+        Duration::from_secs(self.login_timeout_seconds)
+    }
+
+    /// [`idle_timeout_seconds`](Self::idle_timeout_seconds).
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout_seconds)
+    }
+
+    /// [`slow_reader_seconds`](Self::slow_reader_seconds).
+    #[must_use]
+    pub fn slow_reader(&self) -> Duration {
+        Duration::from_secs(self.slow_reader_seconds)
+    }
+}

@@ -1,0 +1,205 @@
+//! A role as a process: arguments, configuration, start, signals, drain, exit code.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use serde::de::DeserializeOwned;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{ConfigError, LogConfig};
+use crate::{config, log, tls};
+
+/// The exit code for a configuration that cannot be used.
+pub const EXIT_CONFIG: u8 = 2;
+
+/// What a role's process is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// The node's TOML file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only load and check the configuration
+    #[arg(long)]
+    pub check: bool,
+    /// How long sessions may finish what they do after SIGTERM, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub grace: u64,
+    /// Stop as well when the process that started this one is gone
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+}
+
+/// A role, as its process sees it.
+pub trait Service {
+    /// The whole of the node's file.
+    type Config: DeserializeOwned;
+    /// What runs.
+    type Running;
+
+    /// `backend`, in log lines.
+    const NAME: &'static str;
+
+    /// The file's `[log]`.
+    fn log(config: &Self::Config) -> &LogConfig;
+
+    /// What can be wrong with the configuration beyond each key by itself. Changes nothing.
+    ///
+    /// # Errors
+    /// One that says what is wrong.
+    fn check(config: &Self::Config) -> anyhow::Result<()>;
+
+    /// Starts it; returns when it listens.
+    ///
+    /// # Errors
+    /// Why it cannot be started.
+    fn start(config: Self::Config) -> impl Future<Output = anyhow::Result<Self::Running>>;
+
+    /// What it listens on: (protocol, address).
+    fn addresses(running: &Self::Running) -> Vec<(String, SocketAddr)>;
+
+    /// Stops it within `grace`.
+    fn stop(running: Self::Running, grace: Duration) -> impl Future<Output = ()>;
+}
+
+/// Runs a role until SIGTERM or SIGINT: 0 after a clean stop, [`EXIT_CONFIG`] for a bad
+/// configuration, 1 when it cannot start. SIGHUP reads certificates again.
+#[must_use]
+pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
+    let config = match load::<S>(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if arguments.check {
+        println!("{}: ok", arguments.config.display());
+        return ExitCode::SUCCESS;
+    }
+    match run_loaded::<S>(arguments, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Logging may not be set up; systemd and `murder up` show either.
+            eprintln!("murder-{}: {error:#}", S::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Loads and checks a role's configuration.
+///
+/// # Errors
+/// [`ConfigError`], which names the file.
+pub fn load<S: Service>(file: &Path) -> Result<S::Config, ConfigError> {
+    let config: S::Config = config::load(file)?;
+    let unfit = |message: String| ConfigError::Unfit {
+        file: file.to_owned(),
+        message,
+    };
+    log::check(S::log(&config)).map_err(|error| unfit(error.to_string()))?;
+    S::check(&config).map_err(|error| unfit(format!("{error:#}")))?;
+    Ok(config)
+}
+
+fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::Result<()> {
+    if arguments.with_parent {
+        stop_with_parent()?;
+    }
+    log::init(S::log(&config))?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let grace = Duration::from_secs(arguments.grace);
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let running = tokio::select! {
+            running = S::start(config) => running?,
+            _ = signals.stop() => return Ok(()),
+        };
+        for (protocol, address) in S::addresses(&running) {
+            tracing::info!(role = S::NAME, protocol, %address, "listening");
+        }
+        notify(&[NotifyState::Ready]);
+        let signal = signals.stop().await;
+        tracing::info!(role = S::NAME, signal, "stopping");
+        notify(&[NotifyState::Stopping]);
+        tokio::select! {
+            () = S::stop(running, grace) => tracing::info!(role = S::NAME, "stopped"),
+            signal = signals.stop() => tracing::warn!(role = S::NAME, signal, "stopped at once"),
+        }
+        Ok(())
+    })
+}
+
+/// SIGTERM when the parent is gone, at once if it is already.
+fn stop_with_parent() -> anyhow::Result<()> {
+    let parent = rustix::process::getppid();
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    if rustix::process::getppid() != parent || parent.is_none_or(rustix::process::Pid::is_init) {
+        anyhow::bail!("the process that started this one is gone");
+    }
+    Ok(())
+}
+
+/// A connection is a file: takes as many as the system gives.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
+}
+
+/// Tells systemd, when it wants to know.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// The signals that a role knows.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to stop, looking after SIGHUP meanwhile.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => reload(),
+            }
+        }
+    }
+}
+
+fn reload() {
+    let errors = tls::reload_all();
+    for error in &errors {
+        tracing::error!(%error, "a certificate could not be read again; the former one stays");
+    }
+    if errors.is_empty() {
+        tracing::info!("certificates were read again");
+    }
+}

@@ -1,0 +1,180 @@
+//! TLS with the cluster's certificates: who a peer is, and configurations for both ends.
+//!
+//! Certificates are read again, without a restart and without a word to open connections, by
+//! [`NodeTls::reload`] or, for everything in the process, [`reload_all`] (which the service does
+//! on SIGHUP).
+
+mod identity;
+pub(crate) mod peer;
+mod trust;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, ServerConfig};
+
+pub use identity::reload_all;
+pub use peer::{Peer, Role, peer_of, role_server_name, server_name};
+
+use crate::config::{ClusterConfig, TlsConfig};
+use identity::{Identity, NameResolver};
+use trust::Trust;
+
+/// Oldest first is not preferred: rustls takes the newest that both ends know.
+static VERSIONS: &[&rustls::SupportedProtocolVersion] =
+    &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// Client connections remembered for resumption, one an address; a frontend has at most this many
+/// backends in use at a time.
+const RESUMABLE_SERVERS: usize = 256;
+
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+
+/// The one crypto provider of the murder; nothing relies on a process default.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::clone(&PROVIDER)
+}
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {reason}", file.display())]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The TLS library refuses the whole.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A node's own certificate and the cluster's CA, as TLS configurations. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct NodeTls {
+    identity: Arc<Identity>,
+    trust: Arc<Trust>,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    own: Peer,
+}
+
+impl NodeTls {
+    /// Reads the three files.
+    ///
+    /// # Errors
+    /// [`TlsError`], which names the file; also when the certificate names no node of a murder.
+    pub fn load(config: &ClusterConfig) -> Result<Self, TlsError> {
+        let identity = Identity::load(&config.cert, &config.key)?;
+        let trust = Trust::load(&config.ca)?;
+        let own = peer_of(&identity.chain()).ok_or_else(|| TlsError::Unusable {
+            file: config.cert.clone(),
+            reason: "the certificate names no node (`murder cert issue` makes one that does)"
+                .to_owned(),
+        })?;
+        let resolver = Arc::new(NameResolver::new(Arc::clone(&identity), None));
+        let server = server_config(resolver, Some(&trust))?;
+        let mut client = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&trust) as _)
+            .with_client_cert_resolver(Arc::clone(&identity) as _);
+        client.resumption = rustls::client::Resumption::in_memory_sessions(RESUMABLE_SERVERS);
+        Ok(Self {
+            identity,
+            trust,
+            server: Arc::new(server),
+            client: Arc::new(client),
+            own,
+        })
+    }
+
+    /// Who this node is, by its own certificate as it was first loaded.
+    #[must_use]
+    pub fn own(&self) -> &Peer {
+        &self.own
+    }
+
+    /// For listeners: shows the node's certificate; a peer may show one, which must then be the
+    /// cluster's ([`Stream::peer`](crate::Stream::peer) says whose it is).
+    #[must_use]
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    /// For connections to other nodes: shows the node's certificate, and believes only the
+    /// cluster's CA.
+    #[must_use]
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.client)
+    }
+
+    /// For listeners that only mail clients use: shows the node's certificate, asks for none.
+    ///
+    /// # Errors
+    /// [`TlsError::Tls`] when the random generator fails.
+    pub fn client_listener_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let resolver = NameResolver::new(Arc::clone(&self.identity), None);
+        server_config(Arc::new(resolver), None).map(Arc::new)
+    }
+
+    /// Reads the files again. On an error the former ones stay in use.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.trust.reload()?;
+        self.identity.reload()
+    }
+}
+
+/// For listeners that mail clients use: shows `[tls]`'s certificate. With `node`, peers may show a
+/// certificate of the cluster, and those that ask for a name of the cluster
+/// (`….murder.internal`) are shown the node's: a backend serves clients and frontends on one port.
+///
+/// # Errors
+/// [`TlsError`], which names the file.
+pub fn client_listener_config(
+    tls: &TlsConfig,
+    node: Option<&NodeTls>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let identity = Identity::load(&tls.cert, &tls.key)?;
+    let resolver = NameResolver::new(identity, node.map(|node| Arc::clone(&node.identity)));
+    server_config(Arc::new(resolver), node.map(|node| &node.trust)).map(Arc::new)
+}
+
+fn server_config(
+    resolver: Arc<NameResolver>,
+    trust: Option<&Arc<Trust>>,
+) -> Result<ServerConfig, TlsError> {
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS)?;
+    let builder = match trust {
+        Some(trust) => builder.with_client_cert_verifier(Arc::clone(trust) as _),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
+    // Tickets keep resumption off the server's memory.
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    // Mail clients open few connections; a ticket each is enough.
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;
