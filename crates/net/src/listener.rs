@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tracing::{Instrument, debug, debug_span, info, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::config::LimitsConfig;
 use crate::drain::Shutdown;
@@ -92,7 +92,8 @@ impl Listener {
     }
 
     /// Accepts until the drain begins; every connection is served by `serve` in a task of its own
-    /// that `shutdown` owns. A panic in one ends that connection only.
+    /// that `shutdown` owns, within a span `session` that has its name and an empty `user` to be
+    /// recorded at login. A panic in one ends that connection only.
     pub fn spawn<H, F>(self, shutdown: &Shutdown, serve: H)
     where
         H: Fn(Connection) -> F + Send + Sync + 'static,
@@ -175,7 +176,7 @@ impl Listener {
                 local_addr,
                 session,
             };
-            let span = debug_span!("connection", %session);
+            let span = info_span!("session", %session, user = tracing::field::Empty);
             serve(connection).instrument(span).await;
         });
     }

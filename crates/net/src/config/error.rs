@@ -67,18 +67,18 @@ fn one_line(message: &str) -> String {
 /// `key` is the whole dotted key at the error's place.
 fn message(reader: &str, key: Option<&str>) -> String {
     let quoted: Vec<&str> = reader.split('`').skip(1).step_by(2).collect();
-    if reader.starts_with("unknown field") {
-        if let Some((unknown, valid)) = quoted.split_first() {
-            let key = key.unwrap_or(unknown);
-            return match nearest(unknown, valid) {
-                Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
-                None if valid.is_empty() => format!("unknown key `{key}`; no key is valid here"),
-                None => format!(
-                    "unknown key `{key}`; the keys here are `{}`",
-                    valid.join("`, `")
-                ),
-            };
-        }
+    if reader.starts_with("unknown field")
+        && let Some((unknown, valid)) = quoted.split_first()
+    {
+        let key = key.unwrap_or(unknown);
+        return match nearest(unknown, valid) {
+            Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
+            None if valid.is_empty() => format!("unknown key `{key}`; no key is valid here"),
+            None => format!(
+                "unknown key `{key}`; the keys here are `{}`",
+                valid.join("`, `")
+            ),
+        };
     }
     match key {
         Some(key) => format!("`{key}`: {reader}"),
