@@ -14,6 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // What shows a password hash must not be printable by accident.
     tonic_prost_build::configure()
         .skip_debug(["murder.v1.Account", "murder.v1.SetPasswordRequest"])
+        // Refusals are seldom and travel in every `Result`.
+        .boxed("murder.v1.ErrorDetail.holder")
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
     Ok(())

@@ -75,9 +75,12 @@ pub trait Consensus: Send + Sync + 'static {
     /// revision alone has more.
     fn history(&self, after: u64) -> BoxFuture<'_, Result<History, ConsensusError>>;
 
-    /// Whether entries can be made durable.
-    fn is_healthy(&self) -> bool;
+    /// Follows whether entries can be made durable.
+    fn healthy(&self) -> watch::Receiver<bool>;
 
     /// Stops taking entries; what is in the log is put in order on disk.
     fn stop(&self) -> BoxFuture<'_, ()>;
+
+    /// Stops at once, as a crash would; when it returns nothing of the log is open any more.
+    fn kill(&self);
 }

@@ -65,7 +65,7 @@ impl MupdateError {
                 message,
                 holder: detail
                     .holder
-                    .and_then(|holder| Mailbox::from_proto(holder).ok())
+                    .and_then(|holder| Mailbox::from_proto(*holder).ok())
                     .map(Box::new),
             },
             v1::ErrorKind::NotFound => Self::NotFound(message),

@@ -33,6 +33,9 @@ pub use client::{
 };
 pub use error::MupdateError;
 pub use map::{Entry, LocationMap};
+pub use master::{
+    GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,
+};
 pub use record::{
     Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
     PartitionState, SpecialUses, node_of,

@@ -2,8 +2,8 @@
 
 mod caller;
 mod config;
+mod connection;
 mod directory;
-//mod listener;
 mod mupdate;
 mod nodes;
 mod reconcile;
@@ -11,3 +11,219 @@ mod watch;
 
 #[cfg(test)]
 mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use murder_net::config::LogConfig;
+use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_proto::v1::directory_server::DirectoryServer;
+use murder_proto::v1::mupdate_server::MupdateServer;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+pub use config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
+
+use crate::consensus::{Consensus, SingleNode, SingleNodeConfig};
+use mupdate::Service;
+use nodes::Sessions;
+
+/// How soon a peer that went away without a word is noticed, at most twice this.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Calls at the same time on one connection: a node has one, and its sessions share it.
+const STREAMS: u32 = 1000;
+
+/// Where a master listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MasterAddresses {
+    /// For nodes and operators.
+    pub grpc: SocketAddr,
+    /// Health, readiness and metrics.
+    pub http: Option<SocketAddr>,
+}
+
+/// A running master. Dropped, it stops at once, as if it were killed.
+pub struct Master {
+    addresses: MasterAddresses,
+    consensus: Arc<dyn Consensus>,
+    health: Health,
+    shutdown: Shutdown,
+    killed: CancellationToken,
+}
+
+impl std::fmt::Debug for Master {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Master")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Master {
+    /// Loads the state and listens.
+    ///
+    /// # Errors
+    /// When a certificate, the state or an address cannot be used.
+    pub async fn start(config: MasterConfig) -> anyhow::Result<Self> {
+        let tls = NodeTls::load(&config.cluster)?;
+        let own = tls.own();
+        anyhow::ensure!(
+            own.has_role(Role::Mupdate) && own.name == config.node.name,
+            "the certificate {} is not a master's named {:?}",
+            config.cluster.cert.display(),
+            config.node.name
+        );
+        let log = SingleNodeConfig {
+            dir: config.node.data_dir.clone(),
+            history_revisions: config.limits.history_revisions,
+            history_bytes: config.limits.history_bytes,
+        };
+        let consensus = tokio::task::spawn_blocking(move || SingleNode::open(&log))
+            .await
+            .context("loading the state")??;
+        let consensus: Arc<dyn Consensus> = Arc::new(consensus);
+        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.server_config());
+        let shutdown = Shutdown::new();
+        let mut master = Self {
+            addresses: MasterAddresses {
+                grpc: listener.local_addr(),
+                http: None,
+            },
+            consensus: consensus.clone(),
+            health: Health::new(),
+            shutdown: shutdown.clone(),
+            killed: CancellationToken::new(),
+        };
+        let service = Service {
+            consensus,
+            sessions: Arc::new(Sessions::new(config.limits.lease())),
+            shutdown: shutdown.clone(),
+        };
+        shutdown.spawn(report_health(service.clone(), master.health.clone()));
+        if let Some(listen) = config.http.listen {
+            let metrics = metrics(&service);
+            let health = master.health.clone();
+            master.addresses.http =
+                Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
+        }
+        shutdown.spawn(nodes::sweep(service.clone()));
+        let connections = connection::accept(listener, &shutdown, &master.killed);
+        let stop = shutdown.token();
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE))
+            .max_concurrent_streams(STREAMS)
+            .add_service(MupdateServer::new(service.clone()))
+            .add_service(DirectoryServer::new(service))
+            .serve_with_incoming_shutdown(connections, stop.cancelled_owned());
+        shutdown.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the gRPC server ended");
+            }
+        });
+        Ok(master)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn addresses(&self) -> MasterAddresses {
+        self.addresses
+    }
+
+    /// What it says about itself.
+    #[must_use]
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Takes no more calls, lets those that are under way end within `grace`, and puts the
+    /// state in order on disk.
+    pub async fn shutdown(self, grace: Duration) {
+        self.shutdown.drain(grace).await;
+        self.killed.cancel();
+        self.consensus.stop().await;
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        self.shutdown.abort();
+        self.killed.cancel();
+        self.consensus.kill();
+    }
+}
+
+/// The master's role as [`murder_net::service`] runs it.
+#[derive(Debug, Clone, Copy)]
+pub struct MasterService;
+
+impl murder_net::service::Service for MasterService {
+    type Config = MasterConfig;
+    type Running = Master;
+
+    const NAME: &'static str = "mupdate";
+
+    fn log(config: &MasterConfig) -> &LogConfig {
+        &config.log
+    }
+
+    fn check(config: &MasterConfig) -> anyhow::Result<()> {
+        NodeTls::load(&config.cluster)?;
+        Ok(())
+    }
+
+    async fn start(config: MasterConfig) -> anyhow::Result<Master> {
+        Master::start(config).await
+    }
+
+    fn addresses(running: &Master) -> Vec<(String, SocketAddr)> {
+        let MasterAddresses { grpc, http } = running.addresses();
+        std::iter::once(("grpc".to_owned(), grpc))
+            .chain(http.map(|http| ("http".to_owned(), http)))
+            .collect()
+    }
+
+    async fn stop(running: Master, grace: Duration) {
+        running.shutdown(grace).await;
+    }
+}
+
+/// Ready as soon as it is loaded; unhealthy while the log cannot be written.
+async fn report_health(service: Service, health: Health) {
+    let mut healthy = service.consensus.healthy();
+    loop {
+        if *healthy.borrow_and_update() {
+            health.ok("log");
+        } else {
+            health.unhealthy("log", "the log cannot be written");
+        }
+        tokio::select! {
+            changed = healthy.changed() => if changed.is_err() { return },
+            () = service.shutdown.token().cancelled_owned() => return,
+        }
+    }
+}
+
+fn metrics(service: &Service) -> Metrics {
+    let metrics = Metrics::new("mupdate");
+    let gauge = |name: &str, help: &str, read: fn(&Service) -> usize| {
+        let service = service.clone();
+        metrics.gauge_from(name, help, move || {
+            i64::try_from(read(&service)).unwrap_or(i64::MAX)
+        });
+    };
+    gauge("mailboxes", "Mailbox records", |s| {
+        s.consensus.state().tables().map.len()
+    });
+    gauge("accounts", "User accounts", |s| {
+        s.consensus.state().tables().accounts.len()
+    });
+    gauge("sessions", "Nodes with a session", |s| s.sessions.count());
+    let of_log = service.clone();
+    metrics.counter_from("revisions", "Entries in the log ever", move || {
+        of_log.consensus.state().revision()
+    });
+    metrics
+}

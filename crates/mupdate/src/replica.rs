@@ -123,6 +123,7 @@ pub struct Replica {
     client: MupdateClient,
     barriers: mpsc::Sender<oneshot::Sender<Result<u64, MupdateError>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     stop: CancellationToken,
 }
 
@@ -178,15 +179,17 @@ impl Replica {
             client: client.clone(),
             barriers,
             tasks: Mutex::new(Vec::new()),
+            writer: Mutex::new(None),
             stop: stop.clone(),
         });
         let (copy, work) = mpsc::channel(COPY_QUEUE);
         let topics_wanted = config.topics.clone();
         let murder_id = meta.murder_id.clone();
-        std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("mupdate-copy".into())
             .spawn(move || write_copy(&disk, meta, work))
             .map_err(|e| fail(e.to_string()))?;
+        *replica.writer.lock() = Some(writer);
         // The tasks hold no strong reference over a wait, so that dropping the last handle
         // ends them.
         let follower = Follower {
@@ -195,7 +198,7 @@ impl Replica {
             topics: topics_wanted,
             murder_id,
             copy,
-            stop: stop.clone(),
+            stop,
             node: config.node,
         };
         let mut tasks = replica.tasks.lock();
@@ -401,6 +404,28 @@ impl Replica {
             .await
             .map(|here| *here)
             .map_err(|_| MupdateError::Unavailable("the replica has stopped".into()))
+    }
+
+    /// Stops following, and waits until the durable copy is written and closed. What is here
+    /// can be read on.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
+            // It has ended, whichever way.
+            let _ = task.await;
+        }
+        self.connected.send_replace(false);
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer
+            && !matches!(
+                tokio::task::spawn_blocking(move || writer.join()).await,
+                Ok(Ok(()))
+            )
+        {
+            tracing::error!("the durable copy's writer has panicked");
+        }
     }
 
     fn heard(&self) {

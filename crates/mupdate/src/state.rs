@@ -227,7 +227,7 @@ fn parse_partition(text: &str) -> Result<Arc<str>, Refusal> {
 /// A refusal that says who has the name.
 fn held_by(kind: ErrorKind, message: String, name: &MailboxName, holder: &Location) -> Refusal {
     Refusal {
-        holder: Some(mailbox_to_proto(name, holder)),
+        holder: Some(Box::new(mailbox_to_proto(name, holder))),
         ..Refusal::new(kind, message)
     }
 }

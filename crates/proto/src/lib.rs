@@ -89,11 +89,11 @@ mod tests {
     #[test]
     fn a_refusal_survives_the_status() {
         let mut detail = v1::ErrorDetail::new(v1::ErrorKind::AlreadyExists, "taken");
-        detail.holder = Some(v1::Mailbox {
+        detail.holder = Some(Box::new(v1::Mailbox {
             name: "board".into(),
             partition: "be2!default".into(),
             ..Default::default()
-        });
+        }));
         let status = detail.clone().into_status();
         assert_eq!(status.code(), Code::AlreadyExists);
         assert_eq!(v1::ErrorDetail::from_status(&status).unwrap(), detail);

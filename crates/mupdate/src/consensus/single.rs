@@ -8,7 +8,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use prost::Message;
 use rusqlite::params;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::recent::{PART_BYTES, PART_REVISIONS, Recent};
 use super::{BoxFuture, Consensus, ConsensusError, History, Revision};
@@ -50,14 +50,15 @@ pub struct SingleNodeConfig {
 pub struct SingleNode {
     shared: Arc<Shared>,
     work: mpsc::Sender<Work>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    killed: CancellationToken,
+    thread: Mutex<Option<JoinHandle<Option<()>>>>,
 }
 
 struct Shared {
     state: RwLock<State>,
     recent: Mutex<Recent>,
     revision: watch::Sender<u64>,
-    healthy: AtomicBool,
+    healthy: watch::Sender<bool>,
 }
 
 enum Work {
@@ -98,13 +99,16 @@ impl SingleNode {
             .enable_time()
             .build()
             .map_err(|e| fail(e.to_string()))?;
+        let killed = CancellationToken::new();
+        let until = killed.clone();
         let thread = std::thread::Builder::new()
             .name("mupdate-log".into())
-            .spawn(move || runtime.block_on(writer.run(waiting)))
+            .spawn(move || runtime.block_on(until.run_until_cancelled_owned(writer.run(waiting))))
             .map_err(|e| fail(e.to_string()))?;
         Ok(Self {
             shared,
             work,
+            killed,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -163,8 +167,8 @@ impl Consensus for SingleNode {
         })
     }
 
-    fn is_healthy(&self) -> bool {
-        self.shared.healthy.load(Ordering::Relaxed)
+    fn healthy(&self) -> watch::Receiver<bool> {
+        self.shared.healthy.subscribe()
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {
@@ -174,23 +178,26 @@ impl Consensus for SingleNode {
             let thread = self.thread.lock().take();
             if let Some(thread) = thread {
                 let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-                if !matches!(joined, Ok(Ok(()))) {
+                if !matches!(joined, Ok(Ok(_))) {
                     tracing::error!("the log's thread has panicked");
                 }
             }
         })
     }
+
+    /// What is not in the tables on disk yet stays in the log.
+    fn kill(&self) {
+        self.killed.cancel();
+        if let Some(thread) = self.thread.lock().take() {
+            // One transaction at most.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Drop for SingleNode {
-    /// As a kill would: what is not in the tables on disk yet stays in the log.
     fn drop(&mut self) {
-        let (nowhere, _) = mpsc::channel(1);
-        drop(std::mem::replace(&mut self.work, nowhere));
-        if let Some(thread) = self.thread.get_mut().take() {
-            // At most one transaction; the file must be free when the handle is gone.
-            let _ = thread.join();
-        }
+        self.kill();
     }
 }
 
@@ -242,7 +249,7 @@ impl Writer {
                 recent: Mutex::new(Recent::starting_at(state.revision)),
                 revision: watch::Sender::new(state.revision),
                 state: RwLock::new(state),
-                healthy: AtomicBool::new(true),
+                healthy: watch::Sender::new(true),
             }),
             unflushed: Vec::new(),
             unflushed_changes: 0,
@@ -355,7 +362,7 @@ impl Writer {
         if let Err(error) = self.write(entries) {
             self.disk.rollback();
             self.logged = before;
-            if self.shared.healthy.swap(false, Ordering::Relaxed) {
+            if self.shared.healthy.send_replace(false) {
                 tracing::error!(%error, "the log cannot be written");
             }
             for answer in answers {
@@ -363,7 +370,7 @@ impl Writer {
             }
             return;
         }
-        if !self.shared.healthy.swap(true, Ordering::Relaxed) {
+        if !self.shared.healthy.send_replace(true) {
             tracing::info!("the log can be written again");
         }
         self.logged = before;
@@ -441,7 +448,7 @@ impl Writer {
             Ok(history) => self.flushed_now(history),
             Err(error) => {
                 self.disk.rollback();
-                if self.shared.healthy.swap(false, Ordering::Relaxed) {
+                if self.shared.healthy.send_replace(false) {
                     tracing::error!(%error, "the state cannot be written");
                 }
                 // Again with the next group, or after a while.
@@ -528,7 +535,7 @@ impl Writer {
         self.unflushed_changes = 0;
         self.unflushed_since = None;
         self.shared.recent.lock().trim(self.flushed);
-        if !self.shared.healthy.swap(true, Ordering::Relaxed) {
+        if !self.shared.healthy.send_replace(true) {
             tracing::info!("the state can be written again");
         }
     }

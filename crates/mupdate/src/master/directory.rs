@@ -96,7 +96,7 @@ impl Directory for Service {
         let prefix = request.into_inner().prefix;
         let consensus = self.consensus.clone();
         let mut last: Option<String> = None;
-        Ok(Response::new(parts(self.stop.clone(), move || {
+        Ok(Response::new(parts(&self.shutdown, move || {
             let from = match &last {
                 None => Bound::Included(prefix.as_str()),
                 Some(last) => Bound::Excluded(last.as_str()),

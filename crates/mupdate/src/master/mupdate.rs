@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
+use murder_net::Shutdown;
 use murder_proto::v1::mupdate_server::Mupdate;
 use murder_proto::v1::{self, log_entry::Command, operation};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::{Caller, invalid, too_large, unavailable};
@@ -36,7 +36,7 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 pub(super) struct Service {
     pub consensus: Arc<dyn Consensus>,
     pub sessions: Arc<Sessions>,
-    pub stop: CancellationToken,
+    pub shutdown: Shutdown,
 }
 
 /// A stream of answers.
@@ -44,11 +44,12 @@ pub(super) type Parts<T> = ReceiverStream<Result<T, Status>>;
 
 /// A stream made of parts, one at a time as the client takes them.
 pub(super) fn parts<T: Send + 'static>(
-    stop: CancellationToken,
+    shutdown: &Shutdown,
     mut next: impl FnMut() -> Option<T> + Send + 'static,
 ) -> Parts<T> {
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-    tokio::spawn(async move {
+    let stop = shutdown.token();
+    shutdown.spawn(async move {
         while let Some(part) = next() {
             tokio::select! {
                 sent = sender.send_timeout(Ok(part), STALL) => if sent.is_err() { return },
@@ -214,7 +215,7 @@ impl Mupdate for Service {
         let consensus = self.consensus.clone();
         let mut last: Option<String> = None;
         let mut complete = false;
-        Ok(Response::new(parts(self.stop.clone(), move || {
+        Ok(Response::new(parts(&self.shutdown, move || {
             if complete {
                 return None;
             }

@@ -44,6 +44,11 @@ impl Sessions {
         }
     }
 
+    /// How many nodes have one now.
+    pub fn count(&self) -> usize {
+        self.open.lock().sessions.len()
+    }
+
     /// Whether `node` has one now.
     pub fn is_open(&self, node: &str) -> bool {
         self.open.lock().sessions.contains_key(node)
@@ -104,8 +109,9 @@ pub(super) fn open(
     requests: Streaming<v1::RegisterRequest>,
 ) -> Parts<v1::RegisterResponse> {
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-    tokio::spawn(async move {
-        let stop = service.stop.clone();
+    let shutdown = service.shutdown.clone();
+    shutdown.spawn(async move {
+        let stop = service.shutdown.token();
         let ended = tokio::select! {
             ended = session(&service, &caller, requests, &sender) => ended,
             // The node stays up in the table: it will be back with the next master.
@@ -231,10 +237,11 @@ impl Drop for OpenSession<'_> {
 pub(super) async fn sweep(service: Service) {
     let mut every = tokio::time::interval(service.sessions.heartbeat());
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let stop = service.shutdown.token();
     loop {
         tokio::select! {
             _ = every.tick() => {}
-            () = service.stop.cancelled() => return,
+            () = stop.cancelled() => return,
         }
         let (revision, up, reserving) = {
             let state = service.consensus.state();

@@ -35,8 +35,9 @@ pub(super) fn start(
     requests: Streaming<v1::ReconcileRequest>,
 ) -> Parts<v1::ReconcileResponse> {
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-    tokio::spawn(async move {
-        let stop = service.stop.clone();
+    let shutdown = service.shutdown.clone();
+    shutdown.spawn(async move {
+        let stop = service.shutdown.token();
         let ended = tokio::select! {
             ended = reconcile(&service, restricted_to, requests, &sender) => ended,
             () = stop.cancelled() => Err(unavailable("this master is stopping")),

@@ -37,8 +37,8 @@ pub(super) fn start(
         client: sender.clone(),
         name: caller.name.clone(),
     };
-    let stop = service.stop.clone();
-    tokio::spawn(async move {
+    let stop = service.shutdown.token();
+    service.shutdown.spawn(async move {
         let ended = tokio::select! {
             ended = watcher.run(request.from_revision, &request.murder_id) => ended,
             () = stop.cancelled() => Err(unavailable("this master is stopping")),

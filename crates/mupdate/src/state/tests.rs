@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use murder_mailbox::{MailboxId, MailboxName};
+use murder_mailbox::MailboxName;
 use murder_proto::v1::operation::Kind;
 use murder_proto::v1::{self, ErrorKind, directory_operation, log_entry::Command};
 

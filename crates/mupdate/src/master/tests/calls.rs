@@ -1,0 +1,282 @@
+//! Calls and their answers, roles, restarts.
+
+use murder_auth::{Account, AuthError, Authenticator, AuthenticatorConfig, hash_password};
+use murder_mailbox::{Acl, SpecialUse};
+
+use super::*;
+use crate::client::{Operation, UserUpdate};
+use crate::error::MupdateError;
+use crate::record::MailboxState;
+
+#[tokio::test]
+async fn a_mailbox_comes_into_being() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let mut new = reserve("user/bob/Sent", "be1!default");
+    new.special_use = [SpecialUse::Sent].into_iter().collect();
+    new.acl = Acl::owned_by("bob");
+    let reserved = backend.reserve(new.clone()).await.unwrap();
+    let mailbox = reserved.mailbox.unwrap();
+    assert_eq!(mailbox.location.state, MailboxState::Reserved);
+    assert!(mailbox.location.uidvalidity > 1_700_000_000);
+    let activated = backend
+        .activate(Activate::new(new.name.clone(), new.id))
+        .await
+        .unwrap();
+    assert!(activated.revision > reserved.revision);
+    let active = activated.mailbox.unwrap();
+    assert_eq!(active.location.state, MailboxState::Active);
+    assert_eq!(*active.location.acl, Acl::owned_by("bob"));
+    assert!(active.location.special_use.contains(SpecialUse::Sent));
+    assert_eq!(active.location.node(), "be1");
+
+    let frontend = murder.client("fe1", "frontend");
+    let found = frontend.find(&new.name).await.unwrap();
+    assert_eq!(found.mailbox, Some(active.clone()));
+    assert!(found.revision >= activated.revision);
+    assert!(frontend.barrier().await.unwrap() >= activated.revision);
+
+    let acl = Acl::parse("bob\tlr\t").unwrap();
+    backend.set_acl(&new.name, &acl, None).await.unwrap();
+    let deleted = backend.delete(&new.name, Some(new.id)).await.unwrap();
+    assert_eq!(deleted.mailbox, None);
+    assert_eq!(frontend.find(&new.name).await.unwrap().mailbox, None);
+    assert!(matches!(
+        backend.delete(&new.name, None).await,
+        Err(MupdateError::NotFound(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_taken_name_is_refused_with_its_holder() {
+    let murder = Murder::start().await;
+    let (_, theirs) = make(&murder.client("be1", "backend"), "board", "be1!default").await;
+    let backend = murder.client("be2", "backend");
+    let refusal = backend.reserve(reserve("board", "be2!default")).await;
+    let Err(MupdateError::AlreadyExists { holder, .. }) = refusal else {
+        panic!("{refusal:?}");
+    };
+    assert_eq!(*holder.unwrap(), theirs);
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_operation_by_operation() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    make(&backend, "board", "be1!default").await;
+    let new = reserve("new", "be1!default");
+    let operations = |extra: Operation| {
+        vec![
+            Operation::Reserve(new.clone()),
+            Operation::Activate(Activate::new(new.name.clone(), new.id)),
+            extra,
+        ]
+    };
+    let refused = backend
+        .commit(operations(Operation::Reserve(reserve(
+            "board",
+            "be1!default",
+        ))))
+        .await;
+    let Err(MupdateError::Batch(errors)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(errors[0].is_none() && errors[1].is_none());
+    assert!(matches!(
+        &errors[2],
+        Some(MupdateError::AlreadyExists {
+            holder: Some(_),
+            ..
+        })
+    ));
+    assert_eq!(backend.find(&new.name).await.unwrap().mailbox, None);
+
+    let committed = backend
+        .commit(operations(Operation::Delete {
+            name: name("board"),
+            id: None,
+        }))
+        .await
+        .unwrap();
+    assert_eq!(
+        committed.mailboxes[1].as_ref().unwrap().location.state,
+        MailboxState::Active
+    );
+    assert_eq!(committed.mailboxes[2], None);
+    assert_eq!(backend.find(&name("board")).await.unwrap().mailbox, None);
+}
+
+#[tokio::test]
+async fn roles_bound_what_a_caller_may_do() {
+    let murder = Murder::start().await;
+    let be1 = murder.client("be1", "backend");
+    let (_, board) = make(&be1, "board", "be1!default").await;
+    let denied = |result: Result<_, MupdateError>| match result {
+        Err(MupdateError::PermissionDenied(_)) => {}
+        other => panic!("{other:?}"),
+    };
+    // A backend has its own partitions only.
+    let be2 = murder.client("be2", "backend");
+    denied(be2.delete(&board.name, None).await);
+    denied(be2.reserve(reserve("x", "be1!default")).await);
+    denied(be2.rename(&board.name, &name("y"), true).await);
+    let account = Account {
+        name: "bob".into(),
+        password_hash: hash_password("secret").unwrap(),
+        ..Account::default()
+    };
+    let denied_user = |result: Result<u64, MupdateError>| {
+        assert!(matches!(result, Err(MupdateError::PermissionDenied(_))));
+    };
+    denied_user(be1.add_user(&account).await);
+    // A frontend reads.
+    let frontend = murder.client("fe1", "frontend");
+    denied(frontend.reserve(reserve("x", "fe1!default")).await);
+    denied(frontend.delete(&board.name, None).await);
+    denied_user(frontend.set_password("bob", &account.password_hash).await);
+    assert!(matches!(
+        frontend.list_users("").await,
+        Err(MupdateError::PermissionDenied(_))
+    ));
+    assert!(matches!(
+        frontend.reconcile("be1!default", true, Vec::new).await,
+        Err(MupdateError::PermissionDenied(_))
+    ));
+    assert!(frontend.find(&board.name).await.unwrap().mailbox.is_some());
+    // An operator does everything.
+    let operator = murder.client("ops", "operator");
+    operator.add_user(&account).await.unwrap();
+    operator.delete(&board.name, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_are_not_let_in() {
+    let murder = Murder::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let other = new_ca(dir.path());
+    // A certificate of another murder: neither side trusts the other; here the server's
+    // is trusted, so that it is the server that refuses.
+    let mut files = issue(&other, dir.path(), "be1", "backend");
+    files.ca = murder.files("be1", "backend").ca;
+    let stranger = MupdateClient::new(MupdateClientConfig::new(
+        vec![murder.address.to_string()],
+        client_tls(&files),
+    ));
+    let refused = stranger.find(&name("board")).await;
+    assert!(matches!(refused, Err(MupdateError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn list_gives_prefixes_and_partitions() {
+    let murder = Murder::start().await;
+    let operator = murder.client("ops", "operator");
+    let mut operations = Vec::new();
+    for number in 0..5000 {
+        let partition = ["be1!default", "be1!fast", "be2!default"][number % 3];
+        operations.push(Operation::Reserve(reserve(
+            &format!("board/{number:05}"),
+            partition,
+        )));
+    }
+    operations.push(Operation::Reserve(reserve("other", "be2!default")));
+    operator.commit(operations).await.unwrap();
+    let list = async |prefix: &str, partition: &str| {
+        let all = operator.list(prefix, partition).await.unwrap();
+        let all = all.collect().await.unwrap();
+        assert!(all.is_sorted_by(|a, b| a.name < b.name));
+        all.len()
+    };
+    assert_eq!(list("", "").await, 5001);
+    assert_eq!(list("board/", "").await, 5000);
+    assert_eq!(list("board/0001", "").await, 10);
+    assert_eq!(list("", "be1!default").await, 1667);
+    assert_eq!(list("board/0", "be1!").await, 3334);
+    assert_eq!(list("", "be2!default").await, 1667);
+    assert_eq!(list("none", "").await, 0);
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let mut murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let (revision, board) = make(&backend, "board", "be1!default").await;
+    let pending = reserve("pending", "be1!default");
+    backend.reserve(pending.clone()).await.unwrap();
+    murder.kill();
+    let gone = backend.find(&board.name).await;
+    assert!(
+        matches!(gone, Err(MupdateError::Unavailable(_))),
+        "{gone:?}"
+    );
+    murder.restart().await;
+    // The same client finds it again.
+    let found = backend.find(&board.name).await.unwrap();
+    assert_eq!(found.mailbox, Some(board));
+    assert!(found.revision > revision);
+    backend
+        .activate(Activate::new(pending.name, pending.id))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn users_log_in_by_the_replica() {
+    let murder = Murder::start().await;
+    let operator = murder.client("ops", "operator");
+    let account = |name: &str| Account {
+        name: name.into(),
+        password_hash: hash_password("secret").unwrap(),
+        groups: vec!["staff".into()],
+        ..Account::default()
+    };
+    operator
+        .add_users(&[account("alice"), account("bob")])
+        .await
+        .unwrap();
+    assert!(matches!(
+        operator.add_user(&account("bob")).await,
+        Err(MupdateError::AlreadyExists { .. })
+    ));
+    let listed = operator.list_users("a").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].groups, ["staff"]);
+    assert!(listed[0].password_hash.is_empty());
+
+    let replica = murder.replica_of("be1", &[Topic::Users]).await;
+    connected(&replica).await;
+    replica.barrier(LONG).await.unwrap();
+    let auth = Authenticator::new(replica.clone(), AuthenticatorConfig::default());
+    let identity = auth.verify("Bob", "secret").await.unwrap();
+    assert_eq!(identity.groups, ["staff"]);
+    // A new password counts as soon as the replica has it, whatever is cached.
+    let hash = hash_password("other").unwrap();
+    let revision = operator.set_password("bob", &hash).await.unwrap();
+    replica.wait_for(revision, LONG).await.unwrap();
+    assert_eq!(auth.verify("bob", "secret").await, Err(AuthError::Failed));
+    auth.verify("bob", "other").await.unwrap();
+    let update = UserUpdate {
+        disabled: Some(true),
+        ..UserUpdate::default()
+    };
+    let revision = operator.update_user("bob", update).await.unwrap();
+    replica.wait_for(revision, LONG).await.unwrap();
+    assert_eq!(auth.verify("bob", "other").await, Err(AuthError::Failed));
+    let revision = operator.delete_user("alice").await.unwrap();
+    replica.wait_for(revision, LONG).await.unwrap();
+    assert_eq!(replica.account("alice"), None);
+}
+
+#[tokio::test]
+async fn a_client_tries_each_master() {
+    let murder = Murder::start().await;
+    // Nobody listens on a port that was given away and taken back.
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead_address = dead.local_addr().unwrap();
+    drop(dead);
+    let client = MupdateClient::new(MupdateClientConfig::new(
+        vec![dead_address.to_string(), murder.address.to_string()],
+        client_tls(&murder.files("be1", "backend")),
+    ));
+    let found = client.find(&name("board")).await.unwrap();
+    assert_eq!(found.mailbox, None);
+}

@@ -1,0 +1,173 @@
+//! Reconciliation.
+
+use super::*;
+use crate::client::{DifferenceKind, Held};
+use crate::record::MailboxState;
+
+fn held(mailbox: &Mailbox) -> Held {
+    Held {
+        name: mailbox.name.clone(),
+        id: mailbox.location.id,
+        acl: (*mailbox.location.acl).clone(),
+        uidvalidity: mailbox.location.uidvalidity,
+        special_use: mailbox.location.special_use,
+    }
+}
+
+#[tokio::test]
+async fn differences_are_told_and_applied_but_conflicts_never() {
+    let murder = Murder::start().await;
+    let be1 = murder.client("be1", "backend");
+    let be2 = murder.client("be2", "backend");
+    let (_, same) = make(&be1, "same", "be1!default").await;
+    let (_, changed) = make(&be1, "changed", "be1!default").await;
+    make(&be1, "lost", "be1!default").await;
+    let (_, renamed) = make(&be1, "old", "be1!default").await;
+    make(&be1, "elsewhere", "be1!fast").await;
+    let (_, theirs) = make(&be2, "theirs", "be2!default").await;
+    let pending = reserve("pending", "be1!default");
+    let reserved = be1.reserve(pending).await.unwrap().mailbox.unwrap();
+
+    let (unknown_id, mine_id) = (MailboxId::new(), MailboxId::new());
+    let list = || {
+        let mut unknown = held(&same);
+        unknown.name = name("unknown");
+        unknown.id = unknown_id;
+        let mut changed = held(&changed);
+        changed.acl = Acl::parse("bob\tlrs\t").unwrap();
+        let mut mine = held(&theirs);
+        mine.id = mine_id;
+        let mut renamed = held(&renamed);
+        renamed.name = name("new");
+        vec![
+            held(&same),
+            changed,
+            unknown,
+            mine,
+            renamed,
+            held(&reserved),
+        ]
+    };
+    let kinds = |report: &crate::client::ReconcileReport| {
+        let mut kinds: Vec<(String, DifferenceKind, bool)> = report
+            .differences
+            .iter()
+            .map(|d| {
+                let mailbox = d.held.as_ref().or(d.recorded.as_ref()).unwrap();
+                (mailbox.name.to_string(), d.kind, d.applied)
+            })
+            .collect();
+        kinds.sort_by(|a, b| a.0.cmp(&b.0));
+        kinds
+    };
+    let expected = |applied: bool| {
+        vec![
+            ("changed".to_owned(), DifferenceKind::Different, applied),
+            ("lost".to_owned(), DifferenceKind::NotHeld, applied),
+            ("new".to_owned(), DifferenceKind::Unknown, applied),
+            ("old".to_owned(), DifferenceKind::NotHeld, applied),
+            ("pending".to_owned(), DifferenceKind::Different, applied),
+            ("theirs".to_owned(), DifferenceKind::Conflict, false),
+            ("unknown".to_owned(), DifferenceKind::Unknown, applied),
+        ]
+    };
+
+    let before = be1.barrier().await.unwrap();
+    let report = be1.reconcile("be1!default", true, list).await.unwrap();
+    assert_eq!(kinds(&report), expected(false));
+    assert_eq!((report.held, report.same, report.applied), (6, 1, 0));
+    assert_eq!(be1.barrier().await.unwrap(), before);
+
+    let report = be1.reconcile("be1!default", false, list).await.unwrap();
+    assert_eq!(kinds(&report), expected(true));
+    assert_eq!(report.applied, 6);
+    assert_eq!(report.conflicts().count(), 1);
+    let conflict = report.conflicts().next().unwrap();
+    assert_eq!(conflict.recorded, Some(theirs.clone()));
+
+    let find = async |text: &str| be1.find(&name(text)).await.unwrap().mailbox;
+    assert_eq!(find("lost").await, None);
+    assert_eq!(find("old").await, None);
+    assert_eq!(find("new").await.unwrap().location.id, renamed.location.id);
+    assert_eq!(find("theirs").await, Some(theirs.clone()));
+    assert!(find("elsewhere").await.is_some());
+    assert_eq!(
+        find("pending").await.unwrap().location.state,
+        MailboxState::Active
+    );
+    assert_eq!(
+        find("changed").await.unwrap().location.acl.to_string(),
+        "bob\tlrs\t"
+    );
+
+    // Once applied, only the conflict is left.
+    let report = be1.reconcile("be1!default", false, list).await.unwrap();
+    assert_eq!(
+        kinds(&report),
+        [("theirs".to_owned(), DifferenceKind::Conflict, false)]
+    );
+}
+
+#[tokio::test]
+async fn what_is_made_meanwhile_is_left_alone() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let (_, old) = make(&backend, "old", "be1!default").await;
+    let (listing, begun) = tokio::sync::oneshot::channel();
+    let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let reconciling = {
+        let backend = backend.clone();
+        let old = old.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(backend.reconcile("be1!default", false, move || {
+                listing.send(()).unwrap();
+                gone_on.recv().unwrap();
+                vec![held(&old)]
+            }))
+        })
+    };
+    begun.await.unwrap();
+    make(&backend, "meanwhile", "be1!default").await;
+    go_on.send(()).unwrap();
+    let report = tokio::task::spawn_blocking(move || reconciling.join())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert!(report.differences.is_empty(), "{report:?}");
+    assert!(
+        backend
+            .find(&name("meanwhile"))
+            .await
+            .unwrap()
+            .mailbox
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn many_mailboxes_take_many_messages() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let list = || {
+        (0..12_345_u32).map(|number| {
+            let mut id = [7; 16];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            Held {
+                name: name(&format!("user/user{}/folder{number}", number % 100)),
+                id: MailboxId::from_bytes(id),
+                acl: Acl::owned_by(&format!("user{}", number % 100)),
+                uidvalidity: number + 1,
+                special_use: SpecialUses::default(),
+            }
+        })
+    };
+    let report = backend.reconcile("be1!default", false, list).await.unwrap();
+    assert_eq!((report.held, report.applied), (12_345, 12_345));
+    let report = backend.reconcile("be1!default", false, list).await.unwrap();
+    assert_eq!((report.same, report.differences.len()), (12_345, 0));
+}
