@@ -1,0 +1,235 @@
+//! Response codes: the bracketed part of a status response.
+
+use std::fmt;
+
+use crate::flag::Flag;
+use crate::sequence::SequenceSet;
+
+/// `resp-text-code` (RFC 9051 section 7.1, RFC 5530 and the RFCs named below).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// `ALERT`
+    Alert,
+    /// `ALREADYEXISTS`
+    AlreadyExists,
+    /// `AUTHENTICATIONFAILED`
+    AuthenticationFailed,
+    /// `AUTHORIZATIONFAILED`
+    AuthorizationFailed,
+    /// `CANNOT`
+    Cannot,
+    /// `CLIENTBUG`
+    ClientBug,
+    /// `CLOSED` (RFC 7162)
+    Closed,
+    /// `COMPRESSIONACTIVE` (RFC 4978)
+    CompressionActive,
+    /// `CONTACTADMIN`
+    ContactAdmin,
+    /// `CORRUPTION`
+    Corruption,
+    /// `EXPIRED`
+    Expired,
+    /// `EXPUNGEISSUED`
+    ExpungeIssued,
+    /// `HASCHILDREN`
+    HasChildren,
+    /// `INUSE`
+    InUse,
+    /// `LIMIT`
+    Limit,
+    /// `NOMODSEQ` (RFC 7162)
+    NoModSeq,
+    /// `NONEXISTENT`
+    NonExistent,
+    /// `NOPERM`
+    NoPerm,
+    /// `NOTSAVED`
+    NotSaved,
+    /// `OVERQUOTA`
+    OverQuota,
+    /// `PARSE`
+    Parse,
+    /// `PRIVACYREQUIRED`
+    PrivacyRequired,
+    /// `READ-ONLY`
+    ReadOnly,
+    /// `READ-WRITE`
+    ReadWrite,
+    /// `SERVERBUG`
+    ServerBug,
+    /// `TOOBIG` (RFC 4469, RFC 7889)
+    TooBig,
+    /// `TRYCREATE`
+    TryCreate,
+    /// `UIDNOTSTICKY`
+    UidNotSticky,
+    /// `UNAVAILABLE`
+    Unavailable,
+    /// `UNKNOWN-CTE`
+    UnknownCte,
+    /// `USEATTR` (RFC 6154)
+    UseAttr,
+    /// `APPENDUID uidvalidity uids`
+    AppendUid {
+        /// The mailbox's UIDVALIDITY.
+        uidvalidity: u32,
+        /// The UIDs, in the order of the messages.
+        uids: SequenceSet,
+    },
+    /// `BADCHARSET (charsets)`
+    BadCharset(Vec<String>),
+    /// `CAPABILITY …`
+    Capability(Vec<String>),
+    /// `COPYUID uidvalidity from to`
+    CopyUid {
+        /// The destination's UIDVALIDITY.
+        uidvalidity: u32,
+        /// The UIDs in the source.
+        from: SequenceSet,
+        /// The UIDs in the destination, in the same order.
+        to: SequenceSet,
+    },
+    /// `HIGHESTMODSEQ n` (RFC 7162)
+    HighestModSeq(u64),
+    /// `MAILBOXID (id)` (RFC 8474)
+    MailboxId(String),
+    /// `MODIFIED set` (RFC 7162)
+    Modified(SequenceSet),
+    /// `PERMANENTFLAGS (…)`
+    PermanentFlags {
+        /// The flags.
+        flags: Vec<Flag>,
+        /// `\*`: new keywords can be made.
+        any_keyword: bool,
+    },
+    /// `REFERRAL url` (RFC 2221, RFC 2193)
+    Referral(String),
+    /// `UIDNEXT n`
+    UidNext(u32),
+    /// `UIDVALIDITY n`
+    UidValidity(u32),
+    /// `UNSEEN n` (RFC 3501)
+    Unseen(u32),
+    /// Any other: an atom, and after a space, text without `]`, CR, LF or NUL. Those are left
+    /// out when it is written.
+    Other(String),
+}
+
+/// "This backend does not hold that mailbox": a tagged NO from a backend to a frontend.
+const NOT_HERE: &str = "X-NOT-HERE";
+/// "The master's revision that contains the change": a tagged OK from a backend to a frontend.
+const REVISION: &str = "X-REVISION";
+
+impl Code {
+    pub(crate) const PLAIN: [(&'static str, Self); 31] = [
+        ("ALERT", Self::Alert),
+        ("ALREADYEXISTS", Self::AlreadyExists),
+        ("AUTHENTICATIONFAILED", Self::AuthenticationFailed),
+        ("AUTHORIZATIONFAILED", Self::AuthorizationFailed),
+        ("CANNOT", Self::Cannot),
+        ("CLIENTBUG", Self::ClientBug),
+        ("CLOSED", Self::Closed),
+        ("COMPRESSIONACTIVE", Self::CompressionActive),
+        ("CONTACTADMIN", Self::ContactAdmin),
+        ("CORRUPTION", Self::Corruption),
+        ("EXPIRED", Self::Expired),
+        ("EXPUNGEISSUED", Self::ExpungeIssued),
+        ("HASCHILDREN", Self::HasChildren),
+        ("INUSE", Self::InUse),
+        ("LIMIT", Self::Limit),
+        ("NOMODSEQ", Self::NoModSeq),
+        ("NONEXISTENT", Self::NonExistent),
+        ("NOPERM", Self::NoPerm),
+        ("NOTSAVED", Self::NotSaved),
+        ("OVERQUOTA", Self::OverQuota),
+        ("PARSE", Self::Parse),
+        ("PRIVACYREQUIRED", Self::PrivacyRequired),
+        ("READ-ONLY", Self::ReadOnly),
+        ("READ-WRITE", Self::ReadWrite),
+        ("SERVERBUG", Self::ServerBug),
+        ("TOOBIG", Self::TooBig),
+        ("TRYCREATE", Self::TryCreate),
+        ("UIDNOTSTICKY", Self::UidNotSticky),
+        ("UNAVAILABLE", Self::Unavailable),
+        ("UNKNOWN-CTE", Self::UnknownCte),
+        ("USEATTR", Self::UseAttr),
+    ];
+
+    /// `X-NOT-HERE`, inside the murder: this backend does not hold that mailbox.
+    #[must_use]
+    pub fn not_here() -> Self {
+        Self::Other(NOT_HERE.to_owned())
+    }
+
+    /// Whether this is [`Code::not_here`].
+    #[must_use]
+    pub fn is_not_here(&self) -> bool {
+        matches!(self, Self::Other(text) if text.eq_ignore_ascii_case(NOT_HERE))
+    }
+
+    /// `X-REVISION n`, inside the murder: the master's revision that contains the change.
+    #[must_use]
+    pub fn revision(revision: u64) -> Self {
+        Self::Other(format!("{REVISION} {revision}"))
+    }
+
+    /// The revision, if this is [`Code::revision`].
+    #[must_use]
+    pub fn as_revision(&self) -> Option<u64> {
+        let Self::Other(text) = self else { return None };
+        let (name, number) = text.split_once(' ')?;
+        name.eq_ignore_ascii_case(REVISION)
+            .then(|| number.parse().ok())?
+    }
+}
+
+impl fmt::Display for Code {
+    /// The code without its brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn words<T: fmt::Display>(f: &mut fmt::Formatter<'_>, words: &[T]) -> fmt::Result {
+            words.iter().enumerate().try_for_each(|(at, word)| {
+                f.write_str(if at == 0 { "" } else { " " })?;
+                write!(f, "{word}")
+            })
+        }
+        match self {
+            Self::AppendUid { uidvalidity, uids } => write!(f, "APPENDUID {uidvalidity} {uids}"),
+            Self::BadCharset(charsets) if charsets.is_empty() => f.write_str("BADCHARSET"),
+            Self::BadCharset(charsets) => {
+                f.write_str("BADCHARSET (")?;
+                words(f, charsets)?;
+                f.write_str(")")
+            }
+            Self::Capability(capabilities) => {
+                f.write_str("CAPABILITY ")?;
+                words(f, capabilities)
+            }
+            Self::CopyUid {
+                uidvalidity,
+                from,
+                to,
+            } => write!(f, "COPYUID {uidvalidity} {from} {to}"),
+            Self::HighestModSeq(n) => write!(f, "HIGHESTMODSEQ {n}"),
+            Self::MailboxId(id) => write!(f, "MAILBOXID ({id})"),
+            Self::Modified(set) => write!(f, "MODIFIED {set}"),
+            Self::PermanentFlags { flags, any_keyword } => {
+                f.write_str("PERMANENTFLAGS (")?;
+                words(f, flags)?;
+                if *any_keyword {
+                    f.write_str(if flags.is_empty() { "\\*" } else { " \\*" })?;
+                }
+                f.write_str(")")
+            }
+            Self::Referral(url) => write!(f, "REFERRAL {url}"),
+            Self::UidNext(n) => write!(f, "UIDNEXT {n}"),
+            Self::UidValidity(n) => write!(f, "UIDVALIDITY {n}"),
+            Self::Unseen(n) => write!(f, "UNSEEN {n}"),
+            Self::Other(text) => f.write_str(text),
+            plain => {
+                let name = Self::PLAIN.iter().find(|(_, code)| code == plain);
+                f.write_str(name.map_or("", |(name, _)| name))
+            }
+        }
+    }
+}

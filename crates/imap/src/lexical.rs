@@ -1,0 +1,34 @@
+//! Character classes of the grammar (RFC 9051 section 9).
+
+/// `ATOM-CHAR`: any 7-bit CHAR except atom-specials.
+///
+/// ```abnf
+/// ATOM-CHAR       = <any CHAR except atom-specials>
+/// atom-specials   = "(" / ")" / "{" / SP / CTL / list-wildcards /
+///                   quoted-specials / resp-specials
+/// ```
+pub(crate) const fn is_atom_char(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e)
+        && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+}
+
+/// `ASTRING-CHAR   = ATOM-CHAR / resp-specials`
+pub(crate) const fn is_astring_char(byte: u8) -> bool {
+    is_atom_char(byte) || byte == b']'
+}
+
+/// `list-char       = ATOM-CHAR / list-wildcards / resp-specials`
+pub(crate) const fn is_list_char(byte: u8) -> bool {
+    is_astring_char(byte) || matches!(byte, b'%' | b'*')
+}
+
+/// `tag             = 1*<any ASTRING-CHAR except "+">`
+pub(crate) const fn is_tag_char(byte: u8) -> bool {
+    is_astring_char(byte) && byte != b'+'
+}
+
+/// What a quoted string may hold: any octet but NUL, CR, LF. (`QUOTED-CHAR` also wants valid
+/// UTF-8: who takes the string for text checks that.)
+pub(crate) const fn is_quotable(byte: u8) -> bool {
+    !matches!(byte, 0 | b'\r' | b'\n')
+}

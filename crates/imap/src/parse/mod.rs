@@ -1,0 +1,31 @@
+//! The grammar: from a whole command or response, literals inline, to a typed value.
+//!
+//! Each parser has its ABNF rule above it. Parsers take the input complete: what is missing at
+//! its end is an error, for [`framing`](crate::framing) has seen to it that nothing is.
+
+mod access;
+mod append;
+mod code;
+mod command;
+mod fetch;
+mod list;
+mod response;
+mod search;
+mod select;
+mod store;
+mod token;
+
+pub(crate) use append::{AppendHead, append_head, append_next, is_append};
+pub use command::{Fault, parse_command};
+pub use response::{ResponseFault, parse_response};
+pub(crate) use token::{ANNOUNCEMENT_MAX, Announcement, literal_announcement};
+
+/// How deep parentheses, NOT and OR may nest. Clients chain OR for each address or word of a
+/// search, some dozens at most; a limit keeps recursion from using up the stack.
+pub(crate) const MAX_DEPTH: usize = 100;
+
+/// The tag of an unfinished command, if it has a valid one and the space behind it.
+pub(crate) fn command_tag_of(frame: &[u8]) -> Option<crate::tag::Tag> {
+    let (rest, tag) = token::command_tag(frame).ok()?;
+    (rest.first() == Some(&b' ')).then_some(tag)
+}

@@ -1,0 +1,168 @@
+//! SEARCH: keys, return options and the ESEARCH answer.
+
+use crate::date::Date;
+use crate::fetch::PartialRange;
+use crate::flag::Keyword;
+use crate::sequence::SequenceSet;
+
+/// The SEARCH and UID SEARCH commands (RFC 9051 section 6.4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// UID SEARCH.
+    pub uid: bool,
+    /// The charset of the strings, as sent; without it, US-ASCII (IMAP4rev1) or UTF-8.
+    pub charset: Option<String>,
+    /// All must match; at least one.
+    pub keys: Vec<SearchKey>,
+    /// `RETURN (…)`; `None` without it (answered with SEARCH by IMAP4rev1 servers), empty for
+    /// `RETURN ()`, which means `ALL`.
+    pub returns: Option<Vec<SearchReturn>>,
+}
+
+/// `search-return-opt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchReturn {
+    /// `MIN`
+    Min,
+    /// `MAX`
+    Max,
+    /// `ALL`
+    All,
+    /// `COUNT`
+    Count,
+    /// `SAVE` (RFC 5182)
+    Save,
+    /// `PARTIAL range` (RFC 9394)
+    Partial(PartialRange),
+    /// `UPDATE` (RFC 5267)
+    Update,
+    /// `CONTEXT` (RFC 5267)
+    Context,
+}
+
+/// `search-key`. Strings are the octets as sent, in the command's charset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchKey {
+    /// `ALL`
+    All,
+    /// `ANSWERED`
+    Answered,
+    /// `DELETED`
+    Deleted,
+    /// `DRAFT`
+    Draft,
+    /// `FLAGGED`
+    Flagged,
+    /// `NEW`: recent and unseen (RFC 3501)
+    New,
+    /// `OLD`: not recent (RFC 3501)
+    Old,
+    /// `RECENT` (RFC 3501)
+    Recent,
+    /// `SEEN`
+    Seen,
+    /// `UNANSWERED`
+    Unanswered,
+    /// `UNDELETED`
+    Undeleted,
+    /// `UNDRAFT`
+    Undraft,
+    /// `UNFLAGGED`
+    Unflagged,
+    /// `UNSEEN`
+    Unseen,
+    /// `KEYWORD keyword`
+    Keyword(Keyword),
+    /// `UNKEYWORD keyword`
+    Unkeyword(Keyword),
+    /// `BCC string`
+    Bcc(Vec<u8>),
+    /// `CC string`
+    Cc(Vec<u8>),
+    /// `FROM string`
+    From(Vec<u8>),
+    /// `TO string`
+    To(Vec<u8>),
+    /// `SUBJECT string`
+    Subject(Vec<u8>),
+    /// `BODY string`
+    Body(Vec<u8>),
+    /// `TEXT string`
+    Text(Vec<u8>),
+    /// `HEADER name string`; an empty string matches every message with that field.
+    Header(String, Vec<u8>),
+    /// `BEFORE date`
+    Before(Date),
+    /// `ON date`
+    On(Date),
+    /// `SINCE date`
+    Since(Date),
+    /// `SENTBEFORE date`
+    SentBefore(Date),
+    /// `SENTON date`
+    SentOn(Date),
+    /// `SENTSINCE date`
+    SentSince(Date),
+    /// `SAVEDBEFORE date` (RFC 8514)
+    SavedBefore(Date),
+    /// `SAVEDON date` (RFC 8514)
+    SavedOn(Date),
+    /// `SAVEDSINCE date` (RFC 8514)
+    SavedSince(Date),
+    /// `SAVEDATESUPPORTED` (RFC 8514)
+    SaveDateSupported,
+    /// `LARGER octets`
+    Larger(u64),
+    /// `SMALLER octets`
+    Smaller(u64),
+    /// `OLDER seconds` (RFC 5032)
+    Older(u32),
+    /// `YOUNGER seconds` (RFC 5032)
+    Younger(u32),
+    /// `MODSEQ [entry type] modseq` (RFC 7162)
+    ModSeq {
+        /// The entry name and type (`priv`, `shared`, `all`), if given.
+        entry: Option<(String, String)>,
+        /// The lowest mod-sequence that matches.
+        value: u64,
+    },
+    /// `EMAILID id` (RFC 8474)
+    EmailId(String),
+    /// `THREADID id` (RFC 8474)
+    ThreadId(String),
+    /// `FILTER name` (RFC 5466)
+    Filter(String),
+    /// `UID set`
+    Uid(SequenceSet),
+    /// A set of message sequence numbers.
+    Sequence(SequenceSet),
+    /// `NOT key`
+    Not(Box<SearchKey>),
+    /// `OR key key`
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// `(key …)`: all must match; at least one.
+    And(Vec<SearchKey>),
+    /// `FUZZY key` (RFC 6203)
+    Fuzzy(Box<SearchKey>),
+}
+
+/// An ESEARCH response (RFC 9051 section 7.3.4, RFC 4731).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Esearch {
+    /// The tag of the command that it answers.
+    pub tag: Option<String>,
+    /// Whether the numbers are UIDs.
+    pub uid: bool,
+    /// `MIN`
+    pub min: Option<u32>,
+    /// `MAX`
+    pub max: Option<u32>,
+    /// `ALL`; absent if nothing matched.
+    pub all: Option<SequenceSet>,
+    /// `COUNT`
+    pub count: Option<u32>,
+    /// `MODSEQ` (RFC 7162)
+    pub modseq: Option<u64>,
+    /// `PARTIAL (range set)` (RFC 9394); the set is `None` for `NIL`.
+    pub partial: Option<(PartialRange, Option<SequenceSet>)>,
+}

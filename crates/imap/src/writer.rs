@@ -1,0 +1,807 @@
+//! Writing responses.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use murder_mailbox::utf7;
+use tokio::io::AsyncWrite;
+
+use crate::code::Code;
+use crate::date::DateTime;
+use crate::fetch::{PartWhat, Section};
+use crate::flag::Flag;
+use crate::list::{ListRow, StatusValue};
+use crate::mailbox::NameEncoding;
+use crate::output::Output;
+use crate::response::{FetchData, NamespacePrefix, NamespaceRow, Response, Status, Untagged};
+use crate::search::Esearch;
+use crate::sequence::SequenceSet;
+use crate::tag::Tag;
+use crate::wire::{Style, put, put_astring, put_nstring, put_string, put_text, put_words};
+
+/// Writes responses into an [`Output`], each with its CRLF.
+///
+/// Mailbox names are given in UTF-8 and go out as the [`NameEncoding`] says. Nothing is sent
+/// before [`ResponseWriter::flush`].
+#[derive(Debug, Default)]
+pub struct ResponseWriter {
+    out: Output,
+    names: NameEncoding,
+}
+
+impl ResponseWriter {
+    /// A writer with nothing in hand.
+    #[must_use]
+    pub fn new(names: NameEncoding) -> Self {
+        Self {
+            out: Output::new(),
+            names,
+        }
+    }
+
+    /// How names go out from now on.
+    pub fn set_names(&mut self, names: NameEncoding) {
+        self.names = names;
+    }
+
+    /// How names go out.
+    #[must_use]
+    pub fn names(&self) -> NameEncoding {
+        self.names
+    }
+
+    /// What was written, to relay octets in between or to take it out.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.out
+    }
+
+    /// Whether nothing waits to be sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Sends everything; see [`Output::flush`].
+    ///
+    /// # Errors
+    /// What the stream returns.
+    pub async fn flush<W: AsyncWrite + Unpin>(&mut self, stream: &mut W) -> io::Result<()> {
+        self.out.flush(stream).await
+    }
+
+    /// Sends everything if much waits; see [`Output::flush_if_full`].
+    ///
+    /// # Errors
+    /// What the stream returns.
+    pub async fn flush_if_full<W: AsyncWrite + Unpin>(&mut self, stream: &mut W) -> io::Result<()> {
+        self.out.flush_if_full(stream).await
+    }
+
+    fn tail(&mut self) -> &mut BytesMut {
+        self.out.tail()
+    }
+
+    fn style(&self) -> Style {
+        match self.names {
+            NameEncoding::Utf7 => Style::Server,
+            NameEncoding::Utf8 => Style::ServerUtf8,
+        }
+    }
+
+    fn line(&mut self, args: std::fmt::Arguments<'_>) {
+        put(self.tail(), args);
+        self.crlf();
+    }
+
+    fn crlf(&mut self) {
+        self.out.write(b"\r\n");
+    }
+
+    fn name(&mut self, name: &str) {
+        let style = self.style();
+        match self.names {
+            NameEncoding::Utf7 => put_string(self.tail(), utf7::encode(name).as_bytes(), style),
+            NameEncoding::Utf8 => put_string(self.tail(), name.as_bytes(), style),
+        }
+    }
+
+    /// The completion of a command: `tag OK [code] text`.
+    pub fn tagged(&mut self, tag: &Tag, status: Status, code: Option<&Code>, text: &str) {
+        put(self.tail(), format_args!("{tag} "));
+        self.condition(status, code, text);
+    }
+
+    /// `tag OK text`
+    pub fn ok(&mut self, tag: &Tag, text: &str) {
+        self.tagged(tag, Status::Ok, None, text);
+    }
+
+    /// `tag NO [code] text`
+    pub fn no(&mut self, tag: &Tag, code: Option<&Code>, text: &str) {
+        self.tagged(tag, Status::No, code, text);
+    }
+
+    /// `tag BAD text`, or `* BAD text` if the tag was not to be made out.
+    pub fn bad(&mut self, tag: Option<&Tag>, text: &str) {
+        match tag {
+            Some(tag) => self.tagged(tag, Status::Bad, None, text),
+            None => self.untagged(Status::Bad, None, text),
+        }
+    }
+
+    /// `* OK [code] text`, or NO, BAD, PREAUTH, BYE.
+    pub fn untagged(&mut self, status: Status, code: Option<&Code>, text: &str) {
+        self.out.write(b"* ");
+        self.condition(status, code, text);
+    }
+
+    /// `* BYE text`
+    pub fn bye(&mut self, text: &str) {
+        self.untagged(Status::Bye, None, text);
+    }
+
+    /// `+ text`: a continuation request, or a SASL challenge in base64 already.
+    pub fn continuation(&mut self, text: &str) {
+        self.out.write(b"+ ");
+        put_text(self.tail(), text);
+        self.crlf();
+    }
+
+    fn condition(&mut self, status: Status, code: Option<&Code>, text: &str) {
+        self.out.write(status.as_str().as_bytes());
+        self.out.write(b" ");
+        if let Some(code) = code {
+            let mut code = code.to_string();
+            // Only a text code could hold such; it would end the code, or the line.
+            code.retain(|c| !matches!(c, ']' | '\r' | '\n' | '\0'));
+            put(self.tail(), format_args!("[{code}] "));
+        }
+        put_text(self.tail(), text);
+        self.crlf();
+    }
+
+    /// `* CAPABILITY …`
+    pub fn capability<S: AsRef<str>>(&mut self, capabilities: impl IntoIterator<Item = S>) {
+        self.words_line("CAPABILITY", capabilities);
+    }
+
+    /// `* ENABLED …`
+    pub fn enabled<S: AsRef<str>>(&mut self, capabilities: impl IntoIterator<Item = S>) {
+        self.words_line("ENABLED", capabilities);
+    }
+
+    fn words_line<S: AsRef<str>>(&mut self, keyword: &str, words: impl IntoIterator<Item = S>) {
+        put(self.tail(), format_args!("* {keyword}"));
+        for word in words {
+            put(self.tail(), format_args!(" {}", word.as_ref()));
+        }
+        self.crlf();
+    }
+
+    /// `* LIST …`
+    pub fn list(&mut self, row: &ListRow) {
+        self.mailbox_list("LIST", row);
+    }
+
+    /// `* LSUB …`
+    pub fn lsub(&mut self, row: &ListRow) {
+        self.mailbox_list("LSUB", row);
+    }
+
+    /// ```abnf
+    /// mailbox-list    = "(" [mbx-list-flags] ")" SP
+    ///                   (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
+    ///                   [SP mbox-list-extended]
+    /// ```
+    fn mailbox_list(&mut self, keyword: &str, row: &ListRow) {
+        put(self.tail(), format_args!("* {keyword} ("));
+        put_words(self.tail(), &row.attributes);
+        self.out.write(b") ");
+        self.separator(row.separator);
+        self.out.write(b" ");
+        self.name(&row.name.to_string());
+        if !row.child_info.is_empty() || row.old_name.is_some() {
+            self.out.write(b" (");
+            if !row.child_info.is_empty() {
+                self.out.write(b"\"CHILDINFO\" (");
+                put_words(
+                    self.tail(),
+                    row.child_info.iter().map(|option| format!("\"{option}\"")),
+                );
+                self.out.write(b")");
+            }
+            if let Some(old_name) = &row.old_name {
+                if !row.child_info.is_empty() {
+                    self.out.write(b" ");
+                }
+                self.out.write(b"\"OLDNAME\" (");
+                self.name(&old_name.to_string());
+                self.out.write(b")");
+            }
+            self.out.write(b")");
+        }
+        self.crlf();
+    }
+
+    fn separator(&mut self, separator: Option<char>) {
+        match separator {
+            Some(c) => {
+                let mut octets = [0; 4];
+                let style = self.style();
+                let text = c.encode_utf8(&mut octets);
+                put_string(self.tail(), text.as_bytes(), style);
+            }
+            None => self.out.write(b"NIL"),
+        }
+    }
+
+    /// `* STATUS mailbox (…)`
+    pub fn status(&mut self, mailbox: &str, items: &[StatusValue]) {
+        self.out.write(b"* STATUS ");
+        self.name(mailbox);
+        self.out.write(b" (");
+        for (at, item) in items.iter().enumerate() {
+            if at > 0 {
+                self.out.write(b" ");
+            }
+            let out = self.tail();
+            match item {
+                StatusValue::Messages(n) => put(out, format_args!("MESSAGES {n}")),
+                StatusValue::Recent(n) => put(out, format_args!("RECENT {n}")),
+                StatusValue::UidNext(n) => put(out, format_args!("UIDNEXT {n}")),
+                StatusValue::UidValidity(n) => put(out, format_args!("UIDVALIDITY {n}")),
+                StatusValue::Unseen(n) => put(out, format_args!("UNSEEN {n}")),
+                StatusValue::Deleted(n) => put(out, format_args!("DELETED {n}")),
+                StatusValue::Size(n) => put(out, format_args!("SIZE {n}")),
+                StatusValue::HighestModSeq(n) => put(out, format_args!("HIGHESTMODSEQ {n}")),
+                StatusValue::AppendLimit(Some(n)) => put(out, format_args!("APPENDLIMIT {n}")),
+                StatusValue::AppendLimit(None) => out.extend_from_slice(b"APPENDLIMIT NIL"),
+                StatusValue::MailboxId(id) => put(out, format_args!("MAILBOXID ({id})")),
+                StatusValue::DeletedStorage(n) => put(out, format_args!("DELETED-STORAGE {n}")),
+                StatusValue::Other(name, value) => {
+                    put(out, format_args!("{name} "));
+                    out.extend_from_slice(value);
+                }
+            }
+        }
+        self.out.write(b")\r\n");
+    }
+
+    /// `* FLAGS (…)`
+    pub fn flags<'a>(&mut self, flags: impl IntoIterator<Item = &'a Flag>) {
+        self.out.write(b"* FLAGS (");
+        put_words(self.tail(), flags);
+        self.out.write(b")\r\n");
+    }
+
+    /// `* n EXISTS`
+    pub fn exists(&mut self, messages: u32) {
+        self.line(format_args!("* {messages} EXISTS"));
+    }
+
+    /// `* n RECENT` (RFC 3501)
+    pub fn recent(&mut self, messages: u32) {
+        self.line(format_args!("* {messages} RECENT"));
+    }
+
+    /// `* n EXPUNGE`
+    pub fn expunge(&mut self, seq: u32) {
+        self.line(format_args!("* {seq} EXPUNGE"));
+    }
+
+    /// `* VANISHED uids`, with `(EARLIER)` if `earlier` (RFC 7162 section 3.2.10).
+    pub fn vanished(&mut self, earlier: bool, uids: &SequenceSet) {
+        let earlier = if earlier { "(EARLIER) " } else { "" };
+        self.line(format_args!("* VANISHED {earlier}{uids}"));
+    }
+
+    /// `* SEARCH …`, with `(MODSEQ n)` if given and anything was found.
+    pub fn search(&mut self, numbers: impl IntoIterator<Item = u32>, modseq: Option<u64>) {
+        self.out.write(b"* SEARCH");
+        let mut any = false;
+        for number in numbers {
+            any = true;
+            put(self.tail(), format_args!(" {number}"));
+        }
+        if let Some(modseq) = modseq.filter(|_| any) {
+            put(self.tail(), format_args!(" (MODSEQ {modseq})"));
+        }
+        self.crlf();
+    }
+
+    /// `* ESEARCH (TAG "tag") …`
+    pub fn esearch(&mut self, found: &Esearch) {
+        let style = self.style();
+        let out = self.tail();
+        out.extend_from_slice(b"* ESEARCH");
+        if let Some(tag) = &found.tag {
+            out.extend_from_slice(b" (TAG ");
+            put_string(out, tag.as_bytes(), style);
+            out.extend_from_slice(b")");
+        }
+        if found.uid {
+            out.extend_from_slice(b" UID");
+        }
+        if let Some(min) = found.min {
+            put(out, format_args!(" MIN {min}"));
+        }
+        if let Some(max) = found.max {
+            put(out, format_args!(" MAX {max}"));
+        }
+        if let Some(all) = &found.all {
+            put(out, format_args!(" ALL {all}"));
+        }
+        if let Some(count) = found.count {
+            put(out, format_args!(" COUNT {count}"));
+        }
+        if let Some((range, set)) = &found.partial {
+            match set {
+                Some(set) => put(out, format_args!(" PARTIAL ({range} {set})")),
+                None => put(out, format_args!(" PARTIAL ({range} NIL)")),
+            }
+        }
+        if let Some(modseq) = found.modseq {
+            put(out, format_args!(" MODSEQ {modseq}"));
+        }
+        self.crlf();
+    }
+
+    /// `* NAMESPACE …`
+    pub fn namespace(&mut self, namespaces: &NamespaceRow) {
+        self.out.write(b"* NAMESPACE ");
+        self.namespace_kind(&namespaces.personal);
+        self.out.write(b" ");
+        self.namespace_kind(&namespaces.other_users);
+        self.out.write(b" ");
+        self.namespace_kind(&namespaces.shared);
+        self.crlf();
+    }
+
+    fn namespace_kind(&mut self, prefixes: &[NamespacePrefix]) {
+        if prefixes.is_empty() {
+            self.out.write(b"NIL");
+            return;
+        }
+        self.out.write(b"(");
+        for prefix in prefixes {
+            self.out.write(b"(");
+            self.name(&prefix.prefix.to_string());
+            self.out.write(b" ");
+            self.separator(prefix.separator);
+            self.out.write(b")");
+        }
+        self.out.write(b")");
+    }
+
+    /// `* ID (…)`, or `* ID NIL` without fields (RFC 2971).
+    pub fn id(&mut self, fields: Option<&[(String, Option<String>)]>) {
+        let style = self.style();
+        let out = self.tail();
+        out.extend_from_slice(b"* ID ");
+        put_id(out, fields, style);
+        self.crlf();
+    }
+
+    /// `* ACL mailbox identifier rights …` (RFC 4314 section 3.6)
+    pub fn acl<I: AsRef<str>, R: AsRef<str>>(
+        &mut self,
+        mailbox: &str,
+        entries: impl IntoIterator<Item = (I, R)>,
+    ) {
+        let style = self.style();
+        self.out.write(b"* ACL ");
+        self.name(mailbox);
+        for (identifier, rights) in entries {
+            self.out.write(b" ");
+            put_astring(self.tail(), identifier.as_ref().as_bytes(), style);
+            self.out.write(b" ");
+            put_astring(self.tail(), rights.as_ref().as_bytes(), style);
+        }
+        self.crlf();
+    }
+
+    /// `* LISTRIGHTS mailbox identifier required optional …` (RFC 4314 section 3.7)
+    pub fn list_rights<R: AsRef<str>>(
+        &mut self,
+        mailbox: &str,
+        identifier: &str,
+        required: &str,
+        optional: impl IntoIterator<Item = R>,
+    ) {
+        let style = self.style();
+        self.out.write(b"* LISTRIGHTS ");
+        self.name(mailbox);
+        self.out.write(b" ");
+        put_astring(self.tail(), identifier.as_bytes(), style);
+        self.out.write(b" ");
+        put_astring(self.tail(), required.as_bytes(), style);
+        for rights in optional {
+            self.out.write(b" ");
+            put_astring(self.tail(), rights.as_ref().as_bytes(), style);
+        }
+        self.crlf();
+    }
+
+    /// `* MYRIGHTS mailbox rights` (RFC 4314 section 3.8)
+    pub fn my_rights(&mut self, mailbox: &str, rights: &str) {
+        let style = self.style();
+        self.out.write(b"* MYRIGHTS ");
+        self.name(mailbox);
+        self.out.write(b" ");
+        put_astring(self.tail(), rights.as_bytes(), style);
+        self.crlf();
+    }
+
+    /// Starts `* seq FETCH (`; [`FetchWriter::finish`] ends it.
+    pub fn fetch(&mut self, seq: u32) -> FetchWriter<'_> {
+        put(self.tail(), format_args!("* {seq} FETCH ("));
+        FetchWriter {
+            writer: self,
+            first: true,
+        }
+    }
+
+    /// Starts `* uid UIDFETCH (` (RFC 9586); [`FetchWriter::finish`] ends it.
+    pub fn uid_fetch(&mut self, uid: u32) -> FetchWriter<'_> {
+        put(self.tail(), format_args!("* {uid} UIDFETCH ("));
+        FetchWriter {
+            writer: self,
+            first: true,
+        }
+    }
+
+    /// Writes a typed response. Names in it are taken as UTF-8 (octets that are not are
+    /// replaced) and encoded anew.
+    pub fn response(&mut self, response: &Response) {
+        match response {
+            Response::Continuation { text } => self.continuation(text),
+            Response::Tagged {
+                tag,
+                status,
+                code,
+                text,
+            } => self.tagged(tag, *status, code.as_ref(), text),
+            Response::Untagged(untagged) => self.untagged_response(untagged),
+        }
+    }
+
+    /// Writes a typed untagged response; names as in [`ResponseWriter::response`].
+    pub fn untagged_response(&mut self, response: &Untagged) {
+        match response {
+            Untagged::Status { status, code, text } => self.untagged(*status, code.as_ref(), text),
+            Untagged::Capability(capabilities) => self.capability(capabilities),
+            Untagged::Enabled(capabilities) => self.enabled(capabilities),
+            Untagged::List(row) => self.list(row),
+            Untagged::Lsub(row) => self.lsub(row),
+            Untagged::MailboxStatus { mailbox, items } => self.status(&mailbox.to_string(), items),
+            Untagged::Flags(flags) => self.flags(flags),
+            Untagged::Exists(n) => self.exists(*n),
+            Untagged::Recent(n) => self.recent(*n),
+            Untagged::Expunge(n) => self.expunge(*n),
+            Untagged::Vanished { earlier, uids } => self.vanished(*earlier, uids),
+            Untagged::Fetch { seq, items } => self.fetch(*seq).all(items),
+            Untagged::UidFetch { uid, items } => self.uid_fetch(*uid).all(items),
+            Untagged::Search { numbers, modseq } => self.search(numbers.iter().copied(), *modseq),
+            Untagged::Esearch(found) => self.esearch(found),
+            Untagged::Namespace(namespaces) => self.namespace(namespaces),
+            Untagged::Id(fields) => self.id(fields.as_deref()),
+            Untagged::Acl { mailbox, entries } => {
+                self.acl(&mailbox.to_string(), entries.iter().map(|(i, r)| (i, r)));
+            }
+            Untagged::ListRights {
+                mailbox,
+                identifier,
+                required,
+                optional,
+            } => self.list_rights(&mailbox.to_string(), identifier, required, optional),
+            Untagged::MyRights { mailbox, rights } => {
+                self.my_rights(&mailbox.to_string(), rights);
+            }
+            Untagged::Other { keyword, rest } => {
+                put(self.tail(), format_args!("* {keyword}"));
+                if !rest.is_empty() {
+                    self.out.write(b" ");
+                    self.out.write(rest);
+                }
+                self.crlf();
+            }
+        }
+    }
+}
+
+/// `id-params-list = "(" *(string SP nstring) ")" / nil`
+pub(crate) fn put_id(
+    out: &mut BytesMut,
+    fields: Option<&[(String, Option<String>)]>,
+    style: Style,
+) {
+    let Some(fields) = fields else {
+        out.extend_from_slice(b"NIL");
+        return;
+    };
+    out.extend_from_slice(b"(");
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b" ");
+        }
+        put_string(out, name.as_bytes(), style);
+        out.extend_from_slice(b" ");
+        put_nstring(out, value.as_deref().map(str::as_bytes), style);
+    }
+    out.extend_from_slice(b")");
+}
+
+/// Writes the items of one FETCH response.
+///
+/// It must be ended with [`FetchWriter::finish`].
+#[derive(Debug)]
+#[must_use = "a FETCH response that is not finished breaks the stream"]
+pub struct FetchWriter<'a> {
+    writer: &'a mut ResponseWriter,
+    first: bool,
+}
+
+impl FetchWriter<'_> {
+    fn item(&mut self) -> &mut BytesMut {
+        if !std::mem::take(&mut self.first) {
+            self.writer.out.write(b" ");
+        }
+        self.writer.tail()
+    }
+
+    /// `UID n`
+    pub fn uid(&mut self, uid: u32) {
+        put(self.item(), format_args!("UID {uid}"));
+    }
+
+    /// `FLAGS (…)`
+    pub fn flags<T: std::fmt::Display>(&mut self, flags: impl IntoIterator<Item = T>) {
+        let out = self.item();
+        out.extend_from_slice(b"FLAGS (");
+        put_words(out, flags);
+        out.extend_from_slice(b")");
+    }
+
+    /// `INTERNALDATE "…"`
+    pub fn internal_date(&mut self, date: DateTime) {
+        put(self.item(), format_args!("INTERNALDATE \"{date}\""));
+    }
+
+    /// `RFC822.SIZE n`
+    pub fn rfc822_size(&mut self, octets: u64) {
+        put(self.item(), format_args!("RFC822.SIZE {octets}"));
+    }
+
+    /// `MODSEQ (n)`
+    pub fn modseq(&mut self, modseq: u64) {
+        put(self.item(), format_args!("MODSEQ ({modseq})"));
+    }
+
+    /// `ENVELOPE …`, computed already, parentheses included
+    pub fn envelope(&mut self, envelope: &[u8]) {
+        self.ready("ENVELOPE", envelope);
+    }
+
+    /// `BODY …`, computed already
+    pub fn body(&mut self, structure: &[u8]) {
+        self.ready("BODY", structure);
+    }
+
+    /// `BODYSTRUCTURE …`, computed already
+    pub fn body_structure(&mut self, structure: &[u8]) {
+        self.ready("BODYSTRUCTURE", structure);
+    }
+
+    /// `EMAILID (id)` (RFC 8474)
+    pub fn email_id(&mut self, id: &str) {
+        put(self.item(), format_args!("EMAILID ({id})"));
+    }
+
+    /// `THREADID (id)`, or `NIL` (RFC 8474)
+    pub fn thread_id(&mut self, id: Option<&str>) {
+        match id {
+            Some(id) => put(self.item(), format_args!("THREADID ({id})")),
+            None => self.item().extend_from_slice(b"THREADID NIL"),
+        }
+    }
+
+    /// `SAVEDATE "…"`, or `NIL` (RFC 8514)
+    pub fn save_date(&mut self, date: Option<DateTime>) {
+        match date {
+            Some(date) => put(self.item(), format_args!("SAVEDATE \"{date}\"")),
+            None => self.item().extend_from_slice(b"SAVEDATE NIL"),
+        }
+    }
+
+    /// `PREVIEW …`, UTF-8, or `NIL` (RFC 8970)
+    pub fn preview(&mut self, preview: Option<&[u8]>) {
+        let style = self.writer.style();
+        let out = self.item();
+        out.extend_from_slice(b"PREVIEW ");
+        put_nstring(out, preview, style);
+    }
+
+    fn ready(&mut self, name: &str, value: &[u8]) {
+        let out = self.item();
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(value);
+    }
+
+    /// `BODY[section]<origin> …` with its octets, which are not copied; `None` is `NIL`.
+    pub fn section(&mut self, section: &Section, origin: Option<u64>, octets: Option<Bytes>) {
+        let style = self.writer.style();
+        let out = self.item();
+        put_section(out, section, style);
+        put_origin(out, origin);
+        self.octets(octets, false);
+    }
+
+    /// `BODY[section]<origin> {len}`: the caller then puts exactly `len` octets into
+    /// [`FetchWriter::output`].
+    pub fn section_head(&mut self, section: &Section, origin: Option<u64>, len: u64) {
+        let style = self.writer.style();
+        let out = self.item();
+        put_section(out, section, style);
+        put_origin(out, origin);
+        put(out, format_args!(" {{{len}}}\r\n"));
+    }
+
+    /// `RFC822`, `RFC822.HEADER` or `RFC822.TEXT` as `name` says, with its octets.
+    pub fn rfc822(&mut self, name: &str, octets: Option<Bytes>) {
+        self.item().extend_from_slice(name.as_bytes());
+        self.octets(octets, false);
+    }
+
+    /// `BINARY[path]<origin> …`, as a `literal8` if there is a NUL in it (RFC 3516).
+    pub fn binary(&mut self, path: &[u32], origin: Option<u64>, octets: Option<Bytes>) {
+        let out = self.item();
+        out.extend_from_slice(b"BINARY[");
+        put_path(out, path);
+        out.extend_from_slice(b"]");
+        put_origin(out, origin);
+        self.octets(octets, true);
+    }
+
+    /// `BINARY.SIZE[path] n`
+    pub fn binary_size(&mut self, path: &[u32], size: u64) {
+        let out = self.item();
+        out.extend_from_slice(b"BINARY.SIZE[");
+        put_path(out, path);
+        put(out, format_args!("] {size}"));
+    }
+
+    fn octets(&mut self, octets: Option<Bytes>, binary: bool) {
+        let Some(octets) = octets else {
+            self.writer.out.write(b" NIL");
+            return;
+        };
+        let tilde = if binary && memchr::memchr(0, &octets).is_some() {
+            "~"
+        } else {
+            ""
+        };
+        put(
+            self.writer.tail(),
+            format_args!(" {tilde}{{{}}}\r\n", octets.len()),
+        );
+        self.writer.out.push(octets);
+    }
+
+    /// Any item as a typed value.
+    pub fn data(&mut self, item: &FetchData) {
+        let shared = |octets: &Option<Vec<u8>>| octets.as_deref().map(Bytes::copy_from_slice);
+        match item {
+            FetchData::Uid(uid) => self.uid(*uid),
+            FetchData::Flags(flags) => self.flags(flags),
+            FetchData::InternalDate(date) => self.internal_date(*date),
+            FetchData::Rfc822Size(octets) => self.rfc822_size(*octets),
+            FetchData::Envelope(value) => self.envelope(value),
+            FetchData::Body(value) => self.body(value),
+            FetchData::BodyStructure(value) => self.body_structure(value),
+            FetchData::Section {
+                section,
+                origin,
+                octets,
+            } => self.section(section, *origin, shared(octets)),
+            FetchData::Rfc822(octets) => self.rfc822("RFC822", shared(octets)),
+            FetchData::Rfc822Header(octets) => self.rfc822("RFC822.HEADER", shared(octets)),
+            FetchData::Rfc822Text(octets) => self.rfc822("RFC822.TEXT", shared(octets)),
+            FetchData::Binary {
+                path,
+                origin,
+                octets,
+            } => self.binary(path, *origin, shared(octets)),
+            FetchData::BinarySize { path, size } => self.binary_size(path, *size),
+            FetchData::ModSeq(modseq) => self.modseq(*modseq),
+            FetchData::EmailId(id) => self.email_id(id),
+            FetchData::ThreadId(id) => self.thread_id(id.as_deref()),
+            FetchData::SaveDate(date) => self.save_date(*date),
+            FetchData::Preview(preview) => self.preview(preview.as_deref()),
+            FetchData::Other(name, value) => self.ready(name, value),
+        }
+    }
+
+    fn all(mut self, items: &[FetchData]) {
+        for item in items {
+            self.data(item);
+        }
+        self.finish();
+    }
+
+    /// Whether no item has been written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first
+    }
+
+    /// What was written, for the octets of [`FetchWriter::section_head`] and to flush in
+    /// between.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.writer.out
+    }
+
+    /// Ends the response.
+    pub fn finish(self) {
+        self.writer.out.write(b")\r\n");
+    }
+}
+
+fn put_origin(out: &mut BytesMut, origin: Option<u64>) {
+    if let Some(origin) = origin {
+        put(out, format_args!("<{origin}>"));
+    }
+}
+
+pub(crate) fn put_path(out: &mut BytesMut, path: &[u32]) {
+    for (at, number) in path.iter().enumerate() {
+        let dot = if at > 0 { "." } else { "" };
+        put(out, format_args!("{dot}{number}"));
+    }
+}
+
+/// `BODY[section]` as a response has it.
+fn put_section(out: &mut BytesMut, section: &Section, style: Style) {
+    out.extend_from_slice(b"BODY");
+    put_section_spec(out, section, style);
+}
+
+/// `section         = "[" [section-spec] "]"`
+pub(crate) fn put_section_spec(out: &mut BytesMut, section: &Section, style: Style) {
+    out.extend_from_slice(b"[");
+    match section {
+        Section::Full => {}
+        Section::Header => out.extend_from_slice(b"HEADER"),
+        Section::HeaderFields { names, not } => put_header_fields(out, names, *not, style),
+        Section::Text => out.extend_from_slice(b"TEXT"),
+        Section::Part { path, what } => {
+            put_path(out, path);
+            match what {
+                PartWhat::Body => {}
+                PartWhat::Header => out.extend_from_slice(b".HEADER"),
+                PartWhat::HeaderFields { names, not } => {
+                    out.extend_from_slice(b".");
+                    put_header_fields(out, names, *not, style);
+                }
+                PartWhat::Text => out.extend_from_slice(b".TEXT"),
+                PartWhat::Mime => out.extend_from_slice(b".MIME"),
+            }
+        }
+    }
+    out.extend_from_slice(b"]");
+}
+
+fn put_header_fields(out: &mut BytesMut, names: &[String], not: bool, style: Style) {
+    out.extend_from_slice(if not {
+        b"HEADER.FIELDS.NOT ("
+    } else {
+        b"HEADER.FIELDS ("
+    });
+    for (at, name) in names.iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b" ");
+        }
+        put_astring(out, name.as_bytes(), style);
+    }
+    out.extend_from_slice(b")");
+}
