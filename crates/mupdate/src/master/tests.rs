@@ -54,13 +54,15 @@ impl Murder {
     }
 
     /// As `kill -9`.
-    fn kill(&mut self) {
-        self.master = None;
+    async fn kill(&mut self) {
+        if let Some(master) = self.master.take() {
+            master.kill().await;
+        }
     }
 
     /// Starts it again, at the same address.
     async fn restart(&mut self) {
-        self.kill();
+        self.kill().await;
         let mut config = MasterConfig {
             node: murder_net::config::NodeConfig {
                 name: "mu1".into(),

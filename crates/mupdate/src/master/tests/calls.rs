@@ -202,7 +202,7 @@ async fn what_was_answered_survives_a_kill() {
     let (revision, board) = make(&backend, "board", "be1!default").await;
     let pending = reserve("pending", "be1!default");
     backend.reserve(pending.clone()).await.unwrap();
-    murder.kill();
+    murder.kill().await;
     let gone = backend.find(&board.name).await;
     assert!(
         matches!(gone, Err(MupdateError::Unavailable(_))),

@@ -125,7 +125,7 @@ async fn a_session_survives_the_masters_restart() {
     let backend = murder.client("be1", "backend");
     let pending = reserve("pending", "be1!default");
     backend.reserve(pending.clone()).await.unwrap();
-    murder.kill();
+    murder.kill().await;
     murder.restart().await;
     session.registered(LONG).await.unwrap();
     // Longer than the lease: the sweep has been by several times.
@@ -146,7 +146,7 @@ async fn a_session_survives_the_masters_restart() {
 async fn a_node_that_is_gone_after_the_masters_restart_is_down() {
     let mut murder = Murder::with(short_lease()).await;
     let session = open(&murder, "be1").await;
-    murder.kill();
+    murder.kill().await;
     drop(session);
     murder.restart().await;
     let replica = murder.replica("fe1").await;

@@ -95,7 +95,7 @@ async fn a_restarted_master_needs_no_new_snapshot() {
     connected(&replica).await;
     let before = listed(&replica);
     for round in 1..=3 {
-        murder.kill();
+        murder.kill().await;
         let mut connection = replica.connection();
         tokio::time::timeout(LONG, connection.wait_for(|connected| !*connected))
             .await
@@ -126,7 +126,7 @@ async fn a_restarted_replica_serves_without_a_master_and_resumes() {
     let before = listed(&replica);
     drop(replica);
 
-    murder.kill();
+    murder.kill().await;
     let replica = murder.replica("fe1").await;
     assert!(replica.is_populated() && !replica.connected());
     assert_eq!(listed(&replica), before);
