@@ -17,7 +17,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::error::MupdateError;
 use crate::record::{Mailbox, MailboxState, SpecialUses, account_from_proto, account_to_proto};
@@ -31,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ROUND_INTERVAL: Duration = Duration::from_millis(100);
 /// How soon a master that went away without a word is noticed, at most twice this.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How often a request that was not sent is tried again: a client that has slept through
+/// several restarts finds one closed connection.
+const UNSENT_RETRIES: usize = 2;
 /// HTTP/2 windows: a snapshot flows at this much per round trip.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
@@ -355,17 +358,49 @@ impl MupdateClient {
         }
     }
 
+    /// Calls, and calls again when the connection was found closed before the request went
+    /// out, as it is when the master has just restarted. All within the deadline of a call.
+    async fn call<R: Clone, T, F>(
+        &self,
+        request: R,
+        attempt: impl Fn(R) -> F,
+    ) -> Result<T, MupdateError>
+    where
+        F: Future<Output = Result<Response<T>, Status>> + Send,
+    {
+        self.within(async {
+            for _ in 0..UNSENT_RETRIES {
+                match attempt(request.clone()).await {
+                    // Only hyper says so here, and only of what it did not send.
+                    Err(status) if status.code() == Code::Cancelled => {}
+                    answer => return answer,
+                }
+            }
+            attempt(request).await
+        })
+        .await
+    }
+
     async fn one(&self, operation: Operation) -> Result<Changed, MupdateError> {
-        let mut rpc = self.rpc();
-        let answer = match operation.into_proto().kind {
-            Some(operation::Kind::Reserve(r)) => self.within(rpc.reserve(r)).await,
-            Some(operation::Kind::Activate(r)) => self.within(rpc.activate(r)).await,
-            Some(operation::Kind::Deactivate(r)) => self.within(rpc.deactivate(r)).await,
-            Some(operation::Kind::Delete(r)) => self.within(rpc.delete(r)).await,
-            Some(operation::Kind::Rename(r)) => self.within(rpc.rename(r)).await,
-            Some(operation::Kind::SetAcl(r)) => self.within(rpc.set_acl(r)).await,
-            None => Err(MupdateError::InvalidArgument("no operation".into())),
-        }?;
+        let kind = operation
+            .into_proto()
+            .kind
+            .ok_or_else(|| MupdateError::InvalidArgument("no operation".into()))?;
+        let answer = self
+            .call(kind, |kind| {
+                let mut rpc = self.rpc();
+                async move {
+                    match kind {
+                        operation::Kind::Reserve(request) => rpc.reserve(request).await,
+                        operation::Kind::Activate(request) => rpc.activate(request).await,
+                        operation::Kind::Deactivate(request) => rpc.deactivate(request).await,
+                        operation::Kind::Delete(request) => rpc.delete(request).await,
+                        operation::Kind::Rename(request) => rpc.rename(request).await,
+                        operation::Kind::SetAcl(request) => rpc.set_acl(request).await,
+                    }
+                }
+            })
+            .await?;
         Ok(Changed {
             revision: answer.revision,
             mailbox: answer.mailbox.map(typed).transpose()?,
@@ -468,7 +503,12 @@ impl MupdateClient {
         let request = v1::CommitRequest {
             operations: operations.into_iter().map(Operation::into_proto).collect(),
         };
-        let answer = self.within(self.rpc().commit(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.commit(request).await }
+            })
+            .await?;
         if !answer.committed {
             return Err(MupdateError::Batch(
                 answer
@@ -497,7 +537,12 @@ impl MupdateClient {
         let request = v1::FindRequest {
             name: name.to_string(),
         };
-        let answer = self.within(self.rpc().find(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.find(request).await }
+            })
+            .await?;
         Ok(Found {
             revision: answer.revision,
             mailbox: answer.mailbox.map(typed).transpose()?,
@@ -514,7 +559,12 @@ impl MupdateClient {
             prefix: prefix.to_owned(),
             partition: partition.to_owned(),
         };
-        let stream = self.within(self.rpc().list(request)).await?;
+        let stream = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.list(request).await }
+            })
+            .await?;
         Ok(MailboxStream {
             stream,
             silence: self.call_timeout,
@@ -528,7 +578,10 @@ impl MupdateClient {
     /// See [`MupdateError`].
     pub async fn barrier(&self) -> Result<u64, MupdateError> {
         let answer = self
-            .within(self.rpc().barrier(v1::BarrierRequest {}))
+            .call(v1::BarrierRequest {}, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.barrier(request).await }
+            })
             .await?;
         Ok(answer.revision)
     }
@@ -622,7 +675,12 @@ impl MupdateClient {
     pub async fn add_user(&self, account: &Account) -> Result<u64, MupdateError> {
         let account = Some(account_to_proto(account));
         let request = v1::AddUserRequest { account };
-        let answer = self.within(self.directory().add_user(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.add_user(request).await }
+            })
+            .await?;
         Ok(answer.revision)
     }
 
@@ -633,7 +691,12 @@ impl MupdateClient {
     pub async fn add_users(&self, accounts: &[Account]) -> Result<u64, MupdateError> {
         let accounts = accounts.iter().map(account_to_proto).collect();
         let request = v1::AddUsersRequest { accounts };
-        let answer = self.within(self.directory().add_users(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.add_users(request).await }
+            })
+            .await?;
         Ok(answer.revision)
     }
 
@@ -646,7 +709,12 @@ impl MupdateClient {
             name: name.to_owned(),
             password_hash: hash.to_owned(),
         };
-        let answer = self.within(self.directory().set_password(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.set_password(request).await }
+            })
+            .await?;
         Ok(answer.revision)
     }
 
@@ -661,7 +729,12 @@ impl MupdateClient {
             admin: update.admin,
             disabled: update.disabled,
         };
-        let answer = self.within(self.directory().update_user(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.update_user(request).await }
+            })
+            .await?;
         Ok(answer.revision)
     }
 
@@ -673,7 +746,12 @@ impl MupdateClient {
         let request = v1::DeleteUserRequest {
             name: name.to_owned(),
         };
-        let answer = self.within(self.directory().delete_user(request)).await?;
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.delete_user(request).await }
+            })
+            .await?;
         Ok(answer.revision)
     }
 
@@ -685,7 +763,12 @@ impl MupdateClient {
         let request = v1::ListUsersRequest {
             prefix: prefix.to_owned(),
         };
-        let mut stream = self.within(self.directory().list_users(request)).await?;
+        let mut stream = self
+            .call(request, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.list_users(request).await }
+            })
+            .await?;
         let mut accounts = Vec::new();
         while let Some(part) = timeout(self.call_timeout, stream.message())
             .await

@@ -132,6 +132,7 @@ impl Disk {
             let value = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
             tables.apply(&Change::from_proto(v1::Change::decode(value)?)?);
         }
+        tables.map.compact();
         let number = |key: &str| self.number(key);
         let meta = Meta {
             revision: number("revision")?,

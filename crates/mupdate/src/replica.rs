@@ -623,10 +623,17 @@ impl Follower {
                 self.reached(replica, changes.revision).await?;
             }
             watch_response::Kind::SnapshotEnd(end) => {
-                let tables = incoming
+                let mut tables = incoming
                     .snapshot
                     .take()
                     .ok_or_else(|| MupdateError::Protocol("end of no snapshot".into()))?;
+                // Off the async threads: with millions of records it takes seconds.
+                let tables = tokio::task::spawn_blocking(move || {
+                    tables.map.compact();
+                    tables
+                })
+                .await
+                .map_err(|e| MupdateError::Protocol(e.to_string()))?;
                 let before = std::mem::replace(&mut *replica.tables.write(), tables);
                 // Millions of records take a while to free; nobody has to wait for it.
                 tokio::task::spawn_blocking(move || drop(before));

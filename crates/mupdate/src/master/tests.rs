@@ -143,6 +143,17 @@ async fn connected(replica: &Replica) {
         .unwrap();
 }
 
+/// Waits until the client has noticed that the master was restarted.
+async fn reaches_master(client: &MupdateClient) {
+    tokio::time::timeout(LONG, async {
+        while client.barrier().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
 fn name(text: &str) -> MailboxName {
     MailboxName::parse_canonical(text).unwrap()
 }

@@ -209,6 +209,7 @@ async fn what_was_answered_survives_a_kill() {
         "{gone:?}"
     );
     murder.restart().await;
+    reaches_master(&backend).await;
     // The same client finds it again.
     let found = backend.find(&board.name).await.unwrap();
     assert_eq!(found.mailbox, Some(board));

@@ -127,6 +127,7 @@ async fn a_session_survives_the_masters_restart() {
     backend.reserve(pending.clone()).await.unwrap();
     murder.kill().await;
     murder.restart().await;
+    reaches_master(&backend).await;
     session.registered(LONG).await.unwrap();
     // Longer than the lease: the sweep has been by several times.
     let other = open(&murder, "be2").await;

@@ -105,6 +105,7 @@ async fn a_restarted_master_needs_no_new_snapshot() {
         assert_eq!(listed(&replica).len(), before.len() + round - 1);
         assert!(replica.barrier(Duration::from_millis(50)).await.is_err());
         murder.restart().await;
+        reaches_master(&backend).await;
         let (revision, _) = make(&backend, &format!("new/{round}"), "be1!default").await;
         replica.wait_for(revision, LONG).await.unwrap();
         assert!(replica.find(&name(&format!("new/{round}"))).is_some());
@@ -134,6 +135,7 @@ async fn a_restarted_replica_serves_without_a_master_and_resumes() {
     assert!(replica.age().unwrap() < LONG);
 
     murder.restart().await;
+    reaches_master(&backend).await;
     let (revision, _) = make(&backend, "new", "be1!default").await;
     replica.wait_for(revision, LONG).await.unwrap();
     assert_eq!(listed(&replica), list(&backend).await);
