@@ -100,14 +100,16 @@ impl Changing<'_> {
         if !request.partition.is_empty() {
             after.partition = parse_partition(&request.partition)?;
         }
-        let target_of_move = before
-            .moving_to
-            .as_deref()
-            .is_some_and(|to| self.may_change(to));
-        if !target_of_move {
+        if after.partition == before.partition {
             self.demand(&before.partition)?;
-        }
-        if after.partition != before.partition {
+        } else {
+            let given_to_caller = before
+                .moving_to
+                .as_deref()
+                .is_some_and(|to| self.may_change(to));
+            if !given_to_caller {
+                self.demand(&before.partition)?;
+            }
             self.demand(&after.partition)?;
             if before.state != MailboxState::Moving {
                 return refuse(
@@ -115,8 +117,6 @@ impl Changing<'_> {
                     format!("{name} is not moving"),
                 );
             }
-        } else if before.moving_to.is_some() && before.partition != after.partition {
-            self.demand(&before.partition)?;
         }
         if let Some(acl) = &request.acl {
             after.acl = parse_acl(acl)?;

@@ -318,6 +318,11 @@ fn a_mailbox_moves_under_its_owners_hands() {
         kind_of(log.one("be3", arrive("be3!default"))),
         ErrorKind::PermissionDenied
     );
+    // Whom it goes to takes it, and does not put it back.
+    assert_eq!(
+        kind_of(log.one("be2", activate("board"))),
+        ErrorKind::PermissionDenied
+    );
     let arrived = log.one("be2", arrive("be2!fast")).unwrap().unwrap();
     assert_eq!(&*arrived.location.partition, "be2!fast");
     assert_eq!(arrived.location.moving_to, None);
