@@ -243,23 +243,26 @@ impl Shard {
     /// Shows what was committed: names first, then messages, then the answers.
     fn publish(&mut self, home: u64, entries: &[Arc<Entry>], effects: Effects) {
         if effects.results.iter().all(Option::is_none) {
+            // Only in replay: the home may be ahead of the catalogue.
+            if entries.iter().any(|e| matches!(e.op, Op::DropHome(_))) {
+                self.forget(home);
+            }
             return;
         }
-        let shared = &self.shared;
         self.changes.merge(Changes {
             homes: HashSet::from([home]),
             segments: effects.segments,
             ..Changes::default()
         });
+        if effects.dropped {
+            self.forget(home);
+        }
+        let shared = &self.shared;
         if effects.catalogue
             && let Some(open) = self.homes.peek(&home)
+            && !open.key().is_empty()
         {
-            if effects.dropped {
-                shared.catalogue.remove(home);
-                self.changes.dropped.push(home);
-            } else if !open.key().is_empty() {
-                shared.catalogue.put(home, open.key(), open.listed());
-            }
+            shared.catalogue.put(home, open.key(), open.listed());
         }
         for (id, change) in effects.views {
             if change.deleted {
@@ -280,6 +283,13 @@ impl Shard {
             }
             entry.answer(home, result);
         }
+    }
+
+    /// Lets go of a home that was dropped; the next checkpoint removes its file.
+    fn forget(&mut self, home: u64) {
+        self.shared.catalogue.remove(home);
+        self.changes.dropped.push(home);
+        self.homes.pop(&home);
     }
 
     fn checkpoint(&mut self, round: Round) {

@@ -113,7 +113,7 @@ impl Partition {
         let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
         replay_records(&shared, &shards, &scan)?;
         let next_lsn = from.lsn + scan.records.len() as u64 + 1;
-        finish_replay(&shards, next_lsn - 1, &scan, damaged)?;
+        finish_replay(&shared.catalogue, &shards, next_lsn - 1, &scan, damaged)?;
         let writer = Writer::new(Arc::clone(&shared), shards, next_lsn, scan.end);
         threads.push(spawn("journal", move || writer.run(waiting))?);
         let (homes, mailboxes) = shared.catalogue.counts();
@@ -236,6 +236,7 @@ fn replay_records(
 
 /// Waits until the shards have applied everything, and makes that the new checkpoint.
 fn finish_replay(
+    catalogue: &Catalogue,
     shards: &[SyncSender<ToShard>],
     lsn: u64,
     scan: &Scan,
@@ -250,6 +251,7 @@ fn finish_replay(
     for _ in shards {
         finished.recv().map_err(|_| StoreError::Closed)?;
     }
+    catalogue.settle_keys();
     if damaged {
         return Ok(());
     }
