@@ -3,4 +3,9 @@
 
 mod basics;
 mod copies;
+mod crashes;
+mod faulty;
+mod model;
+mod recovery;
+mod scale;
 mod support;

@@ -1,11 +1,13 @@
 //! What the tests share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, MailboxName};
 use murder_store::{
-    AppendMessage, CreateMailbox, Flags, InternalDate, MailboxView, Partition, PartitionConfig,
+    AppendMessage, CreateMailbox, FetchParts, Flags, InternalDate, MailboxStatus, MailboxView,
+    Partition, PartitionConfig, UidSet,
 };
 use tempfile::TempDir;
 
@@ -71,4 +73,164 @@ pub fn of_bytes(bytes: Bytes) -> AppendMessage {
 
 pub fn uids(view: &MailboxView) -> Vec<u32> {
     view.uids().collect()
+}
+
+/// Numbers that a seed determines (splitmix64).
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        if from.is_empty() {
+            return None;
+        }
+        Some(&from[self.below(from.len() as u64) as usize])
+    }
+}
+
+/// The seeds a seeded test runs: those of `STORE_SEEDS` (`from..to`, or one), or a few.
+pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    match std::env::var("STORE_SEEDS") {
+        Ok(text) => match text.split_once("..") {
+            Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
+            None => {
+                let seed = text.parse().unwrap();
+                seed..seed + 1
+            }
+        },
+        Err(_) => default,
+    }
+}
+
+/// Copies a directory with everything below it.
+pub fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A message as far as users can tell it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Dumped {
+    pub uid: u32,
+    pub modseq: u64,
+    pub flags: Flags,
+    pub keywords: Vec<String>,
+    pub body: Bytes,
+    pub email_id: [u8; 16],
+    pub save_date: i64,
+    pub envelope: Bytes,
+}
+
+impl std::fmt::Debug for Dumped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let head = String::from_utf8_lossy(&self.body[..self.body.len().min(100)]);
+        let subject = head.split("Subject: ").nth(1).unwrap_or("").lines().next();
+        write!(
+            f,
+            "{}@{} {:?} {:?} {subject:?} {}",
+            self.uid,
+            self.modseq,
+            self.flags,
+            self.keywords,
+            self.body.len()
+        )
+    }
+}
+
+/// A mailbox as far as users can tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DumpedMailbox {
+    pub id: MailboxId,
+    pub uidvalidity: u32,
+    pub uidnext: u32,
+    pub highest_modseq: u64,
+    pub acl: String,
+    pub rows: Vec<Dumped>,
+    pub expunged: UidSet,
+    pub seen_by_eve: UidSet,
+    pub status: MailboxStatus,
+}
+
+/// Everything that a partition shows.
+pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
+    let mut all = BTreeMap::new();
+    for meta in partition.mailboxes() {
+        let handle = partition.open_mailbox(&meta.name).await.unwrap();
+        let view = handle.view();
+        let rows: Vec<_> = view.rows(1, view.len()).collect();
+        let parts = FetchParts {
+            envelope: true,
+            ..FetchParts::default()
+        };
+        let items = handle.fetch_items(&rows, parts).await.unwrap();
+        let mut dumped = Vec::new();
+        for (row, items) in rows.iter().zip(items) {
+            let mut keywords: Vec<String> = view
+                .keywords()
+                .names(row.keywords)
+                .map(str::to_owned)
+                .collect();
+            keywords.sort();
+            dumped.push(Dumped {
+                uid: row.uid,
+                modseq: row.modseq,
+                flags: row.flags,
+                keywords,
+                body: partition.read_body(row.location).await.unwrap(),
+                email_id: row.email_id,
+                save_date: row.save_date,
+                envelope: items.unwrap().envelope,
+            });
+        }
+        let status = partition.status(&meta.name, None).await.unwrap();
+        assert_eq!(status.messages, view.len());
+        assert_eq!(status.uidnext, view.uidnext());
+        assert_eq!(status.highest_modseq, view.highest_modseq());
+        let count = |f: &dyn Fn(&Dumped) -> bool| dumped.iter().filter(|d| f(d)).count() as u32;
+        assert_eq!(status.unseen, count(&|d| !d.flags.contains(Flags::SEEN)));
+        assert_eq!(status.deleted, count(&|d| d.flags.contains(Flags::DELETED)));
+        assert_eq!(
+            status.size,
+            dumped.iter().map(|d| d.body.len() as u64).sum::<u64>()
+        );
+        all.insert(
+            meta.name.to_string(),
+            DumpedMailbox {
+                id: meta.id,
+                uidvalidity: meta.uidvalidity,
+                uidnext: view.uidnext(),
+                highest_modseq: view.highest_modseq(),
+                acl: meta.acl.to_string(),
+                rows: dumped,
+                expunged: handle.expunged_since(0).await.unwrap(),
+                seen_by_eve: (*view.seen_of("eve")).clone(),
+                status,
+            },
+        );
+    }
+    all
 }

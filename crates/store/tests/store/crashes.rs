@@ -1,0 +1,220 @@
+//! The power goes at any moment: what was acknowledged is there, what was not is there whole
+//! or not at all.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use murder_store::{Partition, PartitionConfig, SeenBy, StoreError, UidSet};
+use tempfile::TempDir;
+
+use crate::faulty::FaultyIo;
+use crate::model::{Model, NAMES, new_body};
+use crate::support::*;
+
+/// Explicit checkpoints only, so that the test knows what is durable in the homes.
+fn crash_config(dir: &TempDir) -> PartitionConfig {
+    PartitionConfig {
+        checkpoint_bytes: u64::MAX,
+        ..config(dir)
+    }
+}
+
+/// What was submitted when the disk went, and whether it was acknowledged.
+struct InFlight {
+    body: Bytes,
+    targets: Vec<&'static str>,
+    acknowledged: bool,
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost() {
+    for seed in seeds(0..20) {
+        println!("STORE_SEEDS={seed}");
+        let mut rng = Rng::new(seed);
+        let mut dir = TempDir::new().unwrap();
+        let mut model = Model::default();
+        for _ in 0..3 {
+            let io = FaultyIo::default();
+            let partition = Partition::open_with(crash_config(&dir), Arc::new(io.clone())).unwrap();
+            // Homes as they surely are on disk.
+            let safe = TempDir::new().unwrap();
+            let homes = |dir: &TempDir| dir.path().join("partition/homes");
+            copy_dir(&homes(&dir), &homes(&safe));
+            for _ in 0..rng.below(40) {
+                if rng.below(12) == 0 {
+                    partition.checkpoint().await.unwrap();
+                    std::fs::remove_dir_all(homes(&safe)).unwrap();
+                    copy_dir(&homes(&dir), &homes(&safe));
+                } else {
+                    model.step(&partition, &mut rng).await;
+                }
+            }
+            let before = model.check(&partition).await;
+
+            io.dies_after(rng.below(12));
+            let in_flight = deliver_at_once(&partition, &mut rng).await;
+            let after = TempDir::new().unwrap();
+            copy_dir(dir.path(), after.path());
+            io.lose_power(&after.path().join("partition/journal"), &mut rng);
+            lose_homes(&homes(&after), &homes(&safe), &mut rng);
+            drop(partition);
+            dir = after;
+
+            let partition = Partition::open(crash_config(&dir)).unwrap();
+            let dumped = dump(&partition).await;
+            let found = Model::of(&dumped);
+            // Without the messages in flight it is the model, to the last MODSEQ.
+            for (mailbox, old) in &before {
+                let now = &dumped[mailbox];
+                assert_eq!(now.rows[..old.rows.len()], old.rows[..], "{mailbox}");
+                assert_eq!(now.expunged, old.expunged);
+                assert!(now.highest_modseq >= old.highest_modseq);
+            }
+            assert_eq!(found.mailboxes.len(), model.mailboxes.len());
+            for (mailbox, now) in &found.mailboxes {
+                let old = &model.mailboxes[mailbox];
+                let new: Vec<&Bytes> = now
+                    .messages
+                    .range(old.uidnext..)
+                    .map(|(_, m)| &m.body)
+                    .collect();
+                assert_eq!(old.messages.len() + new.len(), now.messages.len());
+                let known: BTreeSet<&Bytes> = in_flight.iter().map(|f| &f.body).collect();
+                assert!(new.iter().all(|body| known.contains(body)));
+            }
+            for one in &in_flight {
+                let arrived: Vec<bool> = one
+                    .targets
+                    .iter()
+                    .filter(|t| model.mailboxes.contains_key(**t))
+                    .map(|t| {
+                        let mut messages = found.mailboxes[*t].messages.values();
+                        messages.any(|m| m.body == one.body)
+                    })
+                    .collect();
+                if one.acknowledged {
+                    assert!(
+                        arrived.iter().all(|a| *a),
+                        "an acknowledged delivery is lost"
+                    );
+                }
+                assert!(
+                    arrived.iter().all(|a| *a == arrived[0]),
+                    "a delivery is there for some only"
+                );
+            }
+            model = found;
+            partition.shutdown().await.unwrap();
+            drop(partition);
+            // What replay made is what a clean start finds.
+            let partition = Partition::open(crash_config(&dir)).unwrap();
+            assert_eq!(dumped, dump(&partition).await);
+            partition.shutdown().await.unwrap();
+        }
+    }
+}
+
+/// Many deliveries at the same time, so that some share a batch.
+async fn deliver_at_once(partition: &Arc<Partition>, rng: &mut Rng) -> Vec<InFlight> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..rng.below(10) {
+        let targets: Vec<&str> = NAMES.into_iter().filter(|_| rng.below(2) == 0).collect();
+        let (partition, body) = (Arc::clone(partition), new_body(rng));
+        tasks.spawn(async move {
+            let names: Vec<_> = targets.iter().map(|t| name(t)).collect();
+            let results = partition.deliver(&names, of_bytes(body.clone())).await;
+            let acknowledged = match results {
+                Ok(results) => {
+                    let refused = results.iter().filter_map(|r| r.as_ref().err());
+                    for error in refused {
+                        assert!(matches!(error, StoreError::NoSuchMailbox), "{error}");
+                    }
+                    true
+                }
+                Err(_) => false,
+            };
+            InFlight {
+                body,
+                targets,
+                acknowledged,
+            }
+        });
+    }
+    tasks.join_all().await
+}
+
+/// Some homes fall back to what was synced last: their WAL was still in memory.
+fn lose_homes(homes: &Path, safe: &Path, rng: &mut Rng) {
+    for number in 1..20u64 {
+        if rng.below(2) == 0 {
+            continue;
+        }
+        for extension in ["db", "db-wal", "db-shm"] {
+            let file = format!("{number:02x}/{number}.{extension}");
+            let (at, kept) = (homes.join(&file), safe.join(&file));
+            let _ = std::fs::remove_file(&at);
+            if kept.exists() {
+                std::fs::copy(kept, at).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_move_between_homes_is_never_half_done() {
+    for seed in seeds(0..12) {
+        println!("STORE_SEEDS={seed}");
+        let mut rng = Rng::new(seed);
+        let dir = TempDir::new().unwrap();
+        let io = FaultyIo::default();
+        let partition = Partition::open_with(crash_config(&dir), Arc::new(io.clone())).unwrap();
+        create(&partition, &["user/bob", "user/eve", "board"]).await;
+        let inbox = name("user/bob");
+        let messages = (0..6).map(|n| message(&n.to_string())).collect();
+        partition.append(&inbox, messages).await.unwrap();
+        let safe = TempDir::new().unwrap();
+        let homes = |dir: &TempDir| dir.path().join("partition/homes");
+        partition.checkpoint().await.unwrap();
+        copy_dir(&homes(&dir), &homes(&safe));
+        let source = partition.open_mailbox(&inbox).await.unwrap();
+        let mut acknowledged = Vec::new();
+        let die_in = rng.below(8);
+        io.dies_after(die_in);
+        for uid in 1..=6u32 {
+            let target = *rng.pick(&["user/eve", "board"]).unwrap();
+            let moved = partition
+                .move_messages(
+                    &source,
+                    &UidSet::range(uid, uid),
+                    &name(target),
+                    SeenBy::default(),
+                )
+                .await;
+            if let Ok(moved) = moved {
+                assert_eq!(moved.expunged, UidSet::range(uid, uid));
+                acknowledged.push((uid, target));
+            }
+        }
+        let after = TempDir::new().unwrap();
+        copy_dir(dir.path(), after.path());
+        io.lose_power(&after.path().join("partition/journal"), &mut rng);
+        // Each home is as new as the other or not: every crash point between their commits.
+        lose_homes(&homes(&after), &homes(&safe), &mut rng);
+        let partition = Partition::open(crash_config(&after)).unwrap();
+        let dumped = dump(&partition).await;
+        let mut bodies = Vec::new();
+        for mailbox in dumped.values() {
+            bodies.extend(mailbox.rows.iter().map(|r| r.body.clone()));
+        }
+        bodies.sort();
+        let mut whole: Vec<Bytes> = (0..6).map(|n| raw(&n.to_string())).collect();
+        whole.sort();
+        assert_eq!(bodies, whole, "each message is in one place");
+        for (uid, target) in acknowledged {
+            let body = raw(&(uid - 1).to_string());
+            assert!(dumped[target].rows.iter().any(|r| r.body == body));
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! The store beside a model that is simple enough to be right.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use murder_store::{
+    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, SeenBy, StoreError, StoreMode,
+    StoreOp, UidSet,
+};
+use tempfile::TempDir;
+
+use crate::support::*;
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    pub body: Bytes,
+    pub flags: Flags,
+    pub keywords: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:?} {:?} {} bytes, CRC {:x}",
+            self.flags,
+            self.keywords,
+            self.body.len(),
+            crc32c::crc32c(&self.body)
+        )
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mailbox {
+    pub uidnext: u32,
+    pub messages: BTreeMap<u32, Message>,
+}
+
+/// What the mailboxes should hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Model {
+    pub mailboxes: BTreeMap<String, Mailbox>,
+}
+
+pub const NAMES: [&str; 8] = [
+    "user/bob",
+    "user/bob/a",
+    "user/bob/a/b",
+    "user/eve",
+    "user/eve/Sent",
+    "user/zoe",
+    "board",
+    "board/minutes",
+];
+const KEYWORDS: [&str; 3] = ["work", "$Forwarded", "later"];
+
+/// Plays a session that only learns of changes by diffs.
+#[derive(Debug)]
+struct Session {
+    handle: Arc<MailboxHandle>,
+    view: Arc<MailboxView>,
+    /// What its client believes: UID, flags and MODSEQ in sequence.
+    client: Vec<(u32, Flags, u64)>,
+}
+
+impl Session {
+    async fn select(partition: &Partition, mailbox: &str) -> Self {
+        let handle = partition.open_mailbox(&name(mailbox)).await.unwrap();
+        let view = handle.view();
+        let client = view
+            .rows(1, view.len())
+            .map(|r| (r.uid, r.flags, r.modseq))
+            .collect();
+        Self {
+            handle,
+            view,
+            client,
+        }
+    }
+
+    fn poll(&mut self) {
+        let new = self.handle.view();
+        let diff = MailboxView::diff(&self.view, &new);
+        for seq in diff.expunged.iter().rev() {
+            let (uid, ..) = self.client.remove(*seq as usize - 1);
+            assert!(diff.vanished.contains(uid));
+        }
+        for row in new.rows(new.len() - diff.added + 1, new.len()) {
+            self.client.push((row.uid, row.flags, row.modseq));
+        }
+        for uid in &diff.changed {
+            let row = new.row_by_uid(*uid).unwrap();
+            self.client[row.seq as usize - 1] = (row.uid, row.flags, row.modseq);
+        }
+        let truth: Vec<_> = new
+            .rows(1, new.len())
+            .map(|r| (r.uid, r.flags, r.modseq))
+            .collect();
+        assert_eq!(self.client, truth);
+        self.view = new;
+    }
+}
+
+impl Model {
+    /// Does something at random to both.
+    pub async fn step(&mut self, partition: &Partition, rng: &mut Rng) {
+        let existing: Vec<String> = self.mailboxes.keys().cloned().collect();
+        let some = rng.pick(&existing).cloned();
+        match (rng.below(20), some) {
+            (0..=2, _) | (_, None) => self.create(partition, rng).await,
+            (3, Some(mailbox)) if rng.below(3) == 0 => {
+                partition.delete_mailbox(&name(&mailbox)).await.unwrap();
+                self.mailboxes.remove(&mailbox);
+            }
+            (4, Some(mailbox)) => self.rename(partition, rng, &mailbox).await,
+            (3..=8, Some(mailbox)) => self.append(partition, rng, &mailbox).await,
+            (9, Some(_)) => self.deliver(partition, rng).await,
+            (10..=13, Some(mailbox)) => self.store(partition, rng, &mailbox).await,
+            (14..=15, Some(mailbox)) => self.expunge(partition, rng, &mailbox).await,
+            (_, Some(mailbox)) => {
+                let target = rng.pick(&existing).cloned().unwrap();
+                let moving = rng.below(2) == 0;
+                self.copy(partition, rng, &mailbox, &target, moving).await;
+            }
+        }
+    }
+
+    async fn create(&mut self, partition: &Partition, rng: &mut Rng) {
+        let new = *rng.pick(&NAMES).unwrap();
+        let result = partition.create_mailbox(&name(new), new_mailbox()).await;
+        if self.mailboxes.contains_key(new) {
+            assert!(matches!(result, Err(StoreError::MailboxExists)));
+        } else {
+            result.unwrap();
+            self.mailboxes.insert(
+                new.to_owned(),
+                Mailbox {
+                    uidnext: 1,
+                    ..Mailbox::default()
+                },
+            );
+        }
+    }
+
+    async fn rename(&mut self, partition: &Partition, rng: &mut Rng, from: &str) {
+        let to = *rng.pick(&NAMES).unwrap();
+        let result = partition.rename_mailbox(&name(from), &name(to)).await;
+        let Ok(renamed) = result else {
+            return;
+        };
+        assert!(!self.mailboxes.contains_key(to));
+        for one in renamed {
+            let mailbox = self.mailboxes.remove(one.from.as_str()).unwrap();
+            self.mailboxes.insert(one.meta.name.to_string(), mailbox);
+        }
+    }
+
+    async fn append(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
+        let messages: Vec<Message> = (0..=rng.below(3)).map(|_| new_message(rng)).collect();
+        let appends = messages.iter().map(|m| {
+            let mut append = of_bytes(m.body.clone());
+            append.flags = m.flags;
+            append.keywords = m.keywords.iter().cloned().collect();
+            append
+        });
+        let appended = partition
+            .append(&name(to), appends.collect())
+            .await
+            .unwrap();
+        let mailbox = self.mailboxes.get_mut(to).unwrap();
+        for (uid, message) in appended.uids.into_iter().zip(messages) {
+            mailbox.add(uid, message);
+        }
+    }
+
+    async fn deliver(&mut self, partition: &Partition, rng: &mut Rng) {
+        let targets: Vec<&str> = NAMES.into_iter().filter(|_| rng.below(3) == 0).collect();
+        let names: Vec<_> = targets.iter().map(|t| name(t)).collect();
+        let body = new_body(rng);
+        let results = partition
+            .deliver(&names, of_bytes(body.clone()))
+            .await
+            .unwrap();
+        for (target, result) in targets.iter().zip(results) {
+            match self.mailboxes.get_mut(*target) {
+                Some(mailbox) => mailbox.add(
+                    result.unwrap().uids[0],
+                    Message {
+                        body: body.clone(),
+                        flags: Flags::NONE,
+                        keywords: BTreeSet::new(),
+                    },
+                ),
+                None => assert!(matches!(result, Err(StoreError::NoSuchMailbox))),
+            }
+        }
+    }
+
+    async fn store(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
+        let handle = partition.open_mailbox(&name(to)).await.unwrap();
+        let mailbox = self.mailboxes.get_mut(to).unwrap();
+        let uids = some_uids(rng, mailbox.uidnext);
+        let mode = [StoreMode::Add, StoreMode::Remove, StoreMode::Replace][rng.below(3) as usize];
+        let flags = Flags::from_bits(rng.next() as u8 & rng.next() as u8);
+        let keywords = some_keywords(rng);
+        let mut op = StoreOp::new(mode, flags, keywords.iter().cloned().collect());
+        let user = rng.below(4) == 0;
+        if user {
+            op.user = Some("eve".to_owned());
+        }
+        let stored = partition.store_flags(&handle, &uids, op).await.unwrap();
+        let mut changed = UidSet::new();
+        for (&uid, message) in &mut mailbox.messages {
+            if !uids.contains(uid) {
+                continue;
+            }
+            let old = message.clone();
+            let own = if user { !Flags::SEEN } else { Flags::ALL };
+            match mode {
+                StoreMode::Add => {
+                    message.flags |= flags & own;
+                    message.keywords.extend(keywords.iter().cloned());
+                }
+                StoreMode::Remove => {
+                    message.flags = message.flags & !(flags & own);
+                    message.keywords.retain(|k| !keywords.contains(k));
+                }
+                StoreMode::Replace => {
+                    message.flags = (message.flags & !own) | (flags & own);
+                    message.keywords.clone_from(&keywords);
+                }
+            }
+            if *message != old {
+                changed.insert(uid);
+            }
+        }
+        assert_eq!(changed.intersection(&stored.changed), changed);
+        assert!(user || changed == stored.changed);
+    }
+
+    async fn expunge(&mut self, partition: &Partition, rng: &mut Rng, from: &str) {
+        let handle = partition.open_mailbox(&name(from)).await.unwrap();
+        let mailbox = self.mailboxes.get_mut(from).unwrap();
+        let uids = (rng.below(2) == 0).then(|| some_uids(rng, mailbox.uidnext));
+        let expunged = partition.expunge(&handle, uids.as_ref()).await.unwrap();
+        let mut gone = UidSet::new();
+        mailbox.messages.retain(|&uid, message| {
+            let goes = message.flags.contains(Flags::DELETED)
+                && uids.as_ref().is_none_or(|u| u.contains(uid));
+            if goes {
+                gone.insert(uid);
+            }
+            !goes
+        });
+        assert_eq!(gone, expunged.uids);
+    }
+
+    pub async fn copy(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        from: &str,
+        to: &str,
+        moving: bool,
+    ) {
+        let handle = partition.open_mailbox(&name(from)).await.unwrap();
+        let uids = some_uids(rng, self.mailboxes[from].uidnext);
+        let target = name(to);
+        let seen = SeenBy::default();
+        let copied = if moving {
+            partition.move_messages(&handle, &uids, &target, seen).await
+        } else {
+            partition.copy(&handle, &uids, &target, seen).await
+        }
+        .unwrap();
+        let source = self.mailboxes.get_mut(from).unwrap();
+        let messages: Vec<(u32, Message)> = source
+            .messages
+            .iter()
+            .filter(|(uid, _)| uids.contains(**uid))
+            .map(|(uid, message)| (*uid, message.clone()))
+            .collect();
+        assert_eq!(
+            copied.source,
+            messages.iter().map(|(uid, _)| *uid).collect::<Vec<_>>()
+        );
+        if moving {
+            source.messages.retain(|uid, _| !uids.contains(*uid));
+            assert_eq!(copied.expunged, copied.source.iter().copied().collect());
+        }
+        let target = self.mailboxes.get_mut(to).unwrap();
+        for (uid, (_, message)) in copied.target.into_iter().zip(messages) {
+            target.add(uid, message);
+        }
+    }
+
+    /// Fails unless the partition holds what the model does.
+    pub async fn check(&self, partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
+        let dumped = dump(partition).await;
+        assert_eq!(*self, Self::of(&dumped));
+        dumped
+    }
+
+    /// The model of what a partition holds.
+    pub fn of(dumped: &BTreeMap<String, DumpedMailbox>) -> Self {
+        let mailbox = |m: &DumpedMailbox| Mailbox {
+            uidnext: m.uidnext,
+            messages: m
+                .rows
+                .iter()
+                .map(|r| {
+                    let message = Message {
+                        body: r.body.clone(),
+                        flags: r.flags,
+                        keywords: r.keywords.iter().cloned().collect(),
+                    };
+                    (r.uid, message)
+                })
+                .collect(),
+        };
+        Self {
+            mailboxes: dumped
+                .iter()
+                .map(|(name, m)| (name.clone(), mailbox(m)))
+                .collect(),
+        }
+    }
+}
+
+impl Mailbox {
+    fn add(&mut self, uid: u32, message: Message) {
+        assert_eq!(uid, self.uidnext);
+        self.uidnext += 1;
+        self.messages.insert(uid, message);
+    }
+}
+
+fn some_keywords(rng: &mut Rng) -> BTreeSet<String> {
+    let picked = KEYWORDS.into_iter().filter(|_| rng.below(4) == 0);
+    picked.map(str::to_owned).collect()
+}
+
+fn some_uids(rng: &mut Rng, uidnext: u32) -> UidSet {
+    let mut uids = UidSet::new();
+    for _ in 0..=rng.below(3) {
+        let low = 1 + rng.below(u64::from(uidnext)) as u32;
+        uids.insert_range(low, low + rng.below(4) as u32);
+    }
+    uids
+}
+
+pub fn new_body(rng: &mut Rng) -> Bytes {
+    let text = format!("{:x}", rng.next());
+    let mut body = raw(&text).to_vec();
+    match rng.below(30) {
+        0 => body.resize(INLINE_LIMIT + 1000, b'y'),
+        1..=3 => body.resize(30_000, b'y'),
+        _ => {}
+    }
+    body.into()
+}
+
+fn new_message(rng: &mut Rng) -> Message {
+    Message {
+        body: new_body(rng),
+        flags: Flags::from_bits(rng.next() as u8 & rng.next() as u8),
+        keywords: some_keywords(rng),
+    }
+}
+
+/// Files in the journal's directory.
+pub fn journal_files(dir: &TempDir) -> Vec<String> {
+    std::fs::read_dir(dir.path().join("partition/journal"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn does_what_the_model_does() {
+    for seed in seeds(0..6) {
+        println!("STORE_SEEDS={seed}");
+        let mut rng = Rng::new(seed);
+        let dir = TempDir::new().unwrap();
+        let mut partition = open(&dir);
+        let mut model = Model::default();
+        let mut sessions: Vec<Session> = Vec::new();
+        for _ in 0..120 {
+            match rng.below(30) {
+                0 => {
+                    let before = model.check(&partition).await;
+                    sessions.clear();
+                    partition.shutdown().await.unwrap();
+                    drop(partition);
+                    partition = open(&dir);
+                    assert_eq!(before, dump(&partition).await);
+                }
+                1 => partition.checkpoint().await.unwrap(),
+                2..=4 => {
+                    let existing: Vec<String> = model.mailboxes.keys().cloned().collect();
+                    if let Some(mailbox) = rng.pick(&existing) {
+                        sessions.push(Session::select(&partition, mailbox).await);
+                    }
+                }
+                _ => model.step(&partition, &mut rng).await,
+            }
+            if rng.below(4) == 0 {
+                sessions.iter_mut().for_each(Session::poll);
+            }
+        }
+        model.check(&partition).await;
+        sessions.iter_mut().for_each(Session::poll);
+        // References are counted to the last one: without mailboxes nothing is kept.
+        for mailbox in model.mailboxes.keys() {
+            partition.delete_mailbox(&name(mailbox)).await.unwrap();
+        }
+        partition.checkpoint().await.unwrap();
+        let left = journal_files(&dir);
+        assert_eq!(left.len(), 1, "{left:?}");
+        partition.shutdown().await.unwrap();
+    }
+}

@@ -1,0 +1,251 @@
+//! Torn tails, damage, full disks.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use murder_store::{
+    Flags, Health, Metrics, Partition, PartitionConfig, StoreError, StoreMode, StoreOp, UidSet,
+};
+use tempfile::TempDir;
+
+use crate::faulty::FaultyIo;
+use crate::support::*;
+
+fn replay_config(dir: &TempDir) -> PartitionConfig {
+    PartitionConfig {
+        checkpoint_bytes: u64::MAX,
+        ..config(dir)
+    }
+}
+
+fn segments(dir: &TempDir) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir.path().join("partition/journal"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().unwrap() == "seg")
+        .collect();
+    files.sort();
+    files
+}
+
+/// A partition whose homes are lost, so that everything has to come from the journal, with
+/// what it showed after each record.
+async fn ten_records() -> (
+    TempDir,
+    Vec<std::collections::BTreeMap<String, DumpedMailbox>>,
+) {
+    let dir = TempDir::new().unwrap();
+    let partition = Partition::open(replay_config(&dir)).unwrap();
+    let mut dumps = vec![dump(&partition).await];
+    for n in 0..10 {
+        match n {
+            0 => create(&partition, &["user/bob"]).await,
+            1 => create(&partition, &["board"]).await,
+            5 => {
+                let handle = partition.open_mailbox(&name("user/bob")).await.unwrap();
+                let op = StoreOp::new(StoreMode::Add, Flags::DELETED, vec!["x".into()]);
+                let uids = UidSet::range(1, 1);
+                partition.store_flags(&handle, &uids, op).await.unwrap();
+            }
+            7 => {
+                let handle = partition.open_mailbox(&name("user/bob")).await.unwrap();
+                partition.expunge(&handle, None).await.unwrap();
+            }
+            n => {
+                let target = if n % 2 == 0 { "user/bob" } else { "board" };
+                let message = message(&format!("{n}"));
+                partition
+                    .append(&name(target), vec![message])
+                    .await
+                    .unwrap();
+            }
+        }
+        dumps.push(dump(&partition).await);
+    }
+    let copy = TempDir::new().unwrap();
+    copy_dir(dir.path(), copy.path());
+    fs::remove_dir_all(copy.path().join("partition/homes")).unwrap();
+    (copy, dumps)
+}
+
+#[tokio::test]
+async fn a_tail_torn_anywhere_leaves_whole_records() {
+    let (dir, dumps) = ten_records().await;
+    let file = segments(&dir).pop().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let used = bytes.iter().rposition(|&b| b != 0).unwrap() + 1;
+    let mut rng = Rng::new(7);
+    let mut last = 0;
+    let mut cuts: Vec<usize> = (0..25).map(|_| rng.below(used as u64) as usize).collect();
+    cuts.extend([0, 63, 64, used, bytes.len()]);
+    cuts.sort_unstable();
+    for cut in cuts {
+        let torn = TempDir::new().unwrap();
+        copy_dir(dir.path(), torn.path());
+        let mut rest = bytes[..cut].to_vec();
+        // Junk behind the cut is what a torn write leaves.
+        rest.extend((0..rng.below(100)).map(|n| n as u8));
+        fs::write(segments(&torn).pop().unwrap(), rest).unwrap();
+        let partition = Partition::open(replay_config(&torn)).unwrap();
+        assert_eq!(partition.health(), Health::Healthy, "cut at {cut}");
+        let replayed = Metrics::get(&partition.metrics().replayed) as usize;
+        assert!(replayed >= last, "a longer journal holds no less");
+        last = replayed;
+        assert_eq!(dump(&partition).await, dumps[replayed], "cut at {cut}");
+        // Work goes on behind the cut, and survives.
+        create(&partition, &["user/new"]).await;
+        let before = dump(&partition).await;
+        partition.shutdown().await.unwrap();
+        drop(partition);
+        assert_eq!(dump(&open(&torn)).await, before);
+    }
+    assert_eq!(last, 10);
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_named_and_nothing_is_written() {
+    let (dir, dumps) = ten_records().await;
+    let file = segments(&dir).pop().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let used = bytes.iter().rposition(|&b| b != 0).unwrap() + 1;
+    let mut rng = Rng::new(3);
+    let mut seen = 0;
+    for _ in 0..20 {
+        // Not the last record: damage there cannot be told from a torn tail.
+        let at = 64 + rng.below(used as u64 * 3 / 4) as usize;
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&file, &damaged).unwrap();
+        let copy = TempDir::new().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let partition = Partition::open(replay_config(&copy)).unwrap();
+        let replayed = Metrics::get(&partition.metrics().replayed) as usize;
+        assert_eq!(dump(&partition).await, dumps[replayed]);
+        // Zeros between records are nobody's.
+        if partition.health() == Health::Healthy {
+            assert_eq!(replayed, 10);
+            continue;
+        }
+        seen += 1;
+        let result = partition
+            .create_mailbox(&name("user/new"), new_mailbox())
+            .await;
+        let Err(StoreError::Corrupt { segment, offset }) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(segment, 1);
+        assert!(offset <= at as u64 && at as u64 - offset < 1000);
+        partition.shutdown().await.unwrap();
+        drop(partition);
+        // Nothing was cut, moved or forgotten: with the byte mended all is there.
+        let mended = segments(&copy).pop().unwrap();
+        assert_eq!(fs::read(&mended).unwrap(), damaged);
+        fs::write(&mended, &bytes).unwrap();
+        let partition = Partition::open(replay_config(&copy)).unwrap();
+        assert_eq!(partition.health(), Health::Healthy);
+        assert_eq!(dump(&partition).await, dumps[10]);
+    }
+    assert!(seen > 10);
+}
+
+#[tokio::test]
+async fn a_missing_segment_is_damage() {
+    let dir = TempDir::new().unwrap();
+    let partition = Partition::open(replay_config(&dir)).unwrap();
+    create(&partition, &["user/bob"]).await;
+    for n in 0..20 {
+        let large = vec![b'x'; 200_000];
+        let body = [raw(&n.to_string()), large.into()].concat();
+        partition
+            .append(&name("user/bob"), vec![of_bytes(body.into())])
+            .await
+            .unwrap();
+    }
+    let copy = TempDir::new().unwrap();
+    copy_dir(dir.path(), copy.path());
+    let files = segments(&copy);
+    assert!(files.len() > 3);
+    fs::remove_file(&files[2]).unwrap();
+    let partition = Partition::open(replay_config(&copy)).unwrap();
+    assert!(matches!(partition.health(), Health::ReadOnly { .. }));
+}
+
+#[tokio::test]
+async fn a_body_that_rots_is_noticed() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    partition
+        .append(&inbox, vec![message("rot")])
+        .await
+        .unwrap();
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    let file = segments(&dir).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    let at = bytes.windows(3).rposition(|w| w == b"rot").unwrap();
+    bytes[at] = b'R';
+    fs::write(&file, bytes).unwrap();
+    let partition = open(&dir);
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    let row = handle.view().row(1).unwrap();
+    assert!(matches!(
+        partition.read_body(row.location).await,
+        Err(StoreError::Corrupt { segment: 1, .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers() {
+    let dir = TempDir::new().unwrap();
+    let io = FaultyIo::default();
+    let partition = Partition::open_with(replay_config(&dir), Arc::new(io.clone())).unwrap();
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    partition.append(&inbox, vec![message("1")]).await.unwrap();
+    let before = dump(&partition).await;
+    io.set_full(true);
+    for _ in 0..3 {
+        assert!(matches!(
+            partition.append(&inbox, vec![message("2")]).await,
+            Err(StoreError::DiskFull)
+        ));
+        let large = vec![b'x'; murder_store::INLINE_LIMIT + 1];
+        assert!(matches!(
+            partition.append(&inbox, vec![of_bytes(large.into())]).await,
+            Err(StoreError::DiskFull)
+        ));
+    }
+    assert_eq!(dump(&partition).await, before);
+    assert_eq!(partition.health(), Health::Healthy);
+    io.set_full(false);
+    let appended = partition.append(&inbox, vec![message("3")]).await.unwrap();
+    assert_eq!(appended.uids, [2]);
+    let before = dump(&partition).await;
+    // The same by replay alone.
+    let copy = TempDir::new().unwrap();
+    copy_dir(dir.path(), copy.path());
+    fs::remove_dir_all(copy.path().join("partition/homes")).unwrap();
+    let partition = Partition::open(replay_config(&copy)).unwrap();
+    assert_eq!(dump(&partition).await, before);
+}
+
+#[tokio::test]
+async fn a_dying_disk_makes_the_partition_read_only() {
+    let dir = TempDir::new().unwrap();
+    let io = FaultyIo::default();
+    let partition = Partition::open_with(replay_config(&dir), Arc::new(io.clone())).unwrap();
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    partition.append(&inbox, vec![message("1")]).await.unwrap();
+    io.dies_after(0);
+    assert!(partition.append(&inbox, vec![message("2")]).await.is_err());
+    assert!(matches!(partition.health(), Health::ReadOnly { .. }));
+    assert!(matches!(
+        partition.append(&inbox, vec![message("3")]).await,
+        Err(StoreError::ReadOnly { .. })
+    ));
+    assert_eq!(dump(&partition).await["user/bob"].rows.len(), 1);
+}

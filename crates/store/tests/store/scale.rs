@@ -1,0 +1,151 @@
+//! More homes, records and messages than are kept at hand.
+
+use std::sync::Arc;
+
+use murder_store::{
+    CHUNK_ROWS, Flags, MailboxView, Metrics, Partition, PartitionConfig, StoreMode, StoreOp, UidSet,
+};
+use tempfile::TempDir;
+
+use crate::model::journal_files;
+use crate::support::*;
+
+#[tokio::test]
+async fn more_homes_than_are_kept_open() {
+    let dir = TempDir::new().unwrap();
+    let config = PartitionConfig {
+        open_homes: 8,
+        readers: 2,
+        open_segments: 1,
+        view_cache_bytes: 4096,
+        checkpoint_bytes: 64 << 10,
+        segment_bytes: 256 << 10,
+        ..config(&dir)
+    };
+    let partition = Partition::open(config.clone()).unwrap();
+    let names: Vec<String> = (0..40).map(|n| format!("user/u{n}")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    create(&partition, &all).await;
+    for round in 0..3 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for text in &names {
+            let (partition, target) = (Arc::clone(&partition), name(text));
+            tasks.spawn(async move {
+                let body = [raw(&format!("{round}")), vec![b'z'; 4000].into()].concat();
+                partition.append(&target, vec![of_bytes(body.into())]).await
+            });
+        }
+        for result in tasks.join_all().await {
+            assert_eq!(result.unwrap().uids, [round + 1]);
+        }
+    }
+    let before = dump(&partition).await;
+    assert_eq!(before.len(), 40);
+    assert!(Metrics::get(&partition.metrics().homes_opened) > 80);
+    // Checkpoints happened by themselves, and what is live was kept.
+    partition.checkpoint().await.unwrap();
+    assert!(Metrics::get(&partition.metrics().checkpoints) > 2);
+    assert!(journal_files(&dir).len() > 1);
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    let partition = Partition::open(config).unwrap();
+    assert_eq!(dump(&partition).await, before);
+}
+
+#[tokio::test]
+async fn writers_share_a_sync() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/eve"]).await;
+    let records = |p: &Partition| Metrics::get(&p.metrics().records);
+    let (batches, before) = (
+        Metrics::get(&partition.metrics().batches),
+        records(&partition),
+    );
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..400 {
+        let partition = Arc::clone(&partition);
+        let target = name(if n % 2 == 0 { "user/bob" } else { "user/eve" });
+        tasks.spawn(async move {
+            partition
+                .append(&target, vec![message(&n.to_string())])
+                .await
+        });
+    }
+    let mut uids: Vec<u32> = tasks
+        .join_all()
+        .await
+        .into_iter()
+        .map(|result| result.unwrap().uids[0])
+        .collect();
+    uids.sort_unstable();
+    let both: Vec<u32> = (1..=200).flat_map(|uid| [uid, uid]).collect();
+    assert_eq!(uids, both);
+    assert_eq!(records(&partition) - before, 400);
+    let batches = Metrics::get(&partition.metrics().batches) - batches;
+    assert!(batches < 200, "{batches} batches for 400 records");
+}
+
+#[tokio::test]
+async fn views_of_many_chunks() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["board"]).await;
+    let board = name("board");
+    let handle = partition.open_mailbox(&board).await.unwrap();
+    let total = CHUNK_ROWS as u32 * 3 + 100;
+    for _ in 0..total / 400 + 1 {
+        let messages = (0..400).map(|n| message(&n.to_string())).collect();
+        partition.append(&board, messages).await.unwrap();
+    }
+    let full = handle.view();
+    let total = full.len();
+    // What was built step by step is what is loaded at once.
+    assert_eq!(full.row(total).unwrap().uid, total);
+    for (low, high) in [
+        (1, 1),
+        (1000, 1030),
+        (2048, 2049),
+        (total, u32::MAX),
+        (0, 3),
+        (9, 8),
+    ] {
+        let seqs: Vec<u32> = full.rows(low, high).map(|r| r.seq).collect();
+        let expected: Vec<u32> = (low.max(1)..=high.min(total)).collect();
+        assert_eq!(seqs, expected);
+    }
+    let mut op = StoreOp::new(StoreMode::Add, Flags::DELETED, vec![]);
+    let odd: UidSet = (1..=total).filter(|u| u % 2 == 1 || *u < 2000).collect();
+    partition
+        .store_flags(&handle, &odd, op.clone())
+        .await
+        .unwrap();
+    let expunged = partition.expunge(&handle, None).await.unwrap();
+    assert_eq!(expunged.uids, odd);
+    let thin = handle.view();
+    let diff = MailboxView::diff(&full, &thin);
+    assert_eq!(diff.vanished, odd);
+    assert_eq!(diff.expunged, odd.iter().collect::<Vec<_>>());
+    assert!(diff.changed.is_empty() && diff.added == 0);
+    for (seq, row) in (1..).zip(thin.rows(1, thin.len())) {
+        assert_eq!(row.seq, seq);
+        assert_eq!(thin.seq_of(row.uid), Some(seq));
+        assert_eq!(thin.uid_of(seq), Some(row.uid));
+    }
+    assert_eq!(thin.seq_of(1), None);
+    assert_eq!(thin.seq_from_uid(1), 1);
+    assert_eq!(thin.seq_from_uid(u32::MAX), thin.len() + 1);
+    op.mode = StoreMode::Remove;
+    op.flags = Flags::SEEN;
+    let none = partition
+        .store_flags(&handle, &UidSet::range(1, u32::MAX), op)
+        .await
+        .unwrap();
+    assert!(none.changed.is_empty());
+    partition.shutdown().await.unwrap();
+    drop((partition, handle));
+    let partition = open(&dir);
+    let loaded = partition.open_mailbox(&board).await.unwrap().view();
+    assert_eq!(uids(&loaded), uids(&thin));
+    assert!(MailboxView::diff(&thin, &loaded).is_empty());
+}
