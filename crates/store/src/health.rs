@@ -30,8 +30,8 @@ pub(crate) struct HealthCell(RwLock<State>);
 #[derive(Debug, Default)]
 struct State {
     health: Health,
-    /// The damage that made it read-only.
-    corrupt: Option<StoreError>,
+    /// What callers are told while it is not healthy.
+    refusal: Option<StoreError>,
 }
 
 impl HealthCell {
@@ -41,17 +41,7 @@ impl HealthCell {
 
     /// Why a change is refused, if it is.
     pub fn refusal(&self) -> Option<StoreError> {
-        let state = self.0.read();
-        match &state.health {
-            Health::Healthy => None,
-            Health::Stalled { why } => Some(StoreError::ReadOnly { why: why.clone() }),
-            Health::ReadOnly { why } => Some(
-                state
-                    .corrupt
-                    .clone()
-                    .unwrap_or_else(|| StoreError::ReadOnly { why: why.clone() }),
-            ),
-        }
+        self.0.read().refusal.clone()
     }
 
     /// Why the journal takes nothing, if it does not: what was queued before a stall may still
@@ -72,9 +62,12 @@ impl HealthCell {
         state.health = Health::ReadOnly {
             why: error.to_string(),
         };
-        if matches!(error, StoreError::Corrupt { .. }) {
-            state.corrupt = Some(error.clone());
-        }
+        state.refusal = Some(match error {
+            StoreError::Corrupt { .. } => error.clone(),
+            _ => StoreError::ReadOnly {
+                why: error.to_string(),
+            },
+        });
     }
 
     /// Changes are refused until [`HealthCell::recovered`].
@@ -85,6 +78,7 @@ impl HealthCell {
             state.health = Health::Stalled {
                 why: error.to_string(),
             };
+            state.refusal = Some(error.clone());
         }
     }
 
@@ -93,7 +87,7 @@ impl HealthCell {
         let mut state = self.0.write();
         if matches!(state.health, Health::Stalled { .. }) {
             tracing::info!("partition takes changes again");
-            state.health = Health::Healthy;
+            *state = State::default();
         }
     }
 }

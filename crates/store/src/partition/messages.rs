@@ -76,6 +76,7 @@ impl Partition {
                 targets: known.iter().map(|(_, target)| target.clone()).collect(),
                 messages: messages.clone(),
             });
+            let homes = op.homes();
             let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
             match self
                 .shared
@@ -83,7 +84,7 @@ impl Partition {
                 .await
             {
                 Ok(outcomes) => {
-                    for outcome in outcomes {
+                    for (home, outcome) in homes.into_iter().zip(outcomes) {
                         match outcome {
                             Ok(Outcome::Appended(appended)) => {
                                 for (at, result) in appended {
@@ -91,7 +92,11 @@ impl Partition {
                                 }
                             }
                             Ok(_) => {}
-                            Err(e) => tracing::warn!(error = %e, "a home refused a delivery"),
+                            Err(e) => {
+                                for (place, _) in known.iter().filter(|(_, t)| t.home == home) {
+                                    results[*place] = Err(e.clone());
+                                }
+                            }
                         }
                     }
                 }

@@ -249,3 +249,91 @@ async fn a_dying_disk_makes_the_partition_read_only() {
     ));
     assert_eq!(dump(&partition).await["user/bob"].rows.len(), 1);
 }
+
+/// Until the partition says so; it has no one to wake.
+async fn until(partition: &Partition, health: impl Fn(&Health) -> bool) {
+    while !health(&partition.health()) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_home_that_cannot_be_written_is_tried_until_it_can() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    // The directory of the second home is in the way.
+    let obstacle = dir.path().join("partition/homes/02");
+    fs::write(&obstacle, "").unwrap();
+    let waiting = tokio::spawn({
+        let partition = Arc::clone(&partition);
+        async move {
+            partition
+                .create_mailbox(&name("user/eve"), new_mailbox())
+                .await
+        }
+    });
+    until(&partition, |h| matches!(h, Health::Stalled { .. })).await;
+    assert!(
+        partition
+            .append(&name("user/bob"), vec![message("1")])
+            .await
+            .is_err()
+    );
+    assert!(!waiting.is_finished(), "it is durable, so it must happen");
+    fs::remove_file(&obstacle).unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(partition.health(), Health::Healthy);
+    partition
+        .append(&name("user/bob"), vec![message("1")])
+        .await
+        .unwrap();
+
+    // Closed meanwhile, it happens at the next start.
+    let obstacle = dir.path().join("partition/homes/03");
+    fs::write(&obstacle, "").unwrap();
+    let waiting = tokio::spawn({
+        let partition = Arc::clone(&partition);
+        async move {
+            partition
+                .create_mailbox(&name("user/zoe"), new_mailbox())
+                .await
+        }
+    });
+    until(&partition, |h| matches!(h, Health::Stalled { .. })).await;
+    partition.shutdown().await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), Err(StoreError::Closed)));
+    fs::remove_file(&obstacle).unwrap();
+    drop(partition);
+    let partition = open(&dir);
+    assert!(partition.lookup(&name("user/zoe")).is_some());
+    assert_eq!(partition.counts(), (3, 3));
+}
+
+#[tokio::test]
+async fn a_damaged_home_concerns_nobody_else() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/eve"]).await;
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    let home = dir.path().join("partition/homes/01/1.db");
+    fs::write(&home, vec![0x55; 8192]).unwrap();
+    let _ = fs::remove_file(home.with_extension("db-wal"));
+    let partition = open(&dir);
+    assert!(matches!(
+        partition
+            .append(&name("user/bob"), vec![message("1")])
+            .await,
+        Err(StoreError::HomeDamaged { home: 1, .. })
+    ));
+    assert!(partition.open_mailbox(&name("user/bob")).await.is_err());
+    let targets = [name("user/bob"), name("user/eve")];
+    let results = partition.deliver(&targets, message("2")).await.unwrap();
+    assert!(matches!(results[0], Err(StoreError::HomeDamaged { .. })));
+    assert_eq!(results[1].as_ref().unwrap().uids, [1]);
+    // What it could not apply stays in the journal.
+    let checkpoints = Metrics::get(&partition.metrics().checkpoints);
+    partition.checkpoint().await.unwrap();
+    assert_eq!(Metrics::get(&partition.metrics().checkpoints), checkpoints);
+}
