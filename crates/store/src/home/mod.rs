@@ -4,8 +4,10 @@
 //! with it; when anything fails the transaction is rolled back and the home is opened again,
 //! so that the cache never differs from the file.
 
+mod keywords;
 mod mailboxes;
 mod messages;
+mod rows;
 pub(crate) mod schema;
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,0 +1,354 @@
+//! Rows of messages in a home: reading, adding, changing, removing, with the counters, the
+//! bodies' references and the view's change that go with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use murder_mailbox::MailboxId;
+use rusqlite::{OptionalExtension, params};
+
+use super::keywords::keyword_bits;
+use super::{Home, Stop, sql};
+use crate::command;
+use crate::flags::Flags;
+use crate::items::Items;
+use crate::message::{BodyLocation, Expunged, InternalDate};
+use crate::readers::{MESSAGE_COLUMNS, message_row};
+use crate::uidset::UidSet;
+use crate::view::{MessageRow, RowState};
+
+/// One command's work on the messages of one mailbox: counters, the view's change and other
+/// users' `\Seen` are collected and written once.
+pub(super) struct Work {
+    pub id: MailboxId,
+    pub rowno: i64,
+    pub modseq: u64,
+    pub seen: BTreeMap<String, UidSet>,
+}
+
+impl Home {
+    pub(super) fn states(&self, rowno: i64, uids: &UidSet) -> Result<Vec<RowState>, Stop> {
+        let read = || -> rusqlite::Result<Vec<RowState>> {
+            let mut query = self.conn.prepare_cached(
+                "SELECT uid, modseq, flags, keywords FROM message \
+                 WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3",
+            )?;
+            let mut found = Vec::new();
+            for (low, high) in uids.ranges() {
+                let mut rows = query.query(params![rowno, low, high])?;
+                while let Some(r) = rows.next()? {
+                    found.push(RowState {
+                        uid: r.get(0)?,
+                        modseq: r.get::<_, i64>(1)?.cast_unsigned(),
+                        flags: Flags::from_bits(r.get(2)?),
+                        keywords: r.get::<_, i64>(3)?.cast_unsigned(),
+                    });
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(sql)
+    }
+
+    pub(super) fn set_states(
+        &mut self,
+        work: &Work,
+        states: Vec<(Flags, RowState)>,
+    ) -> Result<(), Stop> {
+        let (mut unseen, mut deleted) = (0, 0);
+        {
+            let mut update = self
+                .conn
+                .prepare_cached(
+                    "UPDATE message SET modseq = ?3, flags = ?4, keywords = ?5 \
+                     WHERE mailbox = ?1 AND uid = ?2",
+                )
+                .map_err(sql)?;
+            for (old, row) in &states {
+                update
+                    .execute(params![
+                        work.rowno,
+                        row.uid,
+                        work.modseq.cast_signed(),
+                        row.flags.bits(),
+                        row.keywords.cast_signed()
+                    ])
+                    .map_err(sql)?;
+                unseen += has(*old, Flags::SEEN) - has(row.flags, Flags::SEEN);
+                deleted += has(row.flags, Flags::DELETED) - has(*old, Flags::DELETED);
+            }
+        }
+        if let Some(mailbox) = self.mailboxes.get_mut(&work.id) {
+            mailbox.unseen += unseen;
+            mailbox.deleted += deleted;
+        }
+        let modseq = work.modseq;
+        let states = states
+            .into_iter()
+            .map(|(_, row)| RowState { modseq, ..row });
+        self.view(work.id).states.extend(states);
+        Ok(())
+    }
+
+    /// Takes the next MODSEQ of a mailbox for a command that changes its messages.
+    pub(super) fn begin(&mut self, id: MailboxId) -> Work {
+        let Some(mailbox) = self.mailboxes.get_mut(&id) else {
+            unreachable!("the caller has looked the mailbox up");
+        };
+        Work {
+            id,
+            rowno: mailbox.rowno,
+            modseq: mailbox.next_modseq(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn finish(&mut self, work: Work) -> Result<(), Stop> {
+        for (user, uids) in work.seen {
+            self.run(
+                "INSERT INTO seen VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (mailbox, user) DO UPDATE SET uids = excluded.uids",
+                params![work.rowno, user, uids.to_bytes()],
+            )?;
+            self.view(work.id).seen.insert(user.into(), Arc::new(uids));
+        }
+        self.view(work.id);
+        Ok(())
+    }
+
+    /// Adds a row; the content is there.
+    pub(super) fn new_message(
+        &mut self,
+        work: &mut Work,
+        message: &command::Message,
+        items: &Items,
+        location: BodyLocation,
+        content: i64,
+    ) -> Result<u32, Stop> {
+        let Some(mailbox) = self.mailboxes.get_mut(&work.id) else {
+            unreachable!("the caller has looked the mailbox up");
+        };
+        let uid = mailbox.uidnext;
+        mailbox.uidnext += 1;
+        let mut flags = message.flags();
+        let own_seen = !message.seen_by.is_empty() && !mailbox.shared_seen;
+        let seen = flags.contains(Flags::SEEN);
+        if own_seen {
+            flags = flags & !Flags::SEEN;
+        }
+        let row = MessageRow {
+            seq: 0,
+            uid,
+            modseq: work.modseq,
+            flags,
+            keywords: keyword_bits(&mut mailbox.keywords, &message.keywords, true),
+            internal_date: InternalDate {
+                seconds: message.internal_seconds,
+                zone: i16::try_from(message.internal_zone).unwrap_or(0),
+            },
+            save_date: message.save_date,
+            sent: items.sent,
+            sent_day: items.sent_day,
+            location,
+            header_len: items.header_len,
+            email_id: <[u8; 16]>::try_from(message.email_id.as_slice()).unwrap_or_default(),
+            content,
+        };
+        mailbox.messages += 1;
+        mailbox.bytes += i64::from(location.len);
+        mailbox.unseen += 1 - has(flags, Flags::SEEN);
+        mailbox.deleted += has(flags, Flags::DELETED);
+        self.conn
+            .prepare_cached(&format!(
+                "INSERT INTO message (mailbox, {MESSAGE_COLUMNS}) VALUES \
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+            ))
+            .and_then(|mut s| {
+                s.execute(params![
+                    work.rowno,
+                    row.uid,
+                    row.modseq.cast_signed(),
+                    row.flags.bits(),
+                    row.keywords.cast_signed(),
+                    row.internal_date.seconds,
+                    row.internal_date.zone,
+                    row.save_date,
+                    row.sent,
+                    row.sent_day,
+                    row.location.segment.cast_signed(),
+                    row.location.offset.cast_signed(),
+                    row.location.len,
+                    row.location.crc,
+                    row.header_len,
+                    row.email_id,
+                    row.content
+                ])
+            })
+            .map_err(sql)?;
+        if own_seen && seen {
+            if !work.seen.contains_key(&message.seen_by) {
+                let set = self.seen(work.rowno, &message.seen_by)?;
+                work.seen.insert(message.seen_by.clone(), set);
+            }
+            if let Some(set) = work.seen.get_mut(&message.seen_by) {
+                set.insert(uid);
+            }
+        }
+        self.view(work.id).added.push(row);
+        Ok(uid)
+    }
+
+    pub(super) fn new_content(
+        &mut self,
+        items: &Items,
+        location: BodyLocation,
+    ) -> Result<i64, Stop> {
+        let content = self.next_content;
+        self.next_content += 1;
+        self.run(
+            "INSERT INTO content VALUES (?1, 1, ?2, ?3, ?4)",
+            params![content, items.envelope, items.body, items.bodystructure],
+        )?;
+        self.count(location.segment, 1, i64::from(location.len));
+        Ok(content)
+    }
+
+    /// Removes messages, leaving tombstones.
+    pub(super) fn remove(&mut self, id: MailboxId, rows: &[MessageRow]) -> Result<Expunged, Stop> {
+        if rows.is_empty() {
+            let modseq = self.mailboxes[&id].highest_modseq;
+            return Ok(Expunged {
+                uids: UidSet::new(),
+                modseq,
+            });
+        }
+        let mut work = self.begin(id);
+        let uids: UidSet = rows.iter().map(|r| r.uid).collect();
+        for row in rows {
+            self.run(
+                "DELETE FROM message WHERE mailbox = ?1 AND uid = ?2",
+                params![work.rowno, row.uid],
+            )?;
+            self.release(row.content, row.location.segment, row.location.len)?;
+        }
+        if let Some(mailbox) = self.mailboxes.get_mut(&id) {
+            for row in rows {
+                mailbox.messages -= 1;
+                mailbox.bytes -= i64::from(row.location.len);
+                mailbox.unseen -= 1 - has(row.flags, Flags::SEEN);
+                mailbox.deleted -= has(row.flags, Flags::DELETED);
+            }
+        }
+        self.bury(work.rowno, work.modseq, &uids)?;
+        for (user, mut seen) in self.all_seen(work.rowno)? {
+            if !seen.intersection(&uids).is_empty() {
+                seen.subtract(&uids);
+                work.seen.insert(user, seen);
+            }
+        }
+        let modseq = work.modseq;
+        self.finish(work)?;
+        self.view(id).expunged.union_with(&uids);
+        Ok(Expunged { uids, modseq })
+    }
+
+    /// Writes tombstones (RFC 7162 section 3.2.5).
+    pub(super) fn bury(&self, rowno: i64, modseq: u64, uids: &UidSet) -> Result<(), Stop> {
+        for (low, high) in uids.ranges() {
+            self.run(
+                "INSERT INTO tombstone VALUES (?1, ?2, ?3, ?4)",
+                params![rowno, modseq.cast_signed(), low, high],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Takes one reference from a content, which goes with the last.
+    pub(super) fn release(&mut self, content: i64, segment: u64, len: u32) -> Result<(), Stop> {
+        let gone = self
+            .conn
+            .prepare_cached("DELETE FROM content WHERE id = ?1 AND refs <= 1")
+            .and_then(|mut s| s.execute([content]))
+            .map_err(sql)?;
+        if gone > 0 {
+            self.count(segment, -1, -i64::from(len));
+            return Ok(());
+        }
+        self.run(
+            "UPDATE content SET refs = refs - 1 WHERE id = ?1",
+            [content],
+        )
+    }
+
+    /// Releases what all messages of a mailbox refer to.
+    pub(super) fn release_contents(&mut self, rowno: i64) -> Result<(), Stop> {
+        let read = || -> rusqlite::Result<Vec<(i64, i64, u32)>> {
+            let mut rows = self
+                .conn
+                .prepare_cached("SELECT content, segment, len FROM message WHERE mailbox = ?1")?;
+            let rows = rows.query_map([rowno], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            rows.collect()
+        };
+        for (content, segment, len) in read().map_err(sql)? {
+            self.release(content, segment.cast_unsigned(), len)?;
+        }
+        Ok(())
+    }
+
+    /// The messages of a mailbox in `uids`.
+    pub(super) fn rows(
+        &self,
+        id: MailboxId,
+        uids: &UidSet,
+        and: &str,
+    ) -> Result<Vec<MessageRow>, Stop> {
+        let rowno = self.mailboxes[&id].rowno;
+        let read = || -> rusqlite::Result<Vec<MessageRow>> {
+            let mut query = self.conn.prepare_cached(&format!(
+                "SELECT {MESSAGE_COLUMNS} FROM message \
+                 WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 {and}"
+            ))?;
+            let mut found = Vec::new();
+            for (low, high) in uids.ranges() {
+                let mut rows = query.query(params![rowno, low, high])?;
+                while let Some(row) = rows.next()? {
+                    found.push(message_row(row)?);
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(sql)
+    }
+
+    pub(super) fn seen(&self, rowno: i64, user: &str) -> Result<UidSet, Stop> {
+        let bytes: Option<Vec<u8>> = self
+            .conn
+            .prepare_cached("SELECT uids FROM seen WHERE mailbox = ?1 AND user = ?2")
+            .and_then(|mut s| s.query_row(params![rowno, user], |r| r.get(0)).optional())
+            .map_err(sql)?;
+        Ok(bytes.map_or_else(UidSet::new, |b| UidSet::from_bytes(&b)))
+    }
+
+    pub(super) fn all_seen(&self, rowno: i64) -> Result<Vec<(String, UidSet)>, Stop> {
+        let read = || -> rusqlite::Result<Vec<(String, UidSet)>> {
+            let mut rows = self
+                .conn
+                .prepare_cached("SELECT user, uids FROM seen WHERE mailbox = ?1")?;
+            let rows = rows.query_map([rowno], |r| {
+                let uids: Vec<u8> = r.get(1)?;
+                Ok((r.get(0)?, UidSet::from_bytes(&uids)))
+            })?;
+            rows.collect()
+        };
+        read().map_err(sql)
+    }
+
+    pub(super) fn has_uids(&self, id: MailboxId, wanted: usize) -> bool {
+        let left = u32::MAX - self.mailboxes[&id].uidnext;
+        u32::try_from(wanted).is_ok_and(|wanted| wanted <= left)
+    }
+}
+
+fn has(flags: Flags, flag: Flags) -> i64 {
+    i64::from(flags.contains(flag))
+}
