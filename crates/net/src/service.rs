@@ -28,9 +28,9 @@ pub struct Arguments {
     /// How long sessions may finish what they do after SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
-    /// Stop as well when the process that started this one is gone
-    #[arg(long, hide = true)]
-    pub with_parent: bool,
+    /// Stop as well when the process that has started this one, and has this id, is gone
+    #[arg(long, value_name = "PID", hide = true)]
+    pub with_parent: Option<i32>,
 }
 
 /// A role, as its process sees it.
@@ -106,8 +106,8 @@ pub fn load<S: Service>(file: &Path) -> Result<S::Config, ConfigError> {
 }
 
 fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::Result<()> {
-    if arguments.with_parent {
-        stop_with_parent()?;
+    if let Some(parent) = arguments.with_parent {
+        stop_with_parent(parent)?;
     }
     log::init(S::log(&config))?;
     raise_open_files();
@@ -136,13 +136,14 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
     })
 }
 
-/// SIGTERM when the parent is gone, at once if it is already.
-fn stop_with_parent() -> anyhow::Result<()> {
-    let parent = rustix::process::getppid();
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
-    if rustix::process::getppid() != parent || parent.is_none_or(rustix::process::Pid::is_init) {
-        anyhow::bail!("the process that started this one is gone");
-    }
+/// SIGTERM when the parent is gone; an error if it is already.
+fn stop_with_parent(parent: i32) -> anyhow::Result<()> {
+    use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    anyhow::ensure!(
+        getppid().map(Pid::as_raw_pid) == Some(parent),
+        "the process that has started this one is gone"
+    );
     Ok(())
 }
 

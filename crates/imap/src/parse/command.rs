@@ -39,7 +39,10 @@ pub struct Fault {
 /// It is no command that this crate knows, or APPEND.
 pub fn parse_command(frame: &[u8]) -> Result<(Tag, Command), Fault> {
     let fault = |tag: Option<Tag>, text: String| Fault { tag, text };
-    let Ok((rest, tag)) = command_tag(frame) else {
+    let Some((rest, tag)) = command_tag(frame)
+        .ok()
+        .filter(|(rest, _)| matches!(rest.first(), Some(b' ' | b'\r' | b'\n')))
+    else {
         return Err(fault(None, "expected a tag".into()));
     };
     // RFC 9051 section 9: NUL must not be used anywhere, but in literal8, which no command but

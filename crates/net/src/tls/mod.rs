@@ -63,6 +63,18 @@ pub enum TlsError {
     Tls(#[from] rustls::Error),
 }
 
+/// A node's certificate is not the one that its configuration wants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate is that of `{}` ({}), but the node is `{node}` ({role})", own.name, own.role_names())]
+pub struct NotTheNode {
+    /// The node by its configuration.
+    pub node: String,
+    /// Its role.
+    pub role: Role,
+    /// The node by its certificate.
+    pub own: Peer,
+}
+
 /// A node's own certificate and the cluster's CA, as TLS configurations. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct NodeTls {
@@ -107,6 +119,21 @@ impl NodeTls {
     #[must_use]
     pub fn own(&self) -> &Peer {
         &self.own
+    }
+
+    /// Whether the certificate is the one of the node that the configuration names.
+    ///
+    /// # Errors
+    /// [`NotTheNode`] when it is another's, or lacks the role.
+    pub fn check_own(&self, node: &str, role: Role) -> Result<(), NotTheNode> {
+        if self.own.name == node && self.own.has_role(role) {
+            return Ok(());
+        }
+        Err(NotTheNode {
+            node: node.to_owned(),
+            role,
+            own: self.own.clone(),
+        })
     }
 
     /// For listeners: shows the node's certificate; a peer may show one, which must then be the

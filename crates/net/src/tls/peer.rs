@@ -73,6 +73,13 @@ impl Peer {
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
+
+    /// The roles as text: `frontend, backend`.
+    #[must_use]
+    pub fn role_names(&self) -> String {
+        let names: Vec<&str> = self.roles.iter().map(|role| role.as_str()).collect();
+        names.join(", ")
+    }
 }
 
 /// The node that a certificate chain (end entity first) is of. `None` when it names no node, or

@@ -94,6 +94,15 @@ async fn nodes_know_each_other() {
     let backend = cluster.node("be1", &[Role::Backend]);
     let frontend = cluster.node("fe1", &[Role::Frontend]);
     assert_eq!(Some(frontend.own().clone()), peer("fe1", &[Role::Frontend]));
+    frontend.check_own("fe1", Role::Frontend).unwrap();
+    assert_eq!(
+        frontend
+            .check_own("fe2", Role::Frontend)
+            .unwrap_err()
+            .to_string(),
+        "the certificate is that of `fe1` (frontend), but the node is `fe2` (frontend)"
+    );
+    assert!(frontend.check_own("fe1", Role::Backend).is_err());
     // The second is a resumed session, which must say the same.
     for _ in 0..2 {
         let name = server_name("be1", Role::Backend);

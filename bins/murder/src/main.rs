@@ -1,0 +1,92 @@
+//! The operator's tool: users, certificates, the state of a murder; and a whole murder on this
+//! machine, which is what it does when it is told nothing.
+
+mod cert;
+mod http;
+mod mailbox;
+mod operator;
+mod output;
+mod password;
+mod status;
+mod up;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use murder_net::service::{self, Arguments};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs and looks after a murder: IMAP servers that look like one.
+///
+/// Without a command, `murder up`: a whole murder on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "murder", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: up::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a murder on this machine, or go on with one
+    Up(up::Arguments),
+    /// Stop a murder that `up --detach` has started
+    Down(up::down::Arguments),
+    /// Look after the users of a murder
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make the certificates by which nodes know each other
+    #[command(subcommand)]
+    Cert(cert::Command),
+    /// Show the nodes and partitions of a murder
+    Status(status::Arguments),
+    /// Look at the location map
+    #[command(subcommand)]
+    Mailbox(mailbox::Command),
+    /// Be one role of a murder, as `murder-frontend`, `murder-backend`, `murder-mupdate` are
+    #[command(subcommand, hide = true)]
+    Role(Role),
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    Frontend(Arguments),
+    Backend(Arguments),
+    Mupdate(Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = CommandLine::parse();
+    let done = match arguments.command.unwrap_or(Command::Up(arguments.up)) {
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Down(arguments) => up::down::run(&arguments),
+        Command::User(command) => user::run(command),
+        Command::Cert(command) => cert::run(command),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Mailbox(command) => mailbox::run(command),
+        Command::Role(role) => return run_role(&role),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("murder: {error:#}");
+            match error.downcast_ref::<murder_net::ConfigError>() {
+                Some(_) => ExitCode::from(service::EXIT_CONFIG),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run_role(role: &Role) -> ExitCode {
+    match role {
+        Role::Frontend(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
+        Role::Backend(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
+        Role::Mupdate(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
+    }
+}

@@ -1,0 +1,201 @@
+//! `murder status`: what the master knows of the nodes and partitions, and what the nodes say of
+//! themselves.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use murder_mupdate::{MupdateClient, Node, NodeState, Partition, PartitionState};
+use murder_mupdate::{Replica, ReplicaConfig, Topic};
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::not_ready_reasons;
+use crate::operator::{Target, block_on};
+use crate::output::{print_json, print_table};
+
+/// For the table of nodes to come from the master.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What `murder status` can be told.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    revision: u64,
+    nodes: Vec<ShownNode>,
+    partitions: Vec<ShownPartition>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownNode {
+    name: String,
+    roles: Vec<String>,
+    state: &'static str,
+    imaps: String,
+    lmtp: String,
+    http: String,
+    /// What its HTTP server says; absent when it has none.
+    ready: Option<bool>,
+    /// Why it is not ready.
+    reasons: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownPartition {
+    name: String,
+    owner: String,
+    epoch: u64,
+    state: &'static str,
+    bytes_total: u64,
+    bytes_free: u64,
+}
+
+/// Shows it.
+///
+/// # Errors
+/// When the master cannot be reached.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let client = arguments.target.connect()?;
+    let status = block_on(ask(client))?;
+    if arguments.json {
+        return print_json(&status);
+    }
+    print(&status);
+    Ok(())
+}
+
+async fn ask(client: MupdateClient) -> anyhow::Result<Status> {
+    let revision = client.barrier().await?;
+    let dir = std::env::temp_dir().join(format!("murder-status-{}", std::process::id()));
+    let config = ReplicaConfig {
+        dir: dir.clone(),
+        node: "murder status".to_owned(),
+        topics: vec![Topic::Nodes],
+    };
+    let stop = CancellationToken::new();
+    let followed = async {
+        let replica = Replica::start(config, client, stop.clone()).await?;
+        replica.wait_for(revision, WAIT).await?;
+        anyhow::Ok((replica.nodes(), replica.partitions()))
+    };
+    let followed = followed.await;
+    stop.cancel();
+    std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    let (nodes, partitions) = followed?;
+    Ok(Status {
+        revision,
+        nodes: show_nodes(nodes).await,
+        partitions: partitions.into_iter().map(show_partition).collect(),
+    })
+}
+
+async fn show_nodes(nodes: Vec<Node>) -> Vec<ShownNode> {
+    let mut asking: JoinSet<ShownNode> = nodes.into_iter().map(show_node).collect();
+    let mut shown = Vec::new();
+    while let Some(node) = asking.join_next().await {
+        shown.extend(node);
+    }
+    shown.sort_by(|a, b| (&a.roles, &a.name).cmp(&(&b.roles, &b.name)));
+    shown
+}
+
+async fn show_node(node: Node) -> ShownNode {
+    let (ready, reasons) = if node.http.is_empty() {
+        (None, Vec::new())
+    } else {
+        match not_ready_reasons(&node.http).await {
+            Ok(reasons) => (Some(reasons.is_empty()), reasons),
+            Err(error) => (
+                Some(false),
+                vec![format!("no answer at {}: {error}", node.http)],
+            ),
+        }
+    };
+    ShownNode {
+        name: node.name,
+        roles: node.roles,
+        state: match node.state {
+            NodeState::Up => "up",
+            NodeState::Draining => "draining",
+            NodeState::Down => "down",
+        },
+        imaps: node.imaps,
+        lmtp: node.lmtp,
+        http: node.http,
+        ready,
+        reasons,
+    }
+}
+
+fn show_partition(partition: Partition) -> ShownPartition {
+    ShownPartition {
+        name: partition.name,
+        owner: partition.owner,
+        epoch: partition.epoch,
+        state: match partition.state {
+            PartitionState::Online => "online",
+            PartitionState::ReadOnly => "read-only",
+        },
+        bytes_total: partition.bytes_total,
+        bytes_free: partition.bytes_free,
+    }
+}
+
+fn print(status: &Status) {
+    let ready = |node: &ShownNode| match node.ready {
+        None => String::new(),
+        Some(true) => "ready".to_owned(),
+        Some(false) => node.reasons.join("; "),
+    };
+    let nodes: Vec<_> = status
+        .nodes
+        .iter()
+        .map(|node| {
+            let (roles, state) = (node.roles.join(" "), node.state.to_owned());
+            [
+                node.name.clone(),
+                roles,
+                state,
+                node.imaps.clone(),
+                node.lmtp.clone(),
+                ready(node),
+            ]
+        })
+        .collect();
+    print_table(
+        ["node", "roles", "state", "imaps", "lmtp", "health"],
+        &nodes,
+    );
+    println!();
+    let free = |partition: &ShownPartition| match partition.bytes_total {
+        0 => "unknown".to_owned(),
+        total => format!(
+            "{:.1} of {:.1} GiB",
+            gibibytes(partition.bytes_free),
+            gibibytes(total)
+        ),
+    };
+    let partitions: Vec<_> = status
+        .partitions
+        .iter()
+        .map(|partition| {
+            let (name, owner) = (partition.name.clone(), partition.owner.clone());
+            [name, owner, partition.state.to_owned(), free(partition)]
+        })
+        .collect();
+    print_table(["partition", "owner", "state", "free"], &partitions);
+    println!("\nrevision {}", status.revision);
+}
+
+#[allow(clippy::cast_precision_loss)] // one decimal is shown
+fn gibibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}

@@ -1,0 +1,95 @@
+//! `murder up --detach`: the supervisor in the background.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use super::lock::{Holder, Lock};
+use super::topology::Topology;
+use super::{Arguments, make_dir, report};
+use crate::output::tail;
+
+/// What the background process says on its standard output, once, when all is ready.
+const READY: &str = "ready";
+/// Lines of its log that a failure shows.
+const LOG_LINES: usize = 30;
+
+/// Starts the background process and waits until it is ready.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let dir = make_dir(&arguments.dir)?;
+    if let Holder::Process(_) = Lock::holder(&dir)? {
+        // Taking it makes the error.
+        Lock::take(&dir)?;
+    }
+    let log = dir.join("supervisor.log");
+    let log_output = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(&log)
+        .with_context(|| log.display().to_string())?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(background_arguments(arguments, &dir))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log_output)
+        .spawn()
+        .context("cannot start the background process")?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("the background process has no output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    if line.trim() != READY {
+        child.wait()?;
+        bail!("the murder did not start\n{}", tail(&log, LOG_LINES));
+    }
+    report::print(&Topology::read(&dir)?, &dir);
+    Ok(())
+}
+
+fn background_arguments(arguments: &Arguments, dir: &std::path::Path) -> Vec<std::ffi::OsString> {
+    let mut line: Vec<std::ffi::OsString> = vec!["up".into(), "--background".into()];
+    let mut option = |name: &str, value: Option<std::ffi::OsString>| {
+        if let Some(value) = value {
+            let mut option = std::ffi::OsString::from(format!("--{name}="));
+            option.push(value);
+            line.push(option);
+        }
+    };
+    option("dir", Some(dir.into()));
+    option("masters", arguments.masters.map(|n| n.to_string().into()));
+    option("backends", arguments.backends.map(|n| n.to_string().into()));
+    option(
+        "frontends",
+        arguments.frontends.map(|n| n.to_string().into()),
+    );
+    option("users", arguments.users.map(|n| n.to_string().into()));
+    option("password", arguments.password.clone().map(Into::into));
+    option(
+        "base-port",
+        arguments.base_port.map(|n| n.to_string().into()),
+    );
+    option("topology", arguments.topology.clone().map(Into::into));
+    if arguments.no_restart {
+        line.push("--no-restart".into());
+    }
+    line
+}
+
+/// In the background process: no terminal's signals any more.
+pub fn leave_session() {
+    if let Err(error) = rustix::process::setsid() {
+        eprintln!("murder: still in the terminal's session: {error}");
+    }
+}
+
+/// In the background process: lets the foreground one return.
+pub fn say_ready() {
+    let mut output = std::io::stdout();
+    // Nobody may be listening any more, which does not matter.
+    let _ = writeln!(output, "{READY}").and_then(|()| output.flush());
+}

@@ -1,0 +1,147 @@
+//! `murder up`: a master, backends and frontends as processes of their own on loopback, with
+//! certificates, users and INBOXes, looked after until they are told to stop.
+
+mod config_files;
+mod detach;
+pub mod down;
+mod fleet;
+mod lock;
+mod node;
+mod plan;
+mod ports;
+mod provision;
+mod report;
+mod topology;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use fleet::Fleet;
+use lock::Lock;
+use plan::Plan;
+
+/// Where a local murder lives when nothing else is said.
+pub const DEFAULT_DIR: &str = "./murder-local";
+
+/// What `murder up` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Where the murder keeps everything; it goes on with what is there
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
+    pub dir: PathBuf,
+    /// Masters [default: 1, or as before]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1))]
+    pub masters: Option<u16>,
+    /// Backends [default: 2, or as before]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub backends: Option<u16>,
+    /// Frontends [default: 2, or as before]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub frontends: Option<u16>,
+    /// Users: user1, user2, … [default: 100, or as before]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub users: Option<u32>,
+    /// Everyone's password, also the administrator's [default: secret, or as before]
+    #[arg(long, value_name = "P")]
+    pub password: Option<String>,
+    /// Take ports from this one upwards, instead of free ones
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1024..))]
+    pub base_port: Option<u16>,
+    /// Return when everything is ready, and go on in the background
+    #[arg(long)]
+    pub detach: bool,
+    /// Write the topology here too, besides DIR/topology.json
+    #[arg(long, value_name = "FILE")]
+    pub topology: Option<PathBuf>,
+    /// Leave a node that dies dead
+    #[arg(long)]
+    pub no_restart: bool,
+    /// Be the background process of `--detach`
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    background: bool,
+}
+
+/// Starts the murder; returns when it has been stopped, or with `--detach` when it is ready.
+///
+/// # Errors
+/// When something does not start, with the end of its log.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.detach {
+        return detach::run(arguments);
+    }
+    if arguments.background {
+        detach::leave_session();
+    }
+    let dir = make_dir(&arguments.dir)?;
+    let _lock = Lock::take(&dir)?;
+    // One thread: nodes are told to die with the thread that has started them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(supervise(&dir, arguments))
+}
+
+/// Makes the directory; returns it without links and dots.
+fn make_dir(dir: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(dir)
+        .and_then(|()| dir.canonicalize())
+        .with_context(|| format!("cannot use {}", dir.display()))
+}
+
+async fn supervise(dir: &Path, arguments: &Arguments) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop_signal = async || {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    };
+
+    topology::Topology::clear_up(dir, arguments.topology.as_deref()).await?;
+    let mut plan = Plan::load_or_new(dir, arguments)?;
+    let topology = plan.topology();
+    let mut fleet = Fleet::new(&plan, topology, arguments)?;
+    let started = tokio::select! {
+        started = bring_up(&mut plan, &mut fleet) => started,
+        () = stop_signal() => {
+            fleet.stop().await;
+            bail!("stopped before it was ready");
+        }
+    };
+    if let Err(error) = started {
+        fleet.stop().await;
+        return Err(error);
+    }
+    if arguments.background {
+        detach::say_ready();
+    } else {
+        report::print(&fleet.topology().await, dir);
+    }
+    fleet.watch(stop_signal()).await;
+    if !arguments.background {
+        println!("\nstopping");
+    }
+    tokio::select! {
+        () = fleet.stop() => {}
+        () = stop_signal() => {} // the second: whatever is left is killed
+    }
+    topology::Topology::remove(dir, arguments.topology.as_deref());
+    Ok(())
+}
+
+/// Masters, accounts, the other nodes, mailboxes: in this order, so that a node's first replica
+/// knows every account.
+async fn bring_up(plan: &mut Plan, fleet: &mut Fleet) -> anyhow::Result<()> {
+    let password = plan.password().to_owned();
+    let hash = tokio::task::spawn_blocking(move || murder_auth::hash_password(&password));
+    config_files::write(plan)?;
+    fleet.start(node::Kind::Master).await?;
+    provision::accounts(plan, hash).await?;
+    fleet.start_others().await?;
+    provision::mailboxes(plan).await?;
+    plan.save_provisioned()?;
+    fleet.publish().await
+}

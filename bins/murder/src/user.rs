@@ -1,0 +1,155 @@
+//! `murder user`: accounts in the murder's own directory.
+
+use clap::Subcommand;
+use murder_auth::{Account, normalize_user};
+use serde::Serialize;
+
+use crate::operator::{Target, block_on};
+use crate::output::{print_json, print_table};
+use crate::password;
+
+/// What can be done with users.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add a user
+    Add {
+        /// `name` or `name@domain`
+        name: String,
+        #[command(flatten)]
+        password: password::Arguments,
+        /// May administer the murder
+        #[arg(long)]
+        admin: bool,
+        /// A group the user is in; may be repeated
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Show the users
+    List {
+        /// Only those whose names begin so
+        #[arg(default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Give a user another password
+    Passwd {
+        /// The user
+        name: String,
+        #[command(flatten)]
+        password: password::Arguments,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Delete a user's account; the mail stays
+    Delete {
+        /// The user
+        name: String,
+        #[command(flatten)]
+        to: To,
+    },
+}
+
+/// Which murder, and how to answer.
+#[derive(Debug, clap::Args)]
+pub struct To {
+    #[command(flatten)]
+    target: Target,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownAccount {
+    name: String,
+    admin: bool,
+    disabled: bool,
+    groups: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Done<'a> {
+    user: &'a str,
+    /// The master's revision with the change.
+    revision: u64,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the master refuses, or that it cannot be reached.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Add {
+            name,
+            password,
+            admin,
+            groups,
+            to,
+        } => {
+            let account = Account {
+                name: normalize_user(&name)?,
+                password_hash: password.hash()?,
+                groups,
+                admin,
+                disabled: false,
+            };
+            let client = to.target.connect()?;
+            let revision = block_on(async { Ok(client.add_user(&account).await?) })?;
+            to.done(&account.name, "added", revision)
+        }
+        Command::List { prefix, to } => list(&prefix, &to),
+        Command::Passwd { name, password, to } => {
+            let (name, hash) = (normalize_user(&name)?, password.hash()?);
+            let client = to.target.connect()?;
+            let revision = block_on(async { Ok(client.set_password(&name, &hash).await?) })?;
+            to.done(&name, "has another password", revision)
+        }
+        Command::Delete { name, to } => {
+            let name = normalize_user(&name)?;
+            let client = to.target.connect()?;
+            let revision = block_on(async { Ok(client.delete_user(&name).await?) })?;
+            to.done(&name, "deleted", revision)
+        }
+    }
+}
+
+fn list(prefix: &str, to: &To) -> anyhow::Result<()> {
+    let client = to.target.connect()?;
+    let accounts = block_on(async { Ok(client.list_users(prefix).await?) })?;
+    let shown = accounts.into_iter().map(|account| ShownAccount {
+        name: account.name,
+        admin: account.admin,
+        disabled: account.disabled,
+        groups: account.groups,
+    });
+    if to.json {
+        return print_json(&shown.collect::<Vec<_>>());
+    }
+    let flag = |set: bool, word: &str| if set { word.to_owned() } else { String::new() };
+    let rows: Vec<_> = shown
+        .map(|account| {
+            let state = flag(account.admin, "admin ") + &flag(account.disabled, "disabled");
+            [
+                account.name,
+                state.trim_end().to_owned(),
+                account.groups.join(" "),
+            ]
+        })
+        .collect();
+    print_table(["user", "state", "groups"], &rows);
+    Ok(())
+}
+
+impl To {
+    fn done(&self, user: &str, what: &str, revision: u64) -> anyhow::Result<()> {
+        if self.json {
+            return print_json(&Done { user, revision });
+        }
+        println!("{user} {what}");
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! How commands end, and how errors become answers: the only place for that.
+
+use std::borrow::Cow;
+use std::io;
+
+use murder_imap::{Code, Status};
+use murder_store::StoreError;
+
+use crate::mailboxes::ChangeError;
+
+/// The tagged answer to a command.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    /// OK, NO or BAD.
+    pub status: Status,
+    /// The response code.
+    pub code: Option<Code>,
+    /// For humans.
+    pub text: Cow<'static, str>,
+}
+
+/// Why a command did not come to a [`Completion`] of OK.
+#[derive(Debug)]
+pub(crate) enum OpError {
+    /// It is answered with this.
+    Refused(Completion),
+    /// The connection is gone; nothing can be answered.
+    Gone(io::Error),
+    /// The connection has to be closed with this BYE.
+    Bye(Cow<'static, str>),
+}
+
+/// How a command ends.
+pub(crate) type OpResult = Result<Completion, OpError>;
+
+/// `OK text`
+pub(crate) fn ok(text: &'static str) -> Completion {
+    Completion {
+        status: Status::Ok,
+        code: None,
+        text: text.into(),
+    }
+}
+
+/// `OK [code] text`
+pub(crate) fn ok_code(code: Code, text: &'static str) -> Completion {
+    Completion {
+        code: Some(code),
+        ..ok(text)
+    }
+}
+
+/// `NO [code] text`
+pub(crate) fn no(code: Code, text: impl Into<Cow<'static, str>>) -> OpError {
+    OpError::Refused(Completion {
+        status: Status::No,
+        code: Some(code),
+        text: text.into(),
+    })
+}
+
+/// `BAD text`
+pub(crate) fn bad(text: impl Into<Cow<'static, str>>) -> OpError {
+    OpError::Refused(Completion {
+        status: Status::Bad,
+        code: None,
+        text: text.into(),
+    })
+}
+
+impl From<io::Error> for OpError {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
+impl From<StoreError> for OpError {
+    fn from(error: StoreError) -> Self {
+        let (code, text) = match &error {
+            StoreError::NoSuchMailbox | StoreError::NoSuchHome => {
+                (Code::NonExistent, "Mailbox does not exist".into())
+            }
+            StoreError::MailboxExists => (Code::AlreadyExists, "Mailbox exists already".into()),
+            StoreError::CrossHome
+            | StoreError::InboxRename
+            | StoreError::RenameBelowItself
+            | StoreError::Name(_) => (Code::Cannot, error.to_string()),
+            StoreError::TooManyKeywords | StoreError::UidsExhausted => {
+                (Code::Limit, error.to_string())
+            }
+            StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
+            StoreError::BodyGone => (Code::ExpungeIssued, "Message was expunged".into()),
+            StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
+                tracing::error!(%error, "damaged");
+                (Code::ContactAdmin, "Mailbox is damaged".into())
+            }
+            _ => {
+                tracing::warn!(%error, "the store refuses");
+                (Code::Unavailable, "Temporarily not possible".into())
+            }
+        };
+        no(code, text)
+    }
+}
+
+impl ChangeError {
+    /// The answer; `canonical`: to a frontend, which is told when the mailbox is elsewhere.
+    pub(crate) fn into_op(self, canonical: bool) -> OpError {
+        match self {
+            Self::NoSuchMailbox { hidden } => no_such_mailbox(canonical && !hidden),
+            Self::AlreadyExists => no(Code::AlreadyExists, self.to_string()),
+            Self::NotPermitted(text) => no(Code::NoPerm, text),
+            Self::Cannot(text) => no(Code::Cannot, text),
+            Self::Name(_) | Self::Acl(_) => no(Code::Cannot, self.to_string()),
+            Self::Master(error) => {
+                tracing::warn!(%error, "the master did not make a change");
+                no(Code::Unavailable, "The mupdate master is not available, try again")
+            }
+            Self::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The answer for a mailbox that is not there; `not_here`: a frontend is told to look elsewhere.
+pub(crate) fn no_such_mailbox(not_here: bool) -> OpError {
+    match not_here {
+        true => no(Code::not_here(), "Mailbox is not on this backend"),
+        false => no(Code::NonExistent, "Mailbox does not exist"),
+    }
+}

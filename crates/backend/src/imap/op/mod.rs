@@ -1,0 +1,1 @@
+//! What the backend does for each command; one file a command or family.

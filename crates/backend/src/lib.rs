@@ -1,0 +1,22 @@
+//! The backend role: IMAP and LMTP sessions over the store.
+//!
+//! It holds the mail of its partitions and serves it to frontends (as the user that a frontend
+//! vouches for, in canonical names) and to clients directly. With a master configured, every
+//! change of the list of mailboxes goes through the master first; without one it works alone.
+//!
+//! It never connects to another backend, and never decides to delete mail that it holds.
+//!
+//! Invariants:
+//! * Rights are checked here, at each command, against the mailbox's own ACL.
+//! * Nothing is answered before the store says that it is durable.
+//! * A mailbox exists here only under a name that the master has given to it.
+
+mod config;
+mod imap;
+mod lmtp;
+mod mailboxes;
+mod node;
+mod role;
+
+pub use config::{BackendConfig, ImapConfig, LmtpConfig, PartitionSection, UsersConfig};
+pub use role::{Backend, BackendAddresses, BackendService};

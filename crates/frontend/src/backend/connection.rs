@@ -1,0 +1,296 @@
+//! One connection to a backend, authenticated as one user.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::answer::Answer;
+use super::scanner::{Piece, ScanError, Scanner};
+use super::status::Completion;
+use crate::wire::Wire;
+
+/// The most octets of one answer to a short command: an ACL with
+/// [`murder_mailbox::Acl::MAX_ENTRIES`] identifiers is well below it.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Why a backend could not do its part.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BackendError {
+    /// It cannot be reached.
+    #[error("backend {node} cannot be reached: {reason}")]
+    Unreachable {
+        /// Its name.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// The connection broke, or the backend ended it.
+    #[error("connection to backend {node} lost: {reason}")]
+    Lost {
+        /// Its name.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// It would not act for the user.
+    #[error("backend {node} refused the user: {answer}")]
+    Refused {
+        /// Its name.
+        node: String,
+        /// What it said.
+        answer: Completion,
+    },
+}
+
+/// What a backend has said.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// `len` bytes of an untagged answer are at the front of the input, to be taken away.
+    Untagged {
+        /// How many.
+        len: usize,
+        /// The answer begins here.
+        first: bool,
+        /// The answer ends here.
+        last: bool,
+    },
+    /// `* OK …`, `* NO …` or `* BAD …`.
+    Status(Completion),
+    /// `+ …`.
+    Continuation,
+    /// The end of the command with this tag.
+    Tagged(u32, Completion),
+}
+
+/// Who a connection acts for, and in whose session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ActingFor {
+    /// Login name.
+    pub user: Arc<str>,
+    /// The session's id, the same in the logs of both nodes.
+    pub session: Arc<str>,
+    /// The client's address.
+    pub client: std::net::IpAddr,
+}
+
+/// A connection to a backend.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Its bytes.
+    pub wire: Wire<TlsStream<TcpStream>>,
+    scanner: Scanner,
+    node: Arc<str>,
+    user: Arc<str>,
+    session: Arc<str>,
+    last_tag: u32,
+    silence: Duration,
+}
+
+impl Connection {
+    /// Over an open stream; nothing has been said on it. `silence` is how long a backend
+    /// that owes an answer may say nothing at all.
+    pub(crate) fn new(
+        stream: TlsStream<TcpStream>,
+        node: &str,
+        acting: &ActingFor,
+        silence: Duration,
+    ) -> Self {
+        Self {
+            wire: Wire::new(stream),
+            scanner: Scanner::default(),
+            node: node.into(),
+            user: acting.user.clone(),
+            session: acting.session.clone(),
+            last_tag: 0,
+            silence,
+        }
+    }
+
+    /// The backend's name.
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.node
+    }
+
+    /// The user that it acts for.
+    pub(crate) fn user(&self) -> &Arc<str> {
+        &self.user
+    }
+
+    /// How long a backend that owes an answer may say nothing.
+    pub(crate) fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// Whether no answer is half read, so that the next command's can be told apart.
+    pub(crate) fn is_between_answers(&self) -> bool {
+        self.scanner.is_between()
+    }
+
+    /// Says which session uses the connection from now on. The answer is not waited for:
+    /// it is passed over like that of any command that nobody asks about.
+    pub(crate) fn attach(&mut self, acting: &ActingFor) {
+        if self.session != acting.session {
+            self.session = acting.session.clone();
+            self.introduce(acting);
+        }
+    }
+
+    /// Queues the ID command that names session and client.
+    pub(crate) fn introduce(&mut self, acting: &ActingFor) {
+        let id = format!(
+            "ID (\"x-session-id\" \"{}\" \"x-originating-ip\" \"{}\")",
+            acting.session, acting.client
+        );
+        let tag = self.next_tag();
+        self.wire.put(format!("f{tag} {id}\r\n").as_bytes());
+    }
+
+    /// A tag that was not used before.
+    pub(crate) fn next_tag(&mut self) -> u32 {
+        self.last_tag = self.last_tag.wrapping_add(1);
+        self.last_tag
+    }
+
+    /// Queues a command, without its tag and CRLF; its tag.
+    pub(crate) fn send(&mut self, command: &[u8]) -> u32 {
+        let tag = self.next_tag();
+        self.wire.put(format!("f{tag} ").as_bytes());
+        self.wire.put(command);
+        self.wire.put(b"\r\n");
+        tag
+    }
+
+    /// What the input holds next; `None` when more must come first.
+    ///
+    /// # Errors
+    /// When the backend says BYE or something that is no IMAP.
+    pub(crate) fn event(&mut self) -> Result<Option<Event>, BackendError> {
+        let piece = self
+            .scanner
+            .next(&self.wire.input)
+            .map_err(|error: ScanError| self.lost(error))?;
+        Ok(Some(match piece {
+            Piece::More => return Ok(None),
+            Piece::Untagged { len, first, last } => Event::Untagged { len, first, last },
+            Piece::Continuation { len } => {
+                self.wire.input.advance(len);
+                Event::Continuation
+            }
+            Piece::Status { len } => {
+                let line = self.line(len);
+                let rest = line.strip_prefix("* ").unwrap_or_default();
+                let status = Completion::parse(rest).ok_or_else(|| self.lost(ScanError))?;
+                if rest
+                    .get(..3)
+                    .is_some_and(|word| word.eq_ignore_ascii_case("BYE"))
+                {
+                    return Err(self.lost(status.text));
+                }
+                Event::Status(status)
+            }
+            Piece::Tagged { len } => {
+                let line = self.line(len);
+                let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                let tag = tag.strip_prefix('f').and_then(|n| n.parse().ok());
+                match (tag, Completion::parse(rest)) {
+                    (Some(tag), Some(completion)) => Event::Tagged(tag, completion),
+                    _ => return Err(self.lost(ScanError)),
+                }
+            }
+        }))
+    }
+
+    fn line(&mut self, len: usize) -> String {
+        let line = self.wire.input.split_to(len);
+        String::from_utf8_lossy(&line)
+            .trim_end_matches(['\r', '\n'])
+            .to_owned()
+    }
+
+    /// Takes the `len` bytes away that [`Event::Untagged`] told about.
+    pub(crate) fn take(&mut self, len: usize, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.wire.input[..len]);
+        self.wire.input.advance(len);
+    }
+
+    /// Waits for input. To be used while an answer is owed: a backend that says nothing for
+    /// too long is as good as gone.
+    pub(crate) async fn fill(&mut self) -> Result<(), BackendError> {
+        match timeout(self.silence, self.wire.fill()).await {
+            Ok(Ok(0)) => Err(self.lost("closed")),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(error)),
+            Err(_) => Err(self.lost("no answer in time")),
+        }
+    }
+
+    /// Sends a command (without tag and CRLF) and reads to its end. Untagged answers and
+    /// statuses go to `on` as they come.
+    pub(crate) async fn command(
+        &mut self,
+        command: &[u8],
+        on: &mut (dyn FnMut(Said) + Send),
+    ) -> Result<Completion, BackendError> {
+        let tag = self.send(command);
+        self.finish(tag, on).await
+    }
+
+    /// Reads to the end of the command with that tag.
+    pub(crate) async fn finish(
+        &mut self,
+        tag: u32,
+        on: &mut (dyn FnMut(Said) + Send),
+    ) -> Result<Completion, BackendError> {
+        let mut bytes = Vec::new();
+        loop {
+            match self.event()? {
+                None => self.fill().await?,
+                Some(Event::Untagged { len, last, .. }) => {
+                    if bytes.len() + len > MAX_ANSWER {
+                        return Err(self.lost("answer too large"));
+                    }
+                    self.take(len, &mut bytes);
+                    if last {
+                        on(Said::Answer(Answer {
+                            bytes: std::mem::take(&mut bytes),
+                        }));
+                    }
+                }
+                Some(Event::Status(status)) => on(Said::Status(status)),
+                Some(Event::Continuation) => {}
+                Some(Event::Tagged(of, completion)) if of == tag => return Ok(completion),
+                Some(Event::Tagged(..)) => {}
+            }
+        }
+    }
+
+    /// The error of a connection that is of no use any more.
+    pub(crate) fn lost(&self, reason: impl ToString) -> BackendError {
+        BackendError::Lost {
+            node: self.node.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The same for an I/O error.
+    pub(crate) fn lost_io(&self, result: io::Result<usize>) -> BackendError {
+        match result {
+            Ok(_) => self.lost("closed"),
+            Err(error) => self.lost(error),
+        }
+    }
+}
+
+/// What a backend says while a command is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// An untagged answer.
+    Answer(Answer),
+    /// An untagged status.
+    Status(Completion),
+}

@@ -1,0 +1,391 @@
+//! The client's connection: whole commands out of its bytes, answers into them.
+//!
+//! A command is put together in memory, literals included, up to a bound; only APPEND's
+//! message is left in the stream, for whoever handles APPEND to pass on as it comes.
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr;
+
+use crate::backend::scanner::literal_at_end;
+use crate::wire::{Stream, Wire};
+
+/// The most octets of one command with its literals (bar APPEND's message). A mailbox name,
+/// a search text or a password needs far less.
+const MAX_COMMAND: usize = 256 * 1024;
+
+/// What the client has sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Not yet a whole command.
+    More,
+    /// The client waits for `+` before it sends a literal; call [`Client::go_ahead`].
+    WantsGoAhead,
+    /// A whole command, CRLF included.
+    Command(Bytes),
+    /// An APPEND up to and with the line that announces the message.
+    Append(Bytes, Literal),
+    /// A command that breaks a bound. It is being skipped; the bytes are its beginning.
+    TooLarge(Bytes),
+}
+
+/// A literal as it was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Literal {
+    /// Its size.
+    pub octets: u64,
+    /// The client waits for `+` (no LITERAL+).
+    pub synchronising: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Skip {
+    /// To the end of the line and, if it announces a literal, beyond.
+    Line,
+    /// So many octets, then the rest of the line.
+    Octets(u64),
+}
+
+/// A client and its unfinished command.
+pub(crate) struct Client {
+    /// The connection.
+    pub wire: Wire<Box<dyn Stream>>,
+    max_line: usize,
+    /// Where in the input the line that is looked at begins.
+    line: usize,
+    /// Up to where it has been searched for its end.
+    searched: usize,
+    /// The go-ahead for the literal at the end of the line has been given.
+    gone_ahead: bool,
+    skip: Option<Skip>,
+}
+
+impl Client {
+    /// Over `stream`, with lines of at most `max_line` octets.
+    pub(crate) fn new(stream: Box<dyn Stream>, max_line: usize) -> Self {
+        Self {
+            wire: Wire::new(stream),
+            max_line,
+            line: 0,
+            searched: 0,
+            gone_ahead: false,
+            skip: None,
+        }
+    }
+
+    /// The stream, for STARTTLS; whatever was pipelined behind the command is dropped.
+    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
+        self.wire.into_stream()
+    }
+
+    /// Takes the next command out of the input.
+    pub(crate) fn next(&mut self) -> Input {
+        if !self.skip_on() {
+            return Input::More;
+        }
+        loop {
+            let input = &self.wire.input;
+            let Some(end) = memchr(b'\n', &input[self.searched.min(input.len())..])
+                .map(|at| self.searched + at + 1)
+            else {
+                self.searched = input.len();
+                if input.len() - self.line > self.max_line {
+                    return self.too_large(Skip::Line);
+                }
+                return Input::More;
+            };
+            if end - self.line > self.max_line {
+                return self.too_large(Skip::Line);
+            }
+            let Some(literal) = literal(&input[self.line..end]) else {
+                return Input::Command(self.take(end));
+            };
+            if announces_message(&input[..end]) {
+                return Input::Append(self.take(end), literal);
+            }
+            let fits = usize::try_from(literal.octets)
+                .ok()
+                .and_then(|octets| end.checked_add(octets))
+                .filter(|total| *total <= MAX_COMMAND);
+            let Some(next_line) = fits else {
+                if literal.synchronising && !self.gone_ahead {
+                    // The client will not send it; its next line is another command.
+                    return Input::TooLarge(self.take(end));
+                }
+                let tag = self.take(end);
+                self.skip = Some(Skip::Octets(literal.octets));
+                return Input::TooLarge(tag);
+            };
+            if literal.synchronising && !self.gone_ahead {
+                // Found again at the next call.
+                self.searched = end - 1;
+                return Input::WantsGoAhead;
+            }
+            if self.wire.input.len() < next_line {
+                self.searched = end - 1;
+                return Input::More;
+            }
+            self.gone_ahead = false;
+            self.line = next_line;
+            self.searched = next_line;
+        }
+    }
+
+    /// Tells the client to send the literal that it has announced.
+    pub(crate) fn go_ahead(&mut self) {
+        self.gone_ahead = true;
+        self.wire.put(b"+ Go ahead\r\n");
+    }
+
+    /// One line as it comes, without its CRLF: DONE, or a step of AUTHENTICATE. `None`
+    /// until it is there; an overlong one comes as an empty line.
+    pub(crate) fn next_line(&mut self) -> Option<Bytes> {
+        if !self.skip_on() {
+            return None;
+        }
+        match memchr(b'\n', &self.wire.input) {
+            Some(at) => {
+                let line = self.take(at + 1);
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                Some(Bytes::copy_from_slice(
+                    line.strip_suffix(b"\r").unwrap_or(line),
+                ))
+            }
+            None if self.wire.input.len() > self.max_line => {
+                let _ = self.too_large(Skip::Line);
+                Some(Bytes::new())
+            }
+            None => None,
+        }
+    }
+
+    /// Passes over an APPEND's message of so many octets and the line end behind it, as far
+    /// as they are there at once and as they come for the rest.
+    pub(crate) fn skip_message(&mut self, octets: u64) {
+        self.skip = Some(Skip::Octets(octets));
+    }
+
+    /// Passes over the literal that `line` announces without waiting to be asked for it.
+    pub(crate) fn skip_announced(&mut self, line: &[u8]) {
+        if let Some(literal) = literal(line)
+            && !literal.synchronising
+        {
+            self.skip = Some(Skip::Octets(literal.octets));
+        }
+    }
+
+    /// The line behind a message of so many octets, without its CRLF, once both are in the
+    /// input; they stay there. An overlong line comes cut off.
+    pub(crate) fn message_and_line(&self, octets: u64) -> Option<Bytes> {
+        let start = usize::try_from(octets).ok()?;
+        let rest = self.wire.input.get(start..)?;
+        let line = match memchr(b'\n', rest) {
+            Some(at) => &rest[..at],
+            None if rest.len() > self.max_line => rest,
+            None => return None,
+        };
+        Some(Bytes::copy_from_slice(
+            line.strip_suffix(b"\r").unwrap_or(line),
+        ))
+    }
+
+    fn take(&mut self, end: usize) -> Bytes {
+        self.line = 0;
+        self.searched = 0;
+        self.gone_ahead = false;
+        if end > self.wire.input.len() / 2 {
+            // Alone in the buffer, more or less: no copy.
+            return self.wire.input.split_to(end).freeze();
+        }
+        let bytes = Bytes::copy_from_slice(&self.wire.input[..end]);
+        self.wire.input.advance(end);
+        bytes
+    }
+
+    fn too_large(&mut self, skip: Skip) -> Input {
+        /// Enough for a tag and a command's name.
+        const HEAD: usize = 128;
+        let head = Bytes::copy_from_slice(&self.wire.input[..self.wire.input.len().min(HEAD)]);
+        let line = self.line;
+        self.wire.input.advance(line);
+        self.line = 0;
+        self.searched = 0;
+        self.gone_ahead = false;
+        self.skip = Some(skip);
+        Input::TooLarge(head)
+    }
+
+    /// Whether nothing (more) is to be skipped.
+    fn skip_on(&mut self) -> bool {
+        loop {
+            let input: &mut BytesMut = &mut self.wire.input;
+            match self.skip {
+                None => return true,
+                Some(Skip::Octets(octets)) => {
+                    let here = usize::try_from(octets).map_or(input.len(), |o| o.min(input.len()));
+                    input.advance(here);
+                    match octets - here as u64 {
+                        0 => self.skip = Some(Skip::Line),
+                        left => {
+                            self.skip = Some(Skip::Octets(left));
+                            return false;
+                        }
+                    }
+                }
+                Some(Skip::Line) => {
+                    /// Kept so that a literal at the end of the line is seen.
+                    const KEEP: usize = 32;
+                    let Some(at) = memchr(b'\n', input) else {
+                        input.advance(input.len().saturating_sub(KEEP));
+                        return false;
+                    };
+                    let literal = literal(&input[..=at]);
+                    input.advance(at + 1);
+                    self.skip = match literal {
+                        Some(l) if !l.synchronising => Some(Skip::Octets(l.octets)),
+                        _ => None,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The literal that a line announces at its end.
+fn literal(line: &[u8]) -> Option<Literal> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let octets = literal_at_end(line)?;
+    Some(Literal {
+        octets,
+        synchronising: !line.strip_suffix(b"\r").unwrap_or(line).ends_with(b"+}"),
+    })
+}
+
+/// Whether the literal at the end of `command` is APPEND's message: any but one that stands
+/// for the mailbox name, right after the command's own name.
+fn announces_message(command: &[u8]) -> bool {
+    let mut words = command.splitn(3, |b| *b == b' ');
+    let (Some(_), Some(name), Some(arguments)) = (words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    // A name given as a literal takes the first line for itself.
+    let first_line = memchr(b'\n', arguments).is_some_and(|at| at + 1 == arguments.len());
+    name.eq_ignore_ascii_case(b"APPEND") && !(arguments.starts_with(b"{") && first_line)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn client() -> Client {
+        Client::new(Box::new(tokio::io::duplex(64).0), 1000)
+    }
+
+    /// What comes out when `text` goes in by chunks of `size`, with a go-ahead whenever
+    /// asked for.
+    fn feed(text: &[u8], size: usize) -> Vec<Input> {
+        let mut client = client();
+        let mut out = Vec::new();
+        for chunk in text.chunks(size) {
+            client.wire.input.extend_from_slice(chunk);
+            loop {
+                match client.next() {
+                    Input::More => break,
+                    Input::WantsGoAhead => {
+                        client.go_ahead();
+                        out.push(Input::WantsGoAhead);
+                    }
+                    other => out.push(other),
+                }
+            }
+        }
+        out
+    }
+
+    fn command(text: &'static str) -> Input {
+        Input::Command(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn commands_however_they_arrive() {
+        let text = b"a NOOP\r\nb LOGIN {3+}\r\nb{b {2}\r\nxx\r\nc NOOP\n";
+        for size in 1..=text.len() {
+            assert_eq!(
+                feed(text, size),
+                [
+                    command("a NOOP\r\n"),
+                    Input::WantsGoAhead,
+                    command("b LOGIN {3+}\r\nb{b {2}\r\nxx\r\n"),
+                    command("c NOOP\n"),
+                ],
+                "by {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_message_of_an_append_stays_in_the_stream() {
+        let message = |text: &'static str, octets, synchronising| {
+            Input::Append(
+                Bytes::from_static(text.as_bytes()),
+                Literal {
+                    octets,
+                    synchronising,
+                },
+            )
+        };
+        for (text, expected) in [
+            ("a APPEND x {10}\r\n", message("a APPEND x {10}\r\n", 10, true)),
+            (
+                "a append \"{3}\" (\\Seen) {10+}\r\n",
+                message("a append \"{3}\" (\\Seen) {10+}\r\n", 10, false),
+            ),
+            (
+                "a APPEND {3+}\r\nfoo {4294967296}\r\n",
+                message("a APPEND {3+}\r\nfoo {4294967296}\r\n", 4_294_967_296, true),
+            ),
+        ] {
+            for size in 1..=text.len() {
+                assert_eq!(feed(text.as_bytes(), size), [expected_copy(&expected)], "by {size}");
+            }
+        }
+    }
+
+    fn expected_copy(input: &Input) -> Input {
+        match input {
+            Input::Append(head, literal) => Input::Append(head.clone(), *literal),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_skipped() {
+        let long = format!("a {}\r\nb NOOP\r\n", "x".repeat(5000));
+        let literal = format!(
+            "a SEARCH {{300000+}}\r\n{} {{3+}}\r\nabc\r\nb NOOP\r\n",
+            "x".repeat(300_000)
+        );
+        let synchronising = "a SEARCH {300000}\r\nb NOOP\r\n".to_owned();
+        for text in [long, literal, synchronising] {
+            for size in [1, 7, 999, text.len()] {
+                let out = feed(text.as_bytes(), size);
+                assert_eq!(out.len(), 2, "by {size}: {out:?}");
+                assert!(matches!(&out[0], Input::TooLarge(head) if head.starts_with(b"a ")));
+                assert_eq!(out[1], command("b NOOP\r\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn single_lines() {
+        let mut client = client();
+        client.wire.input.extend_from_slice(b"DONE\r\na NOOP\r\nx");
+        assert_eq!(client.next_line().unwrap(), "DONE");
+        assert_eq!(client.next_line().unwrap(), "a NOOP");
+        assert_eq!(client.next_line(), None);
+        client.wire.input.extend_from_slice(&[b'x'; 2000]);
+        assert_eq!(client.next_line().unwrap(), "");
+        client.wire.input.extend_from_slice(b"\r\nDONE\r\n");
+        assert_eq!(client.next_line().unwrap(), "DONE");
+    }
+}

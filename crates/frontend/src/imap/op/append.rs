@@ -1,0 +1,334 @@
+//! APPEND (RFC 9051 section 6.3.12): decided from the map, then the message streams by.
+
+use bytes::Bytes;
+
+use crate::backend::connection::Event;
+use crate::backend::{BackendError, Completion, Connection};
+use crate::imap::arguments::{Arguments, Line, quote_always};
+use crate::imap::client::Literal;
+use crate::imap::errors::{OpError, OpResult, Refusal};
+use crate::imap::selected::{Selected, write_status};
+use crate::imap::session::{Session, State, not_held};
+use crate::route::{Place, RouteError};
+use crate::wire::{Want, either, shift};
+
+/// A message up to this size is taken in before the backend is asked, so that it can be
+/// sent to another place when the mailbox has just moved. It fits the client's buffer.
+const WHOLE: u64 = 32 * 1024;
+/// A message this many times over the limit is not read to its end for the sake of the next
+/// command.
+const WORTH_SKIPPING: u64 = 4;
+
+/// APPEND: `head` is the command up to the announcement of the message.
+pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal) -> OpResult {
+    let (place, between) = match decide(session, &head, literal).await {
+        Ok(decided) => decided,
+        Err(refusal) => {
+            skip(session, literal, &refusal)?;
+            return Err(refusal.into());
+        }
+    };
+    if literal.synchronising {
+        session.client.wire.put(b"+ Go ahead\r\n");
+    }
+    let whole = literal.octets <= WHOLE;
+    if whole {
+        take_in(session, literal.octets).await?;
+    }
+    let message = Message {
+        between: &between,
+        octets: literal.octets,
+        whole,
+    };
+    let completion = match put(session, &place, &message).await? {
+        Put::Done(completion) if completion.code("X-NOT-HERE").is_none() => completion,
+        Put::Done(_) => {
+            return Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into());
+        }
+        Put::NotHere => {
+            let again = session.shared.router.find_again(&place.name).await;
+            let place = match again {
+                Ok(place) => place,
+                Err(error) => {
+                    session.client.skip_message(literal.octets);
+                    return Err(try_create(error).into());
+                }
+            };
+            match put(session, &place, &message).await? {
+                Put::Done(completion) => completion,
+                Put::NotHere => {
+                    session.client.skip_message(literal.octets);
+                    return Err(not_held(&place).into());
+                }
+            }
+        }
+    };
+    Ok(completion)
+}
+
+/// Everything that can be known before the message: where it goes, and what the client wrote
+/// between the mailbox name and the message.
+async fn decide(
+    session: &mut Session,
+    head: &Bytes,
+    literal: Literal,
+) -> Result<(Place, Vec<u8>), Refusal> {
+    let line = Line::parse(head).map_err(|bad| Refusal::syntax(bad.reason))?;
+    let user = session.user()?;
+    let mut arguments = Arguments::new(&line.arguments);
+    let name = arguments.mailbox(&user.namespace, session.encoding)?;
+    arguments.space()?;
+    let rest = arguments.rest();
+    // Flags and date go on as they are; the announcement is made anew.
+    let announcement = rest.iter().rposition(|b| *b == b'{').unwrap_or(0);
+    let between = &rest[..announcement];
+    if !(between.is_empty() || between.ends_with(b" ")) {
+        return Err(Refusal::syntax("Only plain literals can be appended"));
+    }
+    if literal.octets > session.shared.settings.append_limit {
+        return Err(Refusal::TooBig);
+    }
+    let place = session.shared.router.find(&name?).await.map_err(try_create)?;
+    Ok((place, between.to_vec()))
+}
+
+/// A mailbox to put messages into that is not there can be made.
+pub(crate) fn try_create(error: RouteError) -> Refusal {
+    match error {
+        RouteError::NotFound => Refusal::TryCreate,
+        other => Refusal::Route(other),
+    }
+}
+
+/// Passes over a message that is not wanted. A client that waits for `+` will not send it.
+fn skip(session: &mut Session, literal: Literal, refusal: &Refusal) -> Result<(), OpError> {
+    if literal.synchronising {
+        return Ok(());
+    }
+    let limit = session.shared.settings.append_limit;
+    if matches!(refusal, Refusal::TooBig)
+        && literal.octets > limit.saturating_mul(WORTH_SKIPPING)
+    {
+        return Err(OpError::TooMuch);
+    }
+    session.client.skip_message(literal.octets);
+    Ok(())
+}
+
+/// Waits until the message and the line end behind it are in the client's buffer.
+async fn take_in(session: &mut Session, octets: u64) -> Result<(), OpError> {
+    session.flush().await?;
+    while session.client.message_and_line(octets).is_none() {
+        session.fill_client().await?;
+    }
+    Ok(())
+}
+
+struct Message<'a> {
+    between: &'a [u8],
+    octets: u64,
+    whole: bool,
+}
+
+enum Put {
+    /// The backend has answered, and the message has been taken from the client.
+    Done(Completion),
+    /// The mailbox is not there; the message is still in the client's buffer.
+    NotHere,
+}
+
+/// Sends the message to `place`.
+async fn put(session: &mut Session, place: &Place, message: &Message<'_>) -> Result<Put, OpError> {
+    if let State::Selected(selected) = &mut session.state
+        && selected.node == place.node
+        && selected.connection().is_some()
+    {
+        let session_state = std::mem::replace(&mut session.state, State::Authenticated);
+        let State::Selected(mut selected) = session_state else {
+            return Err(Refusal::SelectedLost.into());
+        };
+        let result = match selected.connection() {
+            Some(connection) => stream(session, connection, place, message, true).await,
+            None => Err(Refusal::SelectedLost.into()),
+        };
+        return keep(session, selected, result);
+    }
+    let mut connection = match session.checkout(&place.node).await {
+        Ok(connection) => connection,
+        Err(refusal) => {
+            session.client.skip_message(message.octets);
+            return Err(refusal.into());
+        }
+    };
+    let result = stream(session, &mut connection, place, message, false).await;
+    if result.is_ok() {
+        session.shared.pool.checkin(connection);
+    }
+    result
+}
+
+/// Puts the selected mailbox back, without its connection if that has been lost.
+fn keep(
+    session: &mut Session,
+    mut selected: Box<Selected>,
+    result: Result<Put, OpError>,
+) -> Result<Put, OpError> {
+    if result.is_err() {
+        selected.forget_connection();
+    }
+    session.state = State::Selected(selected);
+    result
+}
+
+/// Streams the message from client to backend. Nothing is stored unless its last octet and
+/// the line end behind it have come: when the client goes, so does the connection.
+async fn stream(
+    session: &mut Session,
+    connection: &mut Connection,
+    place: &Place,
+    message: &Message<'_>,
+    selected: bool,
+) -> Result<Put, OpError> {
+    let tag = connection.next_tag();
+    let head = format!("f{tag} APPEND {} ", quote_always(place.name.as_str()));
+    connection.wire.put(head.as_bytes());
+    connection.wire.put(message.between);
+    connection
+        .wire
+        .put(format!("{{{}+}}\r\n", message.octets).as_bytes());
+    if message.whole {
+        // Left where it is until the backend has taken it.
+        let octets = usize::try_from(message.octets).unwrap_or(usize::MAX);
+        let Some(line) = session.client.message_and_line(message.octets) else {
+            return Err(Refusal::syntax("Message is not there").into());
+        };
+        connection.wire.put(&session.client.wire.input[..octets]);
+        connection.wire.put(end_of_command(&line));
+        let completion = finish(session, connection, tag, selected).await;
+        return match completion {
+            Ok(completion) if completion.code("X-NOT-HERE").is_some() => Ok(Put::NotHere),
+            Ok(completion) => {
+                session.client.skip_message(message.octets);
+                Ok(Put::Done(completion))
+            }
+            Err(error) => {
+                session.client.skip_message(message.octets);
+                Err(error.into())
+            }
+        };
+    }
+    let mut left = message.octets;
+    // A backend that refuses before the end skips what is left, as a server must (RFC 7888
+    // section 4); so it still gets all of it, and the connection stays of use.
+    let mut early = None;
+    loop {
+        let took = shift(
+            &mut session.client.wire.input,
+            &mut connection.wire.output,
+            usize::try_from(left).unwrap_or(usize::MAX),
+        );
+        left -= took as u64;
+        if left == 0
+            && let Some(line) = session.client.next_line()
+        {
+            connection.wire.put(end_of_command(&line));
+            session.client.skip_announced(&line);
+            break;
+        }
+        let moved = relay(session, connection).await?;
+        let lost = match moved {
+            Some(read @ (Ok(0) | Err(_))) => Some(connection.lost_io(read)),
+            _ if early.is_some() => None,
+            _ => match early_answer(session, connection, tag, selected) {
+                Ok(answer) => {
+                    early = answer;
+                    None
+                }
+                Err(error) => Some(error),
+            },
+        };
+        if let Some(error) = lost {
+            session.client.skip_message(left);
+            return Err(error.into());
+        }
+    }
+    match early {
+        Some(completion) => {
+            connection.wire.drain().await.map_err(|e| connection.lost(e))?;
+            Ok(Put::Done(completion))
+        }
+        None => Ok(Put::Done(
+            finish(session, connection, tag, selected).await?,
+        )),
+    }
+}
+
+/// What ends the command at the backend, given the client's line behind the message. Only
+/// an empty one does; anything else makes the command BAD there too.
+fn end_of_command(line: &[u8]) -> &'static [u8] {
+    if line.is_empty() { b"\r\n" } else { b" (\r\n" }
+}
+
+/// Waits for either side; what was read from the backend, if anything.
+async fn relay(
+    session: &mut Session,
+    connection: &mut Connection,
+) -> Result<Option<std::io::Result<usize>>, OpError> {
+    let limit = session.shared.settings.write_timeout;
+    let room = connection.wire.has_room();
+    let waiting = either(
+        (&mut session.client.wire, Want { read: room }),
+        (&mut connection.wire, Want { read: true }),
+    );
+    let moved = tokio::time::timeout(limit, waiting)
+        .await
+        .map_err(|_| OpError::gone(std::io::ErrorKind::TimedOut.into()))?;
+    match moved.first {
+        Some(Ok(0)) => Err(OpError::gone(std::io::ErrorKind::UnexpectedEof.into())),
+        Some(Err(error)) => Err(OpError::gone(error)),
+        Some(Ok(_)) | None => Ok(moved.second),
+    }
+}
+
+/// Whether the backend has completed the command although the message is not all there.
+fn early_answer(
+    session: &mut Session,
+    connection: &mut Connection,
+    tag: u32,
+    selected: bool,
+) -> Result<Option<Completion>, BackendError> {
+    loop {
+        match connection.event()? {
+            None => return Ok(None),
+            Some(Event::Tagged(of, completion)) if of == tag => return Ok(Some(completion)),
+            Some(Event::Untagged { len, .. }) if selected => {
+                shift(
+                    &mut connection.wire.input,
+                    &mut session.client.wire.output,
+                    len,
+                );
+            }
+            Some(Event::Untagged { len, .. }) => bytes::Buf::advance(&mut connection.wire.input, len),
+            Some(Event::Status(_) | Event::Continuation | Event::Tagged(..)) => {}
+        }
+    }
+}
+
+async fn finish(
+    session: &mut Session,
+    connection: &mut Connection,
+    tag: u32,
+    selected: bool,
+) -> Result<Completion, BackendError> {
+    use crate::backend::connection::Said;
+    let client = &mut session.client;
+    connection
+        .finish(tag, &mut |said| match said {
+            Said::Answer(answer) if selected && answer.is_of_selected_mailbox() => {
+                client.wire.put(&answer.bytes);
+            }
+            Said::Status(status) if selected => write_status(client, &status),
+            Said::Answer(_) | Said::Status(_) => {}
+        })
+        .await
+}

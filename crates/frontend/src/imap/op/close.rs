@@ -1,0 +1,40 @@
+//! CLOSE and UNSELECT (RFC 9051 sections 6.4.1 and 6.4.2).
+
+use std::sync::Arc;
+
+use crate::backend::Connection;
+use crate::imap::arguments::Arguments;
+use crate::imap::errors::{OpResult, Refusal, ok};
+use crate::imap::session::{Session, State};
+use crate::shared::Shared;
+
+/// CLOSE or UNSELECT. Either way nothing is selected afterwards.
+pub(crate) async fn close(session: &mut Session, name: &str, arguments: Arguments<'_>) -> OpResult {
+    arguments.end()?;
+    let State::Selected(selected) = std::mem::replace(&mut session.state, State::Authenticated)
+    else {
+        return Err(Refusal::syntax("Select a mailbox first").into());
+    };
+    let Some(mut connection) = selected.into_connection() else {
+        // Nothing is left to be left; but CLOSE promises that messages are expunged.
+        return match name {
+            "UNSELECT" => Ok(ok("UNSELECT completed")),
+            _ => Err(Refusal::SelectedLost.into()),
+        };
+    };
+    let completion = connection.command(name.as_bytes(), &mut |_| {}).await?;
+    if completion.is_ok() {
+        session.shared.pool.checkin(*connection);
+    }
+    Ok(completion)
+}
+
+/// Leaves the mailbox that is selected on `connection`, expunging nothing, and keeps the
+/// connection for another session of the same user.
+pub(crate) async fn release(shared: Arc<Shared>, mut connection: Box<Connection>) {
+    match connection.command(b"UNSELECT", &mut |_| {}).await {
+        Ok(completion) if completion.is_ok() => shared.pool.checkin(*connection),
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "could not leave the mailbox"),
+    }
+}

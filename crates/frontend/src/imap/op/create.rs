@@ -1,0 +1,136 @@
+//! CREATE (RFC 9051 section 6.3.4, RFC 6154 section 3): where a new mailbox goes.
+
+use bytes::Bytes;
+use murder_imap::Command;
+use murder_mailbox::MailboxName;
+use murder_mupdate::NodeState;
+
+use crate::imap::arguments::quote_always;
+use crate::imap::errors::{OpResult, Refusal};
+use crate::imap::op::{parse, wait_for_revision};
+use crate::imap::session::{Session, User};
+use crate::route::{Place, RouteError};
+use crate::shared::Shared;
+
+/// CREATE mailbox [(PARTITION … USE (…))]
+pub(crate) async fn create(session: &mut Session, command: &Bytes) -> OpResult {
+    let user = session.user()?;
+    let Command::Create {
+        mailbox,
+        partition,
+        special_use,
+    } = parse(command)?
+    else {
+        return Err(Refusal::syntax("Syntax error").into());
+    };
+    let name = session
+        .encoding
+        .decode(mailbox.as_bytes())
+        .and_then(|name| user.namespace.parse(&name))?;
+    let shared = session.shared.clone();
+    if shared.router.look(&name).is_ok() {
+        // Unless it has been deleted just now on another frontend.
+        match shared.router.find_again(&name).await {
+            Err(RouteError::NotFound) => {}
+            Ok(_) => return Err(Refusal::AlreadyExists.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (node, partition) = place(&shared, &user, &name, partition.as_deref()).await?;
+    let mut line = format!(
+        "CREATE {} (PARTITION {}",
+        quote_always(name.as_str()),
+        quote_always(&partition)
+    );
+    if !special_use.is_empty() {
+        line.push_str(&format!(" USE ({})", special_use.join(" ")));
+    }
+    line.push(')');
+    let (completion, _) = session.on_backend(&node, line.as_bytes()).await?;
+    if completion.is_ok() {
+        wait_for_revision(&shared, &completion).await;
+    }
+    Ok(completion)
+}
+
+/// The node and its partition for the new mailbox.
+async fn place(
+    shared: &Shared,
+    user: &User,
+    name: &MailboxName,
+    wanted: Option<&str>,
+) -> Result<(String, String), Refusal> {
+    let mut above = shared.router.nearest_above(name);
+    if above.is_none() && name.parent().is_some() {
+        shared.router.barrier().await;
+        above = shared.router.nearest_above(name);
+    }
+    if let Some(wanted) = wanted {
+        if !user.identity.admin {
+            return Err(Refusal::NotPermitted(
+                "Only administrators choose the partition",
+            ));
+        }
+        return chosen(shared, above.as_ref(), wanted);
+    }
+    if let Some(above) = above {
+        return Ok((above.node.clone(), partition_of(&above)));
+    }
+    if !user.identity.admin && !name.is_owned_by(&user.identity.user) {
+        return Err(Refusal::NotPermitted(
+            "Only administrators create top-level mailboxes",
+        ));
+    }
+    shared
+        .choose_partition()
+        .ok_or_else(|| Refusal::Unavailable("No backend takes new mailboxes".into()))
+}
+
+/// The partition that an administrator asked for: `node!partition`, a node, or a partition
+/// of the parent's node.
+fn chosen(
+    shared: &Shared,
+    above: Option<&Place>,
+    wanted: &str,
+) -> Result<(String, String), Refusal> {
+    let tables = shared.router.replica().read();
+    let whole = if wanted.contains('!') {
+        wanted.to_owned()
+    } else if tables.nodes.contains_key(wanted) {
+        let mut of_node = tables.partitions.values().filter(|p| p.owner == wanted);
+        match of_node.next() {
+            Some(first) => first.name.clone(),
+            None => wanted.to_owned(),
+        }
+    } else if let Some(above) = above {
+        format!("{}!{wanted}", above.node)
+    } else {
+        wanted.to_owned()
+    };
+    let partition = tables
+        .partitions
+        .get(&whole)
+        .ok_or_else(|| Refusal::Cannot(format!("There is no partition {wanted}").into()))?;
+    if tables
+        .nodes
+        .get(&partition.owner)
+        .is_none_or(|node| node.state == NodeState::Down)
+    {
+        return Err(Refusal::Unavailable(
+            "The backend of that partition is not available".into(),
+        ));
+    }
+    Ok((partition.owner.clone(), without_node(&whole)))
+}
+
+fn partition_of(place: &Place) -> String {
+    without_node(&place.location.partition)
+}
+
+/// `default` of `be1!default`.
+pub(crate) fn without_node(partition: &str) -> String {
+    match partition.split_once('!') {
+        Some((_, partition)) => partition.to_owned(),
+        None => partition.to_owned(),
+    }
+}

@@ -1,0 +1,310 @@
+//! LIST and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9, RFC 5258, RFC 5819,
+//! RFC 6154, RFC 8440): answered from the map; only subscriptions and STATUS ask backends.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use murder_imap::{Command, List, ListAttribute, ListRow, MailboxArg, ResponseWriter};
+use murder_mailbox::listing::{self, Entry, Query, Row};
+use murder_mailbox::{MailboxName, Pattern, Rights};
+
+use crate::backend::answer::{astring, mailbox};
+use crate::imap::errors::{OpError, OpResult, Refusal, ok};
+use crate::imap::op::status::renamed;
+use crate::imap::op::{parse, subscribe};
+use crate::imap::session::{Session, User};
+use crate::route::RouteError;
+
+/// Patterns in one LIST; a client needs a handful.
+const MAX_PATTERNS: usize = 100;
+/// STATUS commands sent to one backend before their answers are read.
+const STATUS_AT_ONCE: usize = 32;
+
+/// LIST or LSUB
+pub(crate) async fn list(session: &mut Session, command: &Bytes) -> OpResult {
+    match parse(command)? {
+        Command::List(list) => extended(session, list).await,
+        Command::Lsub { reference, pattern } => lsub(session, &reference, &pattern).await,
+        _ => Err(Refusal::syntax("Syntax error").into()),
+    }
+}
+
+async fn extended(session: &mut Session, list: List) -> OpResult {
+    let user = session.user()?;
+    if list.patterns.len() > MAX_PATTERNS {
+        return Err(Refusal::Limit("Too many patterns").into());
+    }
+    let separator = user.namespace.separator();
+    if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
+        write(session, |writer| {
+            writer.list(&ListRow {
+                attributes: vec![ListAttribute::NoSelect],
+                separator: Some(separator),
+                ..ListRow::default()
+            });
+        });
+        return Ok(ok("LIST completed"));
+    }
+    let subscribed = if list.selection.subscribed || list.returns.subscribed {
+        subscriptions(session, &user).await?
+    } else {
+        HashSet::new()
+    };
+    let query = Query {
+        patterns: patterns(session, &list.reference, &list.patterns, separator)?,
+        subscribed_only: list.selection.subscribed,
+        recursive_match: list.selection.recursive_match,
+        special_use_only: list.selection.special_use,
+    };
+    let rows = listing::list(entries(session, &user, &subscribed), separator, &query);
+    let mut statuses = if list.returns.status.is_empty() {
+        HashMap::new()
+    } else {
+        let items: Vec<&str> = list.returns.status.iter().map(|item| item.as_str()).collect();
+        statuses(session, &user, &rows, &items.join(" ")).await?
+    };
+    for row in &rows {
+        let shown = shown(row, separator, &list);
+        let canonical = user.namespace.parse(&row.name).ok().filter(|_| row.exists);
+        let rights = match &canonical {
+            Some(name) if list.returns.myrights => rights(session, &user, name),
+            _ => None,
+        };
+        write(session, |writer| {
+            writer.list(&shown);
+            if let Some(rights) = rights {
+                writer.my_rights(&row.name, &rights.to_imap());
+            }
+        });
+        if let Some(status) = canonical.and_then(|name| statuses.remove(&name)) {
+            session.client.wire.put(&status);
+        }
+        session.make_room().await?;
+    }
+    Ok(ok("LIST completed"))
+}
+
+async fn lsub(session: &mut Session, reference: &MailboxArg, pattern: &MailboxArg) -> OpResult {
+    let user = session.user()?;
+    let separator = user.namespace.separator();
+    let subscribed = subscriptions(session, &user).await?;
+    let query = Query {
+        patterns: patterns(session, reference, std::slice::from_ref(pattern), separator)?,
+        subscribed_only: true,
+        ..Query::default()
+    };
+    for row in listing::list(entries(session, &user, &subscribed), separator, &query) {
+        // The parent of something subscribed that is not so itself.
+        let attributes = match row.subscribed {
+            true => Vec::new(),
+            false => vec![ListAttribute::NoSelect],
+        };
+        write(session, |writer| {
+            writer.lsub(&ListRow {
+                attributes,
+                separator: Some(separator),
+                name: row.name.as_str().into(),
+                ..ListRow::default()
+            });
+        });
+        session.make_room().await?;
+    }
+    Ok(ok("LSUB completed"))
+}
+
+fn write(session: &mut Session, rows: impl FnOnce(&mut ResponseWriter)) {
+    let mut writer = ResponseWriter::new(session.encoding.into());
+    rows(&mut writer);
+    let octets = writer.output().take();
+    session.client.wire.put(&octets);
+}
+
+fn patterns(
+    session: &Session,
+    reference: &MailboxArg,
+    patterns: &[MailboxArg],
+    separator: char,
+) -> Result<Vec<Pattern>, Refusal> {
+    let reference = session.encoding.decode(reference.as_bytes())?;
+    patterns
+        .iter()
+        .map(|pattern| {
+            let pattern = session.encoding.decode(pattern.as_bytes())?;
+            Ok(Pattern::new(&reference, &pattern, separator))
+        })
+        .collect()
+}
+
+/// Everything that LIST may show the user.
+fn entries(session: &Session, user: &User, subscribed: &HashSet<MailboxName>) -> Vec<Entry> {
+    let tables = session.shared.router.replica().read();
+    let visible = tables.map.visible_to(&user.identity).filter_map(|entry| {
+        let name = entry.mailbox_name();
+        // A special use is its owner's view of a mailbox (RFC 6154 section 1).
+        let special_use = match name.is_owned_by(&user.identity.user) {
+            true => entry.special_use().iter().next(),
+            false => None,
+        };
+        Some(Entry {
+            name: user.namespace.render(&name)?,
+            exists: true,
+            subscribed: subscribed.contains(&name),
+            special_use,
+        })
+    });
+    let also = subscribed.iter().filter_map(|name| {
+        Some(Entry {
+            name: user.namespace.render(name)?,
+            exists: false,
+            subscribed: true,
+            special_use: None,
+        })
+    });
+    visible.chain(also).collect()
+}
+
+/// What the user has subscribed to. A backend that is down is no empty list.
+async fn subscriptions(
+    session: &mut Session,
+    user: &User,
+) -> Result<HashSet<MailboxName>, Refusal> {
+    let shared = session.shared.clone();
+    let home = match subscribe::home(&shared, user).await {
+        Ok(home) => home,
+        // No INBOX, nothing subscribed.
+        Err(Refusal::Cannot(_)) => return Ok(HashSet::new()),
+        Err(refusal) => return Err(refusal),
+    };
+    let (completion, answers) = session.on_backend(&home.node, b"LSUB \"\" *").await?;
+    if !completion.is_ok() {
+        return Err(Refusal::Answered(completion));
+    }
+    Ok(answers
+        .iter()
+        .filter(|answer| answer.keyword() == "LSUB")
+        .filter_map(|answer| subscribed_name(answer.arguments()))
+        .collect())
+}
+
+/// The name in `(attributes) "/" name`.
+fn subscribed_name(arguments: &[u8]) -> Option<MailboxName> {
+    let attributes_end = arguments.iter().position(|b| *b == b')')?;
+    let rest = arguments[attributes_end + 1..].strip_prefix(b" ")?;
+    let (_separator, rest) = astring(rest)?;
+    mailbox(rest.strip_prefix(b" ")?).map(|(name, _)| name)
+}
+
+fn rights(session: &Session, user: &User, name: &MailboxName) -> Option<Rights> {
+    let tables = session.shared.router.replica().read();
+    let entry = tables.map.entry(name.as_str())?;
+    Some(entry.rights_of(&user.identity))
+}
+
+fn shown(row: &Row, separator: char, list: &List) -> ListRow {
+    let mut attributes = Vec::new();
+    if !row.exists {
+        attributes.push(match list.extended {
+            true => ListAttribute::NonExistent,
+            false => ListAttribute::NoSelect,
+        });
+    }
+    attributes.push(match row.has_children {
+        true => ListAttribute::HasChildren,
+        false => ListAttribute::HasNoChildren,
+    });
+    if row.subscribed && (list.selection.subscribed || list.returns.subscribed) {
+        attributes.push(ListAttribute::Subscribed);
+    }
+    attributes.extend(row.special_use.map(ListAttribute::SpecialUse));
+    let mut child_info = Vec::new();
+    if row.child_info {
+        if list.selection.subscribed {
+            child_info.push("SUBSCRIBED".to_owned());
+        }
+        if list.selection.special_use {
+            child_info.push("SPECIAL-USE".to_owned());
+        }
+    }
+    ListRow {
+        attributes,
+        separator: Some(separator),
+        name: row.name.as_str().into(),
+        child_info,
+        old_name: None,
+    }
+}
+
+/// STATUS of each row, ready to send (RFC 5819). What a backend does not answer, or one that
+/// is down, is left out, as section 2 there allows.
+async fn statuses(
+    session: &mut Session,
+    user: &User,
+    rows: &[Row],
+    items: &str,
+) -> Result<HashMap<MailboxName, Vec<u8>>, OpError> {
+    let mut by_node: HashMap<String, Vec<MailboxName>> = HashMap::new();
+    for row in rows.iter().filter(|row| row.exists) {
+        let place = user
+            .namespace
+            .parse(&row.name)
+            .map_err(|_| RouteError::NotFound)
+            .and_then(|name| session.shared.router.look(&name));
+        if let Ok(place) = place {
+            by_node.entry(place.node).or_default().push(place.name);
+        }
+    }
+    let mut statuses = HashMap::new();
+    for (node, names) in by_node {
+        let mut connection = match session.checkout(&node).await {
+            Ok(connection) => connection,
+            Err(refusal) => {
+                tracing::debug!(?refusal, node, "no STATUS from this backend");
+                continue;
+            }
+        };
+        let mut all_read = true;
+        for names in names.chunks(STATUS_AT_ONCE) {
+            let mut tag = 0;
+            for name in names {
+                let name = crate::imap::arguments::quote_always(name.as_str());
+                tag = connection.send(format!("STATUS {name} ({items})").as_bytes());
+            }
+            let read = connection.finish(tag, &mut |said| {
+                if let crate::backend::connection::Said::Answer(answer) = said
+                    && answer.keyword() == "STATUS"
+                    && let Some((name, _)) = mailbox(answer.arguments())
+                    && let Some(bytes) = renamed(&answer, &user.namespace, session.encoding)
+                {
+                    statuses.insert(name, bytes);
+                }
+            });
+            if let Err(error) = read.await {
+                tracing::debug!(%error, "no more STATUS from this backend");
+                all_read = false;
+                break;
+            }
+        }
+        if all_read {
+            session.shared.pool.checkin(connection);
+        }
+    }
+    Ok(statuses)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn subscribed_names_are_read() {
+        for (text, name) in [
+            ("() \"/\" \"user/bob/Sent\"", "user/bob/Sent"),
+            ("(\\NonExistent) \"/\" board", "board"),
+            ("() NIL {8}\r\nuser/bob", "user/bob"),
+        ] {
+            assert_eq!(subscribed_name(text.as_bytes()).unwrap().as_str(), name);
+        }
+        assert_eq!(subscribed_name(b"nonsense"), None);
+    }
+}

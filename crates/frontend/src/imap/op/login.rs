@@ -1,0 +1,145 @@
+//! LOGIN and AUTHENTICATE (RFC 9051 sections 6.2.2 and 6.2.3, RFC 4959, RFC 4616).
+
+use bytes::Bytes;
+use murder_auth::AuthError;
+use murder_auth::sasl::{self, Plain};
+use murder_mailbox::{Identity, Namespace};
+
+use crate::autocreate;
+use crate::backend::connection::ActingFor;
+use crate::backend::{Completion, Status};
+use crate::imap::arguments::Arguments;
+use crate::imap::errors::{OpError, OpResult, Refusal};
+use crate::imap::op::capability;
+use crate::imap::session::{Session, State, User};
+use std::sync::Arc;
+
+/// LOGIN user password
+pub(crate) async fn login(session: &mut Session, mut arguments: Arguments<'_>) -> OpResult {
+    let user = arguments.text()?;
+    arguments.space()?;
+    let password = arguments.text()?;
+    arguments.end()?;
+    if !session.may_log_in() {
+        return Err(Refusal::PrivacyRequired.into());
+    }
+    let plain = Plain {
+        authzid: None,
+        authcid: user,
+        password,
+    };
+    let result = session.shared.authenticator.verify(&plain.authcid, &plain.password).await;
+    finish(session, &plain, result).await
+}
+
+/// AUTHENTICATE PLAIN [initial response]
+pub(crate) async fn authenticate(session: &mut Session, mut arguments: Arguments<'_>) -> OpResult {
+    let mechanism = arguments.word()?.to_ascii_uppercase();
+    let initial = match arguments.take(b' ') {
+        true => Some(Bytes::copy_from_slice(arguments.rest())),
+        false => {
+            arguments.end()?;
+            None
+        }
+    };
+    if !session.may_log_in() {
+        return Err(Refusal::PrivacyRequired.into());
+    }
+    if mechanism != "PLAIN" {
+        return Err(Refusal::Cannot("Mechanism is not supported".into()).into());
+    }
+    let response = match initial {
+        Some(initial) => initial,
+        None => {
+            session.client.wire.put(b"+ \r\n");
+            read_line(session).await?
+        }
+    };
+    if &*response == b"*" {
+        return Err(Refusal::syntax("Authentication cancelled").into());
+    }
+    let malformed = |_| Refusal::syntax("Malformed SASL response");
+    let message = sasl::decode(&response).map_err(malformed)?;
+    let plain = Plain::parse(&message).map_err(malformed)?;
+    let result = session.shared.authenticator.verify_plain(&plain).await;
+    finish(session, &plain, result).await
+}
+
+async fn read_line(session: &mut Session) -> Result<Bytes, OpError> {
+    let limit = session.shared.settings.login_timeout;
+    let reading = async {
+        loop {
+            if let Some(line) = session.client.next_line() {
+                return Ok(line);
+            }
+            match session.client.wire.fill().await {
+                Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    match tokio::time::timeout(limit, reading).await {
+        Ok(line) => line.map_err(OpError::gone),
+        Err(_) => Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
+async fn finish(
+    session: &mut Session,
+    plain: &Plain,
+    result: Result<Identity, AuthError>,
+) -> OpResult {
+    let metrics = &session.shared.metrics;
+    let identity = match result {
+        Ok(identity) => identity,
+        Err(AuthError::Busy) => {
+            return Err(Refusal::Unavailable("Too many logins, try again".into()).into());
+        }
+        Err(error) => {
+            metrics.logins_failed.inc();
+            session.failed_logins += 1;
+            tracing::info!(user = plain.authcid, %error, "login failed");
+            let delay = session.shared.settings.failed_login_delay;
+            tokio::time::sleep(delay).await;
+            return Err(match error {
+                AuthError::NotAuthorized => Refusal::AuthorizationFailed,
+                _ => Refusal::AuthenticationFailed,
+            }
+            .into());
+        }
+    };
+    let Some(slot) = session.shared.per_user.take(&identity.user) else {
+        tracing::info!(user = identity.user, "too many connections of this user");
+        return Err(Refusal::Limit("Too many connections of this user").into());
+    };
+    metrics.logins.inc();
+    tracing::info!(user = identity.user, secure = session.secure, "logged in");
+    let namespace = Namespace::client(
+        session.shared.settings.namespace.clone(),
+        &identity.user,
+        identity.admin,
+    );
+    let acting = ActingFor {
+        user: identity.user.as_str().into(),
+        session: session.id.clone(),
+        client: session.peer,
+    };
+    if let Err(error) = autocreate::inbox(&session.shared, &identity, &acting).await {
+        // Login works all the same: other mailboxes may be there.
+        tracing::warn!(user = identity.user, %error, "could not create the INBOX");
+    }
+    session.user = Some(Arc::new(User {
+        identity,
+        namespace,
+        acting,
+        _slot: slot,
+    }));
+    session.state = State::Authenticated;
+    session.failed_logins = 0;
+    Ok(Completion {
+        status: Status::Ok,
+        code: Some(format!("CAPABILITY {}", capability::list(session))),
+        text: "Logged in".into(),
+    })
+}

@@ -1,0 +1,127 @@
+//! SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3).
+
+use crate::backend::connection::Said;
+use crate::backend::{Answer, Completion, Connection};
+use crate::imap::arguments::{Arguments, quote_always};
+use crate::imap::errors::{OpResult, Refusal};
+use crate::imap::op::close;
+use crate::imap::selected::{Selected, write_status};
+use crate::imap::session::{Session, State, not_held};
+use crate::route::Place;
+
+/// SELECT or EXAMINE mailbox [(parameters)]
+pub(crate) async fn select(
+    session: &mut Session,
+    name: &str,
+    mut arguments: Arguments<'_>,
+) -> OpResult {
+    let user = session.user()?;
+    let mailbox = arguments.mailbox(&user.namespace, session.encoding)?;
+    let parameters = match arguments.take(b' ') {
+        true => arguments.parenthesised()?.to_vec(),
+        false => Vec::new(),
+    };
+    arguments.end()?;
+
+    // From here on nothing is selected, whatever comes of it.
+    let mut connection = match std::mem::replace(&mut session.state, State::Authenticated) {
+        State::Selected(selected) => selected.into_connection(),
+        _ => None,
+    };
+    let found = match mailbox {
+        Ok(mailbox) => session.shared.router.find(&mailbox).await.map_err(Refusal::from),
+        Err(error) => Err(error.into()),
+    };
+    let place = match found {
+        Ok(place) => place,
+        Err(refusal) => {
+            leave(session, connection);
+            return Err(refusal.into());
+        }
+    };
+    let (mut completion, mut said) =
+        attempt(session, &mut connection, &place, name, &parameters).await?;
+    let mut place = place;
+    if completion.code("X-NOT-HERE").is_some() {
+        place = match session.shared.router.find_again(&place.name).await {
+            Ok(place) => place,
+            Err(error) => {
+                give_back(session, connection);
+                return Err(error.into());
+            }
+        };
+        (completion, said) =
+            attempt(session, &mut connection, &place, name, &parameters).await?;
+        if completion.code("X-NOT-HERE").is_some() {
+            give_back(session, connection);
+            return Err(not_held(&place).into());
+        }
+    }
+    for said in said {
+        match said {
+            Said::Answer(answer) if is_of_select(&answer) => session.client.wire.put(&answer.bytes),
+            Said::Answer(_) => {}
+            Said::Status(status) => write_status(&mut session.client, &status),
+        }
+    }
+    if !completion.is_ok() {
+        give_back(session, connection);
+        return Err(Refusal::Answered(completion).into());
+    }
+    let read_only = name == "EXAMINE" || completion.code("READ-ONLY").is_some();
+    if let Some(connection) = connection {
+        tracing::debug!(mailbox = %place.name, node = place.node, "selected");
+        session.state = State::Selected(Box::new(Selected::new(place.name, connection, read_only)));
+    }
+    Ok(completion)
+}
+
+/// Tries `place`, on `connection` when that is to the same backend. Afterwards `connection`
+/// is the one that it was tried on.
+async fn attempt(
+    session: &mut Session,
+    connection: &mut Option<Box<Connection>>,
+    place: &Place,
+    name: &str,
+    parameters: &[u8],
+) -> Result<(Completion, Vec<Said>), Refusal> {
+    let mut own = match connection.take() {
+        Some(own) if **own.node() == *place.node => own,
+        other => {
+            leave(session, other);
+            Box::new(session.checkout(&place.node).await?)
+        }
+    };
+    let mut command = format!("{name} {}", quote_always(place.name.as_str())).into_bytes();
+    if !parameters.is_empty() {
+        command.push(b' ');
+        command.extend_from_slice(parameters);
+    }
+    let mut said = Vec::new();
+    let completion = own.command(&command, &mut |s| said.push(s)).await?;
+    *connection = Some(own);
+    Ok((completion, said))
+}
+
+/// What SELECT's own answers are, besides news of the mailbox.
+fn is_of_select(answer: &Answer) -> bool {
+    answer.is_of_selected_mailbox()
+}
+
+/// Leaves the mailbox that was selected, without expunging and without the client waiting.
+fn leave(session: &Session, connection: Option<Box<Connection>>) {
+    if let Some(connection) = connection {
+        let shared = session.shared.clone();
+        session
+            .shared
+            .shutdown
+            .spawn(async move { close::release(shared, connection).await });
+    }
+}
+
+/// After a SELECT that failed nothing is selected on the connection.
+fn give_back(session: &Session, connection: Option<Box<Connection>>) {
+    if let Some(connection) = connection {
+        session.shared.pool.checkin(*connection);
+    }
+}

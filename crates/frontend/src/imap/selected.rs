@@ -1,0 +1,289 @@
+//! The selected mailbox: commands go to its backend as bytes, answers come back as bytes.
+//!
+//! Commands are forwarded without waiting for the answers to those before them; answers come
+//! in the order of the one server that they come from. Only tags are changed. Nothing here
+//! waits: bytes are moved between buffers, and the session waits for either side.
+
+use std::collections::VecDeque;
+
+use bytes::Buf;
+use murder_mailbox::MailboxName;
+
+use crate::backend::{BackendError, Completion, Connection, Event, Status};
+use crate::imap::client::Client;
+use crate::imap::errors::Refusal;
+
+/// Commands under way at the same time; a client that pipelines more waits at its socket.
+const MAX_UNDER_WAY: usize = 64;
+
+/// The selected mailbox of a session.
+pub(crate) struct Selected {
+    /// Its name.
+    pub mailbox: MailboxName,
+    /// The backend that holds it.
+    pub node: String,
+    /// Opened with EXAMINE, or without the rights to change anything.
+    pub read_only: bool,
+    /// The connection on which it is selected; `None` when that has been lost.
+    connection: Option<Box<Connection>>,
+    under_way: VecDeque<UnderWay>,
+    /// Whether the untagged answer that is passing by goes to the client.
+    passing: bool,
+    /// The backend went in the middle of an answer that the client has begun to get.
+    torn: bool,
+}
+
+/// A command that the backend has not completed.
+#[derive(Debug)]
+struct UnderWay {
+    tag: u32,
+    client_tag: Box<str>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing to be done at its end.
+    Plain,
+    /// IDLE; the backend has not answered yet.
+    IdleAsked,
+    /// IDLE; its continuation has gone to the client.
+    Idling,
+    /// IDLE that the client ended with something else than DONE.
+    IdleSpoilt,
+}
+
+/// What passing answers on came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Nothing was there.
+    Nothing,
+    /// Something was.
+    Something,
+}
+
+/// The backend has gone in the middle of an answer: the client's stream cannot be continued.
+#[derive(Debug)]
+pub(crate) struct TornAnswer(pub BackendError);
+
+impl Selected {
+    /// `mailbox`, selected on `connection`.
+    pub(crate) fn new(mailbox: MailboxName, connection: Box<Connection>, read_only: bool) -> Self {
+        Self {
+            mailbox,
+            node: connection.node().to_string(),
+            read_only,
+            connection: Some(connection),
+            under_way: VecDeque::new(),
+            passing: false,
+            torn: false,
+        }
+    }
+
+    /// The connection, unless it has been lost.
+    pub(crate) fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_deref_mut()
+    }
+
+    /// Takes the connection out, for another mailbox or for nobody.
+    pub(crate) fn into_connection(self) -> Option<Box<Connection>> {
+        self.connection
+    }
+
+    /// The connection is of no use any more, and nothing waits for an answer on it.
+    pub(crate) fn forget_connection(&mut self) {
+        debug_assert!(self.under_way.is_empty());
+        self.connection = None;
+    }
+
+    /// Whether the client has got the beginning of an answer whose end will never come.
+    pub(crate) fn is_answer_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Whether all commands have been completed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Whether one more command may be forwarded.
+    pub(crate) fn takes_more(&self) -> bool {
+        self.under_way.len() < MAX_UNDER_WAY
+            && self.connection.as_ref().is_none_or(|c| c.wire.has_room())
+    }
+
+    /// Whether the client is in IDLE, so that its next line is DONE.
+    pub(crate) fn is_idling(&self) -> bool {
+        self.under_way
+            .back()
+            .is_some_and(|c| matches!(c.kind, Kind::IdleAsked | Kind::Idling))
+    }
+
+    /// Whether the backend owes an answer.
+    pub(crate) fn owes_answer(&self) -> bool {
+        self.under_way
+            .front()
+            .is_some_and(|c| c.kind != Kind::Idling)
+    }
+
+    /// Forwards a command: `name` and what the client wrote after it.
+    pub(crate) fn forward(
+        &mut self,
+        client_tag: Box<str>,
+        name: &str,
+        arguments: &[u8],
+    ) -> Result<(), Refusal> {
+        let kind = if name == "IDLE" {
+            Kind::IdleAsked
+        } else {
+            Kind::Plain
+        };
+        let connection = self.connection.as_deref_mut().ok_or(Refusal::SelectedLost)?;
+        let tag = connection.next_tag();
+        let output = &mut connection.wire.output;
+        output.extend_from_slice(format!("f{tag} {name}").as_bytes());
+        if !arguments.is_empty() {
+            output.extend_from_slice(b" ");
+            output.extend_from_slice(arguments);
+        }
+        output.extend_from_slice(b"\r\n");
+        self.under_way.push_back(UnderWay {
+            tag,
+            client_tag,
+            kind,
+        });
+        Ok(())
+    }
+
+    /// The client's line in IDLE.
+    pub(crate) fn end_idle(&mut self, line: &[u8]) {
+        let Some(command) = self.under_way.back_mut() else {
+            return;
+        };
+        command.kind = if line.eq_ignore_ascii_case(b"DONE") {
+            Kind::Plain
+        } else {
+            Kind::IdleSpoilt
+        };
+        if let Some(connection) = &mut self.connection {
+            connection.wire.put(b"DONE\r\n");
+        }
+    }
+
+    /// Passes on what the backend has sent, as far as the client's queue has room.
+    ///
+    /// # Errors
+    /// When the backend has gone and part of an answer is on its way to the client.
+    pub(crate) fn pass_answers(&mut self, client: &mut Client) -> Result<Passed, TornAnswer> {
+        let mut passed = Passed::Nothing;
+        while client.wire.has_room() {
+            let Some(connection) = self.connection.as_deref_mut() else {
+                return Ok(passed);
+            };
+            match connection.event() {
+                Ok(None) => return Ok(passed),
+                Ok(Some(event)) => {
+                    passed = Passed::Something;
+                    self.pass(event, client);
+                }
+                Err(error) => return self.lose(error, client).map(|()| Passed::Something),
+            }
+        }
+        Ok(passed)
+    }
+
+    fn pass(&mut self, event: Event, client: &mut Client) {
+        let Some(connection) = self.connection.as_deref_mut() else {
+            return;
+        };
+        match event {
+            Event::Untagged { len, first, .. } => {
+                if first {
+                    self.passing = !is_the_frontends(&connection.wire.input[..len]);
+                }
+                if self.passing {
+                    crate::wire::shift(&mut connection.wire.input, &mut client.wire.output, len);
+                } else {
+                    connection.wire.input.advance(len);
+                }
+            }
+            Event::Status(status) => write_status(client, &status),
+            Event::Continuation => {
+                if let Some(command) = self.under_way.front_mut()
+                    && command.kind == Kind::IdleAsked
+                {
+                    command.kind = Kind::Idling;
+                    client.wire.put(b"+ idling\r\n");
+                }
+            }
+            Event::Tagged(tag, mut completion) => {
+                if self.under_way.front().is_none_or(|c| c.tag != tag) {
+                    // The answer to an ID of our own.
+                    return;
+                }
+                let Some(command) = self.under_way.pop_front() else {
+                    return;
+                };
+                if command.kind == Kind::IdleSpoilt {
+                    completion = Refusal::syntax("Expected DONE").completion();
+                }
+                write_tagged(client, &command.client_tag, &completion);
+            }
+        }
+    }
+
+    /// The backend has gone. Whatever the client waits for is answered with NO.
+    ///
+    /// # Errors
+    /// When that cannot be said: in the middle of an answer, or to a client in IDLE, which
+    /// would wait for news for ever.
+    pub(crate) fn lose(
+        &mut self,
+        error: BackendError,
+        client: &mut Client,
+    ) -> Result<(), TornAnswer> {
+        self.torn = self.passing
+            && self
+                .connection
+                .take()
+                .is_some_and(|c| !c.is_between_answers());
+        self.connection = None;
+        let idling = self.under_way.iter().any(|c| c.kind != Kind::Plain);
+        if self.torn || idling {
+            return Err(TornAnswer(error));
+        }
+        tracing::warn!(%error, mailbox = %self.mailbox, "lost the selected mailbox");
+        let completion = Refusal::SelectedLost.completion();
+        for command in self.under_way.drain(..) {
+            write_tagged(client, &command.client_tag, &completion);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an untagged answer is about something that the frontend answers itself: it then
+/// belongs to a command of ours.
+fn is_the_frontends(answer: &[u8]) -> bool {
+    let word = answer
+        .get(2..)
+        .unwrap_or_default()
+        .split(|b| matches!(b, b' ' | b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
+    [&b"ID"[..], b"CAPABILITY", b"ENABLED", b"LIST", b"LSUB", b"NAMESPACE"]
+        .iter()
+        .any(|own| word.eq_ignore_ascii_case(own))
+}
+
+/// `* OK [CODE] text`, in our own words where it is about the backend.
+pub(crate) fn write_status(client: &mut Client, status: &Completion) {
+    client.wire.put(format!("* {status}\r\n").as_bytes());
+}
+
+/// A tagged line.
+pub(crate) fn write_tagged(client: &mut Client, tag: &str, completion: &Completion) {
+    debug_assert!(completion.status != Status::Bad || completion.public_code().is_none());
+    client
+        .wire
+        .put(format!("{tag} {completion}\r\n").as_bytes());
+}

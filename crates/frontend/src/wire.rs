@@ -1,0 +1,282 @@
+//! A connection with an input and an output buffer, and waiting for several at once.
+//!
+//! Every wait can be given up without losing a byte: what was read is in the input, what is
+//! to be written stays in the output.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+/// Room made before a read on a connection that has been quiet: what an idle one costs.
+const QUIET_ROOM: usize = 512;
+/// Room made before a read when input keeps coming: a TLS record.
+const BUSY_ROOM: usize = 16 * 1024;
+/// A buffer that has grown beyond this is given back as soon as it is empty.
+const KEEP_CAPACITY: usize = 2 * 1024;
+/// With so much waiting to be written nothing more is put in: what a peer that does not read
+/// costs, besides the socket's own buffers.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
+
+/// Anything that IMAP and LMTP can be spoken over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection and its buffers.
+#[derive(Debug)]
+pub(crate) struct Wire<S> {
+    stream: S,
+    /// What has arrived and was not looked at.
+    pub input: BytesMut,
+    /// What is to be sent.
+    pub output: BytesMut,
+    /// The last read filled its room, so the next one gets more.
+    busy: bool,
+    /// Bytes given to the stream that it may still hold.
+    unflushed: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Over `stream`, with empty buffers.
+    pub(crate) fn new(stream: S) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            busy: false,
+            unflushed: false,
+        }
+    }
+
+    /// The stream, for an upgrade to TLS. What was buffered is dropped: bytes that came
+    /// before the handshake must not count as if they had come after it (RFC 2595, 3207).
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// Queues bytes.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Whether more may be queued.
+    pub(crate) fn has_room(&self) -> bool {
+        self.output.len() < HIGH_WATER
+    }
+
+    /// Whether everything queued has been sent.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.output.is_empty() && !self.unflushed
+    }
+
+    /// Reads what is there; 0 at the end of the stream.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let room = if self.busy { BUSY_ROOM } else { QUIET_ROOM };
+        if self.input.is_empty() && self.input.capacity() > KEEP_CAPACITY && !self.busy {
+            self.input = BytesMut::new();
+        }
+        self.input.reserve(room);
+        let before = self.input.capacity() - self.input.len();
+        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) {
+            Poll::Ready(Ok(read)) => {
+                self.busy = read >= before.min(BUSY_ROOM);
+                Poll::Ready(Ok(read))
+            }
+            Poll::Pending if self.busy => {
+                self.busy = false;
+                if self.input.is_empty() {
+                    // Quiet from now on: wait with a small buffer.
+                    self.input = BytesMut::new();
+                }
+                Poll::Pending
+            }
+            other => other,
+        }
+    }
+
+    /// Sends what it can of the queue; ready when all of it has gone.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            match poll_write_buf(Pin::new(&mut self.stream), cx, &mut self.output) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(_)) => self.unflushed = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.output.capacity() > KEEP_CAPACITY {
+            self.output = BytesMut::new();
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for input, sending what is queued meanwhile; 0 at the end of the stream.
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.poll_fill(cx)
+        })
+        .await
+    }
+
+    /// Sends everything queued.
+    pub(crate) async fn drain(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_drain(cx)).await
+    }
+
+    /// Sends until more may be queued.
+    pub(crate) async fn make_room(&mut self) -> io::Result<()> {
+        poll_fn(|cx| match self.poll_drain(cx) {
+            Poll::Pending if self.has_room() => Poll::Ready(Ok(())),
+            other => other,
+        })
+        .await
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn close(&mut self) -> io::Result<()> {
+        self.drain().await?;
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+
+    /// Whether the peer has said something, or gone, while nothing was expected of it.
+    #[cfg(test)]
+    pub(crate) fn stirs(&mut self) -> bool {
+        if !self.input.is_empty() {
+            return true;
+        }
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.poll_fill(&mut cx).is_ready()
+    }
+}
+
+/// What [`either`] waits for on one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Want {
+    /// Whether to read.
+    pub read: bool,
+}
+
+/// What happened on two connections.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    /// Bytes read from the first, or why none will come; `Ok(0)` is its end.
+    pub first: Option<io::Result<usize>>,
+    /// The same of the second.
+    pub second: Option<io::Result<usize>>,
+}
+
+/// Waits until something has moved on one of two connections: input has come, or a queue
+/// that was full has room again. Both queues are sent on all the while.
+pub(crate) async fn either<A, B>(
+    (first, want_first): (&mut Wire<A>, Want),
+    (second, want_second): (&mut Wire<B>, Want),
+) -> Moved
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|cx| {
+        let mut moved = Moved::default();
+        let room_first = poll_one(first, want_first, cx, &mut moved.first);
+        let room_second = poll_one(second, want_second, cx, &mut moved.second);
+        if room_first || room_second || moved.first.is_some() || moved.second.is_some() {
+            Poll::Ready(moved)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Whether a full queue got room.
+fn poll_one<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    want: Want,
+    cx: &mut Context<'_>,
+    read: &mut Option<io::Result<usize>>,
+) -> bool {
+    let was_full = !wire.has_room();
+    if let Poll::Ready(Err(error)) = wire.poll_drain(cx) {
+        *read = Some(Err(error));
+        return false;
+    }
+    if want.read
+        && let Poll::Ready(result) = wire.poll_fill(cx)
+    {
+        *read = Some(result);
+    }
+    was_full && wire.has_room()
+}
+
+/// Moves up to `limit` bytes from one buffer to another; how many.
+pub(crate) fn shift(from: &mut BytesMut, to: &mut BytesMut, limit: usize) -> usize {
+    let len = from.len().min(limit);
+    to.extend_from_slice(&from[..len]);
+    from.advance(len);
+    len
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_reader_that_stops_holds_the_writer_up_and_no_memory() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let (quiet, _keep) = tokio::io::duplex(64);
+        let (mut a, mut b) = (Wire::new(near), Wire::new(quiet));
+        a.put(&vec![b'x'; HIGH_WATER + 10]);
+        assert!(!a.has_room());
+        // Nothing moves until the far side reads.
+        let waiting = either((&mut a, Want { read: true }), (&mut b, Want { read: true }));
+        tokio::pin!(waiting);
+        assert!(futures_poll(&mut waiting).is_none());
+        let mut read = vec![0; 1024];
+        far.read_exact(&mut read).await.unwrap();
+        let moved = waiting.await;
+        assert!(moved.first.is_none() && moved.second.is_none());
+        assert!(a.has_room());
+    }
+
+    fn futures_poll<F: Future>(future: &mut Pin<&mut F>) -> Option<F::Output> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn buffers_shrink_when_quiet() {
+        let (near, mut far) = tokio::io::duplex(100_000);
+        let mut wire = Wire::new(near);
+        far.write_all(&vec![b'x'; 50_000]).await.unwrap();
+        let mut total = 0;
+        while total < 50_000 {
+            total += wire.fill().await.unwrap();
+        }
+        wire.input.clear();
+        let waiting = wire.fill();
+        tokio::pin!(waiting);
+        assert!(futures_poll(&mut waiting).is_none());
+        assert!(wire.input.capacity() <= KEEP_CAPACITY, "{}", wire.input.capacity());
+        assert!(!wire.stirs());
+        far.write_all(b"x").await.unwrap();
+        assert!(wire.stirs());
+    }
+}

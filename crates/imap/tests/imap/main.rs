@@ -1,0 +1,10 @@
+//! Tests of the public interface, an area a module.
+#![allow(clippy::unwrap_used)]
+
+mod arbitrary;
+mod client;
+mod commands;
+mod responses;
+mod roundtrip;
+mod script;
+mod server;

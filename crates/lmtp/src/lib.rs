@@ -1,0 +1,10 @@
+//! LMTP (RFC 2033): commands as typed values, and where a message ends. Frontends and backends
+//! share it.
+//!
+//! It opens no connection and knows no mailboxes.
+
+mod command;
+mod terminator;
+
+pub use command::{Command, CommandError, Recipient, Sender};
+pub use terminator::Terminator;

@@ -1,0 +1,42 @@
+# The checks of this project; continuous integration runs `just ci`.
+
+# List the recipes.
+default:
+    @just --list
+
+# Everything that must hold before a commit.
+ci: fmt clippy deny docs test clients
+
+# Formatting, checked.
+fmt:
+    cargo fmt --all --check
+
+# Lints, as errors.
+clippy:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Licences, banned crates and sources of every dependency.
+deny:
+    cargo deny --locked check licenses bans sources
+
+# Known vulnerabilities (needs a network that reaches the RustSec database).
+advisories:
+    cargo deny check advisories
+
+# The API documentation builds without a warning.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Unit and end-to-end tests.
+test:
+    cargo test --workspace --locked
+
+# Real clients (curl, imaplib, smtplib, mbsync, openssl) against a local murder.
+clients:
+    cargo build --locked -p murder
+    tests/clients/check.py target/debug/murder
+
+# The figures of docs/performance.md.
+bench *ARGS:
+    cargo build --release --locked -p murder
+    cargo run --release --locked -p murder-bench -- {{ARGS}}
