@@ -211,6 +211,10 @@ impl Session {
             Input::TooLarge(head) => {
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
                 self.bad(&tag, "Command line or literal is too long")?;
+                let worth = self.shared.settings.append_limit;
+                if self.client.to_skip() > worth.saturating_mul(op::append::WORTH_SKIPPING) {
+                    return Err(Ended::Abuse("[TOOBIG] Literal is far too long"));
+                }
             }
         }
         Ok(true)
@@ -407,7 +411,8 @@ impl Session {
             }
             _ => (None, false),
         };
-        if self.end_of_input && !owes && !stalled {
+        let finishing = self.end_of_input && !owes;
+        if finishing && !stalled {
             return Err(Ended::Logout);
         }
         if owes {
@@ -417,6 +422,7 @@ impl Session {
         let client = &mut self.client;
         let waiting = async {
             match backend {
+                _ if finishing => (client.wire.drain().await.err().map(Err), None),
                 Some(backend) => {
                     let moved = either(
                         (&mut client.wire, Want { read: read_client }),

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use murder_lmtp::Sender;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::connection::LmtpConnection;
 use super::recipient::{Target, second_opinion};
@@ -67,7 +68,8 @@ impl Delivery {
                 .iter()
                 .map(|recipient| targets[*recipient].path.clone())
                 .collect();
-            beginning.spawn(async move { (at, begin(&shared, &node, &sender, &paths).await) });
+            let begin = async move { (at, begin(&shared, &node, &sender, &paths).await) };
+            beginning.spawn(begin.in_current_span());
         }
         let mut delivery = Self {
             parties,
