@@ -397,10 +397,12 @@ impl Session {
         let stalled = !self.client.wire.is_drained();
         let now = Instant::now();
         let mut until = match self.state {
-            _ if stalled => now + settings.write_timeout,
             State::NotAuthenticated => self.login_until,
             _ => now + settings.idle_timeout,
         };
+        if stalled {
+            until = until.min(now + settings.write_timeout);
+        }
         let silence = self.shared.pool.dialer().silence();
         let goodbye = &self.shared.goodbye;
         let leaving = self.leaving;
@@ -509,8 +511,7 @@ impl Session {
             && selected.is_quiet()
             && let Some(connection) = selected.into_connection()
         {
-            let shared = self.shared.clone();
-            Box::pin(op::close::release(shared, connection)).await;
+            op::close::release(&self.shared, connection);
         }
     }
 

@@ -56,15 +56,18 @@ impl FakeLmtp {
     }
 
     /// The message up to its dot, as it came.
-    pub(super) async fn message(&mut self) -> String {
-        let mut message = String::new();
+    pub(super) async fn message_bytes(&mut self) -> String {
+        let mut terminator = murder_lmtp::Terminator::default();
+        let mut message = Vec::new();
         loop {
-            let line = self.0.line().await;
-            if line == "." {
-                return message;
+            let chunk = self.0.chunk().await;
+            message.extend_from_slice(&chunk);
+            if terminator.find(&chunk).is_some() {
+                // Frontends wait for the reply before they send more.
+                assert!(message.ends_with(b".\r\n"));
+                message.truncate(message.len() - 3);
+                return String::from_utf8(message).unwrap();
             }
-            message.push_str(&line);
-            message.push_str("\r\n");
         }
     }
 }

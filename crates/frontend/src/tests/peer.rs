@@ -40,6 +40,11 @@ impl Peer {
         soon(self.stream.flush()).await.unwrap();
     }
 
+    /// Whether the other end takes it before it closes the connection.
+    pub(super) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        soon(self.stream.write_all(bytes)).await.is_ok()
+    }
+
     /// Whatever comes next, 0 at the end.
     async fn fill(&mut self) -> usize {
         // However it ended.
@@ -106,6 +111,14 @@ impl Peer {
             assert!(self.fill().await > 0, "cut off after {}", self.input.len());
         }
         self.input.split_to(count).to_vec()
+    }
+
+    /// Whatever is there, or comes next.
+    pub(super) async fn chunk(&mut self) -> Vec<u8> {
+        if self.input.is_empty() {
+            assert!(self.fill().await > 0, "cut off");
+        }
+        self.input.split().to_vec()
     }
 
     /// Everything up to the end of the stream.

@@ -218,10 +218,20 @@ async fn lists_do_not_wait_for_backends_and_subscriptions_are_never_empty() {
             "b OK LSUB completed"
         ]
     );
+    // What is there but must not be known is not there.
+    murder.make("secret", "be1", "bob").await;
+    let answer = client
+        .tagged("x", "SUBSCRIBE \"Shared Folders/secret\"")
+        .await;
+    assert!(answer.starts_with("NO [NONEXISTENT] "), "{answer}");
     // Now the home's backend goes.
     drop(home);
     murder.stop_listening("be2").await;
-    for command in ["LSUB \"\" *", "LIST (SUBSCRIBED) \"\" *", "SUBSCRIBE board"] {
+    for command in [
+        "LSUB \"\" *",
+        "LIST (SUBSCRIBED) \"\" *",
+        "SUBSCRIBE \"Shared Folders/board\"",
+    ] {
         let answer = client.tagged("c", command).await;
         assert!(answer.starts_with("NO [UNAVAILABLE] "), "{answer}");
     }
