@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use murder_mailbox::{Identity, MailboxName, Namespace};
+use murder_mailbox::{Identity, Namespace};
 use murder_net::{Slot, Stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::backend::connection::{ActingFor, Said};
-use crate::backend::{Answer, BackendError, Completion, Connection, Status};
+use crate::backend::connection::ActingFor;
+use crate::backend::{BackendError, Status};
 use crate::imap::arguments::{Arguments, Encoding, Line};
 use crate::imap::client::{Client, Input};
 use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::op;
-use crate::imap::selected::{Passed, Selected, write_status, write_tagged};
+use crate::imap::selected::{Passed, Selected, write_tagged};
 use crate::shared::Shared;
-use crate::wire::{Want, either};
 
 /// Commands in a row that are no commands, after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
@@ -96,14 +95,15 @@ pub(crate) struct Session {
     pub failed_logins: u32,
     bad_commands: u32,
     /// A command that waits for those before it.
-    waiting: Option<Input>,
+    pub(super) waiting: Option<Input>,
     /// The client is in IDLE with nothing selected; its tag.
     idle: Option<Box<str>>,
-    end_of_input: bool,
+    /// The client has closed its half.
+    pub(super) end_of_input: bool,
     /// The node goes down: nothing more is taken, what is under way is finished.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// Until then somebody must have logged in.
-    login_until: Instant,
+    pub(super) login_until: Instant,
 }
 
 impl Session {
@@ -386,106 +386,6 @@ impl Session {
         }
     }
 
-    /// Waits for the client, or for the backend of the selected mailbox.
-    async fn wait(&mut self) -> Result<(), Ended> {
-        let settings = &self.shared.settings;
-        let read_client = self.waiting.is_none()
-            && !self.end_of_input
-            && !self.leaving
-            && self.client.wire.has_room();
-        let queued = self.client.wire.output.len();
-        let stalled = !self.client.wire.is_drained();
-        let now = Instant::now();
-        let mut until = match self.state {
-            State::NotAuthenticated => self.login_until,
-            _ => now + settings.idle_timeout,
-        };
-        if stalled {
-            until = until.min(now + settings.write_timeout);
-        }
-        let silence = self.shared.pool.dialer().silence();
-        let goodbye = &self.shared.goodbye;
-        let leaving = self.leaving;
-        let (backend, owes) = match &mut self.state {
-            State::Selected(selected) => {
-                let owes = selected.owes_answer();
-                (selected.connection(), owes)
-            }
-            _ => (None, false),
-        };
-        let finishing = self.end_of_input && !owes;
-        if finishing && !stalled {
-            return Err(Ended::Logout);
-        }
-        if owes {
-            until = until.min(now + silence);
-        }
-        let read_backend = self.client.wire.has_room();
-        let client = &mut self.client;
-        let waiting = async {
-            match backend {
-                _ if finishing => (client.wire.drain().await.err().map(Err), None),
-                Some(backend) => {
-                    let moved = either(
-                        (&mut client.wire, Want { read: read_client }),
-                        (&mut backend.wire, Want { read: read_backend }),
-                    )
-                    .await;
-                    (moved.first, moved.second)
-                }
-                None if read_client => (Some(client.wire.fill().await), None),
-                None => (client.wire.drain().await.err().map(Err), None),
-            }
-        };
-        let (from_client, from_backend) = tokio::select! {
-            biased;
-            moved = timeout_at(until, waiting) => match moved {
-                Ok(moved) => moved,
-                Err(_) => return self.waited_too_long(owes, stalled, queued),
-            },
-            () = goodbye.cancelled(), if !leaving => {
-                self.leaving = true;
-                return Ok(());
-            }
-        };
-        match from_client {
-            Some(Ok(0)) => self.end_of_input = true,
-            Some(Err(error)) => return Err(Ended::Client(error)),
-            Some(Ok(_)) | None => {}
-        }
-        if let Some(read @ (Ok(0) | Err(_))) = from_backend
-            && let State::Selected(selected) = &mut self.state
-            && let Some(connection) = selected.connection()
-        {
-            let error = connection.lost_io(read);
-            selected
-                .lose(error, &mut self.client)
-                .map_err(|torn| Ended::Torn(torn.0))?;
-        }
-        Ok(())
-    }
-
-    fn waited_too_long(&mut self, owes: bool, stalled: bool, queued: usize) -> Result<(), Ended> {
-        if stalled {
-            return match self.client.wire.output.len() == queued {
-                true => Err(Ended::Stalled),
-                false => Ok(()),
-            };
-        }
-        if owes && let State::Selected(selected) = &mut self.state {
-            let error = selected
-                .connection()
-                .map(|connection| connection.lost("no answer in time"));
-            return match error {
-                Some(error) => selected
-                    .lose(error, &mut self.client)
-                    .map_err(|torn| Ended::Torn(torn.0)),
-                None => Ok(()),
-            };
-        }
-        Err(Ended::Idle)
-    }
-
     /// Sends what is queued and the last word, if the client can still understand one.
     async fn say_goodbye(&mut self, ended: &Ended) {
         const LAST_WORD: Duration = Duration::from_secs(2);
@@ -527,17 +427,6 @@ impl Session {
             .ok_or_else(|| Refusal::syntax("Log in first"))
     }
 
-    /// Waits for more of the client's input; for use within a command, so its end is an error.
-    pub(crate) async fn fill_client(&mut self) -> Result<(), OpError> {
-        let limit = self.shared.settings.write_timeout;
-        match tokio::time::timeout(limit, self.client.wire.fill()).await {
-            Ok(Ok(0)) => Err(OpError::gone(std::io::ErrorKind::UnexpectedEof.into())),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(OpError::gone(error)),
-            Err(_) => Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
-        }
-    }
-
     /// Whether STARTTLS can be done.
     pub(crate) fn can_start_tls(&self) -> bool {
         !self.secure && matches!(self.state, State::NotAuthenticated)
@@ -549,134 +438,6 @@ impl Session {
             || (self.shared.settings.allow_plaintext_loopback
                 && self.peer.to_canonical().is_loopback())
     }
-
-    /// Sends what is queued until there is room for more.
-    pub(crate) async fn make_room(&mut self) -> Result<(), OpError> {
-        if self.client.wire.has_room() {
-            return Ok(());
-        }
-        let limit = self.shared.settings.write_timeout;
-        match tokio::time::timeout(limit, self.client.wire.make_room()).await {
-            Ok(result) => result.map_err(OpError::gone),
-            Err(_) => Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
-        }
-    }
-
-    /// Sends everything that is queued.
-    pub(crate) async fn flush(&mut self) -> Result<(), OpError> {
-        let limit = self.shared.settings.write_timeout;
-        match tokio::time::timeout(limit, self.client.wire.drain()).await {
-            Ok(result) => result.map_err(OpError::gone),
-            Err(_) => Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
-        }
-    }
-
-    /// Runs a short command on `node`: on the selected mailbox's connection when that is the
-    /// same backend, else on one from the pool. News of the selected mailbox go to the
-    /// client, the other answers come back.
-    pub(crate) async fn on_backend(
-        &mut self,
-        node: &str,
-        command: &[u8],
-    ) -> Result<(Completion, Vec<Answer>), BackendError> {
-        let mut answers = Vec::new();
-        if let State::Selected(selected) = &mut self.state
-            && selected.node == node
-            && selected.connection().is_some()
-        {
-            return on_selected(selected, &mut self.client, command).await;
-        }
-        let acting = match &self.user {
-            Some(user) => user.acting.clone(),
-            None => {
-                return Err(crate::backend::connect::unreachable(
-                    node,
-                    "nobody logged in",
-                ));
-            }
-        };
-        let mut connection = self.shared.pool.checkout(node, &acting).await?;
-        let completion = connection
-            .command(command, &mut |said| {
-                if let Said::Answer(answer) = said {
-                    answers.push(answer);
-                }
-            })
-            .await?;
-        self.shared.pool.checkin(connection);
-        Ok((completion, answers))
-    }
-
-    /// The same for a command about mailbox `name`, wherever it is: `command` is given the
-    /// name as backends take it. One that is not there any more is looked for once more.
-    pub(crate) async fn on_mailbox(
-        &mut self,
-        name: &MailboxName,
-        command: &(dyn Fn(&str) -> Vec<u8> + Sync),
-    ) -> Result<(Completion, Vec<Answer>), Refusal> {
-        let router = self.shared.router.clone();
-        let quoted = crate::imap::arguments::quote_always(name.as_str());
-        let bytes = command(&quoted);
-        let place = router.find(name).await?;
-        let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
-        if completion.code("X-NOT-HERE").is_none() {
-            return Ok((completion, answers));
-        }
-        tracing::debug!(mailbox = %name, node = place.node, "not here, looking again");
-        let place = router.find_again(name).await?;
-        let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
-        match completion.code("X-NOT-HERE") {
-            None => Ok((completion, answers)),
-            Some(_) => Err(not_held(&place)),
-        }
-    }
-
-    /// A connection for a longer business, with nothing selected.
-    pub(crate) async fn checkout(&self, node: &str) -> Result<Connection, Refusal> {
-        let user = self.user()?;
-        Ok(self.shared.pool.checkout(node, &user.acting).await?)
-    }
-}
-
-/// Runs a command on the selected mailbox's connection; its news go to the client.
-pub(crate) async fn on_selected(
-    selected: &mut Selected,
-    client: &mut Client,
-    command: &[u8],
-) -> Result<(Completion, Vec<Answer>), BackendError> {
-    let mut answers = Vec::new();
-    let Some(connection) = selected.connection() else {
-        return Err(crate::backend::connect::unreachable(
-            &selected.node,
-            "lost before",
-        ));
-    };
-    let result = connection
-        .command(command, &mut |said| match said {
-            Said::Answer(answer) if answer.is_of_selected_mailbox() => {
-                client.wire.put(&answer.bytes);
-            }
-            Said::Answer(answer) => answers.push(answer),
-            Said::Status(status) => write_status(client, &status),
-        })
-        .await;
-    match result {
-        Ok(completion) => Ok((completion, answers)),
-        Err(error) => {
-            selected.forget_connection();
-            Err(error)
-        }
-    }
-}
-
-/// The refusal for a mailbox that its backend, asked twice, says it does not hold.
-pub(crate) fn not_held(place: &crate::route::Place) -> Refusal {
-    tracing::error!(
-        mailbox = %place.name,
-        node = place.node,
-        "the backend that the map names does not hold the mailbox"
-    );
-    Refusal::Unavailable("Mailbox cannot be found on its backend".into())
 }
 
 /// Commands that go to the selected mailbox's backend as they are.

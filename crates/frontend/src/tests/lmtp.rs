@@ -196,7 +196,10 @@ async fn a_closed_connection_of_the_pool_costs_nothing() {
 
 #[tokio::test]
 async fn recipients_who_are_not_in_the_map() {
-    let mut murder = Murder::start(&[("new", "")]).await;
+    let mut murder = Murder::with(&[("new", "")], |c| {
+        c.placement.exclude = vec!["be2".into()];
+    })
+    .await;
     murder.add_user("root", |a| a.admin = true).await;
     murder.add_user("off", |a| a.disabled = true).await;
     murder.catch_up().await;
@@ -215,14 +218,12 @@ async fn recipients_who_are_not_in_the_map() {
     }
     // An account without an INBOX gets one.
     client.send("RCPT TO:<new@example.org>\r\n").await;
-    let (node, mut imap) = tokio::select! {
-        imap = async { murder.backends.get_mut("be1").unwrap().imap.recv().await } => ("be1", imap.unwrap()),
-    };
+    let mut imap = murder.imap_at("be1").await;
     assert_eq!(imap.user, "new");
     let tag = imap
         .expect("CREATE \"user/new\" (PARTITION \"default\")")
         .await;
-    let revision = murder.make("user/new", node, "new").await;
+    let revision = murder.make("user/new", "be1", "new").await;
     imap.send(&format!("{tag} OK [X-REVISION {revision}] done\r\n"))
         .await;
     client.expect("250 2.1.5 ").await;

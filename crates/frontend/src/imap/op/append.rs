@@ -5,10 +5,11 @@ use bytes::Bytes;
 use crate::backend::connection::Event;
 use crate::backend::{BackendError, Completion, Connection};
 use crate::imap::arguments::{Arguments, Line, quote_always};
+use crate::imap::ask::not_held;
 use crate::imap::client::Literal;
 use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::selected::{Selected, write_status};
-use crate::imap::session::{Session, State, not_held};
+use crate::imap::session::{Session, State};
 use crate::route::{Place, RouteError};
 use crate::wire::{Want, either, shift};
 

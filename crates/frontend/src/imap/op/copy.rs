@@ -2,9 +2,10 @@
 
 use crate::copy::{self, Order};
 use crate::imap::arguments::{Arguments, Syntax, quote_always};
+use crate::imap::ask::{not_held, on_selected};
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::append::try_create;
-use crate::imap::session::{Session, State, not_held, on_selected};
+use crate::imap::session::{Session, State};
 use crate::route::Place;
 
 /// COPY, UID COPY, MOVE or UID MOVE

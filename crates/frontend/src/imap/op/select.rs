@@ -3,10 +3,11 @@
 use crate::backend::connection::Said;
 use crate::backend::{Answer, Completion, Connection};
 use crate::imap::arguments::{Arguments, quote_always};
+use crate::imap::ask::not_held;
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::close;
 use crate::imap::selected::{Selected, write_status};
-use crate::imap::session::{Session, State, not_held};
+use crate::imap::session::{Session, State};
 use crate::route::Place;
 
 /// SELECT or EXAMINE mailbox [(parameters)]

@@ -5,8 +5,9 @@ use murder_mailbox::{MailboxName, Rights};
 
 use crate::backend::{Answer, Completion};
 use crate::imap::arguments::{Arguments, quote_always};
+use crate::imap::ask::not_held;
 use crate::imap::errors::{OpResult, Refusal};
-use crate::imap::session::{Session, User, not_held};
+use crate::imap::session::{Session, User};
 use crate::route::{Place, RouteError};
 use crate::shared::Shared;
 

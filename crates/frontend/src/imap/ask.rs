@@ -1,0 +1,120 @@
+//! Short commands of the frontend's own to backends, on whichever connection there is.
+
+use murder_mailbox::MailboxName;
+
+use crate::backend::connection::Said;
+use crate::backend::{Answer, BackendError, Completion, Connection};
+use crate::imap::arguments::quote_always;
+use crate::imap::client::Client;
+use crate::imap::errors::Refusal;
+use crate::imap::selected::{Selected, write_status};
+use crate::imap::session::{Session, State};
+
+impl Session {
+    /// Runs a short command on `node`: on the selected mailbox's connection when that is the
+    /// same backend, else on one from the pool. News of the selected mailbox go to the
+    /// client, the other answers come back.
+    pub(crate) async fn on_backend(
+        &mut self,
+        node: &str,
+        command: &[u8],
+    ) -> Result<(Completion, Vec<Answer>), BackendError> {
+        let mut answers = Vec::new();
+        if let State::Selected(selected) = &mut self.state
+            && selected.node == node
+            && selected.connection().is_some()
+        {
+            return on_selected(selected, &mut self.client, command).await;
+        }
+        let acting = match &self.user {
+            Some(user) => user.acting.clone(),
+            None => {
+                return Err(crate::backend::connect::unreachable(
+                    node,
+                    "nobody logged in",
+                ));
+            }
+        };
+        let mut connection = self.shared.pool.checkout(node, &acting).await?;
+        let completion = connection
+            .command(command, &mut |said| {
+                if let Said::Answer(answer) = said {
+                    answers.push(answer);
+                }
+            })
+            .await?;
+        self.shared.pool.checkin(connection);
+        Ok((completion, answers))
+    }
+
+    /// The same for a command about mailbox `name`, wherever it is: `command` is given the
+    /// name as backends take it. One that is not there any more is looked for once more.
+    pub(crate) async fn on_mailbox(
+        &mut self,
+        name: &MailboxName,
+        command: &(dyn Fn(&str) -> Vec<u8> + Sync),
+    ) -> Result<(Completion, Vec<Answer>), Refusal> {
+        let router = self.shared.router.clone();
+        let quoted = quote_always(name.as_str());
+        let bytes = command(&quoted);
+        let place = router.find(name).await?;
+        let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
+        if completion.code("X-NOT-HERE").is_none() {
+            return Ok((completion, answers));
+        }
+        tracing::debug!(mailbox = %name, node = place.node, "not here, looking again");
+        let place = router.find_again(name).await?;
+        let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
+        match completion.code("X-NOT-HERE") {
+            None => Ok((completion, answers)),
+            Some(_) => Err(not_held(&place)),
+        }
+    }
+
+    /// A connection for a longer business, with nothing selected.
+    pub(crate) async fn checkout(&self, node: &str) -> Result<Connection, Refusal> {
+        let user = self.user()?;
+        Ok(self.shared.pool.checkout(node, &user.acting).await?)
+    }
+}
+
+/// Runs a command on the selected mailbox's connection; its news go to the client.
+pub(crate) async fn on_selected(
+    selected: &mut Selected,
+    client: &mut Client,
+    command: &[u8],
+) -> Result<(Completion, Vec<Answer>), BackendError> {
+    let mut answers = Vec::new();
+    let Some(connection) = selected.connection() else {
+        return Err(crate::backend::connect::unreachable(
+            &selected.node,
+            "lost before",
+        ));
+    };
+    let result = connection
+        .command(command, &mut |said| match said {
+            Said::Answer(answer) if answer.is_of_selected_mailbox() => {
+                client.wire.put(&answer.bytes);
+            }
+            Said::Answer(answer) => answers.push(answer),
+            Said::Status(status) => write_status(client, &status),
+        })
+        .await;
+    match result {
+        Ok(completion) => Ok((completion, answers)),
+        Err(error) => {
+            selected.forget_connection();
+            Err(error)
+        }
+    }
+}
+
+/// The refusal for a mailbox that its backend, asked twice, says it does not hold.
+pub(crate) fn not_held(place: &crate::route::Place) -> Refusal {
+    tracing::error!(
+        mailbox = %place.name,
+        node = place.node,
+        "the backend that the map names does not hold the mailbox"
+    );
+    Refusal::Unavailable("Mailbox cannot be found on its backend".into())
+}
