@@ -37,7 +37,7 @@ pub struct FrontendAddresses {
 pub struct Frontend {
     addresses: FrontendAddresses,
     replica: Arc<Replica>,
-    /// `None` once it is being stopped.
+    /// `None` until it has started, and once it is being stopped.
     session: Option<NodeSession>,
     health: Health,
     shutdown: Shutdown,
@@ -69,7 +69,7 @@ impl Frontend {
         let imap_listeners = bind(&config.imap.listen, &imap_limits)?;
         let imaps_listeners = bind(&config.imap.tls_listen, &imap_limits)?;
         let lmtp_listeners = bind(&config.lmtp.listen, &lmtp_limits(&config.limits))?;
-        let mut addresses = FrontendAddresses {
+        let addresses = FrontendAddresses {
             imap: imap_listeners.iter().map(Listener::local_addr).collect(),
             imaps: imaps_listeners.iter().map(Listener::local_addr).collect(),
             lmtp: lmtp_listeners.iter().map(Listener::local_addr).collect(),
@@ -94,6 +94,15 @@ impl Frontend {
 
         let shutdown = Shutdown::new();
         let health = Health::new();
+        // From here on an error ends what runs already.
+        let mut frontend = Self {
+            addresses,
+            replica: replica.clone(),
+            session: None,
+            health: health.clone(),
+            shutdown: shutdown.clone(),
+            killed,
+        };
         let metrics = Metrics::new("frontend");
         let shared = Arc::new(Shared::new(
             &config,
@@ -105,19 +114,11 @@ impl Frontend {
         ));
         metrics::of_shared(&metrics, Arc::downgrade(&shared));
         report(&replica, &health);
-        shutdown.spawn(report_changes(
-            replica.clone(),
-            health.clone(),
-            shutdown.token(),
-        ));
+        shutdown.spawn(report_changes(replica, health.clone(), shutdown.token()));
         shutdown.spawn(expire(Arc::downgrade(&shared), shutdown.token()));
         if let Some(listen) = config.http.listen {
-            addresses.http = Some(murder_net::http::serve(
-                listen,
-                health.clone(),
-                metrics,
-                &shutdown,
-            )?);
+            frontend.addresses.http =
+                Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
         }
 
         const FULL: &[u8] = b"* BYE [UNAVAILABLE] Too many connections\r\n";
@@ -141,24 +142,16 @@ impl Frontend {
                 });
         }
 
-        let session = master.register(
-            NodeDescription {
-                name: config.node.name,
-                imaps: first(&addresses.imaps),
-                lmtp: first(&addresses.lmtp),
-                http: addresses.http.map(|a| a.to_string()).unwrap_or_default(),
-                weight: 0,
-            },
-            NodeStatus::default(),
-        );
-        Ok(Self {
-            addresses,
-            replica,
-            session: Some(session),
-            health,
-            shutdown,
-            killed,
-        })
+        let addresses = &frontend.addresses;
+        let description = NodeDescription {
+            name: config.node.name,
+            imaps: first(&addresses.imaps),
+            lmtp: first(&addresses.lmtp),
+            http: addresses.http.map(|a| a.to_string()).unwrap_or_default(),
+            weight: 0,
+        };
+        frontend.session = Some(master.register(description, NodeStatus::default()));
+        Ok(frontend)
     }
 
     /// Where it listens.
