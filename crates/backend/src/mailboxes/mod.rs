@@ -3,7 +3,8 @@
 //! Every function here checks the rights of who asks. See `docs/architecture.md`, "How a mailbox
 //! change is made".
 
-use murder_mailbox::{AclError, Identity, MailboxName, NameError, Rights, SpecialUse};
+use murder_mailbox::acl::AclError;
+use murder_mailbox::{Identity, MailboxName, NameError, Rights, SpecialUse};
 use murder_mupdate::MupdateError;
 use murder_store::StoreError;
 
