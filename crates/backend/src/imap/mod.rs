@@ -1,9 +1,15 @@
 //! The IMAP server.
 
 mod errors;
+mod fetch;
 mod op;
+mod search;
 mod selected;
+mod sending;
 mod session;
+#[cfg(test)]
+mod testing;
+mod updates;
 
 use std::sync::Arc;
 

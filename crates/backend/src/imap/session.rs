@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use murder_imap::{CommandReader, NameEncoding, ResponseWriter, server::Limits};
-use murder_mailbox::{Identity, MailboxName, Namespace};
+use murder_imap::{Code, CommandReader, MailboxArg, NameEncoding, ResponseWriter, server::Limits};
+use murder_mailbox::{Identity, MailboxName, Namespace, Rights};
 use murder_net::{Connection, Slot, Stream};
 
-use crate::imap::errors::OpError;
+use crate::imap::errors::{OpError, no, no_such_mailbox};
 use crate::imap::selected::Selected;
 use crate::node::{Found, Node};
 
@@ -81,8 +81,24 @@ impl Session {
             .ok_or_else(|| crate::imap::errors::bad("Log in first"))
     }
 
-    /// A mailbox of this node that the user may know of (right `l`), and that user.
-    pub(crate) fn find(&self, _name: &MailboxName) -> Result<Found, OpError> {
-        unimplemented!()
+    /// The mailbox that the client names.
+    pub(crate) fn mailbox_name(&self, arg: &MailboxArg) -> Result<MailboxName, OpError> {
+        let user = self.user()?;
+        let text = arg
+            .to_utf8(user.namespace.is_canonical())
+            .map_err(|error| no(Code::Cannot, error.to_string()))?;
+        user.namespace
+            .parse(&text)
+            .map_err(|error| no(Code::Cannot, error.to_string()))
+    }
+
+    /// A mailbox of this node that the user may know of (right `l`).
+    pub(crate) fn find(&self, name: &MailboxName) -> Result<Found, OpError> {
+        let user = self.user()?;
+        match self.node.find(name) {
+            None => Err(no_such_mailbox(user.namespace.is_canonical())),
+            Some(found) if found.rights_of(&user.identity).contains(Rights::LOOKUP) => Ok(found),
+            Some(_) => Err(no_such_mailbox(false)),
+        }
     }
 }
