@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub health: Health,
     /// Counters.
     pub metrics: Metrics,
+    /// The IMAP server's own counters.
+    pub imap: crate::imap::ImapMetrics,
     /// Owns the sessions.
     pub shutdown: Shutdown,
 }
