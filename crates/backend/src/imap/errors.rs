@@ -114,7 +114,10 @@ impl ChangeError {
             Self::Name(_) | Self::Acl(_) => no(Code::Cannot, self.to_string()),
             Self::Master(error) => {
                 tracing::warn!(%error, "the master did not make a change");
-                no(Code::Unavailable, "The mupdate master is not available, try again")
+                no(
+                    Code::Unavailable,
+                    "The mupdate master is not available, try again",
+                )
             }
             Self::Store(error) => error.into(),
         }
