@@ -112,8 +112,8 @@ fn identifier(who: &str) -> Result<String, OpError> {
         Some(name) => ("-", name),
         None => ("", who),
     };
-    if name == "anyone" {
-        return Ok(who.to_owned());
+    if name.eq_ignore_ascii_case("anyone") {
+        return Ok(format!("{negative}anyone"));
     }
     if let Some(group) = name.strip_prefix("group:") {
         return match group.is_empty() || group.chars().any(char::is_control) {
@@ -175,7 +175,7 @@ mod tests {
         for (given, kept) in [
             ("Bob", "bob"),
             ("-Bob", "-bob"),
-            ("anyone", "anyone"),
+            ("Anyone", "anyone"),
             ("-anyone", "-anyone"),
             ("group:Staff", "group:Staff"),
         ] {

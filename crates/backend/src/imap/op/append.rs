@@ -2,7 +2,6 @@
 //! which then goes to the store as it comes.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use murder_imap::{
@@ -15,7 +14,7 @@ use murder_store::{
 
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, no_such_mailbox, ok, ok_code};
 use crate::imap::session::{Session, User, not_permitted};
-use crate::node::Found;
+use crate::node::{Found, now};
 
 /// Octets of the message taken at a time: a TLS record.
 const CHUNK: usize = 16 * 1024;
@@ -30,7 +29,7 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     end_of_command(session).await?;
     let body = message.into_body(literal).await?;
     let name = &found.meta.name;
-    let now = unix_now();
+    let now = now();
     let date = start.internal_date.map_or(
         InternalDate {
             seconds: now,
@@ -228,12 +227,6 @@ pub(crate) fn permitted(flags: &[Flag], rights: Rights) -> (Flags, Vec<String>) 
         .collect();
     keywords.sort_unstable();
     (system, keywords)
-}
-
-/// Seconds since 1970.
-fn unix_now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use murder_imap::{List, ListAttribute, ListRow, MailboxArg, StatusItem};
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
-use murder_store::MailboxMeta;
+use murder_store::{MailboxMeta, StoreError};
 
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::op::status;
+use crate::imap::op::subscribe::no_home;
 use crate::imap::session::{Session, User};
-use crate::mailboxes::ChangeError;
 
 /// LIST
 pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
@@ -164,8 +164,8 @@ async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<Mailbox
     match session.node.subscriptions(&user.identity).await {
         Ok(names) => Ok(names.into_iter().collect()),
         // No INBOX, nothing subscribed; a frontend looks for it elsewhere.
-        Err(ChangeError::NoSuchMailbox { .. }) if !canonical => Ok(HashSet::new()),
-        Err(error) => Err(error.into_op(canonical)),
+        Err(StoreError::NoSuchHome) if !canonical => Ok(HashSet::new()),
+        Err(error) => Err(no_home(error, canonical)),
     }
 }
 

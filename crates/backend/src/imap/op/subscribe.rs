@@ -1,9 +1,10 @@
 //! SUBSCRIBE and UNSUBSCRIBE (RFC 9051 sections 6.3.7 and 6.3.8): kept in the user's home, for
 //! names anywhere in the murder.
 
-use murder_imap::MailboxArg;
+use murder_imap::{Code, MailboxArg};
+use murder_store::StoreError;
 
-use crate::imap::errors::{OpResult, ok};
+use crate::imap::errors::{OpError, OpResult, no, no_such_mailbox, ok};
 use crate::imap::session::Session;
 
 /// SUBSCRIBE mailbox
@@ -19,7 +20,7 @@ pub(crate) async fn subscribe(session: &mut Session, mailbox: &MailboxArg) -> Op
         .node
         .subscribe(&user.identity, &name)
         .await
-        .map_err(|error| error.into_op(canonical))?;
+        .map_err(|error| no_home(error, canonical))?;
     Ok(ok("SUBSCRIBE completed"))
 }
 
@@ -31,6 +32,18 @@ pub(crate) async fn unsubscribe(session: &mut Session, mailbox: &MailboxArg) -> 
         .node
         .unsubscribe(&user.identity, &name)
         .await
-        .map_err(|error| error.into_op(user.namespace.is_canonical()))?;
+        .map_err(|error| no_home(error, user.namespace.is_canonical()))?;
     Ok(ok("UNSUBSCRIBE completed"))
+}
+
+/// What goes wrong with subscriptions; a frontend looks for the user's home elsewhere.
+pub(crate) fn no_home(error: StoreError, canonical: bool) -> OpError {
+    match error {
+        StoreError::NoSuchHome if canonical => no_such_mailbox(true),
+        StoreError::NoSuchHome => no(
+            Code::Cannot,
+            "Subscriptions are kept with the INBOX, and there is none",
+        ),
+        error => error.into(),
+    }
 }

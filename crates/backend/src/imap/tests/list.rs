@@ -136,6 +136,6 @@ async fn only_what_one_may_look_up() {
         ]
     );
     let mut admin = server.login("admin").await;
-    let all = admin.ask("LIST \"\" *").await;
-    assert_eq!(all.len(), 5 + 1 + 1 + 1, "{all:?}");
+    let all = admin.ask("LIST \"\" \"Other Users/*\"").await;
+    assert_eq!(all.len(), 5 + 1 + 1, "{all:?}");
 }

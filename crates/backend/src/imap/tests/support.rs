@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::config::BackendConfig;
+use crate::counters::Counters;
 use crate::imap::{ImapMetrics, serve};
+use crate::mailboxes::Changes;
 use crate::node::Node;
 
 /// Everybody's.
@@ -100,6 +102,8 @@ impl Server {
             tls: own.map(|own| own.server_config()),
             health: Health::new(),
             imap: ImapMetrics::new(&metrics),
+            counters: Counters::new(&metrics),
+            changes: Changes::default(),
             metrics,
             shutdown: Shutdown::new(),
             config,
