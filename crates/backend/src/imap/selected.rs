@@ -9,7 +9,7 @@ use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, Uid
 
 use crate::imap::errors::{OpError, bad, no};
 use crate::imap::fetch::PartCache;
-use crate::imap::session::State;
+use crate::imap::session::{State, User};
 use crate::node::Found;
 
 /// A selected mailbox.
@@ -51,17 +51,12 @@ pub(crate) fn selected(state: &mut State) -> Result<&mut Selected, OpError> {
 }
 
 impl Selected {
-    /// Selects `handle`, the mailbox `found`, for `identity`.
-    pub fn new(
-        found: Found,
-        handle: Arc<MailboxHandle>,
-        identity: &Identity,
-        examined: bool,
-    ) -> Self {
+    /// Selects `handle`, the mailbox `found`, for `user`.
+    pub fn new(found: Found, handle: Arc<MailboxHandle>, user: &User, examined: bool) -> Self {
         let view = handle.view();
         let mut selected = Self {
-            at_select: found.rights_of(identity),
-            seen_user: seen_user(&found, identity),
+            at_select: found.rights_of(&user.identity),
+            seen_user: user.seen_in(&found.meta.name).map(str::to_owned),
             partition: found.partition,
             newest: Arc::clone(&view),
             view,
@@ -204,11 +199,6 @@ impl Selected {
             })
             .sum()
     }
-}
-
-/// Whose `\Seen` a user's commands mean in a mailbox: `None` is its owner's.
-pub(crate) fn seen_user(found: &Found, identity: &Identity) -> Option<String> {
-    (!found.meta.name.is_owned_by(&identity.user)).then(|| identity.user.clone())
 }
 
 /// The words of a FLAGS item, without allocating.

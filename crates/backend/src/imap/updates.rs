@@ -123,11 +123,7 @@ pub(crate) fn tell(
     match own {
         Own::Nothing | Own::Caller(_) => {}
         Own::Echo(uids) => {
-            for row in rows(&new, uids) {
-                let row = MessageRow {
-                    seq: selected.view.seq_of(row.uid).unwrap_or(row.seq),
-                    ..row
-                };
+            for row in present(selected, uids) {
                 tell_fetch(selected, writer, &row);
             }
         }
@@ -136,7 +132,7 @@ pub(crate) fn tell(
             expected,
             echo,
         } => {
-            for row in rows(&new, uids) {
+            for row in present(selected, uids) {
                 let before = known
                     .row_by_uid(row.uid)
                     .and_then(|before| state_of(selected, &known, &before, &new))
@@ -144,10 +140,6 @@ pub(crate) fn tell(
                 if echo.contains(row.uid)
                     || before != Some((selected.flags_of(&new, &row), row.keywords))
                 {
-                    let row = MessageRow {
-                        seq: selected.view.seq_of(row.uid).unwrap_or(row.seq),
-                        ..row
-                    };
                     tell_fetch(selected, writer, &row);
                 }
             }
@@ -155,10 +147,16 @@ pub(crate) fn tell(
     }
 }
 
-fn rows<'a>(view: &'a MailboxView, uids: &'a UidSet) -> impl Iterator<Item = MessageRow> + 'a {
+/// The messages of `uids` that are not gone.
+fn present<'a>(
+    selected: &'a Selected,
+    uids: &'a UidSet,
+) -> impl Iterator<Item = MessageRow> + use<'a> {
+    let held = selected.holds_expunged();
     uids.ranges()
         .iter()
-        .flat_map(|&(low, high)| view.rows_by_uid(low, high))
+        .flat_map(|&(low, high)| selected.view.rows_by_uid(low, high))
+        .filter(move |row| !held || selected.newest.seq_of(row.uid).is_some())
 }
 
 /// The flags and keywords of a row of `view`, the latter in the bits of `new`; `None` when one

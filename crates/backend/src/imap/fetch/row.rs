@@ -2,19 +2,17 @@
 
 use std::io;
 use std::ops::Range;
-use std::time::Duration;
 
 use murder_imap::{DateTime, FetchWriter, ResponseWriter};
 use murder_mailbox::MailboxId;
 use murder_mime::Message;
-use murder_net::Stream;
 use murder_store::{FetchedItems, Flags, MailboxView, MessageRow, Partition, StoreError};
 
 use super::plan::{Name, Octets, Plan, Want};
 use super::source::{Found, PartCache, Source};
 use super::{PIECE, WHOLE_LIMIT};
 use crate::imap::selected::flag_words;
-use crate::imap::sending::send_if_full;
+use crate::imap::stream::ClientStream;
 
 /// Why a message was not written.
 #[derive(Debug)]
@@ -46,9 +44,7 @@ pub(crate) struct RowWriter<'a> {
     /// Where the responses go.
     pub writer: &'a mut ResponseWriter,
     /// Where they go when there are many.
-    pub stream: &'a mut Stream,
-    /// How long a client may take nothing.
-    pub patience: Duration,
+    pub stream: &'a mut ClientStream,
     /// Parts that were found before.
     pub parts: &'a mut PartCache,
 }
@@ -130,12 +126,11 @@ impl RowWriter<'_> {
                         source,
                         self.partition,
                         self.stream,
-                        self.patience,
                     )
                     .await?;
                 }
             }
-            send_if_full(fetch.output(), self.stream, self.patience).await?;
+            fetch.output().flush_if_full(self.stream).await?;
         }
         if state.tell_flags && !plan.has_flags() {
             fetch.flags(words());
@@ -159,8 +154,7 @@ async fn put(
     found: Found,
     source: &Source<'_>,
     partition: &Partition,
-    stream: &mut Stream,
-    patience: Duration,
+    stream: &mut ClientStream,
 ) -> Result<(), FetchError> {
     let origin = octets.partial.map(|partial| partial.origin);
     let ready = match found {
@@ -172,7 +166,7 @@ async fn put(
                 Name::Body(section) => fetch.section_head(section, origin, len),
                 Name::Rfc822(name) => fetch.rfc822_head(name, len),
             }
-            return pour(fetch, place, source, partition, stream, patience).await;
+            return pour(fetch, place, source, partition, stream).await;
         }
     };
     match &octets.name {
@@ -188,8 +182,7 @@ async fn pour(
     place: Range<u32>,
     source: &Source<'_>,
     partition: &Partition,
-    stream: &mut Stream,
-    patience: Duration,
+    stream: &mut ClientStream,
 ) -> Result<(), FetchError> {
     let at = source.location();
     let whole = place == (0..at.len);
@@ -210,7 +203,7 @@ async fn pour(
             return Err(cut_off(StoreError::Corrupt { segment, offset }));
         }
         fetch.output().push(piece);
-        send_if_full(fetch.output(), stream, patience).await?;
+        fetch.output().flush_if_full(stream).await?;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl<'a> Source<'a> {
     }
 
     /// What was read, if it is the message from its first byte on.
-    fn from_start(&self) -> Option<&Bytes> {
+    fn first_bytes(&self) -> Option<&Bytes> {
         self.read
             .as_ref()
             .filter(|(start, _)| *start == 0)
@@ -82,7 +82,7 @@ impl<'a> Source<'a> {
 
     /// The whole message, if it was read.
     pub fn whole(&self) -> Option<&Bytes> {
-        self.from_start()
+        self.first_bytes()
             .filter(|bytes| bytes.len() == self.row.location.len as usize)
     }
 
@@ -99,7 +99,7 @@ impl<'a> Source<'a> {
         let header = 0..self.row.header_len.min(self.row.location.len);
         match (&octets.section, parsed) {
             (Section::HeaderFields { .. }, _) => {
-                let (header, _room) = match self.from_start() {
+                let (header, _room) = match self.first_bytes() {
                     Some(bytes) => (bytes.slice(..bytes.len().min(header.end as usize)), None),
                     None => {
                         let room = room_for(header.end).await?;

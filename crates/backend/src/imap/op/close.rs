@@ -21,18 +21,18 @@ pub(crate) async fn close(session: &mut Session) -> OpResult {
         }
     }
     session.state = State::Authenticated;
-    Ok(ok("Close completed"))
+    Ok(ok("CLOSE completed"))
 }
 
 /// Leaves the mailbox as it is.
-pub(crate) fn unselect(session: &mut Session) -> OpResult {
+pub(crate) async fn unselect(session: &mut Session) -> OpResult {
     selected(&mut session.state)?;
     session.state = State::Authenticated;
-    Ok(ok("Unselect completed"))
+    Ok(ok("UNSELECT completed"))
 }
 
 /// Nothing: what was answered is on disk.
-pub(crate) fn check(session: &mut Session) -> OpResult {
+pub(crate) async fn check(session: &mut Session) -> OpResult {
     selected(&mut session.state)?;
-    Ok(ok("Check completed"))
+    Ok(ok("CHECK completed"))
 }

@@ -6,7 +6,6 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use murder_imap::{Code, MailboxArg, SequenceSet, Status};
 use murder_mailbox::Rights;
@@ -15,12 +14,13 @@ use murder_store::{
     Partition, StoreError, StoreMode, StoreOp, UidSet,
 };
 
-use crate::imap::errors::{Completion, OpError, OpResult, no, no_such_mailbox, ok, ok_code};
+use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
+use crate::imap::op::append::{no_target, target};
 use crate::imap::op::store::settable;
-use crate::imap::selected::{Selected, seen_user, selected};
+use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, report};
-use crate::node::Found;
+use crate::node::{Found, now};
 
 /// Bytes of small messages that are in memory for one append to another partition.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -54,20 +54,12 @@ pub(crate) async fn copy(
             "You may not move messages out of this mailbox",
         )?;
     }
-    let name = session.mailbox_name(mailbox)?;
-    let canonical = user.namespace.is_canonical();
-    let target = session
-        .find(&name)
-        .map_err(|error| try_create(error, canonical))?;
-    let rights = target.rights_of(&user.identity);
-    if !rights.contains(Rights::INSERT) {
-        return Err(no(Code::NoPerm, "You may not add messages to that mailbox"));
-    }
+    let (target, rights) = target(session, &user, mailbox)?;
     let source = selected(&mut session.state)?;
     let uids = wanted(source, uid, &places)?;
     let text = match moving {
-        true => "Move completed",
-        false => "Copy completed",
+        true => "MOVE completed",
+        false => "COPY completed",
     };
     if uids.is_empty() {
         return Ok(ok(text));
@@ -75,7 +67,7 @@ pub(crate) async fn copy(
     let (allowed, keywords) = settable(rights);
     let flags = CopyFlags {
         source: source.seen_user.clone(),
-        target: seen_user(&target, &user.identity),
+        target: user.seen_in(&target.meta.name).map(str::to_owned),
         without: !allowed,
         without_keywords: !keywords,
     };
@@ -91,9 +83,7 @@ pub(crate) async fn copy(
         partition.copy(handle, &uids, name, flags).await
     };
     let copied = copied.map_err(|error| match error {
-        StoreError::NoSuchMailbox if !source.handle.is_deleted() => {
-            try_create(no_such_mailbox(canonical), canonical)
-        }
+        StoreError::NoSuchMailbox if !source.handle.is_deleted() => no_target(&user, false),
         error => error.into(),
     })?;
     let code = copy_uid(&copied);
@@ -132,19 +122,6 @@ fn wanted(source: &Selected, uid: bool, places: &[RangeInclusive<u32>]) -> Resul
     }
 }
 
-/// RFC 9051 section 6.4.7: a client that is told TRYCREATE may create the mailbox and try again.
-/// Frontends find out by themselves.
-fn try_create(error: OpError, canonical: bool) -> OpError {
-    match error {
-        OpError::Refused(Completion {
-            code: Some(Code::NonExistent),
-            text,
-            ..
-        }) if !canonical => no(Code::TryCreate, text),
-        error => error,
-    }
-}
-
 /// COPYUID (RFC 4315); none if nothing was copied.
 fn copy_uid(copied: &Copied) -> Option<Code> {
     Some(Code::CopyUid {
@@ -167,20 +144,21 @@ async fn across(
         uidvalidity: target.meta.uidvalidity,
         ..Copied::default()
     };
-    let mut rows = uids
-        .ranges()
-        .iter()
-        .flat_map(|&(low, high)| view.rows_by_uid(low, high))
-        .peekable();
-    while rows.peek().is_some() {
+    let uids: Vec<u32> = uids.iter().collect();
+    let mut next = 0;
+    while next < uids.len() {
         let mut batch: Vec<MessageRow> = Vec::new();
         let mut bytes = 0;
-        while let Some(row) = rows.next_if(|row| {
-            let more = bytes + in_memory(row);
-            batch.is_empty() || (batch.len() < BATCH_MESSAGES && more <= BATCH_BYTES)
-        }) {
-            bytes += in_memory(&row);
-            batch.push(row);
+        while let Some(uid) = uids.get(next) {
+            if let Some(row) = view.row_by_uid(*uid) {
+                bytes += in_memory(&row);
+                let full = batch.len() == BATCH_MESSAGES || bytes > BATCH_BYTES;
+                if full && !batch.is_empty() {
+                    break;
+                }
+                batch.push(row);
+            }
+            next += 1;
         }
         let done = append_batch(source, &view, target, &batch, flags, &mut copied).await;
         match done {
@@ -315,10 +293,4 @@ async fn take_back(target: &Found, copied: &Copied) {
             "cannot take back what a failed COPY has appended"
         );
     }
-}
-
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }

@@ -28,7 +28,7 @@ pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -
         partition.expunge(handle, uids.as_ref()).await?;
     }
     report(session, Expunges::Allowed);
-    Ok(ok("Expunge completed"))
+    Ok(ok("EXPUNGE completed"))
 }
 
 /// Whether there is a message with `\Deleted`, among `uids` if given: without one there is

@@ -1,7 +1,6 @@
 //! FETCH and UID FETCH (RFC 9051 section 6.4.5).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use murder_imap::{Code, FetchItem, FetchModifier, SequenceSet};
 use murder_mailbox::Rights;
@@ -29,7 +28,6 @@ pub(crate) async fn fetch(
 ) -> OpResult {
     let user = session.user()?;
     let plan = Plan::new(uid, items, modifiers)?;
-    let patience = Duration::from_secs(session.node.config.limits.slow_reader_seconds);
     let Session {
         state,
         writer,
@@ -73,7 +71,6 @@ pub(crate) async fn fetch(
                 partition: &selected.partition,
                 writer: &mut *writer,
                 stream: &mut *stream,
-                patience,
                 parts: &mut selected.parts,
             };
             for (at, row) in rows.iter().enumerate() {
@@ -99,7 +96,7 @@ pub(crate) async fn fetch(
         }
     }
     match all_there || uid {
-        true => Ok(ok("Fetch completed")),
+        true => Ok(ok("FETCH completed")),
         // RFC 2180 section 4.1.2.
         false => Err(no(
             Code::ExpungeIssued,

@@ -2,42 +2,24 @@
 
 use std::future::pending;
 use std::io;
-use std::time::Duration;
 
 use murder_imap::server::Line;
 use tokio::sync::watch;
 
 use crate::imap::errors::{OpError, OpResult, bad, ok};
-use crate::imap::sending::send;
 use crate::imap::session::{Session, State};
 use crate::imap::updates::{DELETED, Expunges, report};
 
-/// What an idle session was woken by.
-enum Woken {
-    /// The client has sent a line.
-    Line(Line),
-    /// The selected mailbox has changed.
-    Changed,
-    /// The client was silent for too long.
-    Silent,
-    /// The node is going down.
-    Draining,
-}
-
 /// Tells what changes in the selected mailbox, if one is, until the client is done. While it
-/// waits it holds no buffer.
+/// waits it holds no buffer. The caller ends it, by dropping it, when the client is silent for
+/// too long and when the node drains.
 pub(crate) async fn idle(session: &mut Session) -> OpResult {
-    let limits = &session.node.config.limits;
-    let patience = Duration::from_secs(limits.slow_reader_seconds);
-    let silence = Duration::from_secs(limits.idle_timeout_seconds);
-    let draining = session.node.shutdown.token();
     // Before the first comparison, so that no change falls in between.
     let mut changes = match &session.state {
         State::Selected(selected) => Some(selected.handle.subscribe()),
         _ => None,
     };
     session.writer.continuation("idling");
-    let end = tokio::time::Instant::now() + silence;
     loop {
         if let State::Selected(selected) = &session.state
             && selected.handle.is_deleted()
@@ -46,23 +28,18 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
         }
         report(session, Expunges::Allowed);
         if !session.writer.is_empty() {
-            send(session.writer.output(), &mut session.stream, patience).await?;
+            session.flush().await?;
         }
-        let woken = tokio::select! {
-            line = next_line(session) => Woken::Line(line?),
-            () = changed(&mut changes) => Woken::Changed,
-            () = tokio::time::sleep_until(end) => Woken::Silent,
-            () = draining.cancelled() => Woken::Draining,
+        let line = tokio::select! {
+            line = next_line(session) => line?,
+            () = changed(&mut changes) => continue,
         };
-        return match woken {
-            Woken::Changed => continue,
-            Woken::Line(Line::Line(line)) if line.trim_ascii().eq_ignore_ascii_case(b"DONE") => {
-                Ok(ok("Idle completed"))
+        return match line {
+            Line::Line(line) if line.trim_ascii().eq_ignore_ascii_case(b"DONE") => {
+                Ok(ok("IDLE completed"))
             }
-            Woken::Line(Line::Line(_) | Line::TooLong) => Err(bad("Expected DONE")),
-            Woken::Line(Line::Eof) => Err(OpError::Gone(io::ErrorKind::UnexpectedEof.into())),
-            Woken::Silent => Err(OpError::Bye("Idle for too long".into())),
-            Woken::Draining => Err(OpError::Bye("Server is going down".into())),
+            Line::Line(_) | Line::TooLong => Err(bad("Expected DONE")),
+            Line::Eof => Err(OpError::Gone(io::ErrorKind::UnexpectedEof.into())),
         };
     }
 }

@@ -2,7 +2,6 @@
 //! RETURN).
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use murder_imap::{Esearch, Search, SearchReturn, SequenceSet, Tag};
 use murder_mailbox::Rights;
@@ -11,6 +10,7 @@ use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::search::{Context, Found, Program, Scope, run};
 use crate::imap::selected::selected;
 use crate::imap::session::Session;
+use crate::node::now;
 
 /// Finds messages.
 pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) -> OpResult {
@@ -49,7 +49,7 @@ pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) ->
             session.writer.esearch(&answer);
         }
     }
-    Ok(ok("Search completed"))
+    Ok(ok("SEARCH completed"))
 }
 
 /// What the client wants to know of the result.
@@ -98,10 +98,4 @@ impl Returns {
             ..Esearch::default()
         }
     }
-}
-
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }

@@ -4,7 +4,7 @@ use murder_imap::{Code, MailboxArg, SelectParam, Status};
 use murder_mailbox::Rights;
 use murder_store::{CHUNK_ROWS, Flags, MailboxView, StoreError};
 
-use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox, ok_code};
+use crate::imap::errors::{OpError, OpResult, bad, no_such_mailbox, ok_code};
 use crate::imap::selected::Selected;
 use crate::imap::session::{Session, State};
 use crate::imap::updates::tell_flags;
@@ -27,16 +27,13 @@ pub(crate) async fn select(
     }
     session.state = State::Authenticated;
     let name = session.mailbox_name(mailbox)?;
-    let found = session.find(&name)?;
-    if !found.rights_of(&user.identity).contains(Rights::READ) {
-        return Err(no(Code::NoPerm, "You may not read this mailbox"));
-    }
+    let found = session.find_with(&name, Rights::READ)?;
     let opened = found.partition.open_mailbox(&found.meta.name).await;
     let handle = opened.map_err(|error| match error {
         StoreError::NoSuchMailbox => no_such_mailbox(user.namespace.is_canonical()),
         error => OpError::from(error),
     })?;
-    let mut selected = Selected::new(found, handle, &user.identity, examine);
+    let mut selected = Selected::new(found, handle, &user, examine);
     let writer = &mut session.writer;
     let view = &selected.view;
     tell_flags(&selected, writer);
@@ -60,7 +57,11 @@ pub(crate) async fn select(
         false => Code::ReadWrite,
     };
     session.state = State::Selected(Box::new(selected));
-    Ok(ok_code(code, "Select completed"))
+    let text = match examine {
+        true => "EXAMINE completed",
+        false => "SELECT completed",
+    };
+    Ok(ok_code(code, text))
 }
 
 /// The sequence number of the first message that the user has not seen.

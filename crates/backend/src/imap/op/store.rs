@@ -73,7 +73,7 @@ pub(crate) async fn store(
                 Code::ExpungeIssued,
                 "Some of the messages were expunged meanwhile",
             )),
-            false => Ok(ok("Store completed")),
+            false => Ok(ok("STORE completed")),
         };
     }
     let numbers = modified.iter().filter_map(|number| match uid {
@@ -82,7 +82,7 @@ pub(crate) async fn store(
     });
     Ok(match SequenceSet::from_numbers(numbers) {
         Some(set) => ok_code(Code::Modified(set), "Conditional store failed"),
-        None => ok("Store completed"),
+        None => ok("STORE completed"),
     })
 }
 

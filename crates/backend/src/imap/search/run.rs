@@ -9,6 +9,8 @@ use super::evaluate::{Header, Known};
 use super::program::Program;
 use crate::imap::fetch::room_for;
 
+/// Messages whose columns are gathered at a time.
+const ROWS_AT_ONCE: usize = 256;
 /// Evaluated keys after which other sessions get their turn: some 100 microseconds.
 const KEYS_AT_ONCE: usize = 16 * 1024;
 /// Bytes of text, times strings to find in them, that are searched between other sessions'
@@ -60,27 +62,34 @@ pub(crate) async fn run(
     let check_gone = !std::ptr::eq(view, scope.newest);
     let mut found = Found::default();
     let mut work = 0;
+    let mut rows = Vec::new();
     for place in places {
-        for row in view.rows(*place.start(), *place.end()) {
-            work += program.size;
-            if work >= KEYS_AT_ONCE {
-                work = 0;
-                tokio::task::yield_now().await;
-            }
-            if check_gone && scope.newest.seq_of(row.uid).is_none() {
-                continue;
-            }
-            let by_columns = program.matches(&known(scope, &row, None, None));
-            let matches = match by_columns {
-                Some(matches) => matches,
-                None => match read_and_match(program, scope, &row, &mut work).await {
-                    Err(StoreError::BodyGone) => false,
-                    other => other?,
-                },
-            };
-            if matches {
-                found.numbers.push(if uid { row.uid } else { row.seq });
-                found.modseq = found.modseq.max(row.modseq);
+        let (mut next, last) = (*place.start(), (*place.end()).min(view.len()));
+        while next <= last {
+            rows.clear();
+            rows.extend(view.rows(next, last).take(ROWS_AT_ONCE));
+            next = rows.last().map_or(last, |row: &MessageRow| row.seq) + 1;
+            for row in &rows {
+                work += program.size;
+                if work >= KEYS_AT_ONCE {
+                    work = 0;
+                    tokio::task::yield_now().await;
+                }
+                if check_gone && scope.newest.seq_of(row.uid).is_none() {
+                    continue;
+                }
+                let by_columns = program.matches(&known(scope, row, None, None));
+                let matches = match by_columns {
+                    Some(matches) => matches,
+                    None => match read_and_match(program, scope, row, &mut work).await {
+                        Err(StoreError::BodyGone) => false,
+                        other => other?,
+                    },
+                };
+                if matches {
+                    found.numbers.push(if uid { row.uid } else { row.seq });
+                    found.modseq = found.modseq.max(row.modseq);
+                }
             }
         }
     }
