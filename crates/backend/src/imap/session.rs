@@ -1,15 +1,41 @@
 //! One connection: who it is, where it stands, and which command is legal there.
 
+use std::borrow::Cow;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use murder_imap::{CommandReader, NameEncoding, ResponseWriter, server::Limits};
-use murder_mailbox::{Identity, MailboxName, Namespace};
-use murder_net::{Connection, Slot, Stream};
+use murder_imap::{
+    Command, CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag,
+    server::Limits,
+};
+use murder_mailbox::{Identity, MailboxName, Namespace, Rights};
+use murder_net::{Connection, Slot};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, debug};
 
-use crate::imap::errors::OpError;
+use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
+use crate::imap::metrics::OpenSession;
+use crate::imap::op;
 use crate::imap::selected::Selected;
+use crate::imap::stream::ClientStream;
+use crate::imap::updates::{self, Expunges};
 use crate::node::{Found, Node};
+
+/// Bad commands in a row after which whoever sends them is no mail client.
+const MAX_BAD_COMMANDS: u32 = 20;
+/// Failed logins on one connection: more than anyone mistypes a password.
+const MAX_FAILED_LOGINS: u32 = 10;
+/// What may be sent before login: names, passwords and SASL responses are far smaller.
+const BEFORE_LOGIN: usize = 16 * 1024;
+/// How long a client may take to hear the last word.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// What a client that is cut off in the middle of something may still send without losing the
+/// BYE to a reset connection: what is in flight.
+const LINGER_BYTES: u64 = 1 << 20;
 
 /// Where a session stands (RFC 9051 section 3).
 pub(crate) enum State {
@@ -33,12 +59,40 @@ pub(crate) struct User {
     pub _slot: Option<Slot<String>>,
 }
 
+impl User {
+    /// Whose `\Seen` counts in mailbox `name`: `None` for the owner's own, see
+    /// [`murder_store::AppendMessage::seen_by`].
+    pub(crate) fn seen_in(&self, name: &MailboxName) -> Option<&str> {
+        match name.is_owned_by(&self.identity.user) {
+            true => None,
+            false => Some(&self.identity.user),
+        }
+    }
+}
+
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("logged out")]
+    Logout,
+    #[error("the client closed the connection")]
+    Closed,
+    #[error("connection failed: {0}")]
+    Client(io::Error),
+    #[error("idle for too long")]
+    Idle,
+    #[error("server shutting down")]
+    Shutdown,
+    #[error("{0}")]
+    Bye(Cow<'static, str>),
+}
+
 /// A session.
 pub(crate) struct Session {
     /// What all sessions share.
     pub node: Arc<Node>,
     /// The client.
-    pub stream: Stream,
+    pub stream: ClientStream,
     /// What it sends.
     pub reader: CommandReader,
     /// What it is sent.
@@ -49,40 +103,458 @@ pub(crate) struct Session {
     pub user: Option<Arc<User>>,
     /// The client's address.
     pub peer: IpAddr,
+    /// Logins that failed.
+    pub failed_logins: u32,
+    /// When whoever has not logged in is sent away.
+    pub login_deadline: Instant,
+    /// The connection's span, in which `user` is recorded.
+    pub span: Span,
+    /// For commands of a frontend: within `span`, which session there it is, and whose.
+    pub via: Span,
+    bad_commands: u32,
+    _open: OpenSession,
 }
 
 impl Session {
-    /// A session over `connection`.
+    /// A session over `connection`, in the current span.
     pub(crate) fn new(node: Arc<Node>, connection: Connection) -> Self {
         let limits = Limits {
-            command: node.config.imap.max_command,
-            append: node.config.imap.append_limit,
+            command: node.config.imap.max_command.min(BEFORE_LOGIN),
+            append: BEFORE_LOGIN as u64,
         };
+        let patience = node.config.limits.slow_reader();
         Self {
-            node,
-            peer: connection.peer_addr.ip(),
-            stream: connection.stream,
+            peer: connection.peer_addr.ip().to_canonical(),
+            stream: ClientStream::new(connection.stream, patience),
             reader: CommandReader::new(limits),
             writer: ResponseWriter::new(NameEncoding::default()),
             state: State::NotAuthenticated,
             user: None,
+            failed_logins: 0,
+            login_deadline: Instant::now() + node.config.limits.login_timeout(),
+            span: Span::current(),
+            via: Span::none(),
+            bad_commands: 0,
+            _open: node.imap.open_session(),
+            node,
         }
     }
 
     /// Serves the client to the end.
-    pub(crate) async fn run(self) {
-        unimplemented!()
+    pub(crate) async fn run(mut self: Box<Self>) {
+        let code = op::capability::code(&self);
+        let greeting = format!("{} ready", self.node.config.node.name);
+        self.writer
+            .untagged(Status::Ok, Some(&code), greeting.trim_start());
+        let draining = self.node.shutdown.token();
+        let ended = self.serve(&draining).await;
+        debug!(reason = %ended, "session ended");
+        Box::pin(self.say_goodbye(&ended)).await;
+    }
+
+    async fn serve(&mut self, draining: &CancellationToken) -> Ended {
+        loop {
+            let event = match self.reader.next_buffered() {
+                // Answers to pipelined commands go out together.
+                Some(event) => self
+                    .make_room()
+                    .await
+                    .map(|()| event)
+                    .map_err(Ended::Client),
+                None => self.wait(draining).await,
+            };
+            let taken = match event {
+                Ok(event) => self.take(event, draining).await,
+                Err(ended) => Err(ended),
+            };
+            if let Err(ended) = taken {
+                return ended;
+            }
+        }
+    }
+
+    /// Sends what is queued and waits for the client; no buffer is held meanwhile.
+    async fn wait(&mut self, draining: &CancellationToken) -> Result<Event, Ended> {
+        self.flush().await.map_err(Ended::Client)?;
+        let deadline = match self.state {
+            State::NotAuthenticated => self.login_deadline,
+            _ => Instant::now() + self.node.config.limits.idle_timeout(),
+        };
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => Err(Ended::Shutdown),
+            event = self.reader.next(&mut self.stream) => event.map_err(Ended::Client),
+            () = sleep_until(deadline) => Err(Ended::Idle),
+        }
+    }
+
+    async fn take(&mut self, event: Event, draining: &CancellationToken) -> Result<(), Ended> {
+        match event {
+            Event::Command { tag, command } => {
+                self.node.imap.command(command.name());
+                let expunges = expunges_during(&command);
+                let via = self.via.clone();
+                let result = self.execute(&tag, command, draining).instrument(via).await;
+                self.complete(&tag, result, expunges)
+            }
+            Event::Append(start) => {
+                self.node.imap.command("APPEND");
+                let tag = start.tag.clone();
+                let via = self.via.clone();
+                let append = Box::pin(op::append::append(self, start));
+                let result = append.instrument(via).await;
+                self.complete(&tag, result, Expunges::Allowed)
+            }
+            Event::NeedContinuation => {
+                self.writer.continuation("Go ahead");
+                Ok(())
+            }
+            Event::Bad { tag, text } => {
+                self.writer.bad(tag.as_ref(), &text);
+                self.count_bad()
+            }
+            Event::Fatal { text } => Err(Ended::Bye(text.into())),
+            Event::Eof => Err(Ended::Closed),
+        }
+    }
+
+    /// Which command is legal where, and who handles it. Each handler's state is in a box of its
+    /// own, so that the task of a session that waits is small.
+    async fn execute(
+        &mut self,
+        tag: &Tag,
+        command: Command,
+        draining: &CancellationToken,
+    ) -> OpResult {
+        use Command as C;
+        use State as S;
+        match (&self.state, command) {
+            (_, C::Capability) => op::capability::capability(self),
+            (_, C::Noop) => op::noop::noop(),
+            (_, C::Logout) => op::logout::logout(self),
+            (_, C::Id(fields)) => op::id::id(self, fields.as_deref()),
+
+            (S::NotAuthenticated, C::StartTls) => Box::pin(op::starttls::starttls(self, tag)).await,
+            (S::NotAuthenticated, C::Login { user, password }) => {
+                Box::pin(op::login::login(self, user, &password)).await
+            }
+            (
+                S::NotAuthenticated,
+                C::Authenticate {
+                    mechanism,
+                    initial_response,
+                },
+            ) => {
+                let authenticate =
+                    op::authenticate::authenticate(self, &mechanism, initial_response);
+                Box::pin(authenticate).await
+            }
+            (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
+            (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
+                Err(bad("Already logged in"))
+            }
+
+            (_, C::Enable { .. }) => op::enable::enable(self),
+            (_, C::Namespace) => op::namespace::namespace(self),
+            (_, C::List(list)) => Box::pin(op::list::list(self, &list)).await,
+            (_, C::Lsub { reference, pattern }) => {
+                Box::pin(op::list::lsub(self, &reference, &pattern)).await
+            }
+            (_, C::Subscribe { mailbox }) => {
+                Box::pin(op::subscribe::subscribe(self, &mailbox)).await
+            }
+            (_, C::Unsubscribe { mailbox }) => {
+                Box::pin(op::subscribe::unsubscribe(self, &mailbox)).await
+            }
+            (
+                _,
+                C::Create {
+                    mailbox,
+                    partition,
+                    special_use,
+                },
+            ) => {
+                let create = op::create::create(self, &mailbox, partition.as_deref(), &special_use);
+                Box::pin(create).await
+            }
+            (_, C::Delete { mailbox }) => Box::pin(op::delete::delete(self, &mailbox)).await,
+            (
+                _,
+                C::Rename {
+                    from,
+                    to,
+                    partition,
+                },
+            ) => Box::pin(op::rename::rename(self, &from, &to, partition.as_deref())).await,
+            (_, C::Status { mailbox, items }) => {
+                Box::pin(op::status::status(self, &mailbox, &items)).await
+            }
+            (
+                _,
+                C::SetAcl {
+                    mailbox,
+                    identifier,
+                    mode,
+                    rights,
+                },
+            ) => {
+                let set_acl = op::acl::set_acl(self, &mailbox, &identifier, mode, rights);
+                Box::pin(set_acl).await
+            }
+            (
+                _,
+                C::DeleteAcl {
+                    mailbox,
+                    identifier,
+                },
+            ) => Box::pin(op::acl::delete_acl(self, &mailbox, &identifier)).await,
+            (_, C::GetAcl { mailbox }) => op::acl::get_acl(self, &mailbox),
+            (
+                _,
+                C::ListRights {
+                    mailbox,
+                    identifier,
+                },
+            ) => op::acl::list_rights(self, &mailbox, &identifier),
+            (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
+            (_, C::Select { mailbox, params }) => {
+                Box::pin(op::select::select(self, false, &mailbox, &params)).await
+            }
+            (_, C::Examine { mailbox, params }) => {
+                Box::pin(op::select::select(self, true, &mailbox, &params)).await
+            }
+            (_, C::Idle) => self.idle(draining).await,
+
+            (S::Selected(_), C::Unselect) => Box::pin(op::close::unselect(self)).await,
+            (S::Selected(_), C::Close) => Box::pin(op::close::close(self)).await,
+            (S::Selected(_), C::Check) => Box::pin(op::close::check(self)).await,
+            (S::Selected(_), C::Expunge) => Box::pin(op::expunge::expunge(self, None)).await,
+            (S::Selected(_), C::UidExpunge { set }) => {
+                Box::pin(op::expunge::expunge(self, Some(&set))).await
+            }
+            (S::Selected(_), C::Search(search)) => {
+                Box::pin(op::search::search(self, tag, &search)).await
+            }
+            (
+                S::Selected(_),
+                C::Fetch {
+                    uid,
+                    set,
+                    items,
+                    modifiers,
+                },
+            ) => Box::pin(op::fetch::fetch(self, uid, &set, &items, &modifiers)).await,
+            (
+                S::Selected(_),
+                C::Store {
+                    uid,
+                    set,
+                    modifiers,
+                    mode,
+                    silent,
+                    flags,
+                },
+            ) => {
+                let store = op::store::store(self, uid, &set, &modifiers, mode, silent, &flags);
+                Box::pin(store).await
+            }
+            (S::Selected(_), C::Copy { uid, set, mailbox }) => {
+                Box::pin(op::copy::copy(self, uid, &set, &mailbox, false)).await
+            }
+            (S::Selected(_), C::Move { uid, set, mailbox }) => {
+                Box::pin(op::copy::copy(self, uid, &set, &mailbox, true)).await
+            }
+            (
+                S::Authenticated,
+                C::Unselect
+                | C::Close
+                | C::Check
+                | C::Expunge
+                | C::UidExpunge { .. }
+                | C::Search(_)
+                | C::Fetch { .. }
+                | C::Store { .. }
+                | C::Copy { .. }
+                | C::Move { .. },
+            ) => Err(bad("Select a mailbox first")),
+        }
+    }
+
+    /// IDLE, which ends with the server's drain and with the client's silence too.
+    async fn idle(&mut self, draining: &CancellationToken) -> OpResult {
+        let limit = Instant::now() + self.node.config.limits.idle_timeout();
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => Err(OpError::Bye(SHUTTING_DOWN.into())),
+            result = Box::pin(op::idle::idle(self)) => result,
+            () = sleep_until(limit) => Err(OpError::Bye(TOO_LONG.into())),
+        }
+    }
+
+    /// Ends a command: news of the selected mailbox first, then the tagged line.
+    fn complete(&mut self, tag: &Tag, result: OpResult, expunges: Expunges) -> Result<(), Ended> {
+        let completion = match result {
+            Ok(completion) | Err(OpError::Refused(completion)) => completion,
+            Err(OpError::Answered) => return Ok(()),
+            Err(OpError::Gone(error)) => return Err(Ended::Client(error)),
+            Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
+        };
+        if let State::Selected(_) = self.state {
+            updates::report(self, expunges);
+        }
+        let code = completion.code.as_ref();
+        self.writer
+            .tagged(tag, completion.status, code, &completion.text);
+        if completion.status == Status::Bad {
+            return self.count_bad();
+        }
+        self.bad_commands = 0;
+        if matches!(self.state, State::Logout) {
+            return Err(Ended::Logout);
+        }
+        if self.failed_logins >= MAX_FAILED_LOGINS {
+            return Err(Ended::Bye("Too many failed logins".into()));
+        }
+        Ok(())
+    }
+
+    fn count_bad(&mut self) -> Result<(), Ended> {
+        self.bad_commands += 1;
+        match self.bad_commands {
+            MAX_BAD_COMMANDS.. => Err(Ended::Bye("Too many bad commands".into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what is queued and the last word, and closes the connection.
+    async fn say_goodbye(mut self: Box<Self>, ended: &Ended) {
+        let word = match ended {
+            Ended::Logout | Ended::Closed => None,
+            Ended::Client(error) => {
+                debug!(%error, "no word more to this client");
+                return;
+            }
+            Ended::Idle => Some(TOO_LONG),
+            Ended::Shutdown => Some(SHUTTING_DOWN),
+            Ended::Bye(text) => Some(&**text),
+        };
+        if let Some(word) = word {
+            self.writer.bye(word);
+        }
+        self.state = State::Logout;
+        let close = async {
+            self.flush().await?;
+            self.stream.shutdown().await?;
+            if word.is_some() {
+                let mut sent = (&mut self.stream).take(LINGER_BYTES);
+                tokio::io::copy(&mut sent, &mut tokio::io::sink()).await?;
+            }
+            io::Result::Ok(())
+        };
+        // Who does not take it has gone; there is nobody to tell.
+        let _ = timeout(LAST_WORD, close).await;
+    }
+
+    /// Sends everything that is queued.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush(&mut self.stream).await
+    }
+
+    /// Sends what is queued if it is much: to be called between the parts of a long answer.
+    pub(crate) async fn make_room(&mut self) -> io::Result<()> {
+        self.writer.flush_if_full(&mut self.stream).await
+    }
+
+    /// Reads within a command: its message, or a SASL response. The client must go on sending.
+    pub(crate) async fn within_command<T>(
+        &mut self,
+        read: impl AsyncFnOnce(&mut CommandReader, &mut ClientStream) -> io::Result<T>,
+    ) -> Result<T, OpError> {
+        let limit = match self.state {
+            State::NotAuthenticated => self.login_deadline,
+            // As impatient as with one who does not read.
+            _ => Instant::now() + self.node.config.limits.slow_reader(),
+        };
+        match timeout_at(limit, read(&mut self.reader, &mut self.stream)).await {
+            Ok(read) => Ok(read?),
+            Err(_) => Err(OpError::Bye(TOO_LONG.into())),
+        }
     }
 
     /// The user; only asked for after login.
     pub(crate) fn user(&self) -> Result<Arc<User>, OpError> {
-        self.user
-            .clone()
-            .ok_or_else(|| crate::imap::errors::bad("Log in first"))
+        self.user.clone().ok_or_else(|| bad("Log in first"))
     }
 
-    /// A mailbox of this node that the user may know of (right `l`), and that user.
-    pub(crate) fn find(&self, _name: &MailboxName) -> Result<Found, OpError> {
-        unimplemented!()
+    /// Somebody has logged in: what depends on who it is.
+    pub(crate) fn logged_in(&mut self, user: User) {
+        let imap = &self.node.config.imap;
+        self.reader.set_limits(Limits {
+            command: imap.max_command,
+            append: imap.append_limit,
+        });
+        if user.namespace.is_canonical() {
+            self.writer.set_names(NameEncoding::Utf8);
+        }
+        self.span.record("user", user.identity.user.as_str());
+        self.node.imap.logins.inc();
+        self.failed_logins = 0;
+        self.user = Some(Arc::new(user));
+        self.state = State::Authenticated;
+    }
+
+    /// The canonical name of a mailbox that the client names.
+    pub(crate) fn mailbox_name(&self, mailbox: &MailboxArg) -> Result<MailboxName, OpError> {
+        let user = self.user()?;
+        let text = mailbox.to_utf8(self.is_utf8())?;
+        Ok(user.namespace.parse(&text)?)
+    }
+
+    /// Whether the client sends names in UTF-8.
+    pub(crate) fn is_utf8(&self) -> bool {
+        self.writer.names() == NameEncoding::Utf8
+    }
+
+    /// A mailbox of this node that the user may know of (right `l`).
+    pub(crate) fn find(&self, name: &MailboxName) -> Result<Found, OpError> {
+        self.find_with(name, Rights::LOOKUP)
+    }
+
+    /// A mailbox of this node in which the user has the right `needed`. One who has neither that
+    /// nor `l` is not told that it exists (RFC 4314 section 6).
+    pub(crate) fn find_with(&self, name: &MailboxName, needed: Rights) -> Result<Found, OpError> {
+        let user = self.user()?;
+        let found = self.node.find(name);
+        let here = found.is_some();
+        if let Some(found) = found {
+            let rights = found.rights_of(&user.identity);
+            if rights.contains(needed) {
+                return Ok(found);
+            }
+            if rights.contains(Rights::LOOKUP) {
+                return Err(not_permitted());
+            }
+        }
+        Err(no_such_mailbox(user.namespace.is_canonical() && !here))
+    }
+}
+
+/// BYE to everybody when the node drains; the client may come back.
+const SHUTTING_DOWN: &str = "Server shutting down";
+/// BYE to who has been silent for too long.
+const TOO_LONG: &str = "Autologout; idle for too long";
+
+/// The right to do it is missing, and the user may know that the mailbox exists.
+pub(crate) fn not_permitted() -> OpError {
+    no(murder_imap::Code::NoPerm, "Permission denied")
+}
+
+/// EXPUNGE must not come while one of these is in progress, as its message numbers would shift
+/// (RFC 9051 section 7.5.1).
+fn expunges_during(command: &Command) -> Expunges {
+    match command {
+        Command::Fetch { uid: false, .. } | Command::Store { uid: false, .. } => Expunges::Held,
+        Command::Search(search) if !search.uid => Expunges::Held,
+        _ => Expunges::Allowed,
     }
 }
