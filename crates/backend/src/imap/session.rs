@@ -405,13 +405,14 @@ impl Session {
         let code = completion.code.as_ref();
         self.writer
             .tagged(tag, completion.status, code, &completion.text);
+        // Not only after LOGOUT: the selected mailbox may be gone.
+        if matches!(self.state, State::Logout) {
+            return Err(Ended::Logout);
+        }
         if completion.status == Status::Bad {
             return self.count_bad();
         }
         self.bad_commands = 0;
-        if matches!(self.state, State::Logout) {
-            return Err(Ended::Logout);
-        }
         if self.failed_logins >= MAX_FAILED_LOGINS {
             return Err(Ended::Bye("Too many failed logins".into()));
         }
@@ -445,7 +446,7 @@ impl Session {
         let close = async {
             self.flush().await?;
             self.stream.shutdown().await?;
-            if word.is_some() {
+            if matches!(ended, Ended::Bye(_)) {
                 let mut sent = (&mut self.stream).take(LINGER_BYTES);
                 tokio::io::copy(&mut sent, &mut tokio::io::sink()).await?;
             }
@@ -462,6 +463,9 @@ impl Session {
 
     /// Sends what is queued if it is much: to be called between the parts of a long answer.
     pub(crate) async fn make_room(&mut self) -> io::Result<()> {
+        if self.writer.output().len() >= self.node.config.limits.slow_reader_bytes {
+            return self.flush().await;
+        }
         self.writer.flush_if_full(&mut self.stream).await
     }
 
