@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,7 +202,7 @@ impl Session {
                 self.node.imap.command("APPEND");
                 let tag = start.tag.clone();
                 let via = self.via.clone();
-                let append = Box::pin(op::append::append(self, start));
+                let append = boxed(op::append::append(self, start));
                 let result = append.instrument(via).await;
                 self.complete(&tag, result, Expunges::Allowed)
             }
@@ -234,9 +235,9 @@ impl Session {
             (_, C::Logout) => op::logout::logout(self),
             (_, C::Id(fields)) => op::id::id(self, fields.as_deref()),
 
-            (S::NotAuthenticated, C::StartTls) => Box::pin(op::starttls::starttls(self, tag)).await,
+            (S::NotAuthenticated, C::StartTls) => boxed(op::starttls::starttls(self, tag)).await,
             (S::NotAuthenticated, C::Login { user, password }) => {
-                Box::pin(op::login::login(self, user, &password)).await
+                boxed(op::login::login(self, user, &password)).await
             }
             (
                 S::NotAuthenticated,
@@ -247,7 +248,7 @@ impl Session {
             ) => {
                 let authenticate =
                     op::authenticate::authenticate(self, &mechanism, initial_response);
-                Box::pin(authenticate).await
+                boxed(authenticate).await
             }
             (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
             (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
@@ -256,15 +257,13 @@ impl Session {
 
             (_, C::Enable { .. }) => op::enable::enable(self),
             (_, C::Namespace) => op::namespace::namespace(self),
-            (_, C::List(list)) => Box::pin(op::list::list(self, &list)).await,
+            (_, C::List(list)) => boxed(op::list::list(self, &list)).await,
             (_, C::Lsub { reference, pattern }) => {
-                Box::pin(op::list::lsub(self, &reference, &pattern)).await
+                boxed(op::list::lsub(self, &reference, &pattern)).await
             }
-            (_, C::Subscribe { mailbox }) => {
-                Box::pin(op::subscribe::subscribe(self, &mailbox)).await
-            }
+            (_, C::Subscribe { mailbox }) => boxed(op::subscribe::subscribe(self, &mailbox)).await,
             (_, C::Unsubscribe { mailbox }) => {
-                Box::pin(op::subscribe::unsubscribe(self, &mailbox)).await
+                boxed(op::subscribe::unsubscribe(self, &mailbox)).await
             }
             (
                 _,
@@ -275,9 +274,9 @@ impl Session {
                 },
             ) => {
                 let create = op::create::create(self, &mailbox, partition.as_deref(), &special_use);
-                Box::pin(create).await
+                boxed(create).await
             }
-            (_, C::Delete { mailbox }) => Box::pin(op::delete::delete(self, &mailbox)).await,
+            (_, C::Delete { mailbox }) => boxed(op::delete::delete(self, &mailbox)).await,
             (
                 _,
                 C::Rename {
@@ -285,9 +284,9 @@ impl Session {
                     to,
                     partition,
                 },
-            ) => Box::pin(op::rename::rename(self, &from, &to, partition.as_deref())).await,
+            ) => boxed(op::rename::rename(self, &from, &to, partition.as_deref())).await,
             (_, C::Status { mailbox, items }) => {
-                Box::pin(op::status::status(self, &mailbox, &items)).await
+                boxed(op::status::status(self, &mailbox, &items)).await
             }
             (
                 _,
@@ -299,7 +298,7 @@ impl Session {
                 },
             ) => {
                 let set_acl = op::acl::set_acl(self, &mailbox, &identifier, mode, rights);
-                Box::pin(set_acl).await
+                boxed(set_acl).await
             }
             (
                 _,
@@ -307,7 +306,7 @@ impl Session {
                     mailbox,
                     identifier,
                 },
-            ) => Box::pin(op::acl::delete_acl(self, &mailbox, &identifier)).await,
+            ) => boxed(op::acl::delete_acl(self, &mailbox, &identifier)).await,
             (_, C::GetAcl { mailbox }) => op::acl::get_acl(self, &mailbox),
             (
                 _,
@@ -318,22 +317,22 @@ impl Session {
             ) => op::acl::list_rights(self, &mailbox, &identifier),
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
             (_, C::Select { mailbox, params }) => {
-                Box::pin(op::select::select(self, false, &mailbox, &params)).await
+                boxed(op::select::select(self, false, &mailbox, &params)).await
             }
             (_, C::Examine { mailbox, params }) => {
-                Box::pin(op::select::select(self, true, &mailbox, &params)).await
+                boxed(op::select::select(self, true, &mailbox, &params)).await
             }
             (_, C::Idle) => self.idle(draining).await,
 
-            (S::Selected(_), C::Unselect) => Box::pin(op::close::unselect(self)).await,
-            (S::Selected(_), C::Close) => Box::pin(op::close::close(self)).await,
-            (S::Selected(_), C::Check) => Box::pin(op::close::check(self)).await,
-            (S::Selected(_), C::Expunge) => Box::pin(op::expunge::expunge(self, None)).await,
+            (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,
+            (S::Selected(_), C::Close) => boxed(op::close::close(self)).await,
+            (S::Selected(_), C::Check) => boxed(op::close::check(self)).await,
+            (S::Selected(_), C::Expunge) => boxed(op::expunge::expunge(self, None)).await,
             (S::Selected(_), C::UidExpunge { set }) => {
-                Box::pin(op::expunge::expunge(self, Some(&set))).await
+                boxed(op::expunge::expunge(self, Some(&set))).await
             }
             (S::Selected(_), C::Search(search)) => {
-                Box::pin(op::search::search(self, tag, &search)).await
+                boxed(op::search::search(self, tag, &search)).await
             }
             (
                 S::Selected(_),
@@ -343,7 +342,7 @@ impl Session {
                     items,
                     modifiers,
                 },
-            ) => Box::pin(op::fetch::fetch(self, uid, &set, &items, &modifiers)).await,
+            ) => boxed(op::fetch::fetch(self, uid, &set, &items, &modifiers)).await,
             (
                 S::Selected(_),
                 C::Store {
@@ -356,13 +355,13 @@ impl Session {
                 },
             ) => {
                 let store = op::store::store(self, uid, &set, &modifiers, mode, silent, &flags);
-                Box::pin(store).await
+                boxed(store).await
             }
             (S::Selected(_), C::Copy { uid, set, mailbox }) => {
-                Box::pin(op::copy::copy(self, uid, &set, &mailbox, false)).await
+                boxed(op::copy::copy(self, uid, &set, &mailbox, false)).await
             }
             (S::Selected(_), C::Move { uid, set, mailbox }) => {
-                Box::pin(op::copy::copy(self, uid, &set, &mailbox, true)).await
+                boxed(op::copy::copy(self, uid, &set, &mailbox, true)).await
             }
             (
                 S::Authenticated,
@@ -547,6 +546,14 @@ impl Session {
 const SHUTTING_DOWN: &str = "Server shutting down";
 /// BYE to who has been silent for too long.
 const TOO_LONG: &str = "Autologout; idle for too long";
+
+/// The future of a command. Its type goes no further, which keeps the session's own small for
+/// the compiler too.
+fn boxed<'a, T>(
+    future: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(future)
+}
 
 /// The right to do it is missing, and the user may know that the mailbox exists.
 pub(crate) fn not_permitted() -> OpError {
