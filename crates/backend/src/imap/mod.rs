@@ -1,11 +1,15 @@
 //! The IMAP server.
 //!
 //! [`session`] has the loop and says which command is legal where; each command is a file in
-//! [`op`]; [`errors`] makes answers of what goes wrong.
+//! [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
+//! client knows of its mailbox and how it is told more, [`fetch`] and [`search`] the work behind
+//! the two commands.
 
 mod errors;
+mod fetch;
 mod metrics;
 mod op;
+mod search;
 mod selected;
 mod session;
 mod stream;

@@ -68,8 +68,8 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     })
 }
 
-/// Where the message goes, and what the user may do there.
-fn target(
+/// Where the message goes, and what the user may do there: at least insert.
+pub(super) fn target(
     session: &Session,
     user: &User,
     mailbox: &MailboxArg,
