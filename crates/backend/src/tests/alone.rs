@@ -46,8 +46,8 @@ async fn works_alone() {
         authcid: authcid.into(),
         password: password.into(),
     };
-    let bob = node.authenticator.verify_plain(&plain("bob", "secret"));
-    let bob = bob.await.unwrap();
+    let right = plain("bob", "secret");
+    let bob = node.authenticator.verify_plain(&right).await.unwrap();
     assert!(
         node.authenticator
             .verify_plain(&plain("bob", "wrong"))

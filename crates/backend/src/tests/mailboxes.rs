@@ -333,8 +333,9 @@ async fn without_the_master_nothing_changes_and_all_is_served() {
     let to = "user/bob/b";
     assert_eq!(kind(rename(node, &bob, "user/bob/a", to).await), "master");
     let change = AclChange::Add(Rights::READ);
-    let set = node.change_acl(&bob, &name("user/bob"), "alice", change);
-    assert_eq!(kind(set.await), "master");
+    let inbox = name("user/bob");
+    let set = node.change_acl(&bob, &inbox, "alice", change).await;
+    assert_eq!(kind(set), "master");
     append(node, "user/bob/a", b"Subject: served\r\n\r\n").await;
     assert!(node.find(&name("user/bob/x")).is_none());
 
@@ -368,8 +369,9 @@ async fn a_store_that_refuses_leaves_the_name_free() {
     let to = "user/bob/b";
     assert_eq!(kind(rename(node, &bob, "user/bob/a", to).await), "store");
     let change = AclChange::Add(Rights::READ);
-    let set = node.change_acl(&bob, &name("user/bob/a"), "alice", change);
-    assert_eq!(kind(set.await), "store");
+    let a = name("user/bob/a");
+    let set = node.change_acl(&bob, &a, "alice", change).await;
+    assert_eq!(kind(set), "store");
     // At the master all is as it was.
     murder
         .assert_settled(node, &["user/bob", "user/bob/a"])

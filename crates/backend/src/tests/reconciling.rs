@@ -203,8 +203,9 @@ async fn a_start_without_the_master() {
         Some(Condition::NotReady(_))
     ));
     let change = AclChange::Delete;
-    let refused = node.change_acl(&user("bob"), &name("user/bob"), "bob", change);
-    assert!(refused.await.is_err());
+    let (bob, inbox) = (user("bob"), name("user/bob"));
+    let refused = node.change_acl(&bob, &inbox, "bob", change).await;
+    assert!(refused.is_err());
     murder.start_master().await;
     ready(&backend).await;
     until("the settling", || async {
