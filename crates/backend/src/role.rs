@@ -115,6 +115,7 @@ impl Backend {
             health,
             counters: Counters::new(&metrics),
             imap: imap::ImapMetrics::new(&metrics),
+            #[cfg(test)]
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
