@@ -19,7 +19,7 @@ pub(super) struct Target {
 
 /// Finds the recipient's mailbox on this node. `passed_on`: a frontend believes it to be here.
 pub(super) async fn resolve(
-    node: &Node,
+    node: &Arc<Node>,
     recipient: &Recipient,
     passed_on: bool,
 ) -> Result<Target, Reply> {

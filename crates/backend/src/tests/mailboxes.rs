@@ -22,15 +22,20 @@ fn kind<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> &'static str {
     }
 }
 
-async fn create(node: &Node, who: &Identity, text: &str) -> Result<Done, ChangeError> {
+async fn create(node: &Arc<Node>, who: &Identity, text: &str) -> Result<Done, ChangeError> {
     node.create_mailbox(who, &name(text), None, None).await
 }
 
-async fn rename(node: &Node, who: &Identity, from: &str, to: &str) -> Result<Done, ChangeError> {
+async fn rename(
+    node: &Arc<Node>,
+    who: &Identity,
+    from: &str,
+    to: &str,
+) -> Result<Done, ChangeError> {
     node.rename_mailbox(who, &name(from), &name(to)).await
 }
 
-async fn delete(node: &Node, who: &Identity, text: &str) -> Result<Done, ChangeError> {
+async fn delete(node: &Arc<Node>, who: &Identity, text: &str) -> Result<Done, ChangeError> {
     node.delete_mailbox(who, &name(text)).await
 }
 
