@@ -115,6 +115,7 @@ impl Backend {
             health,
             counters: Counters::new(&metrics),
             imap: imap::ImapMetrics::new(&metrics),
+            #[cfg(test)]
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
@@ -139,6 +140,12 @@ impl Backend {
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.node.health
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.node.metrics
     }
 
     /// What its sessions share.
