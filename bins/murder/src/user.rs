@@ -2,16 +2,17 @@
 
 use clap::Subcommand;
 use murder_auth::{Account, normalize_user};
+use murder_mupdate::UserUpdate;
 use serde::Serialize;
 
 use crate::operator::{Target, block_on};
-use crate::output::{print_json, print_table};
+use crate::output::{Table, print_json, print_line};
 use crate::password;
 
 /// What can be done with users.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Add a user
+    /// Add a user; the INBOX is made with the first login or message
     Add {
         /// `name` or `name@domain`
         name: String,
@@ -34,12 +35,26 @@ pub enum Command {
         #[command(flatten)]
         to: To,
     },
-    /// Give a user another password
+    /// Give a user another password, everywhere at once
     Passwd {
         /// The user
         name: String,
         #[command(flatten)]
         password: password::Arguments,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Refuse a user's logins, and keep the account
+    Disable {
+        /// The user
+        name: String,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Let a disabled user log in again
+    Enable {
+        /// The user
+        name: String,
         #[command(flatten)]
         to: To,
     },
@@ -108,6 +123,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             let revision = block_on(async { Ok(client.set_password(&name, &hash).await?) })?;
             to.done(&name, "has another password", revision)
         }
+        Command::Disable { name, to } => set_disabled(&name, true, &to),
+        Command::Enable { name, to } => set_disabled(&name, false, &to),
         Command::Delete { name, to } => {
             let name = normalize_user(&name)?;
             let client = to.target.connect()?;
@@ -115,6 +132,18 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             to.done(&name, "deleted", revision)
         }
     }
+}
+
+fn set_disabled(name: &str, disabled: bool, to: &To) -> anyhow::Result<()> {
+    let name = normalize_user(name)?;
+    let client = to.target.connect()?;
+    let update = UserUpdate {
+        disabled: Some(disabled),
+        ..UserUpdate::default()
+    };
+    let revision = block_on(async { Ok(client.update_user(&name, update).await?) })?;
+    let what = if disabled { "disabled" } else { "enabled" };
+    to.done(&name, what, revision)
 }
 
 fn list(prefix: &str, to: &To) -> anyhow::Result<()> {
@@ -140,8 +169,7 @@ fn list(prefix: &str, to: &To) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    print_table(["user", "state", "groups"], &rows);
-    Ok(())
+    Table::new(["user", "state", "groups"]).print(&rows)
 }
 
 impl To {
@@ -149,7 +177,6 @@ impl To {
         if self.json {
             return print_json(&Done { user, revision });
         }
-        println!("{user} {what}");
-        Ok(())
+        print_line(&format!("{user} {what}"))
     }
 }
