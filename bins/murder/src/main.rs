@@ -57,8 +57,11 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Take client connections, and relay to the backends
     Frontend(Arguments),
+    /// Hold mail
     Backend(Arguments),
+    /// Know where each mailbox is
     Mupdate(Arguments),
 }
 
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("murder: {error:#}");
+            eprintln!("murder: {}", service::describe(&error));
             if error.is::<murder_net::ConfigError>() {
                 return ExitCode::from(service::EXIT_CONFIG);
             }
