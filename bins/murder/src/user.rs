@@ -65,6 +65,11 @@ pub enum Command {
         #[command(flatten)]
         to: To,
     },
+    /// Print a password's hash, for the users file of a backend that works alone
+    Hash {
+        #[command(flatten)]
+        password: password::Arguments,
+    },
 }
 
 /// Which murder, and how to answer.
@@ -131,6 +136,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             let revision = block_on(async { Ok(client.delete_user(&name).await?) })?;
             to.done(&name, "deleted", revision)
         }
+        Command::Hash { password } => print_line(&password.hash()?),
     }
 }
 
