@@ -24,6 +24,7 @@ const REQUIRED: [&str; 6] = [
 const HOST_NAME: &str = "node.name";
 
 const CLUSTER: &str = "[cluster]\nca = 'ca.pem'\ncert = 'n.pem'\nkey = 'n.key'\n";
+const MUPDATE: &str = "[mupdate]\n";
 const TLS: &str = "[tls]\ncert = 't.pem'\nkey = 't.key'\n";
 const PARTITION: &str = "[partitions.NAME]\npath = 'p'\n";
 
@@ -43,7 +44,7 @@ struct Role {
 
 fn roles() -> Result<[Role; 3]> {
     Ok([
-        role::<FrontendConfig>("Frontend", "frontend.toml", &[CLUSTER, TLS])?,
+        role::<FrontendConfig>("Frontend", "frontend.toml", &[CLUSTER, MUPDATE, TLS])?,
         role::<BackendConfig>("Backend", "backend.toml", &[CLUSTER, TLS, PARTITION])?,
         role::<MasterConfig>("Mupdate master", "mupdate.toml", &[CLUSTER])?,
     ])
