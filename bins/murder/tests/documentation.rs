@@ -88,7 +88,9 @@ fn flatten(config: &Value) -> Defaults {
 }
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }
 
 fn read(path: &str) -> Result<String> {
@@ -118,7 +120,10 @@ fn documented() -> Result<BTreeMap<String, BTreeMap<String, String>>> {
             );
             let keys = chapters.entry(chapter.clone()).or_default();
             let before = keys.insert(format!("{section}.{key}"), default.to_owned());
-            ensure!(before.is_none(), "{chapter}: {section}.{key} is there twice");
+            ensure!(
+                before.is_none(),
+                "{chapter}: {section}.{key} is there twice"
+            );
         }
     }
     Ok(chapters)
@@ -166,7 +171,11 @@ fn every_key_is_documented_with_its_default() -> Result<()> {
     }
     let unused = common.keys().filter(|key| !common_used.contains(key));
     wrong.extend(unused.map(|key| format!("{key}: no role has it")));
-    ensure!(wrong.is_empty(), "docs/configuration.md\n{}", wrong.join("\n"));
+    ensure!(
+        wrong.is_empty(),
+        "docs/configuration.md\n{}",
+        wrong.join("\n")
+    );
     Ok(())
 }
 
@@ -233,7 +242,10 @@ fn the_standalone_sample_loads() -> Result<()> {
 /// A value in a comment is the default, or an example where the default is none.
 fn check_comments(role: &Role, sample: &str, file: &str) -> Result<()> {
     for (key, value) in keys(&commented(sample), file)? {
-        let default = role.defaults.get(&key).with_context(|| format!("{file}: {key}"))?;
+        let default = role
+            .defaults
+            .get(&key)
+            .with_context(|| format!("{file}: {key}"))?;
         let example = default.is_null() || key == HOST_NAME || REQUIRED.contains(&key.as_str());
         ensure!(
             example || *default == value,
