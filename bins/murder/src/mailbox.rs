@@ -6,7 +6,7 @@ use murder_mailbox::MailboxName;
 use murder_mupdate::{Mailbox, MailboxState};
 use serde::Serialize;
 
-use crate::operator::{Target, block_on};
+use crate::operator::Target;
 use crate::output::{Table, print, print_json, print_line};
 
 /// What can be done with mailboxes.
@@ -122,23 +122,19 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             partition,
             target,
             json,
-        } => {
-            let client = target.connect()?;
-            block_on(async {
-                let mut mailboxes = client.list(&prefix, &partition).await?;
-                // As they come: a murder may have millions.
-                let mut list = List::new(json)?;
-                while let Some(part) = mailboxes.next().await? {
-                    list.print(&part)?;
-                }
-                list.end()
-            })
-        }
+        } => target.run(async |client| {
+            let mut mailboxes = client.list(&prefix, &partition).await?;
+            // As they come: a murder may have millions.
+            let mut list = List::new(json)?;
+            while let Some(part) = mailboxes.next().await? {
+                list.print(&part)?;
+            }
+            list.end()
+        }),
         Command::Show { name, target, json } => {
             let name = MailboxName::parse_canonical(&name)
                 .with_context(|| format!("`{name}` is no canonical mailbox name"))?;
-            let client = target.connect()?;
-            let found = block_on(async { Ok(client.find(&name).await?) })?;
+            let found = target.run(async |client| Ok(client.find(&name).await?))?;
             let mailbox = found
                 .mailbox
                 .with_context(|| format!("there is no mailbox {name}"))?;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::not_ready_reasons;
-use crate::operator::{Target, block_on};
+use crate::operator::Target;
 use crate::output::{Table, print, print_json, print_line};
 
 /// For the table of nodes to come from the master.
@@ -66,8 +66,7 @@ struct ShownPartition {
 /// # Errors
 /// When the master cannot be reached; with `--check`, when something is not as it should be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let client = arguments.target.connect()?;
-    let status = block_on(ask(client))?;
+    let status = arguments.target.run(ask)?;
     if arguments.json {
         print_json(&status)?;
     } else {

@@ -5,7 +5,7 @@ use murder_auth::{Account, normalize_user};
 use murder_mupdate::UserUpdate;
 use serde::Serialize;
 
-use crate::operator::{Target, block_on};
+use crate::operator::Target;
 use crate::output::{Table, print_json, print_line};
 use crate::password;
 
@@ -117,23 +117,26 @@ pub fn run(command: Command) -> anyhow::Result<()> {
                 admin,
                 disabled: false,
             };
-            let client = to.target.connect()?;
-            let revision = block_on(async { Ok(client.add_user(&account).await?) })?;
+            let revision = to
+                .target
+                .run(async |client| Ok(client.add_user(&account).await?))?;
             to.done(&account.name, "added", revision)
         }
         Command::List { prefix, to } => list(&prefix, &to),
         Command::Passwd { name, password, to } => {
             let (name, hash) = (normalize_user(&name)?, password.hash()?);
-            let client = to.target.connect()?;
-            let revision = block_on(async { Ok(client.set_password(&name, &hash).await?) })?;
+            let revision = to
+                .target
+                .run(async |client| Ok(client.set_password(&name, &hash).await?))?;
             to.done(&name, "has another password", revision)
         }
         Command::Disable { name, to } => set_disabled(&name, true, &to),
         Command::Enable { name, to } => set_disabled(&name, false, &to),
         Command::Delete { name, to } => {
             let name = normalize_user(&name)?;
-            let client = to.target.connect()?;
-            let revision = block_on(async { Ok(client.delete_user(&name).await?) })?;
+            let revision = to
+                .target
+                .run(async |client| Ok(client.delete_user(&name).await?))?;
             to.done(&name, "deleted", revision)
         }
         Command::Hash { password } => print_line(&password.hash()?),
@@ -142,19 +145,21 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 
 fn set_disabled(name: &str, disabled: bool, to: &To) -> anyhow::Result<()> {
     let name = normalize_user(name)?;
-    let client = to.target.connect()?;
     let update = UserUpdate {
         disabled: Some(disabled),
         ..UserUpdate::default()
     };
-    let revision = block_on(async { Ok(client.update_user(&name, update).await?) })?;
+    let revision = to
+        .target
+        .run(async |client| Ok(client.update_user(&name, update).await?))?;
     let what = if disabled { "disabled" } else { "enabled" };
     to.done(&name, what, revision)
 }
 
 fn list(prefix: &str, to: &To) -> anyhow::Result<()> {
-    let client = to.target.connect()?;
-    let accounts = block_on(async { Ok(client.list_users(prefix).await?) })?;
+    let accounts = to
+        .target
+        .run(async |client| Ok(client.list_users(prefix).await?))?;
     let shown = accounts.into_iter().map(|account| ShownAccount {
         name: account.name,
         admin: account.admin,
