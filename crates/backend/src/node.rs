@@ -45,7 +45,6 @@ pub(crate) struct Node {
     /// Conditions.
     pub health: Health,
     /// Everything that is counted, for tests to read.
-    #[cfg(test)]
     pub metrics: murder_net::Metrics,
     /// What the node counts itself.
     pub counters: Counters,
