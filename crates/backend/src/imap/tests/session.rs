@@ -25,7 +25,7 @@ async fn commands_have_their_states() {
              C: g UNSELECT
              S: g BAD Select a mailbox first
              C: h SELECT INBOX
-             S: * 0 EXISTS",
+             S: * FLAGS (…)",
         )
         .await;
     loop {
