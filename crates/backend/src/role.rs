@@ -115,7 +115,6 @@ impl Backend {
             health,
             counters: Counters::new(&metrics),
             imap: imap::ImapMetrics::new(&metrics),
-            #[cfg(test)]
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
