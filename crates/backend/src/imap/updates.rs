@@ -10,7 +10,8 @@ use murder_imap::{Code, Flag, Keyword, ResponseWriter, Status};
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
-use crate::imap::selected::{Selected, flag_words};
+use crate::imap::errors::OpError;
+use crate::imap::selected::{Selected, flag_words, selected};
 use crate::imap::session::{Session, State};
 
 /// Whether EXPUNGE may be sent now: not during FETCH, STORE and SEARCH without UID, and not
@@ -43,6 +44,19 @@ pub(crate) fn report(session: &mut Session, expunges: Expunges) {
     selected.uid_command = false;
 }
 
+/// The selected mailbox at the start of a command, the client having been told what is new, so
+/// that the command works on it. Expunges wait: its message numbers are those the client knows.
+pub(crate) fn refreshed<'a>(
+    state: &'a mut State,
+    writer: &mut ResponseWriter,
+    uid_command: bool,
+) -> Result<&'a mut Selected, OpError> {
+    let selected = selected(state)?;
+    selected.uid_command = uid_command;
+    tell(selected, writer, Expunges::Held, &Own::Nothing);
+    Ok(selected)
+}
+
 /// What the command under way has done to flags by itself, which decides how that is told.
 pub(crate) enum Own<'a> {
     /// Nothing.
@@ -54,6 +68,8 @@ pub(crate) enum Own<'a> {
     Silent {
         /// The messages.
         uids: &'a UidSet,
+        /// What the client knew when it sent the command.
+        known: &'a MailboxView,
         /// Flags and keywords after the command, from those before.
         expected: &'a dyn Fn(Flags, u64) -> (Flags, u64),
         /// These are told nevertheless, for their mod-sequences.
@@ -82,7 +98,7 @@ pub(crate) fn tell(
     let new = selected.handle.view();
     let held = expunges == Expunges::Held;
     if Arc::ptr_eq(&new, &selected.newest)
-        && matches!(own, Own::Nothing)
+        && matches!(own, &Own::Nothing)
         && (held || !selected.holds_expunged())
     {
         return;
@@ -129,17 +145,18 @@ pub(crate) fn tell(
         }
         Own::Silent {
             uids,
+            known,
             expected,
             echo,
         } => {
             for row in present(selected, uids) {
-                let before = known
-                    .row_by_uid(row.uid)
-                    .and_then(|before| state_of(selected, &known, &before, &new))
-                    .map(|(flags, keywords)| expected(flags, keywords));
-                if echo.contains(row.uid)
-                    || before != Some((selected.flags_of(&new, &row), row.keywords))
-                {
+                let now = Some((selected.flags_of(&new, &row), row.keywords));
+                // Of a message that is new to it the client knows no flags.
+                let as_expected = known.row_by_uid(row.uid).is_none_or(|before| {
+                    let before = state_of(selected, known, &before, &new);
+                    before.map(|(flags, keywords)| expected(flags, keywords)) == now
+                });
+                if !as_expected || echo.contains(row.uid) {
                     tell_fetch(selected, writer, &row);
                 }
             }

@@ -19,7 +19,7 @@ use crate::imap::op::append::{no_target, target};
 use crate::imap::op::store::settable;
 use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, report};
+use crate::imap::updates::{Expunges, refreshed, report};
 use crate::node::{Found, now};
 
 /// Bytes of small messages that are in memory for one append to another partition.
@@ -38,8 +38,7 @@ pub(crate) async fn copy(
     moving: bool,
 ) -> OpResult {
     let user = session.user()?;
-    let source = selected(&mut session.state)?;
-    source.uid_command = uid;
+    let source = refreshed(&mut session.state, &mut session.writer, uid)?;
     let places = source.places(uid, set)?;
     source.require(
         &user.identity,

@@ -5,14 +5,14 @@ use murder_mailbox::Rights;
 use murder_store::{Flags, MailboxView, UidSet};
 
 use crate::imap::errors::{OpResult, ok};
-use crate::imap::selected::selected;
 use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, report};
+use crate::imap::updates::{Expunges, refreshed, report};
 
 /// Removes the messages with `\Deleted`, or those of `uids` that have it, and tells so.
 pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -> OpResult {
     let user = session.user()?;
-    let selected = selected(&mut session.state)?;
+    let by_uid = uids.is_some();
+    let selected = refreshed(&mut session.state, &mut session.writer, by_uid)?;
     selected.require_writable()?;
     selected.require(
         &user.identity,

@@ -8,9 +8,9 @@ use murder_store::{Flags, MessageRow, StoreError, StoreMode, StoreOp, UidSet};
 
 use crate::imap::errors::{OpError, OpResult, no, ok};
 use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter};
-use crate::imap::selected::{Selected, selected};
+use crate::imap::selected::Selected;
 use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, Own, tell};
+use crate::imap::updates::{Expunges, Own, refreshed, tell};
 
 /// Messages that are looked at together: one read of precomputed items, one write of `\Seen`.
 const BATCH_ROWS: usize = 256;
@@ -34,8 +34,7 @@ pub(crate) async fn fetch(
         stream,
         ..
     } = session;
-    let selected = selected(state)?;
-    selected.uid_command = uid;
+    let selected = refreshed(state, writer, uid)?;
     let rights = selected.require(
         &user.identity,
         Rights::READ,

@@ -8,15 +8,14 @@ use murder_mailbox::Rights;
 
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::search::{Context, Found, Program, Scope, run};
-use crate::imap::selected::selected;
 use crate::imap::session::Session;
+use crate::imap::updates::refreshed;
 use crate::node::now;
 
 /// Finds messages.
 pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) -> OpResult {
     let user = session.user()?;
-    let selected = selected(&mut session.state)?;
-    selected.uid_command = search.uid;
+    let selected = refreshed(&mut session.state, &mut session.writer, search.uid)?;
     selected.require(
         &user.identity,
         Rights::READ,

@@ -1,5 +1,7 @@
 //! STORE and UID STORE (RFC 9051 section 6.4.6, RFC 7162 section 3.1.3 for UNCHANGEDSINCE).
 
+use std::sync::Arc;
+
 use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier};
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, StoreOp, UidSet};
@@ -7,7 +9,7 @@ use murder_store::{Flags, Keywords, StoreOp, UidSet};
 use crate::imap::errors::{OpResult, no, ok, ok_code};
 use crate::imap::selected::selected;
 use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, Own, tell};
+use crate::imap::updates::{Expunges, Own, refreshed, tell};
 
 /// Changes flags, as far as the user may.
 pub(crate) async fn store(
@@ -20,8 +22,8 @@ pub(crate) async fn store(
     flags: &[Flag],
 ) -> OpResult {
     let user = session.user()?;
-    let selected = selected(&mut session.state)?;
-    selected.uid_command = uid;
+    let known = Arc::clone(&selected(&mut session.state)?.view);
+    let selected = refreshed(&mut session.state, &mut session.writer, uid)?;
     selected.require_writable()?;
     let rights = selected.rights(&user.identity);
     let uids = selected.uids(&selected.places(uid, set)?);
@@ -56,6 +58,7 @@ pub(crate) async fn store(
         let own = match silent {
             true => Own::Silent {
                 uids: &done,
+                known: &known,
                 expected: &expected,
                 echo: &changed,
             },

@@ -3,9 +3,17 @@
 
 mod acl;
 mod append;
+mod copy;
+mod expunge;
+mod fetch;
 mod hostile;
+mod idle;
 mod list;
 mod login;
 mod mailboxes;
+mod search;
+mod select;
 mod session;
+mod store;
 mod support;
+mod updates;

@@ -1,14 +1,14 @@
 //! A backend that works alone, on loopback, and a client that plays scripts.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use murder_auth::{Account, Authenticator, AuthenticatorConfig, StaticDirectory, hash_password};
+use murder_imap::{Response, ResponseReader, Untagged};
 use murder_mailbox::{Identity, MailboxName};
 use murder_net::{Ca, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown, Stream};
-use murder_store::{Partition, PartitionConfig};
+use murder_store::{AppendMessage, Flags, InternalDate, MailboxHandle, Partition, PartitionConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -47,27 +47,34 @@ impl Server {
 
     /// The same with other settings than: plaintext logins, no delay after a failed one.
     pub fn with(change: impl FnOnce(&mut BackendConfig)) -> Self {
-        Self::build(false, change)
+        Self::build(false, &["default"], change)
+    }
+
+    /// The same with these partitions.
+    pub fn with_partitions(names: &[&str]) -> Self {
+        Self::build(false, names, |_| {})
     }
 
     /// The same with a certificate and an authority.
     pub fn with_tls(change: impl FnOnce(&mut BackendConfig)) -> Self {
-        Self::build(true, change)
+        Self::build(true, &["default"], change)
     }
 
-    fn build(tls: bool, change: impl FnOnce(&mut BackendConfig)) -> Self {
+    fn build(tls: bool, partitions: &[&str], change: impl FnOnce(&mut BackendConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = BackendConfig::default();
         config.node.name = "be1".into();
         config.imap.allow_plaintext_loopback = true;
         config.limits.failed_login_delay_ms = 0;
         change(&mut config);
-        let partition = PartitionConfig {
-            shards: 1,
-            segment_bytes: 16 << 20,
-            ..PartitionConfig::new("default", folder.path().join("default"))
-        };
-        let partition = Partition::open(partition).unwrap();
+        let partitions = partitions.iter().map(|name| {
+            let partition = PartitionConfig {
+                shards: 1,
+                segment_bytes: 16 << 20,
+                ..PartitionConfig::new(*name, folder.path().join(name))
+            };
+            ((*name).to_owned(), Partition::open(partition).unwrap())
+        });
         let account = |name: &str| Account {
             name: name.into(),
             password_hash: HASH.clone(),
@@ -94,7 +101,7 @@ impl Server {
             .map(|ca| node_tls(ca, &folder, "be1", Role::Backend));
         let metrics = Metrics::new("backend");
         let node = Arc::new(Node {
-            partitions: BTreeMap::from([("default".to_owned(), partition)]),
+            partitions: partitions.collect(),
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
             namespace: murder_mailbox::NamespaceConfig::default(),
@@ -191,12 +198,63 @@ impl Server {
             .unwrap();
     }
 
+    /// Gives rights to a mailbox.
+    pub async fn allow(&self, name: &str, identifier: &str, rights: &str) {
+        let name = MailboxName::parse_canonical(name).unwrap();
+        let found = self.node.find(&name).unwrap();
+        let mut acl = murder_mailbox::Acl::parse(&found.meta.acl).unwrap();
+        acl.set(identifier, rights.parse().unwrap()).unwrap();
+        let partition = found.partition;
+        partition.set_acl(&name, &acl.to_string()).await.unwrap();
+    }
+
+    /// Puts a message into a mailbox, past IMAP.
+    pub async fn put(&self, name: &str, raw: impl Into<bytes::Bytes>) -> u32 {
+        self.put_message(name, message(raw)).await
+    }
+
+    /// The same with flags and dates.
+    pub async fn put_message(&self, name: &str, message: AppendMessage) -> u32 {
+        let name = MailboxName::parse_canonical(name).unwrap();
+        let found = self.node.find(&name).unwrap();
+        let appended = found.partition.append(&name, vec![message]).await.unwrap();
+        appended.uids[0]
+    }
+
+    /// The mailbox, as the store has it.
+    pub async fn open(&self, name: &str) -> (Arc<Partition>, Arc<MailboxHandle>) {
+        let name = MailboxName::parse_canonical(name).unwrap();
+        let partition = self.node.find(&name).unwrap().partition;
+        let handle = partition.open_mailbox(&name).await.unwrap();
+        (partition, handle)
+    }
+
     /// Messages in a mailbox.
     pub async fn messages(&self, name: &str) -> u32 {
         let name = MailboxName::parse_canonical(name).unwrap();
         let found = self.node.find(&name).unwrap();
         found.partition.status(&name, None).await.unwrap().messages
     }
+}
+
+/// A message without flags, of the year 2023.
+pub fn message(raw: impl Into<bytes::Bytes>) -> AppendMessage {
+    AppendMessage {
+        body: raw.into().into(),
+        flags: Flags::NONE,
+        keywords: Vec::new(),
+        internal_date: InternalDate {
+            seconds: 1_700_000_000,
+            zone: 60,
+        },
+        save_date: 1_700_000_100,
+        seen_by: None,
+    }
+}
+
+/// A short message with that subject.
+pub fn short(subject: &str) -> String {
+    format!("From: a@example.org\r\nSubject: {subject}\r\n\r\nText of {subject}.\r\n")
 }
 
 fn node_tls(ca: &Ca, folder: &TempDir, name: &str, role: Role) -> NodeTls {
@@ -286,6 +344,34 @@ impl Client {
             }
             lines.push(line);
         }
+    }
+
+    /// Sends a command and reads to its completion: the untagged responses, and the completion
+    /// without its tag.
+    pub async fn get(&mut self, command: &str) -> (Vec<Untagged>, String) {
+        self.send(format!("get {command}\r\n")).await;
+        let mut reader = ResponseReader::new(64 << 20);
+        let mut untagged = Vec::new();
+        loop {
+            let next = reader.next_response(&mut self.stream);
+            let next = tokio::time::timeout(PATIENCE, next).await;
+            match next.expect("an answer in time").unwrap() {
+                Some(Response::Untagged(response)) => untagged.push(response),
+                Some(Response::Tagged {
+                    status, code, text, ..
+                }) => {
+                    let code = code.map_or(String::new(), |code| format!(" [{code}]"));
+                    return (untagged, format!("{}{code} {text}", status.as_str()));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Selects a mailbox.
+    pub async fn select(&mut self, name: &str) {
+        let (_, completion) = self.get(&format!("SELECT \"{name}\"")).await;
+        assert!(completion.starts_with("OK "), "{completion}");
     }
 
     /// Nothing more comes, but what has been sent already.
