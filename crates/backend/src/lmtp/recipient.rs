@@ -49,7 +49,7 @@ pub(super) async fn resolve(
     let Some(account) = known else {
         return Err(reply::UNKNOWN_USER);
     };
-    match node.autocreate_for(account).await {
+    match Box::pin(node.autocreate_for(account)).await {
         Ok(true) => {}
         Ok(false) => return Err(reply::UNKNOWN_USER),
         Err(error) => return Err(reply::of_change(&error)),

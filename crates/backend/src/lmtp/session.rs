@@ -142,7 +142,8 @@ impl Session {
             match self.command().await {
                 Ok(Next::Command) => {}
                 Ok(Next::Data(transaction)) => {
-                    if let Err(end) = self.data(transaction).await {
+                    // In a box, so that a connection without a message is small.
+                    if let Err(end) = Box::pin(self.data(transaction)).await {
                         return self.end(end).await;
                     }
                 }
