@@ -17,7 +17,7 @@ use crate::wire::{Want, either, shift};
 const WHOLE: u64 = 32 * 1024;
 /// A message this many times over the limit is not read to its end for the sake of the next
 /// command.
-const WORTH_SKIPPING: u64 = 4;
+pub(crate) const WORTH_SKIPPING: u64 = 4;
 
 /// APPEND: `head` is the command up to the announcement of the message.
 pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal) -> OpResult {
@@ -285,9 +285,12 @@ async fn relay(
         (&mut session.client.wire, Want { read: room }),
         (&mut connection.wire, Want { read: true }),
     );
-    let moved = tokio::time::timeout(limit, waiting)
-        .await
-        .map_err(|_| OpError::gone(std::io::ErrorKind::TimedOut.into()))?;
+    let moved = match tokio::time::timeout(limit, waiting).await {
+        Ok(moved) => moved,
+        // Who of the two is to blame: a backend with a full queue does not take the message.
+        Err(_) if !room => return Ok(Some(Err(std::io::ErrorKind::TimedOut.into()))),
+        Err(_) => return Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
+    };
     match moved.first {
         Some(Ok(0)) => Err(OpError::gone(std::io::ErrorKind::UnexpectedEof.into())),
         Some(Err(error)) => Err(OpError::gone(error)),
