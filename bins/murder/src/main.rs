@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 
 fn run_role(role: &Role) -> ExitCode {
     match role {
-        Role::Frontend(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
+        Role::Frontend(arguments) => service::run::<murder_frontend::FrontendService>(arguments),
         Role::Backend(arguments) => service::run::<murder_backend::BackendService>(arguments),
         Role::Mupdate(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
     }
