@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use murder_auth::{Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, NamespaceConfig, Rights};
 use murder_mupdate::{MupdateClient, Replica};
-use murder_net::{Health, Limit, Shutdown};
+use murder_net::{Health, Limit, Metrics, Shutdown};
 use murder_store::{MailboxMeta, Partition, StoreError};
 
 use crate::config::BackendConfig;
@@ -44,8 +44,8 @@ pub(crate) struct Node {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Conditions.
     pub health: Health,
-    /// Everything that is counted, for tests to read.
-    pub metrics: murder_net::Metrics,
+    /// Everything that is counted.
+    pub metrics: Metrics,
     /// What the node counts itself.
     pub counters: Counters,
     /// What IMAP sessions count.

@@ -238,7 +238,8 @@ async fn a_user_has_so_many_connections() {
     server.login("bob").await;
 }
 
-/// What is logged meanwhile, by tasks of this thread.
+/// What this process logs. A subscriber of one thread alone would miss spans that another thread
+/// has come by first.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -261,7 +262,7 @@ async fn one_session_id_finds_both_sides() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let _default = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let server = Server::with_tls(|_| {});
     server.create("user/bob").await;
     let mut client = server.connect_for("bob").await;
