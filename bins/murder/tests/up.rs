@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use murder_testkit::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -44,13 +44,19 @@ impl Place {
         let output = self.murder(&[&small, more].concat())?;
         ensure!(output.status.success(), "{output:?}");
         let said = String::from_utf8(output.stdout)?;
-        ensure!(said.contains("murder is ready") && !said.contains("Ctrl-C"), "{said}");
+        ensure!(
+            said.contains("murder is ready") && !said.contains("Ctrl-C"),
+            "{said}"
+        );
         self.topology()
     }
 
     fn down(&self) -> Result<()> {
         let output = self.murder(&["down"])?;
-        ensure!(output.status.success() && output.stdout == b"stopped\n", "{output:?}");
+        ensure!(
+            output.status.success() && output.stdout == b"stopped\n",
+            "{output:?}"
+        );
         Ok(())
     }
 
@@ -73,7 +79,11 @@ fn nodes(topology: &Value) -> Vec<(String, i32, String)> {
     nodes
         .map(|node| {
             let pid = node["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-            (text(&node["name"]), pid.unwrap_or_default(), text(&node["config"]))
+            (
+                text(&node["name"]),
+                pid.unwrap_or_default(),
+                text(&node["config"]),
+            )
         })
         .collect()
 }
@@ -86,15 +96,34 @@ fn pid_of(topology: &Value, name: &str) -> Result<i32> {
 
 fn runs((_, pid, config): &(String, i32, String)) -> bool {
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    command.split(|byte| *byte == 0).any(|word| word == config.as_bytes())
+    command
+        .split(|byte| *byte == 0)
+        .any(|word| word == config.as_bytes())
 }
 
 fn kill(pid: i32) -> Result<()> {
-    Ok(kill_process(Pid::from_raw(pid).context("no process")?, Signal::KILL)?)
+    Ok(kill_process(
+        Pid::from_raw(pid).context("no process")?,
+        Signal::KILL,
+    )?)
+}
+
+/// Looks again and again, until there is something or far too much time has gone by.
+async fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let found = async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(60), found).await;
+    found.with_context(|| format!("waited in vain: {what}"))
 }
 
 async fn all_gone(topology: &Value) -> Result<()> {
-    wait_until("no node is left", async || {
+    wait_until("no node is left", || {
         (!nodes(topology).iter().any(runs)).then_some(())
     })
     .await
@@ -114,11 +143,14 @@ fn without_processes(mut topology: Value) -> Value {
 async fn a_node_that_dies_is_started_again_and_nothing_is_left_behind() -> Result<()> {
     let place = Place::new()?;
     let before = place.up(&[])?;
-    ensure!(nodes(&before).len() == 4 && nodes(&before).iter().all(runs), "{before}");
+    ensure!(
+        nodes(&before).len() == 4 && nodes(&before).iter().all(runs),
+        "{before}"
+    );
     for name in ["be1", "fe2", "mu1", "be1"] {
         let killed = pid_of(&place.topology()?, name)?;
         kill(killed)?;
-        wait_until("another process", async || {
+        wait_until("another process", || {
             let pid = pid_of(&place.topology().ok()?, name).ok()?;
             (pid != killed).then_some(())
         })
@@ -142,7 +174,10 @@ async fn the_same_murder_goes_on() -> Result<()> {
     ensure!(copy == first);
     let second = place.murder(&["up", "--detach"])?;
     let said = String::from_utf8_lossy(&second.stderr);
-    ensure!(!second.status.success() && said.contains("runs in"), "{said}");
+    ensure!(
+        !second.status.success() && said.contains("runs in"),
+        "{said}"
+    );
     place.down()?;
     ensure!(!elsewhere.exists());
     let again = place.up(&["--password", "other"])?;
@@ -177,4 +212,3 @@ async fn ports_in_use_are_named() -> Result<()> {
     );
     Ok(())
 }
-
