@@ -1,5 +1,6 @@
 //! `murder up` and `murder down` as a supervisor: what is started, restarted, stopped, left.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -211,4 +212,46 @@ async fn ports_in_use_are_named() -> Result<()> {
         "{said}"
     );
     Ok(())
+}
+
+/// What a node's HTTP server has at `path`.
+fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn every_metric_is_documented() -> Result<()> {
+    let documented = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+    let documented = std::fs::read_to_string(documented)?;
+    let place = Place::new()?;
+    let topology = place.up(&["--frontends", "1"])?;
+    for (role, prefix) in [
+        ("frontends", "murder_frontend_"),
+        ("backends", "murder_backend_"),
+        ("masters", "murder_mupdate_"),
+    ] {
+        let address = topology[role][0]["http"].as_str().context(role)?;
+        let metrics = get(address, "/metrics")?;
+        let types = metrics.lines().filter_map(|l| l.strip_prefix("# TYPE "));
+        let mut count = 0;
+        for line in types {
+            let (name, kind) = line.split_once(' ').context("type")?;
+            let name = name.strip_prefix(prefix).context("prefix")?;
+            let name = match kind {
+                "counter" => format!("`{name}_total"),
+                _ => format!("`{name}"),
+            };
+            let found = documented
+                .match_indices(&name)
+                .any(|(at, _)| documented[at + name.len()..].starts_with(['`', '{']));
+            ensure!(found, "{role}: {name} is not in docs/operations.md");
+            count += 1;
+        }
+        ensure!(count >= 5, "{metrics}");
+    }
+    place.down()
 }
