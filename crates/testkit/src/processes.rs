@@ -61,6 +61,10 @@ impl ProcessesBuilder {
         };
         std::fs::create_dir_all(&dir)?;
         let topology = dir.join("test-topology.json");
+        // Of a murder that was killed here.
+        if topology.exists() {
+            std::fs::remove_file(&topology)?;
+        }
         let output = dir.join("up.log");
         let log = File::create(&output)?;
         let supervisor = Command::new(&self.program)
@@ -80,7 +84,7 @@ impl ProcessesBuilder {
             topology,
             output,
             dir,
-            _own: own,
+            own,
         };
         processes.wait_ready().await?;
         Ok(processes)
@@ -105,7 +109,7 @@ pub struct Processes {
     topology: PathBuf,
     output: PathBuf,
     dir: PathBuf,
-    _own: Option<TempDir>,
+    own: Option<TempDir>,
 }
 
 impl Processes {
@@ -250,7 +254,16 @@ impl Processes {
     ///
     /// # Errors
     /// When it does not end well.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop_and_keep().await.map(drop)
+    }
+
+    /// As [`stop`](Self::stop); gives its directory, if it has made one of its own, to be dropped
+    /// when it is not needed any more.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn stop_and_keep(mut self) -> anyhow::Result<Option<TempDir>> {
         let pid = Pid::from_raw(self.supervisor.id().cast_signed()).context("no process")?;
         kill_process(pid, Signal::TERM)?;
         let supervisor = &mut self.supervisor;
@@ -261,7 +274,7 @@ impl Processes {
         if !status.success() {
             bail!("`murder up` has ended: {status}\n{}", self.output());
         }
-        Ok(())
+        Ok(self.own.take())
     }
 }
 
