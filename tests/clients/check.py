@@ -284,6 +284,16 @@ SyncState *
         assert sorted(f.name for f in local()) == before
 
 
+def print_logs(topology):
+    """The end of each node's log, for whoever cannot look at the machine."""
+    for role in ("masters", "backends", "frontends"):
+        for node in topology[role]:
+            log = pathlib.Path(node["config"]).with_suffix(".log")
+            if log.exists():
+                print(f"--- {log}")
+                print("\n".join(log.read_text(errors="replace").splitlines()[-40:]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("murder", nargs="?", default="target/debug/murder")
@@ -311,6 +321,8 @@ def main():
                 failed += 1
                 print(f"FAILED  {function.__name__}", flush=True)
                 traceback.print_exc()
+        if failed:
+            print_logs(murder.topology)
     finally:
         if folder:
             run(arguments.murder, "down", "--dir", folder)

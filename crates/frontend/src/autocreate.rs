@@ -55,7 +55,9 @@ pub(crate) async fn create(
         Err(RouteError::NotFound) => {}
         found => return Ok(found?),
     }
-    let (node, partition) = shared.choose_partition().ok_or(AutocreateError::NoPartition)?;
+    let (node, partition) = shared
+        .choose_partition()
+        .ok_or(AutocreateError::NoPartition)?;
     let mut connection = shared.pool.checkout(&node, acting).await?;
     let command = format!(
         "CREATE {} (PARTITION {})",

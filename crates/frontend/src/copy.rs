@@ -23,6 +23,8 @@ use crate::wire::{Want, either, shift};
 
 /// Messages in one cross-backend command; some 200 bytes each are held while it runs.
 const MAX_MESSAGES: usize = 100_000;
+/// UIDs named in one command of ours, so that its line stays short however they lie.
+const UIDS_A_COMMAND: usize = 1000;
 
 /// What is to be copied where.
 #[derive(Debug, Clone)]
@@ -67,8 +69,7 @@ enum Fault {
 /// Runs `order` from the selected mailbox.
 pub(crate) async fn across(session: &mut Session, order: Order) -> OpResult {
     let mut destination = check_destination(session, &order).await?;
-    let State::Selected(mut selected) =
-        std::mem::replace(&mut session.state, State::Authenticated)
+    let State::Selected(mut selected) = std::mem::replace(&mut session.state, State::Authenticated)
     else {
         return Err(Refusal::syntax("Select a mailbox first").into());
     };
@@ -338,7 +339,9 @@ async fn copy_all(
     let mut asked = messages.first().map(|first| ask(source, first));
     for (at, message) in messages.iter().enumerate() {
         let Some(tag) = asked.take() else { break };
-        let body = find_body(client, source, tag).await.map_err(Fault::Source)?;
+        let body = find_body(client, source, tag)
+            .await
+            .map_err(Fault::Source)?;
         let Some(octets) = body else {
             // Expunged by somebody else meanwhile: nothing to copy any more.
             asked = messages.get(at + 1).map(|next| ask(source, next));
@@ -347,7 +350,9 @@ async fn copy_all(
         let append = begin_append(destination, order, message, octets);
         let early = stream(source, destination, append, octets).await?;
         destination.wire.put(b"\r\n");
-        end_fetch(client, source, tag).await.map_err(Fault::Source)?;
+        end_fetch(client, source, tag)
+            .await
+            .map_err(Fault::Source)?;
         if early.is_none() {
             // The next message is on its way while this one is stored.
             asked = messages.get(at + 1).map(|next| ask(source, next));
@@ -373,7 +378,9 @@ async fn copy_all(
             }
             None => {
                 if let Some(tag) = asked {
-                    pass_over(client, source, tag).await.map_err(Fault::Source)?;
+                    pass_over(client, source, tag)
+                        .await
+                        .map_err(Fault::Source)?;
                 }
                 return Err(Fault::Refused(refused(completion)));
             }
@@ -464,11 +471,7 @@ async fn stream(
         if destination.wire.has_room() {
             match source.event().map_err(Fault::Source)? {
                 Some(Event::Untagged { len, .. }) => {
-                    shift(
-                        &mut source.wire.input,
-                        &mut destination.wire.output,
-                        len,
-                    );
+                    shift(&mut source.wire.input, &mut destination.wire.output, len);
                     left = left.saturating_sub(len as u64);
                     continue;
                 }
@@ -572,7 +575,7 @@ fn copied(arrived: &Arrived, text: &str) -> Completion {
 
 /// Ascending UIDs as a set.
 fn set(uids: &[u32]) -> String {
-    SequenceSet::from_sorted(uids.iter().copied()).map_or_else(String::new, |set| set.to_string())
+    SequenceSet::from_numbers(uids.iter().copied()).map_or_else(String::new, |set| set.to_string())
 }
 
 /// Removes from the source what has arrived, telling the client.
@@ -583,38 +586,44 @@ async fn expunge(
     order: &Order,
     arrived: &Arrived,
 ) -> Result<(), OpError> {
-    let uids = set(&arrived.from);
     let gone = lost(selected);
     let connection = selected.connection().ok_or(gone)?;
     let client = &mut session.client;
-    let flag = format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)");
-    let flagged = connection
-        .command(flag.as_bytes(), &mut |said| {
-            if let Said::Answer(answer) = said {
-                pass(client, &answer);
-            }
-        })
-        .await?;
-    if !flagged.is_ok() {
-        let fault = Fault::Refused(flagged);
-        undo(session, destination, &fault, order, arrived).await;
-        return Err(fault.into());
+    for uids in arrived.from.chunks(UIDS_A_COMMAND) {
+        let flag = format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", set(uids));
+        let flagged = passing_news(client, connection, &flag).await?;
+        if !flagged.is_ok() {
+            let fault = Fault::Refused(flagged);
+            undo(session, destination, &fault, order, arrived).await;
+            return Err(fault.into());
+        }
     }
     // Before the EXPUNGEs, so that the client knows what became of the messages (RFC 6851
     // section 4.3).
     write_status(client, &copied(arrived, "Moved"));
-    let remove = format!("UID EXPUNGE {uids}");
-    let removed = connection
-        .command(remove.as_bytes(), &mut |said| {
+    for uids in arrived.from.chunks(UIDS_A_COMMAND) {
+        let remove = format!("UID EXPUNGE {}", set(uids));
+        let removed = passing_news(client, connection, &remove).await?;
+        if !removed.is_ok() {
+            return Err(Refusal::Answered(removed).into());
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command of ours on the selected mailbox; the client hears what it changes.
+async fn passing_news(
+    client: &mut Client,
+    connection: &mut Connection,
+    command: &str,
+) -> Result<Completion, BackendError> {
+    connection
+        .command(command.as_bytes(), &mut |said| {
             if let Said::Answer(answer) = said {
                 pass(client, &answer);
             }
         })
-        .await?;
-    match removed.is_ok() {
-        true => Ok(()),
-        false => Err(Refusal::Answered(removed).into()),
-    }
+        .await
 }
 
 /// Removes from the destination what has arrived there.
@@ -630,10 +639,13 @@ async fn undo(
     }
     let result = match fault {
         Fault::Destination(_) => match session.checkout(&order.destination.node).await {
-            Ok(mut again) => remove(&mut again, order, arrived).await.map(|done| {
-                session.shared.pool.checkin(again);
-                done
-            }),
+            Ok(mut again) => {
+                let removed = remove(&mut again, order, arrived).await;
+                if removed.is_ok() {
+                    session.shared.pool.checkin(again);
+                }
+                removed
+            }
             Err(Refusal::Backend(error)) => Err(error),
             Err(_) => return,
         },
@@ -657,13 +669,14 @@ async fn remove(
     order: &Order,
     arrived: &Arrived,
 ) -> Result<Completion, BackendError> {
-    let uids = set(&arrived.to);
     let name = quote_always(order.destination.name.as_str());
-    for command in [
-        format!("SELECT {name}"),
-        format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"),
-        format!("UID EXPUNGE {uids}"),
-    ] {
+    let mut commands = vec![format!("SELECT {name}")];
+    for uids in arrived.to.chunks(UIDS_A_COMMAND) {
+        let uids = set(uids);
+        commands.push(format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"));
+        commands.push(format!("UID EXPUNGE {uids}"));
+    }
+    for command in commands {
         let completion = connection.command(command.as_bytes(), &mut |_| {}).await?;
         if !completion.is_ok() {
             return Ok(completion);

@@ -75,7 +75,10 @@ impl Placement {
             PlacementMode::Random => {
                 // A node's weight is shared by its partitions.
                 let weight = |(p, n): &(&Partition, &Node)| {
-                    let siblings = candidates.iter().filter(|(q, _)| q.owner == p.owner).count();
+                    let siblings = candidates
+                        .iter()
+                        .filter(|(q, _)| q.owner == p.owner)
+                        .count();
                     f64::from(n.weight) / siblings as f64
                 };
                 self.by_weight(&candidates, weight)

@@ -9,53 +9,74 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use murder_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
-/// Room made before a read on a connection that has been quiet: what an idle one costs.
-const QUIET_ROOM: usize = 512;
-/// Room made before a read when input keeps coming: a TLS record.
+/// Room made for a read on a connection that was quiet: a command, or news.
+const QUIET_ROOM: usize = 1024;
+/// Room made for a read when input keeps coming: a TLS record.
 const BUSY_ROOM: usize = 16 * 1024;
 /// A buffer that has grown beyond this is given back as soon as it is empty.
-const KEEP_CAPACITY: usize = 2 * 1024;
-/// With so much waiting to be written nothing more is put in: what a peer that does not read
-/// costs, besides the socket's own buffers.
+const KEEP_CAPACITY: usize = 512;
+/// With so much waiting to be written to a backend nothing more is put in: what one that does
+/// not read costs, besides the socket's own buffers.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
 
 /// Anything that IMAP and LMTP can be spoken over.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Ready when a read would find something, or the end, or an error. Needs no buffer.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
 
-/// A connection and its buffers.
+impl Transport for Stream {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_readable(self, cx)
+    }
+}
+
+/// A connection and its buffers. A quiet one has none.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
-    stream: S,
+pub(crate) struct Wire<S = Stream> {
+    /// `None` only while TLS is being set up.
+    stream: Option<S>,
     /// What has arrived and was not looked at.
     pub input: BytesMut,
     /// What is to be sent.
     pub output: BytesMut,
+    high_water: usize,
     /// The last read filled its room, so the next one gets more.
     busy: bool,
     /// Bytes given to the stream that it may still hold.
     unflushed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Over `stream`, with empty buffers.
-    pub(crate) fn new(stream: S) -> Self {
+impl<S: Transport> Wire<S> {
+    /// Over `stream`, with empty buffers, and room for `high_water` octets to be sent.
+    pub(crate) fn new(stream: S, high_water: usize) -> Self {
         Self {
-            stream,
+            stream: Some(stream),
             input: BytesMut::new(),
             output: BytesMut::new(),
+            high_water,
             busy: false,
             unflushed: false,
         }
     }
 
-    /// The stream, for an upgrade to TLS. What was buffered is dropped: bytes that came
-    /// before the handshake must not count as if they had come after it (RFC 2595, 3207).
-    pub(crate) fn into_stream(self) -> S {
-        self.stream
+    /// Takes the stream out for an upgrade to TLS; until [`Wire::upgraded`] nothing can be read
+    /// or written. What was buffered is dropped: bytes that came before the handshake must not
+    /// count as if they had come after it (RFC 2595, RFC 3207 section 4.2).
+    pub(crate) fn take_stream(&mut self) -> io::Result<S> {
+        self.input = BytesMut::new();
+        self.output = BytesMut::new();
+        self.unflushed = false;
+        self.stream.take().ok_or_else(gone)
+    }
+
+    /// Goes on over the upgraded stream.
+    pub(crate) fn upgraded(&mut self, stream: S) {
+        self.stream = Some(stream);
     }
 
     /// Queues bytes.
@@ -65,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Whether more may be queued.
     pub(crate) fn has_room(&self) -> bool {
-        self.output.len() < HIGH_WATER
+        self.output.len() < self.high_water
     }
 
     /// Whether everything queued has been sent.
@@ -73,35 +94,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.output.is_empty() && !self.unflushed
     }
 
-    /// Reads what is there; 0 at the end of the stream.
+    /// Reads what is there; 0 at the end of the stream. While there is nothing, an empty input
+    /// has no buffer.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let room = if self.busy { BUSY_ROOM } else { QUIET_ROOM };
-        if self.input.is_empty() && self.input.capacity() > KEEP_CAPACITY && !self.busy {
-            self.input = BytesMut::new();
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        match stream.poll_readable(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.busy = false;
+                if self.input.is_empty() && self.input.capacity() > 0 {
+                    self.input = BytesMut::new();
+                }
+                return Poll::Pending;
+            }
         }
+        let room = if self.busy { BUSY_ROOM } else { QUIET_ROOM };
         self.input.reserve(room);
-        let before = self.input.capacity() - self.input.len();
-        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) {
+        let offered = self.input.capacity() - self.input.len();
+        match poll_read_buf(Pin::new(stream), cx, &mut self.input) {
             Poll::Ready(Ok(read)) => {
-                self.busy = read >= before.min(BUSY_ROOM);
+                self.busy = read >= offered.min(BUSY_ROOM);
                 Poll::Ready(Ok(read))
             }
-            Poll::Pending if self.busy => {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
                 self.busy = false;
                 if self.input.is_empty() {
-                    // Quiet from now on: wait with a small buffer.
                     self.input = BytesMut::new();
                 }
                 Poll::Pending
             }
-            other => other,
         }
     }
 
     /// Sends what it can of the queue; ready when all of it has gone.
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_drained() {
+            return Poll::Ready(Ok(()));
+        }
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
         while !self.output.is_empty() {
-            match poll_write_buf(Pin::new(&mut self.stream), cx, &mut self.output) {
+            match poll_write_buf(Pin::new(&mut *stream), cx, &mut self.output) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(_)) => self.unflushed = true,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -112,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.output = BytesMut::new();
         }
         if self.unflushed {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
+            match Pin::new(stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
                 other => return other,
             }
@@ -148,7 +182,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Says that nothing more will be sent.
     pub(crate) async fn close(&mut self) -> io::Result<()> {
         self.drain().await?;
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await
     }
 
     /// Whether the peer has said something, or gone, while nothing was expected of it.
@@ -159,6 +194,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         self.poll_fill(&mut cx).is_ready()
+    }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+impl Wire {
+    /// Whether it is encrypted.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_tls)
     }
 }
 
@@ -185,8 +231,8 @@ pub(crate) async fn either<A, B>(
     (second, want_second): (&mut Wire<B>, Want),
 ) -> Moved
 where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    A: Transport,
+    B: Transport,
 {
     poll_fn(|cx| {
         let mut moved = Moved::default();
@@ -202,7 +248,7 @@ where
 }
 
 /// Whether a full queue got room.
-fn poll_one<S: AsyncRead + AsyncWrite + Unpin>(
+fn poll_one<S: Transport>(
     wire: &mut Wire<S>,
     want: Want,
     cx: &mut Context<'_>,
@@ -233,22 +279,31 @@ pub(crate) fn shift(from: &mut BytesMut, to: &mut BytesMut, limit: usize) -> usi
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    impl Transport for DuplexStream {
+        /// Cannot be known without a buffer; the read that follows finds out.
+        fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
 
     #[tokio::test]
     async fn a_reader_that_stops_holds_the_writer_up_and_no_memory() {
         let (near, mut far) = tokio::io::duplex(1024);
         let (quiet, _keep) = tokio::io::duplex(64);
-        let (mut a, mut b) = (Wire::new(near), Wire::new(quiet));
-        a.put(&vec![b'x'; HIGH_WATER + 10]);
+        let (mut a, mut b) = (Wire::new(near, HIGH_WATER), Wire::new(quiet, HIGH_WATER));
+        a.put(&vec![b'x'; HIGH_WATER + 1500]);
         assert!(!a.has_room());
         // Nothing moves until the far side reads.
-        let waiting = either((&mut a, Want { read: true }), (&mut b, Want { read: true }));
-        tokio::pin!(waiting);
-        assert!(futures_poll(&mut waiting).is_none());
         let mut read = vec![0; 1024];
-        far.read_exact(&mut read).await.unwrap();
-        let moved = waiting.await;
+        let moved = {
+            let waiting = either((&mut a, Want { read: true }), (&mut b, Want { read: true }));
+            tokio::pin!(waiting);
+            assert!(futures_poll(&mut waiting).is_none());
+            far.read_exact(&mut read).await.unwrap();
+            waiting.await
+        };
         assert!(moved.first.is_none() && moved.second.is_none());
         assert!(a.has_room());
     }
@@ -264,17 +319,19 @@ mod tests {
     #[tokio::test]
     async fn buffers_shrink_when_quiet() {
         let (near, mut far) = tokio::io::duplex(100_000);
-        let mut wire = Wire::new(near);
+        let mut wire = Wire::new(near, HIGH_WATER);
         far.write_all(&vec![b'x'; 50_000]).await.unwrap();
         let mut total = 0;
         while total < 50_000 {
             total += wire.fill().await.unwrap();
         }
         wire.input.clear();
-        let waiting = wire.fill();
-        tokio::pin!(waiting);
-        assert!(futures_poll(&mut waiting).is_none());
-        assert!(wire.input.capacity() <= KEEP_CAPACITY, "{}", wire.input.capacity());
+        {
+            let waiting = wire.fill();
+            tokio::pin!(waiting);
+            assert!(futures_poll(&mut waiting).is_none());
+        }
+        assert_eq!(wire.input.capacity(), 0);
         assert!(!wire.stirs());
         far.write_all(b"x").await.unwrap();
         assert!(wire.stirs());

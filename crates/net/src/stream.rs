@@ -139,14 +139,18 @@ impl Stream {
     /// # Errors
     /// Those of reading.
     pub async fn readable(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// [`readable`](Self::readable) as a poll; the last caller's task is woken.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(socket) => socket.readable().await,
-            Self::ServerTls(stream) => {
-                poll_fn(|cx| Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ())).await
-            }
-            Self::ClientTls(stream) => {
-                poll_fn(|cx| Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ())).await
-            }
+            Self::Plain(socket) => socket.poll_read_ready(cx),
+            Self::ServerTls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
+            Self::ClientTls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
         }
     }
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 
-/// `DIR/supervisor.pid`, locked for as long as the supervisor lives, however it ends.
+/// `DIR/supervisor.pid`, locked for as long as the supervisor lives, however it ends. The file
+/// stays: removing it could take it from the next one that has opened it.
 #[derive(Debug)]
 pub struct Lock {
-    file: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 /// Who holds a directory.
@@ -41,10 +41,7 @@ impl Lock {
         }
         locked.set_len(0)?;
         writeln!(locked, "{}", std::process::id())?;
-        Ok(Self {
-            file,
-            _locked: locked,
-        })
+        Ok(Self { locked })
     }
 
     /// Who holds the directory.
@@ -65,8 +62,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Left behind it would only be a file that nobody has locked.
-        let _ = std::fs::remove_file(&self.file);
+        // Left behind it would only be a number that nobody looks at.
+        let _ = self.locked.set_len(0);
     }
 }
 

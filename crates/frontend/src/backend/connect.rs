@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use murder_mupdate::Replica;
+use murder_mupdate::{Node, Replica};
+use murder_net::tls::server_name;
+use murder_net::{NodeTls, Role, Stream};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::connection::{ActingFor, BackendError, Connection, Event};
 
@@ -20,14 +18,10 @@ use super::connection::{ActingFor, BackendError, Connection, Event};
 /// would wait as long, to no avail. One that refuses the connection at once is.
 const AVOID_AFTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The node's own side of TLS towards backends.
-#[derive(Clone)]
-pub(crate) struct BackendTls(pub TlsConnector);
-
 /// Opens connections to backends.
 pub(crate) struct Dialer {
     replica: Arc<Replica>,
-    tls: BackendTls,
+    tls: NodeTls,
     connect_timeout: Duration,
     silence: Duration,
     avoid: Mutex<HashMap<String, Instant>>,
@@ -38,7 +32,7 @@ impl Dialer {
     /// `silence` is how long a backend that owes an answer may say nothing.
     pub(crate) fn new(
         replica: Arc<Replica>,
-        tls: BackendTls,
+        tls: NodeTls,
         connect_timeout: Duration,
         silence: Duration,
     ) -> Self {
@@ -65,20 +59,28 @@ impl Dialer {
         node: &str,
         acting: &ActingFor,
     ) -> Result<Connection, BackendError> {
-        let address = self
-            .replica
-            .node(node)
-            .map(|n| n.imaps)
-            .filter(|imaps| !imaps.is_empty());
-        let address = address.ok_or_else(|| unreachable(node, "its address is not known"))?;
-        self.in_time(node, async {
-            let tcp = self.tcp(node, &address).await?;
-            let stream = self.tls(node, tcp).await?;
+        let address = self.address(node, |node| &node.imaps)?;
+        // In a box: the handshake's state would else be part of every session's task.
+        Box::pin(self.in_time(node, async {
+            let stream = self.tls(node, self.tcp(node, &address).await?).await?;
             let mut connection = Connection::new(stream, node, acting, self.silence);
             log_in(&mut connection, acting).await?;
             Ok(connection)
-        })
+        }))
         .await
+    }
+
+    /// The address of a service of `node`.
+    pub(crate) fn address(
+        &self,
+        node: &str,
+        of: impl Fn(&Node) -> &String,
+    ) -> Result<String, BackendError> {
+        self.replica
+            .node(node)
+            .map(|n| of(&n).clone())
+            .filter(|address| !address.is_empty())
+            .ok_or_else(|| unreachable(node, "its address is not known"))
     }
 
     /// Runs one attempt to reach `node` within the time that there is.
@@ -113,32 +115,17 @@ impl Dialer {
     }
 
     /// A TCP connection to `address` (`host:port`).
-    pub(crate) async fn tcp(&self, node: &str, address: &str) -> Result<TcpStream, BackendError> {
-        let tcp = TcpStream::connect(address)
+    pub(crate) async fn tcp(&self, node: &str, address: &str) -> Result<Stream, BackendError> {
+        Stream::connect(address)
             .await
-            .map_err(|e| unreachable(node, e))?;
-        tcp.set_nodelay(true).map_err(|e| unreachable(node, e))?;
-        Ok(tcp)
+            .map_err(|error| unreachable(node, error))
     }
 
     /// TLS over it, with both sides' certificates checked.
-    pub(crate) async fn tls(
-        &self,
-        node: &str,
-        tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, BackendError> {
-        let name = ServerName::try_from(format!("{node}.backend.murder.internal"))
-            .map_err(|e| unreachable(node, e))?;
-        self.tls
-            .0
-            .connect(name, tcp)
+    pub(crate) async fn tls(&self, node: &str, tcp: Stream) -> Result<Stream, BackendError> {
+        tcp.connect_tls(self.tls.client_config(), server_name(node, Role::Backend))
             .await
-            .map_err(|e| unreachable(node, e))
-    }
-
-    /// Where mailboxes and nodes are looked up.
-    pub(crate) fn replica(&self) -> &Arc<Replica> {
-        &self.replica
+            .map_err(|error| unreachable(node, error))
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use tokio::net::TcpStream;
+use murder_net::Stream;
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 use super::answer::Answer;
 use super::scanner::{Piece, ScanError, Scanner};
 use super::status::Completion;
-use crate::wire::Wire;
+use crate::wire::{HIGH_WATER, Wire};
 
 /// The most octets of one answer to a short command: an ACL with
 /// [`murder_mailbox::Acl::MAX_ENTRIES`] identifiers is well below it.
@@ -82,7 +81,7 @@ pub(crate) struct ActingFor {
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Its bytes.
-    pub wire: Wire<TlsStream<TcpStream>>,
+    pub wire: Wire,
     scanner: Scanner,
     node: Arc<str>,
     user: Arc<str>,
@@ -94,14 +93,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// Over an open stream; nothing has been said on it. `silence` is how long a backend
     /// that owes an answer may say nothing at all.
-    pub(crate) fn new(
-        stream: TlsStream<TcpStream>,
-        node: &str,
-        acting: &ActingFor,
-        silence: Duration,
-    ) -> Self {
+    pub(crate) fn new(stream: Stream, node: &str, acting: &ActingFor, silence: Duration) -> Self {
         Self {
-            wire: Wire::new(stream),
+            wire: Wire::new(stream, HIGH_WATER),
             scanner: Scanner::default(),
             node: node.into(),
             user: acting.user.clone(),

@@ -8,7 +8,7 @@ pub(crate) mod scanner;
 pub(crate) mod status;
 
 pub(crate) use answer::Answer;
-pub(crate) use connect::{BackendTls, Dialer};
+pub(crate) use connect::Dialer;
 pub(crate) use connection::{BackendError, Connection, Event};
 pub(crate) use pool::Pool;
 pub(crate) use status::{Completion, Status};

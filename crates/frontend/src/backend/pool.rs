@@ -21,7 +21,7 @@ type Key = (Arc<str>, Arc<str>);
 
 /// Keeps unused connections by user and backend.
 pub(crate) struct Pool {
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     unused: Mutex<Unused>,
 }
 
@@ -33,7 +33,7 @@ struct Unused {
 
 impl Pool {
     /// An empty pool that connects by `dialer`.
-    pub(crate) fn new(dialer: Dialer) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>) -> Self {
         Self {
             dialer,
             unused: Mutex::new(Unused::default()),

@@ -78,7 +78,9 @@ impl Scanner {
                     }
                     self.in_line(newline, input, true)
                 }
-                b'+' => whole(memchr(b'\n', input), input, |len| Piece::Continuation { len }),
+                b'+' => whole(memchr(b'\n', input), input, |len| Piece::Continuation {
+                    len,
+                }),
                 c if c.is_ascii_alphanumeric() => {
                     whole(memchr(b'\n', input), input, |len| Piece::Tagged { len })
                 }
@@ -163,7 +165,9 @@ fn is_status(line: &[u8]) -> bool {
 pub(crate) fn literal_at_end(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let inner = line.strip_suffix(b"}")?;
-    let open = inner.iter().rposition(|b| !b.is_ascii_digit() && *b != b'+')?;
+    let open = inner
+        .iter()
+        .rposition(|b| !b.is_ascii_digit() && *b != b'+')?;
     if inner[open] != b'{' {
         return None;
     }

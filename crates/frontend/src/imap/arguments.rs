@@ -6,6 +6,7 @@ use bytes::Bytes;
 use murder_mailbox::{MailboxName, NameError, Namespace, utf7};
 
 use crate::backend::answer::astring;
+use crate::backend::scanner::literal_at_end;
 
 /// The longest tag; RFC 9051 sets no bound, clients use some ten octets.
 const MAX_TAG: usize = 64;
@@ -78,9 +79,37 @@ impl Line {
         Ok(Self {
             tag: tag.into(),
             name,
-            arguments: command.slice(at..line.len()),
+            arguments: without_waiting(command.slice(at..line.len())),
         })
     }
+}
+
+/// The same arguments with every literal announced as one that nobody waits for: a backend
+/// that refuses the command early must know that the octets are coming all the same, or it
+/// would take them for commands. The announcement at the very end, of APPEND's message, stays.
+fn without_waiting(arguments: Bytes) -> Bytes {
+    if memchr::memchr(b'\n', &arguments).is_none() {
+        return arguments;
+    }
+    let mut out = Vec::with_capacity(arguments.len() + 8);
+    let mut rest = &arguments[..];
+    while let Some(newline) = memchr::memchr(b'\n', rest) {
+        let (line, after) = rest.split_at(newline);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // There is no other way for a line to end within a command.
+        let octets = literal_at_end(line).unwrap_or(0);
+        let octets = usize::try_from(octets)
+            .unwrap_or(usize::MAX)
+            .min(after.len() - 1);
+        let open = line.strip_suffix(b"}").unwrap_or(line);
+        out.extend_from_slice(open.strip_suffix(b"+").unwrap_or(open));
+        out.extend_from_slice(b"+}\r\n");
+        let (literal, next) = after[1..].split_at(octets);
+        out.extend_from_slice(literal);
+        rest = next;
+    }
+    out.extend_from_slice(rest);
+    out.into()
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -96,47 +125,39 @@ fn is_tag(tag: &str) -> bool {
 #[error("syntax error in arguments")]
 pub(crate) struct Syntax;
 
-/// How a client writes mailbox names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Encoding {
-    /// Modified UTF-7 (RFC 3501 section 5.1.3).
-    #[default]
-    Utf7,
-    /// UTF-8, after `ENABLE UTF8=ACCEPT` or `IMAP4rev2`.
-    Utf8,
+/// How a client writes mailbox names: modified UTF-7, until something is advertised that can
+/// be enabled for UTF-8.
+pub(crate) use murder_imap::NameEncoding as Encoding;
+
+/// Names as a client writes and reads them.
+pub(crate) trait Coding {
+    /// What the client meant. UTF-8 from a client that should write UTF-7 is understood.
+    fn decode(self, name: &[u8]) -> Result<String, NameError>;
+    /// A name as an astring for the client.
+    fn encode(self, name: &str) -> String;
+    /// A name as a quoted string for the client.
+    fn encode_always(self, name: &str) -> String;
 }
 
-impl Encoding {
-    /// What the client meant. UTF-8 from a client that should write UTF-7 is understood.
-    pub(crate) fn decode(self, name: &[u8]) -> Result<String, NameError> {
+impl Coding for Encoding {
+    fn decode(self, name: &[u8]) -> Result<String, NameError> {
         match self {
             Self::Utf7 if name.is_ascii() => utf7::decode(name).map_err(|_| NameError::Encoding),
             _ => String::from_utf8(name.to_vec()).map_err(|_| NameError::Encoding),
         }
     }
 
-    /// A name as an astring for the client.
-    pub(crate) fn encode(self, name: &str) -> String {
+    fn encode(self, name: &str) -> String {
         match self {
             Self::Utf7 => quote(&utf7::encode(name)),
             Self::Utf8 => quote(name),
         }
     }
 
-    /// A name as a quoted string for the client.
-    pub(crate) fn encode_always(self, name: &str) -> String {
+    fn encode_always(self, name: &str) -> String {
         match self {
             Self::Utf7 => quote_always(&utf7::encode(name)),
             Self::Utf8 => quote_always(name),
-        }
-    }
-}
-
-impl From<Encoding> for murder_imap::NameEncoding {
-    fn from(encoding: Encoding) -> Self {
-        match encoding {
-            Encoding::Utf7 => Self::Utf7,
-            Encoding::Utf8 => Self::Utf8,
         }
     }
 }
@@ -186,7 +207,11 @@ impl<'a> Arguments<'a> {
 
     /// Nothing may be left.
     pub(crate) fn end(&self) -> Result<(), Syntax> {
-        if self.0.is_empty() { Ok(()) } else { Err(Syntax) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Syntax)
+        }
     }
 
     /// Takes `byte`, if it is next.
@@ -214,17 +239,12 @@ impl<'a> Arguments<'a> {
     pub(crate) fn astring(&mut self) -> Result<Cow<'a, [u8]>, Syntax> {
         let (value, rest) = astring(self.0).ok_or(Syntax)?;
         if !matches!(self.0.first(), Some(b'"' | b'{'))
-            && value.iter().any(|b| matches!(b, b'%' | b'*' | b'\\') || b.is_ascii_control())
+            && value
+                .iter()
+                .any(|b| matches!(b, b'%' | b'*' | b'\\') || b.is_ascii_control())
         {
             return Err(Syntax);
         }
-        self.0 = rest;
-        Ok(value)
-    }
-
-    /// A LIST pattern or reference: an astring that may hold wildcards.
-    pub(crate) fn list_mailbox(&mut self) -> Result<Cow<'a, [u8]>, Syntax> {
-        let (value, rest) = astring(self.0).ok_or(Syntax)?;
         self.0 = rest;
         Ok(value)
     }
@@ -319,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn backends_never_wait_for_literals() {
+        let got =
+            line("a SEARCH TEXT {5}\r\nx{9}\n SUBJECT {2+}\r\n\r\n OR {1}\r\n\n\r\n").unwrap();
+        assert_eq!(
+            got.arguments,
+            "TEXT {5+}\r\nx{9}\n SUBJECT {2+}\r\n\r\n OR {1+}\r\n\n"
+        );
+        let append = line("a APPEND {3}\r\nfoo {10}\r\n").unwrap();
+        assert_eq!(append.arguments, "{3+}\r\nfoo {10}");
+    }
+
+    #[test]
     fn arguments_are_read_in_order() {
         let mut args = Arguments::new(b"\"Sent Items\" ({1+}\r\n) x (y)) 1:3,* b%");
         assert_eq!(args.text().unwrap(), "Sent Items");
@@ -327,9 +359,8 @@ mod tests {
         args.space().unwrap();
         assert_eq!(args.word().unwrap(), "1:3,*");
         args.space().unwrap();
-        assert_eq!(args.clone().astring(), Err(Syntax));
-        assert_eq!(&*args.list_mailbox().unwrap(), b"b%");
-        args.end().unwrap();
+        assert_eq!(args.astring(), Err(Syntax));
+        assert_eq!(args.rest(), b"b%");
     }
 
     #[test]

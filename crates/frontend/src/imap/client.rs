@@ -5,13 +5,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
+use murder_net::Stream;
 
 use crate::backend::scanner::literal_at_end;
-use crate::wire::{Stream, Wire};
-
-/// The most octets of one command with its literals (bar APPEND's message). A mailbox name,
-/// a search text or a password needs far less.
-const MAX_COMMAND: usize = 256 * 1024;
+use crate::wire::Wire;
 
 /// What the client has sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +45,9 @@ enum Skip {
 /// A client and its unfinished command.
 pub(crate) struct Client {
     /// The connection.
-    pub wire: Wire<Box<dyn Stream>>,
-    max_line: usize,
+    pub wire: Wire,
+    /// The most octets of one command with its literals (bar APPEND's message).
+    max_command: usize,
     /// Where in the input the line that is looked at begins.
     line: usize,
     /// Up to where it has been searched for its end.
@@ -60,11 +58,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Over `stream`, with lines of at most `max_line` octets.
-    pub(crate) fn new(stream: Box<dyn Stream>, max_line: usize) -> Self {
+    /// Over `stream`, with commands of at most `max_command` octets and room for `high_water`
+    /// octets of answers.
+    pub(crate) fn new(stream: Stream, max_command: usize, high_water: usize) -> Self {
         Self {
-            wire: Wire::new(stream),
-            max_line,
+            wire: Wire::new(stream, high_water),
+            max_command,
             line: 0,
             searched: 0,
             gone_ahead: false,
@@ -73,8 +72,12 @@ impl Client {
     }
 
     /// The stream, for STARTTLS; whatever was pipelined behind the command is dropped.
-    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
-        self.wire.into_stream()
+    pub(crate) fn take_stream(&mut self) -> std::io::Result<Stream> {
+        self.line = 0;
+        self.searched = 0;
+        self.gone_ahead = false;
+        self.skip = None;
+        self.wire.take_stream()
     }
 
     /// Takes the next command out of the input.
@@ -88,12 +91,12 @@ impl Client {
                 .map(|at| self.searched + at + 1)
             else {
                 self.searched = input.len();
-                if input.len() - self.line > self.max_line {
+                if input.len() > self.max_command {
                     return self.too_large(Skip::Line);
                 }
                 return Input::More;
             };
-            if end - self.line > self.max_line {
+            if end > self.max_command {
                 return self.too_large(Skip::Line);
             }
             let Some(literal) = literal(&input[self.line..end]) else {
@@ -105,7 +108,7 @@ impl Client {
             let fits = usize::try_from(literal.octets)
                 .ok()
                 .and_then(|octets| end.checked_add(octets))
-                .filter(|total| *total <= MAX_COMMAND);
+                .filter(|total| *total <= self.max_command);
             let Some(next_line) = fits else {
                 if literal.synchronising && !self.gone_ahead {
                     // The client will not send it; its next line is another command.
@@ -150,7 +153,7 @@ impl Client {
                     line.strip_suffix(b"\r").unwrap_or(line),
                 ))
             }
-            None if self.wire.input.len() > self.max_line => {
+            None if self.wire.input.len() > self.max_command => {
                 let _ = self.too_large(Skip::Line);
                 Some(Bytes::new())
             }
@@ -180,7 +183,7 @@ impl Client {
         let rest = self.wire.input.get(start..)?;
         let line = match memchr(b'\n', rest) {
             Some(at) => &rest[..at],
-            None if rest.len() > self.max_line => rest,
+            None if rest.len() > self.max_command => rest,
             None => return None,
         };
         Some(Bytes::copy_from_slice(
@@ -277,14 +280,19 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn client() -> Client {
-        Client::new(Box::new(tokio::io::duplex(64).0), 1000)
+    /// A client whose connection is not used.
+    async fn client() -> Client {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = Stream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        Client::new(stream, 1000, 1000)
     }
 
     /// What comes out when `text` goes in by chunks of `size`, with a go-ahead whenever
     /// asked for.
-    fn feed(text: &[u8], size: usize) -> Vec<Input> {
-        let mut client = client();
+    async fn feed(text: &[u8], size: usize) -> Vec<Input> {
+        let mut client = client().await;
         let mut out = Vec::new();
         for chunk in text.chunks(size) {
             client.wire.input.extend_from_slice(chunk);
@@ -306,12 +314,12 @@ mod tests {
         Input::Command(Bytes::from_static(text.as_bytes()))
     }
 
-    #[test]
-    fn commands_however_they_arrive() {
+    #[tokio::test]
+    async fn commands_however_they_arrive() {
         let text = b"a NOOP\r\nb LOGIN {3+}\r\nb{b {2}\r\nxx\r\nc NOOP\n";
         for size in 1..=text.len() {
             assert_eq!(
-                feed(text, size),
+                feed(text, size).await,
                 [
                     command("a NOOP\r\n"),
                     Input::WantsGoAhead,
@@ -323,8 +331,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_message_of_an_append_stays_in_the_stream() {
+    #[tokio::test]
+    async fn the_message_of_an_append_stays_in_the_stream() {
         let message = |text: &'static str, octets, synchronising| {
             Input::Append(
                 Bytes::from_static(text.as_bytes()),
@@ -335,7 +343,10 @@ mod tests {
             )
         };
         for (text, expected) in [
-            ("a APPEND x {10}\r\n", message("a APPEND x {10}\r\n", 10, true)),
+            (
+                "a APPEND x {10}\r\n",
+                message("a APPEND x {10}\r\n", 10, true),
+            ),
             (
                 "a append \"{3}\" (\\Seen) {10+}\r\n",
                 message("a append \"{3}\" (\\Seen) {10+}\r\n", 10, false),
@@ -346,7 +357,11 @@ mod tests {
             ),
         ] {
             for size in 1..=text.len() {
-                assert_eq!(feed(text.as_bytes(), size), [expected_copy(&expected)], "by {size}");
+                assert_eq!(
+                    feed(text.as_bytes(), size).await,
+                    [expected_copy(&expected)],
+                    "by {size}"
+                );
             }
         }
     }
@@ -358,8 +373,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_too_large_is_skipped() {
+    #[tokio::test]
+    async fn what_is_too_large_is_skipped() {
         let long = format!("a {}\r\nb NOOP\r\n", "x".repeat(5000));
         let literal = format!(
             "a SEARCH {{300000+}}\r\n{} {{3+}}\r\nabc\r\nb NOOP\r\n",
@@ -368,7 +383,7 @@ mod tests {
         let synchronising = "a SEARCH {300000}\r\nb NOOP\r\n".to_owned();
         for text in [long, literal, synchronising] {
             for size in [1, 7, 999, text.len()] {
-                let out = feed(text.as_bytes(), size);
+                let out = feed(text.as_bytes(), size).await;
                 assert_eq!(out.len(), 2, "by {size}: {out:?}");
                 assert!(matches!(&out[0], Input::TooLarge(head) if head.starts_with(b"a ")));
                 assert_eq!(out[1], command("b NOOP\r\n"));
@@ -376,9 +391,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn single_lines() {
-        let mut client = client();
+    #[tokio::test]
+    async fn single_lines() {
+        let mut client = client().await;
         client.wire.input.extend_from_slice(b"DONE\r\na NOOP\r\nx");
         assert_eq!(client.next_line().unwrap(), "DONE");
         assert_eq!(client.next_line().unwrap(), "a NOOP");

@@ -88,12 +88,11 @@ impl Refusal {
             Self::Limit(text) => no(Some("LIMIT"), text),
             Self::TooBig => no(Some("TOOBIG"), "Message is too big"),
             Self::ReadOnly => no(Some("READ-ONLY"), "Mailbox is selected read-only"),
-            Self::AuthenticationFailed => {
-                no(Some("AUTHENTICATIONFAILED"), "Authentication failed")
-            }
-            Self::AuthorizationFailed => {
-                no(Some("AUTHORIZATIONFAILED"), "Not authorized to act as that user")
-            }
+            Self::AuthenticationFailed => no(Some("AUTHENTICATIONFAILED"), "Authentication failed"),
+            Self::AuthorizationFailed => no(
+                Some("AUTHORIZATIONFAILED"),
+                "Not authorized to act as that user",
+            ),
             Self::PrivacyRequired => no(Some("PRIVACYREQUIRED"), "Use STARTTLS first"),
             Self::SelectedLost => no(
                 Some("UNAVAILABLE"),

@@ -138,7 +138,10 @@ impl Selected {
         } else {
             Kind::Plain
         };
-        let connection = self.connection.as_deref_mut().ok_or(Refusal::SelectedLost)?;
+        let connection = self
+            .connection
+            .as_deref_mut()
+            .ok_or(Refusal::SelectedLost)?;
         let tag = connection.next_tag();
         let output = &mut connection.wire.output;
         output.extend_from_slice(format!("f{tag} {name}").as_bytes());
@@ -270,9 +273,16 @@ fn is_the_frontends(answer: &[u8]) -> bool {
         .split(|b| matches!(b, b' ' | b'\r' | b'\n'))
         .next()
         .unwrap_or_default();
-    [&b"ID"[..], b"CAPABILITY", b"ENABLED", b"LIST", b"LSUB", b"NAMESPACE"]
-        .iter()
-        .any(|own| word.eq_ignore_ascii_case(own))
+    [
+        &b"ID"[..],
+        b"CAPABILITY",
+        b"ENABLED",
+        b"LIST",
+        b"LSUB",
+        b"NAMESPACE",
+    ]
+    .iter()
+    .any(|own| word.eq_ignore_ascii_case(own))
 }
 
 /// `* OK [CODE] text`, in our own words where it is about the backend.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murder_mailbox::{Identity, MailboxName, Namespace};
-use murder_net::Slot;
+use murder_net::{Slot, Stream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::connection::{ActingFor, Said};
@@ -17,10 +17,12 @@ use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::op;
 use crate::imap::selected::{Passed, Selected, write_status, write_tagged};
 use crate::shared::Shared;
-use crate::wire::{Stream, Want, either};
+use crate::wire::{Want, either};
 
 /// Commands in a row that are no commands, after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
+/// Failed logins of one connection, after which it has to make another.
+const MAX_FAILED_LOGINS: u32 = 5;
 
 /// Where a session stands (RFC 9051 section 3).
 pub(crate) enum State {
@@ -98,18 +100,19 @@ pub(crate) struct Session {
     /// The client is in IDLE with nothing selected; its tag.
     idle: Option<Box<str>>,
     end_of_input: bool,
+    /// The node goes down: nothing more is taken, what is under way is finished.
+    leaving: bool,
+    /// Until then somebody must have logged in.
+    login_until: Instant,
 }
 
 impl Session {
     /// A session over `stream`.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        stream: Box<dyn Stream>,
-        secure: bool,
-        id: Arc<str>,
-        peer: IpAddr,
-    ) -> Self {
-        let client = Client::new(stream, shared.settings.max_line);
+    pub(crate) fn new(shared: Arc<Shared>, stream: Stream, id: Arc<str>, peer: IpAddr) -> Self {
+        let settings = &shared.settings;
+        let secure = stream.is_tls();
+        let login_until = Instant::now() + settings.login_timeout;
+        let client = Client::new(stream, settings.max_command, settings.high_water);
         Self {
             shared,
             client,
@@ -124,14 +127,16 @@ impl Session {
             waiting: None,
             idle: None,
             end_of_input: false,
+            leaving: false,
+            login_until,
         }
     }
 
     /// Serves the client to the end.
-    pub(crate) async fn run(mut self) -> Ended {
+    pub(crate) async fn run(&mut self) -> Ended {
         let greeting = format!(
             "* OK [CAPABILITY {}] {} ready\r\n",
-            op::capability::list(&self),
+            op::capability::list(self),
             self.shared.settings.node
         );
         self.client.wire.put(greeting.as_bytes());
@@ -166,7 +171,10 @@ impl Session {
 
     /// Looks at what the client has sent; whether that changed anything.
     async fn take_input(&mut self) -> Result<bool, Ended> {
-        if !self.client.wire.has_room() {
+        if self.leaving && (self.is_quiet() || self.is_idling()) {
+            return Err(Ended::Shutdown);
+        }
+        if self.leaving || !self.client.wire.has_room() {
             return Ok(false);
         }
         if self.is_idling() {
@@ -230,6 +238,7 @@ impl Session {
                 return Ok(false);
             }
             self.bad_commands = 0;
+            self.shared.metrics.commands.inc();
             if let Err(refusal) = selected.forward(line.tag.clone(), &line.name, &line.arguments) {
                 write_tagged(&mut self.client, &line.tag, &refusal.completion());
             }
@@ -248,6 +257,7 @@ impl Session {
             }
             return Ok(true);
         }
+        self.shared.metrics.commands.inc();
         let result = Box::pin(self.execute(&line, command)).await;
         self.complete(&line.tag, result)?;
         Ok(true)
@@ -326,8 +336,7 @@ impl Session {
         }
         self.bad_commands = 0;
         write_tagged(&mut self.client, tag, &completion);
-        let limit = self.shared.settings.max_failed_logins;
-        if self.failed_logins >= limit {
+        if self.failed_logins >= MAX_FAILED_LOGINS {
             return Err(Ended::Abuse("Too many failed logins"));
         }
         Ok(())
@@ -376,17 +385,21 @@ impl Session {
     /// Waits for the client, or for the backend of the selected mailbox.
     async fn wait(&mut self) -> Result<(), Ended> {
         let settings = &self.shared.settings;
-        let read_client =
-            self.waiting.is_none() && !self.end_of_input && self.client.wire.has_room();
+        let read_client = self.waiting.is_none()
+            && !self.end_of_input
+            && !self.leaving
+            && self.client.wire.has_room();
         let queued = self.client.wire.output.len();
         let stalled = !self.client.wire.is_drained();
-        let limit = match self.state {
-            _ if stalled => settings.write_timeout,
-            State::NotAuthenticated => settings.login_timeout,
-            _ => settings.idle_timeout,
+        let now = Instant::now();
+        let mut until = match self.state {
+            _ if stalled => now + settings.write_timeout,
+            State::NotAuthenticated => self.login_until,
+            _ => now + settings.idle_timeout,
         };
         let silence = self.shared.pool.dialer().silence();
-        let cancelled = self.shared.goodbye.clone();
+        let goodbye = &self.shared.goodbye;
+        let leaving = self.leaving;
         let (backend, owes) = match &mut self.state {
             State::Selected(selected) => {
                 let owes = selected.owes_answer();
@@ -397,7 +410,9 @@ impl Session {
         if self.end_of_input && !owes && !stalled {
             return Err(Ended::Logout);
         }
-        let limit = if owes { limit.min(silence) } else { limit };
+        if owes {
+            until = until.min(now + silence);
+        }
         let read_backend = self.client.wire.has_room();
         let client = &mut self.client;
         let waiting = async {
@@ -416,29 +431,28 @@ impl Session {
         };
         let (from_client, from_backend) = tokio::select! {
             biased;
-            moved = timeout_at(Instant::now() + limit, waiting) => match moved {
+            moved = timeout_at(until, waiting) => match moved {
                 Ok(moved) => moved,
                 Err(_) => return self.waited_too_long(owes, stalled, queued),
             },
-            () = cancelled.cancelled() => return Err(Ended::Shutdown),
+            () = goodbye.cancelled(), if !leaving => {
+                self.leaving = true;
+                return Ok(());
+            }
         };
         match from_client {
             Some(Ok(0)) => self.end_of_input = true,
             Some(Err(error)) => return Err(Ended::Client(error)),
             Some(Ok(_)) | None => {}
         }
-        match from_backend {
-            Some(read @ (Ok(0) | Err(_))) => {
-                if let State::Selected(selected) = &mut self.state
-                    && let Some(connection) = selected.connection()
-                {
-                    let error = connection.lost_io(read);
-                    selected
-                        .lose(error, &mut self.client)
-                        .map_err(|torn| Ended::Torn(torn.0))?;
-                }
-            }
-            Some(Ok(_)) | None => {}
+        if let Some(read @ (Ok(0) | Err(_))) = from_backend
+            && let State::Selected(selected) = &mut self.state
+            && let Some(connection) = selected.connection()
+        {
+            let error = connection.lost_io(read);
+            selected
+                .lose(error, &mut self.client)
+                .map_err(|torn| Ended::Torn(torn.0))?;
         }
         Ok(())
     }
@@ -562,7 +576,12 @@ impl Session {
         }
         let acting = match &self.user {
             Some(user) => user.acting.clone(),
-            None => return Err(crate::backend::connect::unreachable(node, "nobody logged in")),
+            None => {
+                return Err(crate::backend::connect::unreachable(
+                    node,
+                    "nobody logged in",
+                ));
+            }
         };
         let mut connection = self.shared.pool.checkout(node, &acting).await?;
         let completion = connection
@@ -615,7 +634,10 @@ pub(crate) async fn on_selected(
 ) -> Result<(Completion, Vec<Answer>), BackendError> {
     let mut answers = Vec::new();
     let Some(connection) = selected.connection() else {
-        return Err(crate::backend::connect::unreachable(&selected.node, "lost before"));
+        return Err(crate::backend::connect::unreachable(
+            &selected.node,
+            "lost before",
+        ));
     };
     let result = connection
         .command(command, &mut |said| match said {

@@ -597,8 +597,13 @@ mod output {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let all: Vec<u8> = bufs.iter().flat_map(|b| b.to_vec()).collect();
-            Poll::Ready(Ok(self.take(&all)))
+            let mut taken = 0;
+            for buf in bufs {
+                let room = buf.len().min(self.at_once - taken);
+                self.taken.extend_from_slice(&buf[..room]);
+                taken += room;
+            }
+            Poll::Ready(Ok(taken))
         }
 
         fn is_write_vectored(&self) -> bool {

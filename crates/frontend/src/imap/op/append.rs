@@ -88,7 +88,12 @@ async fn decide(
     if literal.octets > session.shared.settings.append_limit {
         return Err(Refusal::TooBig);
     }
-    let place = session.shared.router.find(&name?).await.map_err(try_create)?;
+    let place = session
+        .shared
+        .router
+        .find(&name?)
+        .await
+        .map_err(try_create)?;
     Ok((place, between.to_vec()))
 }
 
@@ -106,9 +111,7 @@ fn skip(session: &mut Session, literal: Literal, refusal: &Refusal) -> Result<()
         return Ok(());
     }
     let limit = session.shared.settings.append_limit;
-    if matches!(refusal, Refusal::TooBig)
-        && literal.octets > limit.saturating_mul(WORTH_SKIPPING)
-    {
+    if matches!(refusal, Refusal::TooBig) && literal.octets > limit.saturating_mul(WORTH_SKIPPING) {
         return Err(OpError::TooMuch);
     }
     session.client.skip_message(literal.octets);
@@ -254,12 +257,14 @@ async fn stream(
     }
     match early {
         Some(completion) => {
-            connection.wire.drain().await.map_err(|e| connection.lost(e))?;
+            connection
+                .wire
+                .drain()
+                .await
+                .map_err(|e| connection.lost(e))?;
             Ok(Put::Done(completion))
         }
-        None => Ok(Put::Done(
-            finish(session, connection, tag, selected).await?,
-        )),
+        None => Ok(Put::Done(finish(session, connection, tag, selected).await?)),
     }
 }
 
@@ -308,7 +313,9 @@ fn early_answer(
                     len,
                 );
             }
-            Some(Event::Untagged { len, .. }) => bytes::Buf::advance(&mut connection.wire.input, len),
+            Some(Event::Untagged { len, .. }) => {
+                bytes::Buf::advance(&mut connection.wire.input, len)
+            }
             Some(Event::Status(_) | Event::Continuation | Event::Tagged(..)) => {}
         }
     }

@@ -5,7 +5,7 @@ use murder_imap::Command;
 use murder_mailbox::MailboxName;
 use murder_mupdate::NodeState;
 
-use crate::imap::arguments::quote_always;
+use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::{parse, wait_for_revision};
 use crate::imap::session::{Session, User};

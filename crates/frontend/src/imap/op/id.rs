@@ -16,9 +16,13 @@ pub(crate) fn id(session: &mut Session, command: &Bytes) -> OpResult {
         let fields: Vec<_> = fields.iter().take(MAX_LOGGED).collect();
         tracing::debug!(?fields, "client's ID");
     }
-    session
-        .client
-        .wire
-        .put(concat!("* ID (\"name\" \"murder\" \"version\" \"", env!("CARGO_PKG_VERSION"), "\")\r\n").as_bytes());
+    session.client.wire.put(
+        concat!(
+            "* ID (\"name\" \"murder\" \"version\" \"",
+            env!("CARGO_PKG_VERSION"),
+            "\")\r\n"
+        )
+        .as_bytes(),
+    );
     Ok(ok("ID completed"))
 }

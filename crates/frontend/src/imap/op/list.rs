@@ -9,6 +9,8 @@ use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{MailboxName, Pattern, Rights};
 
 use crate::backend::answer::{astring, mailbox};
+use crate::backend::connection::Said;
+use crate::imap::arguments::Coding;
 use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::op::status::renamed;
 use crate::imap::op::{parse, subscribe};
@@ -60,7 +62,12 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
     let mut statuses = if list.returns.status.is_empty() {
         HashMap::new()
     } else {
-        let items: Vec<&str> = list.returns.status.iter().map(|item| item.as_str()).collect();
+        let items: Vec<&str> = list
+            .returns
+            .status
+            .iter()
+            .map(|item| item.as_str())
+            .collect();
         statuses(session, &user, &rows, &items.join(" ")).await?
     };
     for row in &rows {
@@ -113,7 +120,7 @@ async fn lsub(session: &mut Session, reference: &MailboxArg, pattern: &MailboxAr
 }
 
 fn write(session: &mut Session, rows: impl FnOnce(&mut ResponseWriter)) {
-    let mut writer = ResponseWriter::new(session.encoding.into());
+    let mut writer = ResponseWriter::new(session.encoding);
     rows(&mut writer);
     let octets = writer.output().take();
     session.client.wire.put(&octets);
@@ -269,16 +276,16 @@ async fn statuses(
                 let name = crate::imap::arguments::quote_always(name.as_str());
                 tag = connection.send(format!("STATUS {name} ({items})").as_bytes());
             }
-            let read = connection.finish(tag, &mut |said| {
-                if let crate::backend::connection::Said::Answer(answer) = said
+            let mut read = |said| {
+                if let Said::Answer(answer) = said
                     && answer.keyword() == "STATUS"
                     && let Some((name, _)) = mailbox(answer.arguments())
                     && let Some(bytes) = renamed(&answer, &user.namespace, session.encoding)
                 {
                     statuses.insert(name, bytes);
                 }
-            });
-            if let Err(error) = read.await {
+            };
+            if let Err(error) = connection.finish(tag, &mut read).await {
                 tracing::debug!(%error, "no more STATUS from this backend");
                 all_read = false;
                 break;

@@ -28,7 +28,11 @@ pub(crate) async fn login(session: &mut Session, mut arguments: Arguments<'_>) -
         authcid: user,
         password,
     };
-    let result = session.shared.authenticator.verify(&plain.authcid, &plain.password).await;
+    let result = session
+        .shared
+        .authenticator
+        .verify(&plain.authcid, &plain.password)
+        .await;
     finish(session, &plain, result).await
 }
 

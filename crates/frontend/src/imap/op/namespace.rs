@@ -1,6 +1,6 @@
 //! NAMESPACE (RFC 2342).
 
-use crate::imap::arguments::{Arguments, quote_always};
+use crate::imap::arguments::{Arguments, Coding, quote_always};
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::session::Session;
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use murder_imap::Command;
 use murder_mailbox::MailboxName;
 
-use crate::imap::arguments::quote_always;
+use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::{parse, wait_for_revision};
 use crate::imap::session::Session;
@@ -33,7 +33,9 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
     };
     let (from, to) = (decode(from.as_bytes())?, decode(to.as_bytes())?);
     if partition.is_some() {
-        return Err(Refusal::Cannot("Mailboxes cannot be moved to another partition".into()).into());
+        return Err(
+            Refusal::Cannot("Mailboxes cannot be moved to another partition".into()).into(),
+        );
     }
     let shared = session.shared.clone();
     let place = source(&shared, &from).await?;
@@ -81,7 +83,14 @@ async fn source(shared: &Shared, from: &MailboxName) -> Result<String, Refusal> 
     match place {
         Ok(place) => Ok(place.node),
         Err(RouteError::NotFound) => {
-            let below = shared.router.replica().read().map.below(from).next().map(|entry| entry.mailbox_name());
+            let below = shared
+                .router
+                .replica()
+                .read()
+                .map
+                .below(from)
+                .next()
+                .map(|entry| entry.mailbox_name());
             match below {
                 Some(below) => Ok(shared.router.look(&below)?.node),
                 None => Err(RouteError::NotFound.into()),

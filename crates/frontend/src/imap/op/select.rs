@@ -29,7 +29,12 @@ pub(crate) async fn select(
         _ => None,
     };
     let found = match mailbox {
-        Ok(mailbox) => session.shared.router.find(&mailbox).await.map_err(Refusal::from),
+        Ok(mailbox) => session
+            .shared
+            .router
+            .find(&mailbox)
+            .await
+            .map_err(Refusal::from),
         Err(error) => Err(error.into()),
     };
     let place = match found {
@@ -50,8 +55,7 @@ pub(crate) async fn select(
                 return Err(error.into());
             }
         };
-        (completion, said) =
-            attempt(session, &mut connection, &place, name, &parameters).await?;
+        (completion, said) = attempt(session, &mut connection, &place, name, &parameters).await?;
         if completion.code("X-NOT-HERE").is_some() {
             give_back(session, connection);
             return Err(not_held(&place).into());

@@ -1,7 +1,6 @@
 //! STARTTLS (RFC 9051 section 6.2.1).
 
 use crate::imap::arguments::Line;
-use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::selected::write_tagged;
 use crate::imap::session::Session;
@@ -17,16 +16,10 @@ pub(crate) async fn starttls(session: &mut Session, line: &Line) -> OpResult {
     }
     write_tagged(&mut session.client, &line.tag, &ok("Begin TLS negotiation"));
     session.flush().await?;
-    let max_line = session.shared.settings.max_line;
-    let closed = Client::new(Box::new(tokio::io::empty()), max_line);
-    let plain = std::mem::replace(&mut session.client, closed).into_stream();
-    let handshake = session.shared.accept_tls(plain);
-    let limit = session.shared.settings.login_timeout;
-    let stream = match tokio::time::timeout(limit, handshake).await {
-        Ok(stream) => stream.map_err(OpError::gone)?,
-        Err(_) => return Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
-    };
-    session.client = Client::new(stream, max_line);
+    let plain = session.client.take_stream().map_err(OpError::gone)?;
+    let handshake = Box::pin(session.shared.accept_tls(plain));
+    let stream = handshake.await.map_err(OpError::gone)?;
+    session.client.wire.upgraded(stream);
     session.secure = true;
     Err(OpError::AlreadyAnswered)
 }

@@ -4,7 +4,7 @@ use murder_mailbox::Namespace;
 
 use crate::backend::Answer;
 use crate::backend::answer::mailbox;
-use crate::imap::arguments::{Arguments, Encoding};
+use crate::imap::arguments::{Arguments, Coding, Encoding};
 use crate::imap::errors::OpResult;
 use crate::imap::session::Session;
 

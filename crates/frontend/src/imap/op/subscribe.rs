@@ -21,10 +21,9 @@ pub(crate) async fn subscribe(
     let name = name?;
     let shared = session.shared.clone();
     if command == "SUBSCRIBE" && !shared.settings.allow_all_subscribe {
-        match shared.router.find(&name).await {
-            Err(RouteError::NotFound) => return Err(RouteError::NotFound.into()),
-            // Where it is, and whether that is up, does not matter.
-            Ok(_) | Err(_) => {}
+        // Where it is, and whether that is up, does not matter.
+        if let Err(error @ RouteError::NotFound) = shared.router.find(&name).await {
+            return Err(error.into());
         }
     }
     let line = format!("{command} {}", quote_always(name.as_str())).into_bytes();

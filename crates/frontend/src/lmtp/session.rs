@@ -1,0 +1,414 @@
+//! One client's session, from greeting to QUIT.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Buf;
+use memchr::memchr;
+use murder_lmtp::{Command, CommandError, Recipient, Sender, Terminator};
+use murder_net::Stream;
+use tokio::time::timeout;
+
+use super::deliver::Delivery;
+use super::recipient::{Origin, Target, resolve};
+use super::reply::Reply;
+use crate::shared::Shared;
+use crate::wire::{HIGH_WATER, Wire};
+
+/// The longest command line; RFC 5321 section 4.5.3.1.4 wants 512 octets and more for
+/// parameters.
+const MAX_LINE: usize = 4096;
+/// Octets of the message that are looked at in one go.
+const CHUNK: usize = 16 * 1024;
+/// Lines in a row that are no commands, after which whoever sends them is no mail server.
+const MAX_BAD_COMMANDS: u32 = 20;
+/// How long the client may say nothing between commands (RFC 5321 section 4.5.3.2.7).
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long it may say nothing within a message (RFC 5321 section 4.5.3.2.5).
+const DATA_TIMEOUT: Duration = Duration::from_secs(180);
+/// A message this many times over the limit is not read to its end for the sake of a reply.
+const WORTH_SKIPPING: u64 = 4;
+/// `.` and the line end behind it.
+const TERMINATOR: u64 = 3;
+
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    /// QUIT, or the client closed the connection.
+    #[error("finished")]
+    Quit,
+    /// The client's side failed.
+    #[error("connection failed: {0}")]
+    Client(std::io::Error),
+    /// The client said nothing for too long, or does not read.
+    #[error("silent for too long")]
+    Silent,
+    /// The server goes down.
+    #[error("server shutting down")]
+    Shutdown,
+    /// Whoever that is, it is no mail server.
+    #[error("{0}")]
+    Abuse(&'static str),
+}
+
+/// A session.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    wire: Wire,
+    id: Arc<str>,
+    peer: IpAddr,
+    greeted: bool,
+    sender: Option<Sender>,
+    recipients: Vec<Target>,
+    bad_commands: u32,
+    /// An overlong line is being passed over.
+    skipping: bool,
+}
+
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+}
+
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>, stream: Stream, id: Arc<str>, peer: IpAddr) -> Self {
+        Self {
+            shared,
+            wire: Wire::new(stream, HIGH_WATER),
+            id,
+            peer,
+            greeted: false,
+            sender: None,
+            recipients: Vec::new(),
+            bad_commands: 0,
+            skipping: false,
+        }
+    }
+
+    /// Serves the client to the end.
+    pub(super) async fn run(&mut self) -> Ended {
+        /// Whoever does not take the last word has gone.
+        const LAST_WORD: Duration = Duration::from_secs(2);
+        let node = self.shared.settings.node.clone();
+        self.reply(&Reply::new(220, format!("{node} LMTP murder ready")));
+        let ended = match self.serve().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        match &ended {
+            Ended::Quit | Ended::Client(_) => {}
+            Ended::Silent => self.reply(&Reply::new(421, "4.4.2 Silent for too long")),
+            Ended::Shutdown => self.reply(&Reply::new(421, "4.3.2 Server shutting down")),
+            Ended::Abuse(reason) => self.reply(&Reply::new(421, format!("4.7.0 {reason}"))),
+        }
+        if !matches!(ended, Ended::Client(_)) {
+            let _ = timeout(LAST_WORD, self.wire.close()).await;
+        }
+        ended
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Ended> {
+        loop {
+            if !self.wire.has_room() {
+                self.drain().await?;
+            }
+            // Replies go out together when nothing more has come.
+            match self.next_line() {
+                None => self.fill().await?,
+                Some(Line::TooLong) => self.bad(&Reply::new(500, "5.5.2 Line too long"))?,
+                Some(Line::Whole(line)) => match Command::parse(&line) {
+                    Ok(command) => self.command(command).await?,
+                    Err(error) => self.bad(&of_error(error))?,
+                },
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        self.wire.put(format!("{reply}\r\n").as_bytes());
+    }
+
+    fn bad(&mut self, reply: &Reply) -> Result<(), Ended> {
+        self.reply(reply);
+        self.bad_commands += 1;
+        match self.bad_commands < MAX_BAD_COMMANDS {
+            true => Ok(()),
+            false => Err(Ended::Abuse("Too many bad commands")),
+        }
+    }
+
+    fn next_line(&mut self) -> Option<Line> {
+        let newline = memchr(b'\n', &self.wire.input);
+        if self.skipping {
+            let end = newline.map_or(self.wire.input.len(), |at| at + 1);
+            self.wire.input.advance(end);
+            newline?;
+            self.skipping = false;
+            return Some(Line::TooLong);
+        }
+        match newline {
+            Some(at) if at < MAX_LINE => {
+                let line = self.wire.input.split_to(at + 1);
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                Some(Line::Whole(
+                    line.strip_suffix(b"\r").unwrap_or(line).to_vec(),
+                ))
+            }
+            Some(at) => {
+                self.wire.input.advance(at + 1);
+                Some(Line::TooLong)
+            }
+            None => {
+                if self.wire.input.len() > MAX_LINE {
+                    self.skipping = true;
+                    self.wire.input.clear();
+                }
+                None
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), Ended> {
+        let goodbye = self.shared.goodbye.clone();
+        tokio::select! {
+            biased;
+            filled = timeout(COMMAND_TIMEOUT, self.wire.fill()) => match filled {
+                Ok(Ok(0)) => Err(Ended::Quit),
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(Ended::Client(error)),
+                Err(_) => Err(Ended::Silent),
+            },
+            () = goodbye.cancelled() => Err(Ended::Shutdown),
+        }
+    }
+
+    async fn drain(&mut self) -> Result<(), Ended> {
+        match timeout(self.shared.settings.write_timeout, self.wire.drain()).await {
+            Ok(drained) => drained.map_err(Ended::Client),
+            Err(_) => Err(Ended::Silent),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.sender = None;
+        self.recipients = Vec::new();
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), Ended> {
+        let out_of_order = |text: &str| Reply::new(503, format!("5.5.1 {text}"));
+        let reply = match command {
+            Command::Lhlo => {
+                self.reset();
+                self.greeted = true;
+                self.extensions();
+                self.bad_commands = 0;
+                return Ok(());
+            }
+            Command::Noop => Reply::new(250, "2.0.0 OK"),
+            Command::Vrfy => Reply::new(252, "2.5.2 Send mail and see"),
+            Command::Rset => {
+                self.reset();
+                Reply::new(250, "2.0.0 OK")
+            }
+            Command::Quit => {
+                self.reply(&Reply::new(221, "2.0.0 Bye"));
+                return Err(Ended::Quit);
+            }
+            Command::StartTls => return Box::pin(self.start_tls()).await,
+            _ if !self.greeted => return self.bad(&out_of_order("Say LHLO first")),
+            Command::Mail(_) if self.sender.is_some() => {
+                return self.bad(&out_of_order("A transaction is under way"));
+            }
+            Command::Mail(sender) => self.mail(sender),
+            Command::Rcpt(_) if self.sender.is_none() => {
+                return self.bad(&out_of_order("Say MAIL first"));
+            }
+            Command::Rcpt(recipient) => Box::pin(self.rcpt(recipient)).await,
+            Command::Data if self.recipients.is_empty() => {
+                return self.bad(&out_of_order("No valid recipients"));
+            }
+            Command::Data => {
+                self.bad_commands = 0;
+                return Box::pin(self.data()).await;
+            }
+        };
+        self.bad_commands = 0;
+        self.reply(&reply);
+        Ok(())
+    }
+
+    fn extensions(&mut self) {
+        let settings = &self.shared.settings;
+        let mut lines = format!(
+            "250-{}\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n",
+            settings.node
+        );
+        if !self.is_secure() {
+            lines.push_str("250-STARTTLS\r\n");
+        }
+        lines.push_str(&format!("250 SIZE {}\r\n", settings.message_limit));
+        self.wire.put(lines.as_bytes());
+    }
+
+    fn is_secure(&self) -> bool {
+        self.wire.is_tls()
+    }
+
+    async fn start_tls(&mut self) -> Result<(), Ended> {
+        if self.is_secure() {
+            return self.bad(&Reply::new(503, "5.5.1 TLS is active already"));
+        }
+        self.reply(&Reply::new(220, "2.0.0 Begin TLS negotiation"));
+        self.drain().await?;
+        let plain = self.wire.take_stream().map_err(Ended::Client)?;
+        let stream = self.shared.accept_tls(plain).await.map_err(Ended::Client)?;
+        self.wire.upgraded(stream);
+        // Nothing that was said before counts (RFC 3207 section 4.2).
+        self.reset();
+        self.greeted = false;
+        Ok(())
+    }
+
+    fn mail(&mut self, sender: Sender) -> Reply {
+        if sender
+            .size
+            .is_some_and(|size| size > self.shared.settings.message_limit)
+        {
+            return Reply::too_big();
+        }
+        self.sender = Some(sender);
+        Reply::new(250, "2.1.0 OK")
+    }
+
+    async fn rcpt(&mut self, recipient: Recipient) -> Reply {
+        if self.recipients.len() >= self.shared.settings.max_recipients {
+            return Reply::new(452, "4.5.3 Too many recipients");
+        }
+        let origin = Origin {
+            session: &self.id,
+            client: self.peer,
+        };
+        match resolve(&self.shared, &recipient, &origin).await {
+            Ok(target) => {
+                self.recipients.push(target);
+                Reply::new(250, "2.1.5 OK")
+            }
+            Err(refused) => {
+                tracing::info!(recipient = recipient.path, reply = %refused, "recipient refused");
+                self.shared.metrics.recipient(refused.code);
+                refused
+            }
+        }
+    }
+
+    /// Takes the message and passes it on.
+    async fn data(&mut self) -> Result<(), Ended> {
+        let sender = self.sender.take().unwrap_or_default();
+        let recipients = std::mem::take(&mut self.recipients);
+        let shared = self.shared.clone();
+        let mut delivery = Box::pin(Delivery::open(&shared, &sender, &recipients)).await;
+        self.reply(&Reply::new(354, "Go ahead, end with a dot"));
+        let octets = self.relay(&mut delivery).await?;
+        let replies = Box::pin(delivery.finish(&shared)).await;
+        for (reply, recipient) in replies.iter().zip(&recipients) {
+            shared.metrics.recipient(reply.code);
+            match reply.is_ok() {
+                true => tracing::info!(
+                    recipient = recipient.path,
+                    sender = sender.path,
+                    backend = recipient.node,
+                    octets,
+                    "delivered"
+                ),
+                false => tracing::warn!(
+                    recipient = recipient.path,
+                    sender = sender.path,
+                    backend = recipient.node,
+                    %reply,
+                    "not delivered"
+                ),
+            }
+            self.reply(reply);
+        }
+        Ok(())
+    }
+
+    /// Moves the message's octets, to its end; how many.
+    async fn relay(&mut self, delivery: &mut Delivery) -> Result<u64, Ended> {
+        let limit = self
+            .shared
+            .settings
+            .message_limit
+            .saturating_add(TERMINATOR);
+        let mut terminator = Terminator::default();
+        let mut octets = 0;
+        loop {
+            while delivery.has_room() && !self.wire.input.is_empty() {
+                let len = self.wire.input.len().min(CHUNK);
+                let end = terminator.find(&self.wire.input[..len]);
+                let len = end.unwrap_or(len);
+                let was_within = octets <= limit;
+                octets += len as u64;
+                if octets <= limit {
+                    delivery.put(&self.wire.input[..len]);
+                } else if was_within {
+                    delivery.abort(&Reply::too_big());
+                }
+                self.wire.input.advance(len);
+                if end.is_some() {
+                    return Ok(octets.saturating_sub(TERMINATOR));
+                }
+                if octets > limit.saturating_mul(WORTH_SKIPPING) {
+                    return Err(Ended::Abuse("Message is far too big"));
+                }
+            }
+            self.wait(delivery).await?;
+        }
+    }
+
+    /// Waits for the client's next octets, or for room at the backends.
+    async fn wait(&mut self, delivery: &mut Delivery) -> Result<(), Ended> {
+        let room = delivery.has_room();
+        let limit = if room {
+            DATA_TIMEOUT
+        } else {
+            self.shared.lmtp.silence()
+        };
+        let wire = &mut self.wire;
+        let moved = poll_fn(|cx| {
+            let changed = delivery.poll_send(cx);
+            if let Poll::Ready(Err(error)) = wire.poll_drain(cx) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            if room && let Poll::Ready(read) = wire.poll_fill(cx) {
+                return Poll::Ready(Some(read));
+            }
+            match changed {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        });
+        match timeout(limit, moved).await {
+            Ok(None | Some(Ok(1..))) => Ok(()),
+            Ok(Some(Ok(0))) => Err(Ended::Client(std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(Some(Err(error))) => Err(Ended::Client(error)),
+            Err(_) if room => Err(Ended::Silent),
+            Err(_) => {
+                delivery.lose_stalled();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn of_error(error: CommandError) -> Reply {
+    match error {
+        CommandError::Unknown => Reply::new(500, "5.5.1 Unknown command"),
+        CommandError::Syntax => Reply::new(501, "5.5.4 Syntax error"),
+        CommandError::NotLmtp => Reply::new(500, "5.5.1 This is LMTP, say LHLO"),
+        CommandError::Parameter => Reply::new(555, "5.5.4 Unknown parameter"),
+    }
+}

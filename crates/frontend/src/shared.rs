@@ -1,0 +1,173 @@
+//! What all sessions of a frontend share.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use murder_auth::{Authenticator, AuthenticatorConfig};
+use murder_mailbox::NamespaceConfig;
+use murder_mupdate::Replica;
+use murder_net::{Limit, Metrics, NodeTls, Shutdown, Stream};
+use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::backend::{Dialer, Pool};
+use crate::config::FrontendConfig;
+use crate::lmtp::connection::LmtpPool;
+use crate::metrics::FrontendMetrics;
+use crate::placement::Placement;
+use crate::route::Router;
+
+/// How long somebody who comes before the first copy of the map does may have to wait for it.
+const FIRST_COPY: Duration = Duration::from_secs(3);
+/// A TLS handshake that takes longer is someone else's waste of memory.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// The configuration as sessions need it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The node's name.
+    pub node: String,
+    /// How names look to clients.
+    pub namespace: NamespaceConfig,
+    /// Whether clients on this machine may log in without TLS.
+    pub allow_plaintext_loopback: bool,
+    /// The most octets of one command with its literals, an appended message apart.
+    pub max_command: usize,
+    /// The most octets of an appended message.
+    pub append_limit: u64,
+    /// Whether users who have no INBOX get one.
+    pub autocreate_inbox: bool,
+    /// Whether what does not exist can be subscribed to.
+    pub allow_all_subscribe: bool,
+    /// The most octets of a delivered message.
+    pub message_limit: u64,
+    /// The most recipients of a message.
+    pub max_recipients: usize,
+    /// From the connection to the login.
+    pub login_timeout: Duration,
+    /// How long a client may say nothing.
+    pub idle_timeout: Duration,
+    /// How long a client that is to read or to write may do neither.
+    pub write_timeout: Duration,
+    /// Octets that may wait for a client.
+    pub high_water: usize,
+    /// How long the answer to a failed login is held back.
+    pub failed_login_delay: Duration,
+}
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    /// The configuration.
+    pub settings: Settings,
+    /// From names to backends.
+    pub router: Router,
+    /// IMAP connections to backends.
+    pub pool: Pool,
+    /// LMTP connections to backends.
+    pub lmtp: LmtpPool,
+    /// Who somebody is.
+    pub authenticator: Authenticator,
+    /// Sessions of each user.
+    pub per_user: Limit<String>,
+    /// What is counted.
+    pub metrics: FrontendMetrics,
+    /// Owns all tasks.
+    pub shutdown: Shutdown,
+    /// Cancelled when sessions are to end.
+    pub goodbye: CancellationToken,
+    placement: Placement,
+    tls: Arc<ServerConfig>,
+}
+
+impl Shared {
+    /// For a frontend with this configuration. `tls` is what mail clients see, `node` what
+    /// backends do.
+    pub(crate) fn new(
+        config: &FrontendConfig,
+        replica: Arc<Replica>,
+        node: &NodeTls,
+        tls: Arc<ServerConfig>,
+        metrics: &Metrics,
+        shutdown: Shutdown,
+    ) -> Self {
+        let FrontendConfig {
+            imap, lmtp, limits, ..
+        } = config;
+        let dialer = Arc::new(Dialer::new(
+            replica.clone(),
+            node.clone(),
+            imap.backend_connect_timeout(),
+            imap.backend_timeout(),
+        ));
+        let (seed, _) = Uuid::new_v4().as_u64_pair();
+        Self {
+            settings: Settings {
+                node: config.node.name.clone(),
+                namespace: config.namespace.clone().into(),
+                allow_plaintext_loopback: imap.allow_plaintext_loopback,
+                max_command: imap.max_command,
+                append_limit: imap.append_limit,
+                autocreate_inbox: imap.autocreate_inbox,
+                allow_all_subscribe: imap.allow_all_subscribe,
+                message_limit: lmtp.message_limit,
+                max_recipients: lmtp.max_recipients,
+                login_timeout: limits.login_timeout(),
+                idle_timeout: limits.idle_timeout(),
+                write_timeout: limits.slow_reader(),
+                high_water: limits.slow_reader_bytes,
+                failed_login_delay: limits.failed_login_delay(),
+            },
+            router: Router::new(replica.clone()),
+            pool: Pool::new(dialer.clone()),
+            lmtp: LmtpPool::new(dialer, config.node.name.clone()),
+            authenticator: Authenticator::new(replica, AuthenticatorConfig::default()),
+            per_user: Limit::new(limits.max_connections_per_user),
+            metrics: FrontendMetrics::new(metrics),
+            goodbye: shutdown.token(),
+            shutdown,
+            placement: Placement::new(
+                config.placement.mode,
+                config.placement.exclude.clone(),
+                seed,
+            ),
+            tls,
+        }
+    }
+
+    /// The node and its partition (without the node's name) for a new home.
+    pub(crate) fn choose_partition(&self) -> Option<(String, String)> {
+        let tables = self.router.replica().read();
+        let of_nodes = tables.partitions.values().filter_map(|partition| {
+            let node = tables.nodes.get(&partition.owner)?;
+            Some((partition, node))
+        });
+        let chosen = self.placement.choose(of_nodes)?;
+        let owner = tables.partitions.get(&chosen)?.owner.clone();
+        let partition = match chosen.split_once('!') {
+            Some((_, partition)) => partition.to_owned(),
+            None => chosen,
+        };
+        Some((owner, partition))
+    }
+
+    /// The server's part of a TLS handshake, for STARTTLS.
+    pub(crate) async fn accept_tls(&self, plain: Stream) -> io::Result<Stream> {
+        timeout(HANDSHAKE, plain.accept_tls(self.tls.clone())).await?
+    }
+
+    /// Whether there is a copy of the map and of the accounts, however old; waits a little for
+    /// the first one. Without, nothing can be known of anybody.
+    pub(crate) async fn is_populated(&self) -> bool {
+        let replica = self.router.replica();
+        if replica.is_populated() {
+            return true;
+        }
+        let mut connection = replica.connection();
+        // Either way the replica knows best.
+        let _ = timeout(FIRST_COPY, connection.wait_for(|connected| *connected)).await;
+        replica.is_populated() || replica.connected()
+    }
+}
