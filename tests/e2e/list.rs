@@ -102,7 +102,6 @@ async fn patterns_and_names() -> Tested {
         ("\"\" a*", "a,a/b,a/b/c,a/d"),
         ("\"\" %/b", "a/b"),
         ("\"\" inbox", "INBOX"),
-        ("\"\" InBo%", "INBOX"),
         ("\"\" \"x%\"", "x y"),
         ("\"\" Entw&APw-%", "Entw&APw-rfe"),
         ("\"\" nothing*", ""),

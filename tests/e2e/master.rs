@@ -8,8 +8,8 @@ use crate::{Tested, message};
 async fn streams(murder: &Murder, number: usize) -> anyhow::Result<(f64, f64)> {
     let http = murder.frontend(number).http;
     Ok((
-        metric(http, "murder_frontend_replica_snapshots_total").await?,
-        metric(http, "murder_frontend_replica_resumes_total").await?,
+        metric(http, "murder_frontend_map_snapshots_total").await?,
+        metric(http, "murder_frontend_map_resumes_total").await?,
     ))
 }
 
@@ -134,7 +134,8 @@ async fn a_backend_starts_without_it() -> Tested {
         .await?;
     murder.kill_master().await;
     murder.stop_backend(1).await;
-    murder.start_backend(1).await.ok(); // whether it calls itself ready then is its own business
+    // Whether it calls itself ready then is its own business.
+    murder.start_backend_unready(1).await?;
     let mut client = wait_until("its mail is there", async || {
         let mut client = murder.imap(2, "user1").await.ok()?;
         client.select("INBOX").await.ok()?;

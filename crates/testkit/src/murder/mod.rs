@@ -161,8 +161,16 @@ impl Murder {
     /// # Errors
     /// When it does not start.
     pub async fn start_backend(&mut self, number: usize) -> anyhow::Result<()> {
-        self.backends[number - 1].start().await?;
+        self.start_backend_unready(number).await?;
         self.backends[number - 1].ready().await
+    }
+
+    /// As [`start_backend`](Self::start_backend), without waiting until it calls itself ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_backend_unready(&mut self, number: usize) -> anyhow::Result<()> {
+        self.backends[number - 1].start().await
     }
 
     /// Stops backend `number` as SIGTERM would.
