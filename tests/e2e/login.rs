@@ -175,8 +175,16 @@ async fn nothing_is_carried_over_into_tls() -> Tested {
         client
             .send_raw(b"a1 STARTTLS\r\na2 LOGIN user1 secret\r\n")
             .await?;
-        let said = client.read_to_end().await?;
-        assert!(!said.iter().any(|reply| reply.word(0) == "A2"), "{said:?}");
+        // Either the connection ends here, or what came too early is forgotten.
+        let reply = client.reply().await?;
+        if reply.is("BYE") {
+            assert!(client.read_to_end().await?.is_empty());
+            continue;
+        }
+        assert_eq!((&*reply.word(0), &*reply.word(1)), ("A1", "OK"));
+        if client.handshake(murder.trust()).await.is_ok() {
+            client.bad("SELECT INBOX").await?;
+        }
     }
     Ok(())
 }

@@ -96,6 +96,14 @@ impl ImapClient {
     /// When the server does not do it.
     pub async fn starttls(&mut self, trust: &Trust) -> anyhow::Result<()> {
         self.ok("STARTTLS").await?;
+        self.handshake(trust).await
+    }
+
+    /// The handshake that follows the answer to STARTTLS.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn handshake(&mut self, trust: &Trust) -> anyhow::Result<()> {
         ensure!(self.buffer.is_empty(), "the server went on in plain text");
         within("TLS", self.stream.start_tls(trust)).await
     }
