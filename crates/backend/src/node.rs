@@ -44,7 +44,7 @@ pub(crate) struct Node {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Conditions.
     pub health: Health,
-    /// Where sessions register what they count.
+    /// Everything that is counted.
     pub metrics: Metrics,
     /// What the node counts itself.
     pub counters: Counters,

@@ -141,6 +141,12 @@ impl Backend {
         &self.node.health
     }
 
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.node.metrics
+    }
+
     /// What its sessions share.
     #[cfg(test)]
     pub(crate) const fn node(&self) -> &Arc<Node> {

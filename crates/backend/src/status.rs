@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A partition whose file system has less free is read-only for others: room for a segment of
 /// the journal and for the homes to grow by what is in it.
 const LEAST_FREE: u64 = 128 << 20;
-/// Between two attempts to reconcile when the master is there but something is in the way.
+/// From a change that got stuck to the reconciliation, and between two attempts of it.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The room of a file system, in bytes.
@@ -193,7 +193,11 @@ pub(crate) async fn follow_master(node: Arc<Node>, reconciled: bool) {
             }
             tokio::select! {
                 _ = connection.changed() => {}
-                () = node.changes.left_unfinished() => due = true,
+                () = node.changes.left_unfinished() => {
+                    // What the master was asked may be on its way through it.
+                    tokio::time::sleep(RETRY).await;
+                    due = true;
+                }
                 () = tokio::time::sleep(RETRY), if due => {}
             }
             // Each new stream is a master that was away for a while.

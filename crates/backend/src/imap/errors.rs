@@ -6,6 +6,7 @@ use std::io;
 use murder_imap::mailbox::MailboxArgError;
 use murder_imap::{Code, Status};
 use murder_mailbox::NameError;
+use murder_mupdate::MupdateError;
 use murder_store::StoreError;
 
 use crate::mailboxes::ChangeError;
@@ -133,16 +134,33 @@ impl ChangeError {
             Self::NotPermitted(text) => no(Code::NoPerm, text),
             Self::Cannot(text) => no(Code::Cannot, text),
             Self::Name(_) | Self::Acl(_) => no(Code::Cannot, capitalised(&self.to_string())),
-            Self::Master(error) => {
-                tracing::warn!(%error, "the master did not make a change");
-                no(
-                    Code::Unavailable,
-                    "The mupdate master is not available, try again",
-                )
-            }
+            Self::Master(error) => refused_by_master(&error),
             Self::Store(error) => error.into(),
         }
     }
+}
+
+fn refused_by_master(error: &MupdateError) -> OpError {
+    let (code, text) = match error {
+        MupdateError::Unavailable(_) => (
+            Code::Unavailable,
+            "The mupdate master is not available, try again",
+        ),
+        MupdateError::TooLarge(_) => (Code::Limit, "Too many mailboxes for one change"),
+        MupdateError::InvalidArgument(_) => (Code::Cannot, "The mupdate master refuses the name"),
+        MupdateError::AlreadyExists { .. } => (Code::AlreadyExists, "Mailbox exists already"),
+        MupdateError::PermissionDenied(_) => (
+            Code::ContactAdmin,
+            "The mupdate master does not let this backend change the mailbox",
+        ),
+        // Its records differ from what is here, until they are reconciled.
+        MupdateError::NotFound(_)
+        | MupdateError::FailedPrecondition(_)
+        | MupdateError::Batch(_)
+        | MupdateError::Protocol(_) => (Code::Unavailable, "Temporarily not possible"),
+    };
+    tracing::warn!(%error, "the master did not make a change");
+    no(code, text)
 }
 
 /// The answer for a mailbox that is not there; `not_here`: a frontend is told to look elsewhere.

@@ -1,10 +1,11 @@
 //! The IMAP server.
 //!
-//! [`session`] has the loop and says which command is legal where; each command is a file in
+//! [`session`] has the loop, [`dispatch`] says which command is legal where; each is a file in
 //! [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
 //! client knows of its mailbox and how it is told more, [`fetch`] and [`search`] the work behind
 //! the two commands.
 
+mod dispatch;
 mod errors;
 mod fetch;
 mod metrics;

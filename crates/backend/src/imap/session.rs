@@ -1,4 +1,4 @@
-//! One connection: who it is, where it stands, and which command is legal there.
+//! One connection: who it is, where it stands, its loop and its end.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_imap::{
-    Command, CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag,
-    server::Limits,
+    CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag, server::Limits,
 };
 use murder_mailbox::{Identity, MailboxName, Namespace, Rights};
 use murder_net::{Connection, Slot};
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug};
 
+use crate::imap::dispatch::{boxed, expunges_during};
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
 use crate::imap::metrics::OpenSession;
 use crate::imap::op;
@@ -201,7 +201,7 @@ impl Session {
                 self.node.imap.command("APPEND");
                 let tag = start.tag.clone();
                 let via = self.via.clone();
-                let append = Box::pin(op::append::append(self, start));
+                let append = boxed(op::append::append(self, start));
                 let result = append.instrument(via).await;
                 self.complete(&tag, result, Expunges::Allowed)
             }
@@ -215,179 +215,6 @@ impl Session {
             }
             Event::Fatal { text } => Err(Ended::Bye(text.into())),
             Event::Eof => Err(Ended::Closed),
-        }
-    }
-
-    /// Which command is legal where, and who handles it. Each handler's state is in a box of its
-    /// own, so that the task of a session that waits is small.
-    async fn execute(
-        &mut self,
-        tag: &Tag,
-        command: Command,
-        draining: &CancellationToken,
-    ) -> OpResult {
-        use Command as C;
-        use State as S;
-        match (&self.state, command) {
-            (_, C::Capability) => op::capability::capability(self),
-            (_, C::Noop) => op::noop::noop(),
-            (_, C::Logout) => op::logout::logout(self),
-            (_, C::Id(fields)) => op::id::id(self, fields.as_deref()),
-
-            (S::NotAuthenticated, C::StartTls) => Box::pin(op::starttls::starttls(self, tag)).await,
-            (S::NotAuthenticated, C::Login { user, password }) => {
-                Box::pin(op::login::login(self, user, &password)).await
-            }
-            (
-                S::NotAuthenticated,
-                C::Authenticate {
-                    mechanism,
-                    initial_response,
-                },
-            ) => {
-                let authenticate =
-                    op::authenticate::authenticate(self, &mechanism, initial_response);
-                Box::pin(authenticate).await
-            }
-            (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
-            (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
-                Err(bad("Already logged in"))
-            }
-
-            (_, C::Enable { .. }) => op::enable::enable(self),
-            (_, C::Namespace) => op::namespace::namespace(self),
-            (_, C::List(list)) => Box::pin(op::list::list(self, &list)).await,
-            (_, C::Lsub { reference, pattern }) => {
-                Box::pin(op::list::lsub(self, &reference, &pattern)).await
-            }
-            (_, C::Subscribe { mailbox }) => {
-                Box::pin(op::subscribe::subscribe(self, &mailbox)).await
-            }
-            (_, C::Unsubscribe { mailbox }) => {
-                Box::pin(op::subscribe::unsubscribe(self, &mailbox)).await
-            }
-            (
-                _,
-                C::Create {
-                    mailbox,
-                    partition,
-                    special_use,
-                },
-            ) => {
-                let create = op::create::create(self, &mailbox, partition.as_deref(), &special_use);
-                Box::pin(create).await
-            }
-            (_, C::Delete { mailbox }) => Box::pin(op::delete::delete(self, &mailbox)).await,
-            (
-                _,
-                C::Rename {
-                    from,
-                    to,
-                    partition,
-                },
-            ) => Box::pin(op::rename::rename(self, &from, &to, partition.as_deref())).await,
-            (_, C::Status { mailbox, items }) => {
-                Box::pin(op::status::status(self, &mailbox, &items)).await
-            }
-            (
-                _,
-                C::SetAcl {
-                    mailbox,
-                    identifier,
-                    mode,
-                    rights,
-                },
-            ) => {
-                let set_acl = op::acl::set_acl(self, &mailbox, &identifier, mode, rights);
-                Box::pin(set_acl).await
-            }
-            (
-                _,
-                C::DeleteAcl {
-                    mailbox,
-                    identifier,
-                },
-            ) => Box::pin(op::acl::delete_acl(self, &mailbox, &identifier)).await,
-            (_, C::GetAcl { mailbox }) => op::acl::get_acl(self, &mailbox),
-            (
-                _,
-                C::ListRights {
-                    mailbox,
-                    identifier,
-                },
-            ) => op::acl::list_rights(self, &mailbox, &identifier),
-            (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
-            (_, C::Select { mailbox, params }) => {
-                Box::pin(op::select::select(self, false, &mailbox, &params)).await
-            }
-            (_, C::Examine { mailbox, params }) => {
-                Box::pin(op::select::select(self, true, &mailbox, &params)).await
-            }
-            (_, C::Idle) => self.idle(draining).await,
-
-            (S::Selected(_), C::Unselect) => Box::pin(op::close::unselect(self)).await,
-            (S::Selected(_), C::Close) => Box::pin(op::close::close(self)).await,
-            (S::Selected(_), C::Check) => Box::pin(op::close::check(self)).await,
-            (S::Selected(_), C::Expunge) => Box::pin(op::expunge::expunge(self, None)).await,
-            (S::Selected(_), C::UidExpunge { set }) => {
-                Box::pin(op::expunge::expunge(self, Some(&set))).await
-            }
-            (S::Selected(_), C::Search(search)) => {
-                Box::pin(op::search::search(self, tag, &search)).await
-            }
-            (
-                S::Selected(_),
-                C::Fetch {
-                    uid,
-                    set,
-                    items,
-                    modifiers,
-                },
-            ) => Box::pin(op::fetch::fetch(self, uid, &set, &items, &modifiers)).await,
-            (
-                S::Selected(_),
-                C::Store {
-                    uid,
-                    set,
-                    modifiers,
-                    mode,
-                    silent,
-                    flags,
-                },
-            ) => {
-                let store = op::store::store(self, uid, &set, &modifiers, mode, silent, &flags);
-                Box::pin(store).await
-            }
-            (S::Selected(_), C::Copy { uid, set, mailbox }) => {
-                Box::pin(op::copy::copy(self, uid, &set, &mailbox, false)).await
-            }
-            (S::Selected(_), C::Move { uid, set, mailbox }) => {
-                Box::pin(op::copy::copy(self, uid, &set, &mailbox, true)).await
-            }
-            (
-                S::Authenticated,
-                C::Unselect
-                | C::Close
-                | C::Check
-                | C::Expunge
-                | C::UidExpunge { .. }
-                | C::Search(_)
-                | C::Fetch { .. }
-                | C::Store { .. }
-                | C::Copy { .. }
-                | C::Move { .. },
-            ) => Err(bad("Select a mailbox first")),
-        }
-    }
-
-    /// IDLE, which ends with the server's drain and with the client's silence too.
-    async fn idle(&mut self, draining: &CancellationToken) -> OpResult {
-        let limit = Instant::now() + self.node.config.limits.idle_timeout();
-        tokio::select! {
-            biased;
-            () = draining.cancelled() => Err(OpError::Bye(SHUTTING_DOWN.into())),
-            result = Box::pin(op::idle::idle(self)) => result,
-            () = sleep_until(limit) => Err(OpError::Bye(TOO_LONG.into())),
         }
     }
 
@@ -405,13 +232,14 @@ impl Session {
         let code = completion.code.as_ref();
         self.writer
             .tagged(tag, completion.status, code, &completion.text);
+        // Not only after LOGOUT: the selected mailbox may be gone.
+        if matches!(self.state, State::Logout) {
+            return Err(Ended::Logout);
+        }
         if completion.status == Status::Bad {
             return self.count_bad();
         }
         self.bad_commands = 0;
-        if matches!(self.state, State::Logout) {
-            return Err(Ended::Logout);
-        }
         if self.failed_logins >= MAX_FAILED_LOGINS {
             return Err(Ended::Bye("Too many failed logins".into()));
         }
@@ -445,7 +273,7 @@ impl Session {
         let close = async {
             self.flush().await?;
             self.stream.shutdown().await?;
-            if word.is_some() {
+            if matches!(ended, Ended::Bye(_)) {
                 let mut sent = (&mut self.stream).take(LINGER_BYTES);
                 tokio::io::copy(&mut sent, &mut tokio::io::sink()).await?;
             }
@@ -462,6 +290,9 @@ impl Session {
 
     /// Sends what is queued if it is much: to be called between the parts of a long answer.
     pub(crate) async fn make_room(&mut self) -> io::Result<()> {
+        if self.writer.output().len() >= self.node.config.limits.slow_reader_bytes {
+            return self.flush().await;
+        }
         self.writer.flush_if_full(&mut self.stream).await
     }
 
@@ -540,21 +371,11 @@ impl Session {
 }
 
 /// BYE to everybody when the node drains; the client may come back.
-const SHUTTING_DOWN: &str = "Server shutting down";
+pub(crate) const SHUTTING_DOWN: &str = "Server shutting down";
 /// BYE to who has been silent for too long.
-const TOO_LONG: &str = "Autologout; idle for too long";
+pub(crate) const TOO_LONG: &str = "Autologout; idle for too long";
 
 /// The right to do it is missing, and the user may know that the mailbox exists.
 pub(crate) fn not_permitted() -> OpError {
     no(murder_imap::Code::NoPerm, "Permission denied")
-}
-
-/// EXPUNGE must not come while one of these is in progress, as its message numbers would shift
-/// (RFC 9051 section 7.5.1).
-fn expunges_during(command: &Command) -> Expunges {
-    match command {
-        Command::Fetch { uid: false, .. } | Command::Store { uid: false, .. } => Expunges::Held,
-        Command::Search(search) if !search.uid => Expunges::Held,
-        _ => Expunges::Allowed,
-    }
 }

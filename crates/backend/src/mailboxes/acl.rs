@@ -1,5 +1,7 @@
 //! SETACL and DELETEACL (RFC 4314 sections 3.1 and 3.2).
 
+use std::sync::Arc;
+
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::MupdateError;
 use murder_store::{MailboxMeta, Partition};
@@ -13,6 +15,21 @@ impl Node {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn change_acl(
+        self: &Arc<Self>,
+        identity: &Identity,
+        name: &MailboxName,
+        identifier: &str,
+        change: AclChange,
+    ) -> Result<Done, ChangeError> {
+        let (identity, name) = (identity.clone(), name.clone());
+        let identifier = normalized(identifier);
+        self.to_the_end(
+            |node| async move { node.set_acl(&identity, &name, &identifier, change).await },
+        )
+        .await
+    }
+
+    async fn set_acl(
         &self,
         identity: &Identity,
         name: &MailboxName,
@@ -26,24 +43,23 @@ impl Node {
                 "You may not change who may use this mailbox",
             ));
         }
-        let identifier = normalized(identifier);
         let before = found.acl();
         let mut acl = before.clone();
         match change {
-            AclChange::Replace(rights) => acl.set(&identifier, rights)?,
-            AclChange::Add(rights) => acl.set(&identifier, acl.get(&identifier).union(rights))?,
+            AclChange::Replace(rights) => acl.set(identifier, rights)?,
+            AclChange::Add(rights) => acl.set(identifier, acl.get(identifier).union(rights))?,
             AclChange::Remove(rights) => {
-                acl.set(&identifier, acl.get(&identifier).without(rights))?;
+                acl.set(identifier, acl.get(identifier).without(rights))?;
             }
             AclChange::Delete => {
-                acl.remove(&identifier);
+                acl.remove(identifier);
             }
         }
         if acl == before {
             return Ok(Done::default());
         }
         let done = self.write_acl(&found.partition, &found.meta, &acl).await?;
-        tracing::info!(mailbox = %name, identifier, rights = %acl.get(&identifier), "ACL changed");
+        tracing::info!(mailbox = %name, identifier, rights = %acl.get(identifier), "ACL changed");
         Ok(done)
     }
 

@@ -1,5 +1,7 @@
 //! A user's INBOX, made when it is first needed. In a murder, frontends see to it.
 
+use std::sync::Arc;
+
 use murder_mailbox::{Identity, MailboxName};
 
 use super::ChangeError;
@@ -11,7 +13,10 @@ impl Node {
     ///
     /// # Errors
     /// Those of CREATE.
-    pub async fn autocreate_inbox(&self, identity: &Identity) -> Result<(), ChangeError> {
+    pub async fn autocreate_inbox(
+        self: &Arc<Self>,
+        identity: &Identity,
+    ) -> Result<(), ChangeError> {
         if identity.admin {
             return Ok(());
         }
@@ -19,7 +24,7 @@ impl Node {
     }
 
     /// The same for mail to the account `user`; whether there is an INBOX then.
-    pub(crate) async fn autocreate_for(&self, user: &str) -> Result<bool, ChangeError> {
+    pub(crate) async fn autocreate_for(self: &Arc<Self>, user: &str) -> Result<bool, ChangeError> {
         let Ok(inbox) = MailboxName::inbox_of(user) else {
             return Ok(false);
         };

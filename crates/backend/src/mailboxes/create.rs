@@ -27,6 +27,22 @@ impl Node {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn create_mailbox(
+        self: &Arc<Self>,
+        identity: &Identity,
+        name: &MailboxName,
+        partition: Option<&str>,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Done, ChangeError> {
+        let (identity, name) = (identity.clone(), name.clone());
+        let partition = partition.map(str::to_owned);
+        self.to_the_end(|node| async move {
+            node.create(&identity, &name, partition.as_deref(), special_use)
+                .await
+        })
+        .await
+    }
+
+    async fn create(
         &self,
         identity: &Identity,
         name: &MailboxName,

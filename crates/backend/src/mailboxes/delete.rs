@@ -1,5 +1,7 @@
 //! DELETE (RFC 9051 section 6.3.5).
 
+use std::sync::Arc;
+
 use murder_mailbox::{Identity, MailboxName, Rights};
 use murder_mupdate::{Activate, MupdateError};
 
@@ -12,10 +14,16 @@ impl Node {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn delete_mailbox(
-        &self,
+        self: &Arc<Self>,
         identity: &Identity,
         name: &MailboxName,
     ) -> Result<Done, ChangeError> {
+        let (identity, name) = (identity.clone(), name.clone());
+        self.to_the_end(|node| async move { node.delete(&identity, &name).await })
+            .await
+    }
+
+    async fn delete(&self, identity: &Identity, name: &MailboxName) -> Result<Done, ChangeError> {
         let _home = self.changes.of_homes(&[name.home_key()]).await;
         let (found, rights) = self.visible(identity, name)?;
         if name.is_inbox() && !identity.admin {

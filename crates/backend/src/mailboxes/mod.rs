@@ -3,9 +3,11 @@
 //! Every function here checks the rights of who asks. See `docs/architecture.md`, "How a mailbox
 //! change is made".
 //!
-//! Between the master's step and the store's a change can fail, or the future can be dropped.
-//! What can be undone is undone at once; whatever else is left half done wakes the
-//! reconciliation ([`crate::reconcile`]), which settles it as it does after a crash.
+//! A change goes on to its end when the session that asked for it goes away: a call to the master
+//! that nobody waits for any more may still be carried out, at a moment that nobody knows. Between
+//! the master's step and the store's it can fail. What can be undone is undone at once; whatever
+//! else is left half done wakes the reconciliation ([`crate::reconcile`]), which settles it as it
+//! does after a crash.
 
 mod acl;
 mod autocreate;
@@ -15,10 +17,14 @@ mod order;
 mod place;
 mod rename;
 
+use std::sync::Arc;
+
 use murder_mailbox::acl::AclError;
 use murder_mailbox::{Identity, MailboxName, NameError, Rights};
 use murder_mupdate::MupdateError;
 use murder_store::StoreError;
+use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::node::{Found, Node};
 
@@ -99,6 +105,27 @@ pub(crate) enum AclChange {
 }
 
 impl Node {
+    /// Makes a change in a task of its own, which ends early only with the node.
+    async fn to_the_end<F>(
+        self: &Arc<Self>,
+        change: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<Done, ChangeError>
+    where
+        F: Future<Output = Result<Done, ChangeError>> + Send + 'static,
+    {
+        let (sender, done) = oneshot::channel();
+        let change = change(Arc::clone(self));
+        self.shutdown.spawn(
+            async move {
+                // The session may have gone.
+                let _ = sender.send(change.await);
+            }
+            .in_current_span(),
+        );
+        done.await
+            .unwrap_or(Err(ChangeError::Store(StoreError::Closed)))
+    }
+
     /// A mailbox of this node that `identity` may know of, and its rights there.
     fn visible(
         &self,

@@ -93,8 +93,8 @@ impl Drop for Home<'_> {
     }
 }
 
-/// A change whose steps are not all made. Dropped without [`Unfinished::settled`], also together
-/// with the session's future, it wakes the reconciliation.
+/// A change whose steps are not all made. Dropped without [`Unfinished::settled`] it wakes the
+/// reconciliation.
 pub(super) struct Unfinished<'a>(Option<&'a Notify>);
 
 impl Unfinished<'_> {

@@ -32,6 +32,17 @@ impl Node {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn rename_mailbox(
+        self: &Arc<Self>,
+        identity: &Identity,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<Done, ChangeError> {
+        let (identity, from, to) = (identity.clone(), from.clone(), to.clone());
+        self.to_the_end(|node| async move { node.rename(&identity, &from, &to).await })
+            .await
+    }
+
+    async fn rename(
         &self,
         identity: &Identity,
         from: &MailboxName,

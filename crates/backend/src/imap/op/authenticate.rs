@@ -12,7 +12,7 @@ use crate::imap::errors::{OpError, OpResult, bad, no, ok_code};
 use crate::imap::op::{capability, login};
 use crate::imap::session::{Session, User};
 
-/// AUTHENTICATE mechanism [initial response]
+/// AUTHENTICATE, with an initial response or without
 pub(crate) async fn authenticate(
     session: &mut Session,
     mechanism: &str,

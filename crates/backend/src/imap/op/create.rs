@@ -7,7 +7,7 @@ use crate::imap::errors::{Completion, OpError, OpResult, no, ok, ok_code};
 use crate::imap::session::{Session, not_permitted};
 use crate::mailboxes::Done;
 
-/// CREATE mailbox [(PARTITION … USE (…))]
+/// `CREATE mailbox (PARTITION "name" USE (\Sent))`
 pub(crate) async fn create(
     session: &mut Session,
     mailbox: &MailboxArg,
@@ -71,6 +71,14 @@ fn use_of(attributes: &[String]) -> Result<Option<SpecialUse>, OpError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn only_frontends_wait_for_a_revision() {
+        let code = |revision, canonical| changed(Done { revision }, canonical, "done").code;
+        assert_eq!(code(Some(7), true), Some(Code::revision(7)));
+        assert_eq!(code(Some(7), false), None);
+        assert_eq!(code(None, true), None);
+    }
 
     #[test]
     fn special_uses() {

@@ -3,15 +3,19 @@
 
 use std::collections::HashSet;
 
-use murder_imap::{List, ListAttribute, ListRow, MailboxArg, StatusItem};
+use murder_imap::{Code, List, ListAttribute, ListRow, MailboxArg, StatusItem};
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
 
-use crate::imap::errors::{OpError, OpResult, bad, ok};
+use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::op::status;
 use crate::imap::op::subscribe::no_home;
 use crate::imap::session::{Session, User};
+
+/// The most octets in the patterns of one LIST, each taken with the reference: with longer ones
+/// it would take a core for seconds to match many names.
+const MAX_PATTERNS: usize = 8 * 1024;
 
 /// LIST
 pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
@@ -91,6 +95,10 @@ fn patterns(
     patterns: &[MailboxArg],
     separator: char,
 ) -> Result<Vec<Pattern>, OpError> {
+    let octets = |pattern: &MailboxArg| reference.as_bytes().len() + pattern.as_bytes().len();
+    if patterns.iter().map(octets).sum::<usize>() > MAX_PATTERNS {
+        return Err(no(Code::Limit, "Patterns are too long"));
+    }
     let utf8 = session.is_utf8();
     let reference = reference.to_utf8(utf8)?;
     patterns

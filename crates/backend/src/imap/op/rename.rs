@@ -6,7 +6,7 @@ use crate::imap::errors::{OpResult, no};
 use crate::imap::op::create::changed;
 use crate::imap::session::Session;
 
-/// RENAME from to [partition]
+/// `RENAME from to`; with Cyrus's third argument, a partition, it is refused.
 pub(crate) async fn rename(
     session: &mut Session,
     from: &MailboxArg,

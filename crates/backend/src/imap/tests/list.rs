@@ -107,6 +107,8 @@ async fn extended() {
             "OK LIST completed"
         ]
     );
+    let long = "%x*".repeat(4000);
+    assert!(bob.ask(&format!("LIST \"\" {long}")).await[0].starts_with("NO [LIMIT] "));
     for bad in ["LIST (NONSENSE) \"\" *", "LIST (RECURSIVEMATCH) \"\" *"] {
         assert!(bob.ask(bad).await[0].starts_with("BAD "), "{bad}");
     }

@@ -1,8 +1,12 @@
 //! LOGIN, AUTHENTICATE, STARTTLS and frontends that vouch for users.
 
+use std::io;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use murder_net::Role;
+use parking_lot::Mutex;
 
 use super::support::Server;
 
@@ -232,4 +236,57 @@ async fn a_user_has_so_many_connections() {
         .await;
     first.close().await;
     server.login("bob").await;
+}
+
+/// What this process logs. A subscriber of one thread alone would miss spans that another thread
+/// has come by first.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn one_session_id_finds_both_sides() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let server = Server::with_tls(|_| {});
+    server.create("user/bob").await;
+    let mut client = server.connect_for("bob").await;
+    for (id, rights) in [("k3f9qz-1a", "l"), ("k3f9qz-1b", "lr")] {
+        client
+            .play(&format!(
+                "C: a ID (\"x-session-id\" \"{id}\" \"x-originating-ip\" \"192.0.2.1\")
+                 S: * ID …
+                 S: a OK …
+                 C: b SETACL user/bob carol {rights}
+                 S: b OK …"
+            ))
+            .await;
+    }
+    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let of = |id: &str| {
+        let lines = text.lines().filter(|line| line.contains("ACL changed"));
+        let line = lines.clone().find(|line| line.contains(id));
+        line.unwrap_or_else(|| panic!("{id} in:\n{text}"))
+    };
+    for (id, other) in [("k3f9qz-1a", "k3f9qz-1b"), ("k3f9qz-1b", "k3f9qz-1a")] {
+        let line = of(id);
+        assert!(line.contains("user=\"bob\""), "{line}");
+        assert!(line.contains("client=192.0.2.1"), "{line}");
+        assert!(!line.contains(other), "{line}");
+    }
 }
