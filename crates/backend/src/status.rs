@@ -18,6 +18,8 @@ const EVERY: Duration = Duration::from_secs(2);
 const LEAST_FREE: u64 = 128 << 20;
 /// From a change that got stuck to the reconciliation, and between two attempts of it.
 const RETRY: Duration = Duration::from_secs(1);
+/// The same when the master refuses: somebody has to look.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// The room of a file system, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -182,13 +184,17 @@ pub(crate) async fn follow_master(node: Arc<Node>, reconciled: bool) {
         // The stream that is being opened now, or was already, is the one of the start.
         let mut seen = streams(cluster).max(1);
         loop {
+            let mut pause = RETRY;
             if due {
                 match reconcile(&node).await {
                     Ok(()) => due = false,
                     Err(error) if error.is_unavailable() => {
                         tracing::debug!(%error, "not reconciled yet");
                     }
-                    Err(error) => tracing::error!(%error, "not reconciled"),
+                    Err(error) => {
+                        tracing::error!(%error, "not reconciled");
+                        pause = RETRY_REFUSED;
+                    }
                 }
             }
             tokio::select! {
@@ -198,7 +204,7 @@ pub(crate) async fn follow_master(node: Arc<Node>, reconciled: bool) {
                     tokio::time::sleep(RETRY).await;
                     due = true;
                 }
-                () = tokio::time::sleep(RETRY), if due => {}
+                () = tokio::time::sleep(pause), if due => {}
             }
             // Each new stream is a master that was away for a while.
             let now = streams(cluster);
