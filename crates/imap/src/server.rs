@@ -309,7 +309,9 @@ impl CommandReader {
 
     /// Refuses the command in `buf`, whose current line has not been looked at for its end.
     fn skip_command(&mut self, text: String) {
-        let tag = command_tag_of(&self.buf);
+        // Not beyond the limit, so that the answer does not depend on how much was read at once.
+        let head = &self.buf[..self.buf.len().min(self.limits.command)];
+        let tag = command_tag_of(head);
         self.buf.advance(self.line_start.min(self.buf.len()));
         self.start_skip(Some((tag, text)));
     }
