@@ -44,6 +44,7 @@ pub(crate) async fn fetch(
     let places = selected.places(uid, set)?;
     selected.condstore |= plan.condstore;
     let mut all_there = true;
+    let mut damaged = None;
     let mut rows = Vec::new();
     for place in places {
         let (mut next, last) = place.into_inner();
@@ -87,12 +88,19 @@ pub(crate) async fn fetch(
                 match to.write(row, state, fetched).await {
                     Ok(()) => {}
                     Err(FetchError::Store(StoreError::BodyGone)) => all_there = false,
+                    // One damaged message does not hide the others.
+                    Err(FetchError::Store(error @ StoreError::Corrupt { .. })) => {
+                        damaged = Some(error);
+                    }
                     Err(FetchError::Store(error)) => return Err(error.into()),
                     Err(FetchError::Gone(error)) => return Err(OpError::Gone(error)),
                 }
             }
             tokio::task::consume_budget().await;
         }
+    }
+    if let Some(error) = damaged {
+        return Err(error.into());
     }
     match all_there || uid {
         true => Ok(ok("FETCH completed")),

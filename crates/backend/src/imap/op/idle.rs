@@ -27,6 +27,10 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
             return Err(OpError::Bye(DELETED.into()));
         }
         report(session, Expunges::Allowed);
+        if matches!(session.state, State::Logout) {
+            // Deleted just now; the client has its BYE.
+            return Ok(ok("IDLE completed"));
+        }
         if !session.writer.is_empty() {
             session.flush().await?;
         }

@@ -48,7 +48,10 @@ pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) ->
             session.writer.esearch(&answer);
         }
     }
-    Ok(ok("SEARCH completed"))
+    match found.damaged {
+        Some(error) => Err(error.into()),
+        None => Ok(ok("SEARCH completed")),
+    }
 }
 
 /// What the client wants to know of the result.

@@ -1,7 +1,5 @@
 //! Evaluating a search for one message, with as much of the message as is at hand.
 
-use std::cell::OnceCell;
-
 use murder_mime::{contains_folded, for_each_text, header_search_text, header_text};
 use murder_store::{MailboxView, MessageRow, UidSet};
 
@@ -14,34 +12,19 @@ pub(super) struct Known<'a> {
     /// Whose `\Seen` counts.
     pub seen_user: Option<&'a str>,
     pub recent: &'a UidSet,
-    /// The header's bytes.
-    pub header: Option<Header<'a>>,
-    /// For each string of the program, whether a text of the message has it.
+    /// What was found in the header, if it was looked at.
+    pub header: Option<&'a InHeader>,
+    /// For each text of the program, whether the message has it, if it was looked at.
     pub texts: Option<&'a [bool]>,
 }
 
-/// A message's header.
-pub(super) struct Header<'a> {
-    raw: &'a [u8],
-    text: OnceCell<String>,
-}
-
-impl<'a> Header<'a> {
-    pub fn new(raw: &'a [u8]) -> Self {
-        Self {
-            raw,
-            text: OnceCell::new(),
-        }
-    }
-
-    fn has(&self, string: &str) -> bool {
-        let text = self.text.get_or_init(|| header_search_text(self.raw));
-        contains_folded(text, string)
-    }
-
-    fn field_has(&self, name: &str, string: &str) -> bool {
-        header_text(self.raw, name).any(|value| contains_folded(&value, string))
-    }
+/// What was found in a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InHeader {
+    /// For each field of the program, whether it is there.
+    fields: Vec<bool>,
+    /// For each text of the program, whether it is there.
+    texts: Vec<bool>,
 }
 
 impl Program {
@@ -75,10 +58,10 @@ impl Program {
             Key::EmailId(id) => row.email_id == *id,
             Key::Places(ranges) => ranges.contain(row.seq),
             Key::Uids(ranges) => ranges.contain(row.uid),
-            Key::Header(name, string) => known.header.as_ref()?.field_has(name, string),
+            Key::Field(at) => known.header?.fields[*at],
             Key::Body(at) => known.texts?[*at],
             Key::Text(at) => {
-                let in_header = known.header.as_ref().map(|h| h.has(&self.texts[*at]));
+                let in_header = known.header.map(|header| header.texts[*at]);
                 match (in_header, known.texts) {
                     (Some(true), _) => true,
                     (_, Some(texts)) if texts[*at] => true,
@@ -105,7 +88,26 @@ impl Program {
         result
     }
 
-    /// For each string of the program, whether a text of the message has it.
+    /// Looks at a header.
+    pub(super) fn search_header(&self, raw: &[u8]) -> InHeader {
+        let has = |(name, string): &(String, String)| {
+            header_text(raw, name).any(|value| contains_folded(&value, string))
+        };
+        let all = match self.texts.is_empty() {
+            true => String::new(),
+            false => header_search_text(raw),
+        };
+        InHeader {
+            fields: self.fields.iter().map(has).collect(),
+            texts: self
+                .texts
+                .iter()
+                .map(|t| contains_folded(&all, t))
+                .collect(),
+        }
+    }
+
+    /// Looks at a message, at what is not its header.
     pub(super) fn search_texts(&self, raw: &[u8]) -> Vec<bool> {
         let mut found = vec![false; self.texts.len()];
         for_each_text(raw, &mut |text| {

@@ -14,10 +14,11 @@ use crate::imap::errors::{OpError, bad, no};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
     pub(super) root: Key,
+    /// Fields of the header and folded strings to be found in them, by their number.
+    pub(super) fields: Vec<(String, String)>,
     /// Folded strings to be found in the texts of a message, by their number.
     pub(super) texts: Vec<String>,
-    /// How many keys look at headers, and how many keys there are at all.
-    pub(super) headers: usize,
+    /// How many keys there are.
     pub(super) size: usize,
     /// The search asks for mod-sequences: the answer has the greatest (RFC 7162 section 3.1.5).
     pub modseq: bool,
@@ -65,8 +66,8 @@ pub(super) enum Key {
     EmailId([u8; 16]),
     Places(Ranges),
     Uids(Ranges),
-    /// A field of this name has this in it; folded.
-    Header(String, String),
+    /// The header has the field with this number.
+    Field(usize),
     /// The text with this number.
     Body(usize),
     /// The same, or the header has it.
@@ -114,8 +115,8 @@ impl Program {
         }
         let mut program = Self {
             root: Key::Is(true),
+            fields: Vec::new(),
             texts: Vec::new(),
-            headers: 0,
             size: 0,
             modseq: false,
             places: None,
@@ -127,7 +128,7 @@ impl Program {
             _ => None,
         });
         program.root = Key::And(keys);
-        if program.texts.len() + program.headers > MAX_STRINGS {
+        if program.texts.len() + program.fields.len() > MAX_STRINGS {
             return Err(no(Code::Limit, "Too many strings to search for"));
         }
         Ok(program)
@@ -211,8 +212,8 @@ impl Program {
     }
 
     fn header(&mut self, name: &str, string: &[u8]) -> Result<Key, OpError> {
-        self.headers += 1;
-        Ok(Key::Header(name.to_owned(), folded(string)?))
+        self.fields.push((name.to_owned(), folded(string)?));
+        Ok(Key::Field(self.fields.len() - 1))
     }
 
     fn text(&mut self, string: &[u8], make: fn(usize) -> Key) -> Result<Key, OpError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use murder_store::{MailboxView, MessageRow, Partition, StoreError, UidSet};
 
-use super::evaluate::{Header, Known};
+use super::evaluate::{InHeader, Known};
 use super::program::Program;
 use crate::imap::fetch::room_for;
 
@@ -34,12 +34,14 @@ pub(crate) struct Scope<'a> {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Found {
     /// UIDs or sequence numbers, ascending.
     pub numbers: Vec<u32>,
     /// The greatest MODSEQ among them.
     pub modseq: u64,
+    /// Why a message could not be looked at.
+    pub damaged: Option<StoreError>,
 }
 
 /// The messages that match, as UIDs or sequence numbers.
@@ -47,7 +49,7 @@ pub(crate) struct Found {
 /// Memory: the result, four bytes a message, and one message at a time.
 ///
 /// # Errors
-/// When a message cannot be read, other than for being gone.
+/// When the disk cannot be read.
 pub(crate) async fn run(
     program: &Arc<Program>,
     scope: &Scope<'_>,
@@ -83,6 +85,10 @@ pub(crate) async fn run(
                     Some(matches) => matches,
                     None => match read_and_match(program, scope, row, &mut work).await {
                         Err(StoreError::BodyGone) => false,
+                        Err(error @ StoreError::Corrupt { .. }) => {
+                            found.damaged = Some(error);
+                            false
+                        }
                         other => other?,
                     },
                 };
@@ -99,7 +105,7 @@ pub(crate) async fn run(
 fn known<'a>(
     scope: &'a Scope<'_>,
     row: &'a MessageRow,
-    header: Option<&'a [u8]>,
+    header: Option<&'a InHeader>,
     texts: Option<&'a [bool]>,
 ) -> Known<'a> {
     Known {
@@ -107,7 +113,7 @@ fn known<'a>(
         row,
         seen_user: scope.seen_user,
         recent: scope.recent,
-        header: header.map(Header::new),
+        header,
         texts,
     }
 }
@@ -133,8 +139,8 @@ async fn read_and_match(
         let read = scope.partition.read_body_range(at, 0, header_len);
         read.await?
     };
-    // Some 100 nanoseconds a key, some nanoseconds a byte.
-    *work += header.len() / 32 * (program.headers + program.texts.len()).max(1);
+    let strings = program.fields.len() + program.texts.len();
+    let header = look(program, header, strings, work, Program::search_header).await?;
     if let Some(matches) = program.matches(&known(scope, row, Some(&header), None)) {
         return Ok(matches);
     }
@@ -147,18 +153,30 @@ async fn read_and_match(
             scope.partition.read_body(at).await?
         }
     };
-    let effort = raw.len().saturating_mul(program.texts.len());
-    let texts = if effort <= TEXT_AT_ONCE {
-        *work += effort / 32;
-        program.search_texts(&raw)
-    } else {
-        let program = Arc::clone(program);
-        tokio::task::spawn_blocking(move || program.search_texts(&raw))
-            .await
-            .map_err(|_| StoreError::Closed)?
-    };
+    let strings = program.texts.len();
+    let texts = look(program, raw, strings, work, Program::search_texts).await?;
     let matches = program.matches(&known(scope, row, Some(&header), Some(&texts)));
     debug_assert!(matches.is_some(), "everything is known");
     drop(room);
     Ok(matches.unwrap_or(false))
+}
+
+/// Looks for `strings` strings in `raw`: here, or if that may take long, where it may.
+async fn look<T: Send + 'static>(
+    program: &Arc<Program>,
+    raw: Bytes,
+    strings: usize,
+    work: &mut usize,
+    how: fn(&Program, &[u8]) -> T,
+) -> Result<T, StoreError> {
+    let effort = raw.len().saturating_mul(strings.max(1));
+    if effort <= TEXT_AT_ONCE {
+        // A key takes some nanoseconds, as do a few bytes.
+        *work += effort / 8;
+        return Ok(how(program, &raw));
+    }
+    let program = Arc::clone(program);
+    tokio::task::spawn_blocking(move || how(&program, &raw))
+        .await
+        .map_err(|_| StoreError::Closed)
 }

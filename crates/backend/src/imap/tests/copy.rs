@@ -248,3 +248,24 @@ async fn a_copy_to_another_partition_that_fails_leaves_nothing() {
     assert!(here < 60);
     assert_eq!(here + there, 60);
 }
+
+#[tokio::test]
+async fn a_frontend_is_told_to_look_elsewhere() {
+    let server = Server::with_tls(|_| {});
+    server.create("user/bob").await;
+    server.create("user/carol").await;
+    server.put("user/bob", short("x")).await;
+    let mut bob = server.connect_for("bob").await;
+    bob.select("user/bob").await;
+    bob.play(
+        "C: a COPY 1 user/zoe
+         S: a NO [X-NOT-HERE] …
+         C: b MOVE 1 user/zoe
+         S: b NO [X-NOT-HERE] …
+         C: c SELECT user/zoe
+         S: c NO [X-NOT-HERE] …
+         C: d SELECT user/carol
+         S: d NO [NONEXISTENT] …",
+    )
+    .await;
+}

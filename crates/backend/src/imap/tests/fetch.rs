@@ -365,3 +365,56 @@ async fn many_messages_come_in_order() {
             .all(|row| row.flags.contains(seen))
     );
 }
+
+/// Changes octets of a message behind the store's back.
+fn damage(server: &Server, text: &str) {
+    let journal = server.folder.path().join("default/journal");
+    for file in std::fs::read_dir(journal).unwrap() {
+        let path = file.unwrap().path();
+        let mut octets = std::fs::read(&path).unwrap();
+        let found = memchr::memmem::find(&octets, text.as_bytes());
+        if let Some(at) = found {
+            octets[at] ^= 1;
+            // In place, as the store has the file open.
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &octets[at..=at], at as u64).unwrap();
+            return;
+        }
+    }
+    panic!("{text} is nowhere");
+}
+
+#[tokio::test]
+async fn damaged_messages_are_not_sent() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    server.put("user/bob", short("first")).await;
+    server.put("user/bob", short("second")).await;
+    let raw = format!("{}the-end", large());
+    server.put("user/bob", raw.clone()).await;
+    bob.select("INBOX").await;
+    damage(&server, "Text of first");
+    damage(&server, "the-end");
+    bob.play(
+        "C: a FETCH 1:2 (UID BODY.PEEK[])
+         S: * 2 FETCH (UID 2 BODY[] {57}
+         S: From: a@example.org
+         S: Subject: second
+         S: 
+         S: Text of second.
+         S: )
+         S: a NO [CONTACTADMIN] …
+         C: b SEARCH 1:2 BODY text
+         S: * SEARCH 2
+         S: b NO [CONTACTADMIN] …
+         C: c FETCH 1:2 (UID RFC822.SIZE)
+         S: * 1 FETCH …
+         S: * 2 FETCH …
+         S: c OK …",
+    )
+    .await;
+    // The literal has begun: only the end of the connection tells that it is no good.
+    bob.send("d FETCH 3 BODY.PEEK[]\r\n").await;
+    let octets: usize = bob.ends().await.iter().map(|line| line.len() + 2).sum();
+    assert!(octets > 1 << 20 && octets < raw.len(), "{octets}");
+}
