@@ -659,18 +659,21 @@ async fn undo(
         return;
     }
     let result = match fault {
-        Fault::Destination(_) => match session.checkout(&order.destination.node).await {
-            Ok(mut again) => {
-                let removed = remove(&mut again, order, arrived).await;
-                if removed.is_ok() {
-                    session.shared.pool.checkin(again);
+        // Half a message may be under way on the connection that there is.
+        Fault::Source(_) | Fault::Destination(_) => {
+            match session.checkout(&order.destination.node).await {
+                Ok(mut again) => {
+                    let removed = remove(&mut again, order, arrived).await;
+                    if removed.is_ok() {
+                        session.shared.pool.checkin(again);
+                    }
+                    removed
                 }
-                removed
+                Err(Refusal::Backend(error)) => Err(error),
+                Err(_) => return,
             }
-            Err(Refusal::Backend(error)) => Err(error),
-            Err(_) => return,
-        },
-        Fault::Source(_) | Fault::Refused(_) => remove(destination, order, arrived).await,
+        }
+        Fault::Refused(_) => remove(destination, order, arrived).await,
     };
     match result {
         Ok(completion) if completion.is_ok() => {}

@@ -18,13 +18,22 @@ use super::connection::{ActingFor, BackendError, Connection, Event};
 /// would wait as long, to no avail. One that refuses the connection at once is.
 const AVOID_AFTER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a backend is connected to for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Service {
+    /// Sessions of clients.
+    Imap,
+    /// Deliveries.
+    Lmtp,
+}
+
 /// Opens connections to backends.
 pub(crate) struct Dialer {
     replica: Arc<Replica>,
     tls: NodeTls,
     connect_timeout: Duration,
     silence: Duration,
-    avoid: Mutex<HashMap<String, Instant>>,
+    avoid: Mutex<HashMap<(Service, String), Instant>>,
 }
 
 impl Dialer {
@@ -61,7 +70,7 @@ impl Dialer {
     ) -> Result<Connection, BackendError> {
         let address = self.address(node, |node| &node.imaps)?;
         // In a box: the handshake's state would else be part of every session's task.
-        Box::pin(self.in_time(node, async {
+        Box::pin(self.in_time(Service::Imap, node, async {
             let stream = self.tls(node, self.tcp(node, &address).await?).await?;
             let mut connection = Connection::new(stream, node, acting, self.silence);
             log_in(&mut connection, acting).await?;
@@ -86,13 +95,15 @@ impl Dialer {
     /// Runs one attempt to reach `node` within the time that there is.
     pub(crate) async fn in_time<T>(
         &self,
+        service: Service,
         node: &str,
         attempt: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
+        let key = (service, node.to_owned());
         let avoided = self
             .avoid
             .lock()
-            .get(node)
+            .get(&key)
             .is_some_and(|until| Instant::now() < *until);
         if avoided {
             return Err(unreachable(node, "no answer in time"));
@@ -100,7 +111,7 @@ impl Dialer {
         match timeout(self.connect_timeout, attempt).await {
             Ok(result) => {
                 if result.is_ok() {
-                    self.avoid.lock().remove(node);
+                    self.avoid.lock().remove(&key);
                 }
                 result
             }
@@ -108,7 +119,7 @@ impl Dialer {
                 // As many entries as there are backends.
                 self.avoid
                     .lock()
-                    .insert(node.to_owned(), Instant::now() + AVOID_AFTER_TIMEOUT);
+                    .insert(key, Instant::now() + AVOID_AFTER_TIMEOUT);
                 Err(unreachable(node, "no answer in time"))
             }
         }

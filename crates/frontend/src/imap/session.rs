@@ -503,9 +503,14 @@ impl Session {
         if let Some(word) = word {
             self.client.wire.put(format!("* BYE {word}\r\n").as_bytes());
         }
+        // A slow client gets all that it has asked for.
+        let limit = match ended {
+            Ended::Logout | Ended::Shutdown => self.shared.settings.write_timeout,
+            _ => LAST_WORD,
+        };
         if !matches!(ended, Ended::Client(_) | Ended::Stalled) {
             // Whoever does not take it has gone; there is nobody to tell.
-            let _ = tokio::time::timeout(LAST_WORD, self.client.wire.close()).await;
+            let _ = tokio::time::timeout(limit, self.client.wire.close()).await;
         }
         if let State::Selected(selected) = std::mem::replace(&mut self.state, State::Logout)
             && selected.is_quiet()

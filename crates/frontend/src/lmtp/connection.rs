@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::reply::Reply;
+use crate::backend::connect::Service;
 use crate::backend::{BackendError, Dialer};
 use crate::wire::{HIGH_WATER, Wire};
 
@@ -132,7 +133,7 @@ async fn connect(
 ) -> Result<LmtpConnection, BackendError> {
     let address = dialer.address(node, |node| &node.lmtp)?;
     dialer
-        .in_time(node, async {
+        .in_time(Service::Lmtp, node, async {
             let tcp = dialer.tcp(node, &address).await?;
             let mut plain = LmtpConnection::new(tcp, node, dialer.silence());
             let greeting = plain.reply().await?;

@@ -267,16 +267,24 @@ async fn a_lost_source_is_told_and_nothing_doubled() {
     destination
         .answer(FIRST, "{tag} OK [APPENDUID 7 40] stored\r\n")
         .await;
+    // The second is half there.
     source.expect("UID FETCH 12 (BODY.PEEK[])").await;
+    source
+        .send("* 2 FETCH (UID 12 BODY[] {100}\r\nonly a part")
+        .await;
+    let head = destination.peer.line().await;
+    assert!(head.ends_with(" {100+}"), "{head}");
     drop(source);
+    let mut again = murder.imap_at("be2").await;
     for command in [
         "SELECT \"user/bob/x\"",
         "UID STORE 40 +FLAGS.SILENT (\\Deleted)",
         "UID EXPUNGE 40",
         "UNSELECT",
     ] {
-        destination.answer(command, "{tag} OK done\r\n").await;
+        again.answer(command, "{tag} OK done\r\n").await;
     }
+    destination.peer.rest().await;
     assert!(
         client
             .until("a ")

@@ -175,14 +175,13 @@ async fn subscriptions(
     session: &mut Session,
     user: &User,
 ) -> Result<HashSet<MailboxName>, Refusal> {
-    let shared = session.shared.clone();
-    let home = match subscribe::home(&shared, user).await {
-        Ok(home) => home,
+    let asked = subscribe::at_home(session, user, b"LSUB \"\" *").await;
+    let (completion, answers) = match asked {
+        Ok(answered) => answered,
         // No INBOX, nothing subscribed.
         Err(Refusal::Cannot(_)) => return Ok(HashSet::new()),
         Err(refusal) => return Err(refusal),
     };
-    let (completion, answers) = session.on_backend(&home.node, b"LSUB \"\" *").await?;
     if !completion.is_ok() {
         return Err(Refusal::Answered(completion));
     }

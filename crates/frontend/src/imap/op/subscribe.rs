@@ -3,6 +3,7 @@
 
 use murder_mailbox::{MailboxName, Rights};
 
+use crate::backend::{Answer, Completion};
 use crate::imap::arguments::{Arguments, quote_always};
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::session::{Session, User, not_held};
@@ -30,16 +31,28 @@ pub(crate) async fn subscribe(
         }
     }
     let line = format!("{command} {}", quote_always(name.as_str())).into_bytes();
-    let home = home(&shared, &user).await?;
-    let (completion, _) = session.on_backend(&home.node, &line).await?;
+    let (completion, _) = at_home(session, &user, &line).await?;
+    Ok(completion)
+}
+
+/// Runs a command about subscriptions where the user's INBOX is; looks again when it is not
+/// there any more.
+pub(crate) async fn at_home(
+    session: &mut Session,
+    user: &User,
+    line: &[u8],
+) -> Result<(Completion, Vec<Answer>), Refusal> {
+    let shared = session.shared.clone();
+    let place = home(&shared, user).await?;
+    let (completion, answers) = session.on_backend(&place.node, line).await?;
     if completion.code("X-NOT-HERE").is_none() {
-        return Ok(completion);
+        return Ok((completion, answers));
     }
-    let home = shared.router.find_again(&home.name).await?;
-    let (completion, _) = session.on_backend(&home.node, &line).await?;
+    let place = shared.router.find_again(&place.name).await?;
+    let (completion, answers) = session.on_backend(&place.node, line).await?;
     match completion.code("X-NOT-HERE") {
-        None => Ok(completion),
-        Some(_) => Err(not_held(&home).into()),
+        None => Ok((completion, answers)),
+        Some(_) => Err(not_held(&place)),
     }
 }
 
@@ -54,7 +67,7 @@ fn may_look_up(shared: &Shared, user: &User, name: &MailboxName) -> bool {
 }
 
 /// Where the user's INBOX is.
-pub(crate) async fn home(shared: &Shared, user: &User) -> Result<Place, Refusal> {
+async fn home(shared: &Shared, user: &User) -> Result<Place, Refusal> {
     let inbox = MailboxName::inbox_of(&user.identity.user)?;
     match shared.router.find(&inbox).await {
         Err(RouteError::NotFound) => Err(Refusal::Cannot(
