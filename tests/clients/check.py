@@ -164,8 +164,12 @@ def append_email_test_data_byte_for_byte(murder):
 def lmtp_to_both_backends_and_an_unknown(murder):
     one, two = murder.user(5), murder.user(6)
     with murder.lmtp(1) as lmtp:
-        refused = lmtp.sendmail("s@example.org", [one, "nobody-here", two], b"Subject: both\r\n\r\nx\r\n")
-    assert list(refused) == ["nobody-here"] and refused["nobody-here"][0] == 550, refused
+        # By hand: sendmail() reads one reply after the message, LMTP has one for each recipient.
+        lmtp.ehlo()
+        assert lmtp.mail("s@example.org")[0] == 250
+        assert [lmtp.rcpt(user)[0] for user in (one, "nobody-here", two)] == [250, 550, 250]
+        assert lmtp.data(b"Subject: both\r\n\r\nx\r\n")[0] == 250
+        assert lmtp.getreply()[0] == 250
     for user in (one, two):
         with murder.imap(0, user) as client:
             ok(client.select("INBOX"))

@@ -95,12 +95,12 @@ async fn into_a_folder() -> Tested {
     let mut client = murder.imap(1, "user2").await?;
     client.ok("CREATE Lists/rust").await?;
     client.ok("CREATE Closed").await?;
-    client.ok("SETACL Lists/rust anyone p").await?;
+    client.ok("SETACL Closed -anyone p").await?;
     let mut lmtp = murder.lmtp(1).await?;
     for (recipient, folder) in [
         ("user2+Lists/rust", "Lists/rust"),
         ("user2+Lists/rust@example.org", "Lists/rust"),
-        // What is not open to the world, or not there, goes to the INBOX.
+        // What is closed to mail, or not there, goes to the INBOX.
         ("user2+Closed", "INBOX"),
         ("user2+nothing", "INBOX"),
         ("USER2", "INBOX"),

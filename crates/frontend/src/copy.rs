@@ -348,7 +348,16 @@ async fn copy_all(
             continue;
         };
         let append = begin_append(destination, order, message, octets);
-        let early = stream(source, destination, append, octets).await?;
+        let early = match stream(source, destination, append, octets).await {
+            // The selected mailbox is still of use, once the message has gone by.
+            Err(Fault::Destination(error)) => {
+                end_fetch(client, source, tag)
+                    .await
+                    .map_err(Fault::Source)?;
+                return Err(Fault::Destination(error));
+            }
+            early => early?,
+        };
         destination.wire.put(b"\r\n");
         end_fetch(client, source, tag)
             .await
@@ -358,11 +367,19 @@ async fn copy_all(
             asked = messages.get(at + 1).map(|next| ask(source, next));
         }
         let completion = match early {
-            Some(completion) => completion,
-            None => destination
-                .finish(append, &mut |_| {})
-                .await
-                .map_err(Fault::Destination)?,
+            Some(completion) => Ok(completion),
+            None => destination.finish(append, &mut |_| {}).await,
+        };
+        let completion = match completion {
+            Ok(completion) => completion,
+            Err(error) => {
+                if let Some(tag) = asked {
+                    pass_over(client, source, tag)
+                        .await
+                        .map_err(Fault::Source)?;
+                }
+                return Err(Fault::Destination(error));
+            }
         };
         let uids = completion
             .is_ok()
@@ -486,8 +503,13 @@ async fn stream(
             (&mut destination.wire, Want { read: true }),
         );
         let moved = tokio::time::timeout(silence, waiting).await;
-        let Ok(moved) = moved else {
-            return Err(Fault::Source(source.lost("no answer in time")));
+        let moved = match moved {
+            Ok(moved) => moved,
+            Err(_) if room => return Err(Fault::Source(source.lost("no answer in time"))),
+            Err(_) => {
+                let error = destination.lost("does not take the message");
+                return Err(Fault::Destination(error));
+            }
         };
         if let Some(read @ (Ok(0) | Err(_))) = moved.first {
             return Err(Fault::Source(source.lost_io(read)));
@@ -515,13 +537,12 @@ async fn end_fetch(
     source: &mut Connection,
     tag: u32,
 ) -> Result<(), BackendError> {
-    // The rest of the answer: `)` and whatever the backend wants to tell besides.
-    let mut rest = Vec::new();
+    // What is left of the message, `)`, and whatever the backend wants to tell besides.
     loop {
         match source.event()? {
             None => source.fill().await?,
             Some(Event::Untagged { len, last, .. }) => {
-                source.take(len, &mut rest);
+                bytes::Buf::advance(&mut source.wire.input, len);
                 if last {
                     break;
                 }

@@ -32,6 +32,9 @@ mod route;
 mod shared;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{FrontendConfig, ImapConfig, LmtpConfig, NamespaceSection, PlacementConfig};
 pub use placement::PlacementMode;
 pub use role::{Frontend, FrontendAddresses, FrontendService};

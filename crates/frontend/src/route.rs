@@ -110,6 +110,21 @@ impl Router {
         }
     }
 
+    /// The nearest mailbox above `name` that is there, or else any of the same home: a home is
+    /// in one place.
+    pub(crate) fn nearest(&self, name: &MailboxName) -> Option<Place> {
+        self.nearest_above(name).or_else(|| {
+            let root = MailboxName::parse_canonical(name.home_key()).ok()?;
+            let sibling = {
+                let tables = self.replica.read();
+                let mut home = tables.map.below(&root);
+                home.find(|entry| entry.state() == MailboxState::Active)
+                    .map(|entry| entry.mailbox_name())
+            };
+            self.look(&sibling?).ok()
+        })
+    }
+
     /// The nearest mailbox above `name` that is there.
     pub(crate) fn nearest_above(&self, name: &MailboxName) -> Option<Place> {
         let mut above = name.parent();

@@ -3,19 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 
-/// How long a supervisor takes from the lock to its number, or from losing that to its end.
-const BETWEEN: Duration = Duration::from_secs(5);
-
 /// `DIR/supervisor.pid`, locked for as long as the supervisor lives, however it ends. The file
-/// stays: removing it could take it from the next one that has opened it.
+/// stays, with a number that then means nothing: removing it could take it from the next one that
+/// has opened it.
 #[derive(Debug)]
 pub struct Lock {
-    locked: File,
+    _locked: File,
 }
 
 /// Who holds a directory.
@@ -43,9 +40,10 @@ impl Lock {
                 dir.display()
             );
         }
-        locked.set_len(0)?;
-        writeln!(locked, "{}", std::process::id())?;
-        Ok(Self { locked })
+        // Over a former one in one go, so that whoever reads sees a whole number.
+        locked.rewind()?;
+        locked.write_all(format!("{:<10}\n", std::process::id()).as_bytes())?;
+        Ok(Self { _locked: locked })
     }
 
     /// Who holds the directory.
@@ -54,27 +52,16 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Holder::None),
             opened => opened?,
         };
-        let begun = Instant::now();
-        loop {
-            if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
-                return Ok(Holder::None);
-            }
-            let text = read(&mut file)?;
-            // Locked without a number in it: for the moment between, as it comes or goes.
-            if !text.is_empty() || begun.elapsed() > BETWEEN {
-                return Ok(Holder::Process(text.parse().with_context(|| {
-                    format!("{} holds no process id", path(dir).display())
-                })?));
-            }
-            std::thread::yield_now();
+        if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
+            return Ok(Holder::None);
         }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Left behind it would only be a number that nobody looks at.
-        let _ = self.locked.set_len(0);
+        let text = read(&mut file)?;
+        if text.is_empty() {
+            return Ok(Holder::None); // it is just being taken, for the first time
+        }
+        Ok(Holder::Process(text.parse().with_context(|| {
+            format!("{} holds no process id", path(dir).display())
+        })?))
     }
 }
 
@@ -101,22 +88,6 @@ fn read(file: &mut File) -> anyhow::Result<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn one_that_comes_or_goes_is_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut coming = open(&path(dir.path())).unwrap();
-        flock(&coming, FlockOperation::NonBlockingLockExclusive).unwrap();
-        std::thread::scope(|scope| {
-            let asked = scope.spawn(|| Lock::holder(dir.path()).unwrap());
-            writeln!(coming, "7").unwrap();
-            assert_eq!(asked.join().unwrap(), Holder::Process(7));
-            coming.set_len(0).unwrap();
-            let asked = scope.spawn(|| Lock::holder(dir.path()).unwrap());
-            drop(coming);
-            assert_eq!(asked.join().unwrap(), Holder::None);
-        });
-    }
 
     #[test]
     fn one_at_a_time() {

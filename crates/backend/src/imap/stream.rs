@@ -41,6 +41,13 @@ impl ClientStream {
         self.inner.as_ref()?.peer()
     }
 
+    /// See [`Stream::acknowledge`].
+    pub(crate) fn acknowledge(&self) {
+        if let Some(stream) = &self.inner {
+            stream.acknowledge();
+        }
+    }
+
     /// See [`Stream::readable`].
     pub(crate) async fn readable(&mut self) -> io::Result<()> {
         match &mut self.inner {

@@ -145,16 +145,21 @@ pub(crate) fn tell(
         }
         Own::Silent {
             uids,
-            known,
+            known: at_first,
             expected,
             echo,
         } => {
             for row in present(selected, uids) {
                 let now = Some((selected.flags_of(&new, &row), row.keywords));
                 // Of a message that is new to it the client knows no flags.
-                let as_expected = known.row_by_uid(row.uid).is_none_or(|before| {
-                    let before = state_of(selected, known, &before, &new);
-                    before.map(|(flags, keywords)| expected(flags, keywords)) == now
+                let as_expected = at_first.row_by_uid(row.uid).is_none_or(|before| {
+                    let before = state_of(selected, at_first, &before, &new);
+                    // What was told since the command began may have overtaken it for a client
+                    // that has not waited for the answer.
+                    let told = known.row_by_uid(row.uid);
+                    let told = told.and_then(|told| state_of(selected, &known, &told, &new));
+                    let after = before.map(|(flags, keywords)| expected(flags, keywords));
+                    before == told && after == now
                 });
                 if !as_expected || echo.contains(row.uid) {
                     tell_fetch(selected, writer, &row);

@@ -6,7 +6,8 @@
 //!
 //! Recipients: `user@domain` is the account of that whole name, if its INBOX is here, and else
 //! the account `user`, in whichever domain. `user+folder` goes to the mailbox `folder` of that
-//! user's home if `anyone` has the right `p` there (RFC 4314 section 4), and else to the INBOX.
+//! user's home if the user or `anyone` has the right `p` there (RFC 4314 section 4), and else to
+//! the INBOX.
 
 mod deliver;
 mod recipient;

@@ -70,10 +70,15 @@ fn folder(node: &Node, recipient: &Recipient, account: &str, inbox: Found) -> Ta
         // The namespace would also lead to others.
         (name.home_key() == inbox.meta.name.home_key()).then_some(name)
     });
-    // The sender is nobody in particular.
+    // The owner's own right is enough, as the address is theirs; a folder is closed by taking `p`
+    // away from the owner, or from everybody with `-anyone`.
     let found = named.and_then(|name| node.find(&name)).filter(|found| {
-        let rights = found.acl().rights_of(&Identity::user("anyone"), None);
-        rights.contains(Rights::POST)
+        let acl = found.acl();
+        let may_post = |user: &str| {
+            let rights = acl.rights_of(&Identity::user(user), None);
+            rights.contains(Rights::POST)
+        };
+        may_post(account) || may_post("anyone")
     });
     let Found { partition, meta } = found.unwrap_or(inbox);
     Target {

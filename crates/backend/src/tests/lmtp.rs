@@ -292,16 +292,21 @@ async fn addresses_with_folders() {
             .await
             .unwrap();
     }
-    let post = AclChange::Add("p".parse().unwrap());
-    for text in ["user/bob/Lists/rust", "user/alice"] {
-        let owner = name(text).owner_user().unwrap();
-        node.change_acl(&user(&owner), &name(text), "anyone", post)
+    let post = "p".parse().unwrap();
+    for (owner, text, identifier, change) in [
+        ("bob", "user/bob/Lists", "bob", AclChange::Remove(post)),
+        ("bob", "user/bob/Lists", "anyone", AclChange::Add(post)),
+        ("bob", "user/bob/private", "-anyone", AclChange::Add(post)),
+        ("alice", "user/alice", "anyone", AclChange::Add(post)),
+    ] {
+        node.change_acl(&user(owner), &name(text), identifier, change)
             .await
             .unwrap();
     }
     let mut client = Client::greeted(&backend).await;
     let recipients = [
         "bob+Lists/rust@example.org",
+        "bob+Lists",
         // Without the right, without the folder, out of the home.
         "bob+private",
         "bob+none",
@@ -318,6 +323,7 @@ async fn addresses_with_folders() {
         assert_eq!(client.deliver(&[recipient], b"x\r\n").await, ["250 2.1.5"]);
     }
     assert_eq!(bodies(node, "user/bob/Lists/rust").await.len(), 1);
+    assert_eq!(bodies(node, "user/bob/Lists").await.len(), 1);
     assert_eq!(bodies(node, "user/bob").await.len(), 4);
     assert!(bodies(node, "user/bob/private").await.is_empty());
     assert!(bodies(node, "user/alice").await.is_empty());

@@ -191,6 +191,14 @@ impl Client {
         ))
     }
 
+    /// Octets of a literal that are still to come and be passed over.
+    pub(crate) fn to_skip(&self) -> u64 {
+        match self.skip {
+            Some(Skip::Octets(octets)) => octets,
+            Some(Skip::Line) | None => 0,
+        }
+    }
+
     fn take(&mut self, end: usize) -> Bytes {
         self.line = 0;
         self.searched = 0;

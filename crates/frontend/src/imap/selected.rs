@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Buf;
 use murder_mailbox::MailboxName;
 
-use crate::backend::{BackendError, Completion, Connection, Event, Status};
+use crate::backend::{BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;
 use crate::imap::errors::Refusal;
 
@@ -200,7 +200,7 @@ impl Selected {
             return;
         };
         match event {
-            Event::Untagged { len, first, .. } => {
+            Event::Untagged { len, first, last } => {
                 if first {
                     self.passing = !is_the_frontends(&connection.wire.input[..len]);
                 }
@@ -209,6 +209,7 @@ impl Selected {
                 } else {
                     connection.wire.input.advance(len);
                 }
+                self.passing &= !last;
             }
             Event::Status(status) => write_status(client, &status),
             Event::Continuation => {
@@ -285,14 +286,23 @@ fn is_the_frontends(answer: &[u8]) -> bool {
     .any(|own| word.eq_ignore_ascii_case(own))
 }
 
-/// `* OK [CODE] text`, in our own words where it is about the backend.
+/// `* OK [CODE] text`. What a backend has to say about itself goes to the log, not to the client;
+/// an ALERT, which clients show to people, becomes the murder's.
 pub(crate) fn write_status(client: &mut Client, status: &Completion) {
+    if status.code("CAPABILITY").is_some() {
+        return;
+    }
+    if status.code("ALERT").is_some() {
+        tracing::warn!(text = status.text, "a backend's alert");
+        let alert = format!("* OK [ALERT] The mail server says: {}\r\n", status.text);
+        client.wire.put(alert.as_bytes());
+        return;
+    }
     client.wire.put(format!("* {status}\r\n").as_bytes());
 }
 
 /// A tagged line.
 pub(crate) fn write_tagged(client: &mut Client, tag: &str, completion: &Completion) {
-    debug_assert!(completion.status != Status::Bad || completion.public_code().is_none());
     client
         .wire
         .put(format!("{tag} {completion}\r\n").as_bytes());

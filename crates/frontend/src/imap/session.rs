@@ -211,6 +211,10 @@ impl Session {
             Input::TooLarge(head) => {
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
                 self.bad(&tag, "Command line or literal is too long")?;
+                let worth = self.shared.settings.append_limit;
+                if self.client.to_skip() > worth.saturating_mul(op::append::WORTH_SKIPPING) {
+                    return Err(Ended::Abuse("[TOOBIG] Literal is far too long"));
+                }
             }
         }
         Ok(true)
@@ -393,10 +397,12 @@ impl Session {
         let stalled = !self.client.wire.is_drained();
         let now = Instant::now();
         let mut until = match self.state {
-            _ if stalled => now + settings.write_timeout,
             State::NotAuthenticated => self.login_until,
             _ => now + settings.idle_timeout,
         };
+        if stalled {
+            until = until.min(now + settings.write_timeout);
+        }
         let silence = self.shared.pool.dialer().silence();
         let goodbye = &self.shared.goodbye;
         let leaving = self.leaving;
@@ -407,7 +413,8 @@ impl Session {
             }
             _ => (None, false),
         };
-        if self.end_of_input && !owes && !stalled {
+        let finishing = self.end_of_input && !owes;
+        if finishing && !stalled {
             return Err(Ended::Logout);
         }
         if owes {
@@ -417,6 +424,7 @@ impl Session {
         let client = &mut self.client;
         let waiting = async {
             match backend {
+                _ if finishing => (client.wire.drain().await.err().map(Err), None),
                 Some(backend) => {
                     let moved = either(
                         (&mut client.wire, Want { read: read_client }),
@@ -503,8 +511,7 @@ impl Session {
             && selected.is_quiet()
             && let Some(connection) = selected.into_connection()
         {
-            let shared = self.shared.clone();
-            Box::pin(op::close::release(shared, connection)).await;
+            op::close::release(&self.shared, connection);
         }
     }
 

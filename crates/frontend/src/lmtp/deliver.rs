@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use murder_lmtp::Sender;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::connection::LmtpConnection;
 use super::recipient::{Target, second_opinion};
@@ -32,6 +33,8 @@ struct Party {
     accepted: VecDeque<usize>,
     /// `None` when it takes no part (any more).
     connection: Option<LmtpConnection>,
+    /// What was queued when it was last found not to take anything.
+    stuck_at: Option<usize>,
 }
 
 /// A backend that has been told of its recipients.
@@ -53,6 +56,7 @@ impl Delivery {
                     node: target.node.clone(),
                     accepted: VecDeque::from([at]),
                     connection: None,
+                    stuck_at: None,
                 }),
             }
         }
@@ -67,7 +71,8 @@ impl Delivery {
                 .iter()
                 .map(|recipient| targets[*recipient].path.clone())
                 .collect();
-            beginning.spawn(async move { (at, begin(&shared, &node, &sender, &paths).await) });
+            let begin = async move { (at, begin(&shared, &node, &sender, &paths).await) };
+            beginning.spawn(begin.in_current_span());
         }
         let mut delivery = Self {
             parties,
@@ -167,14 +172,20 @@ impl Delivery {
         changed
     }
 
-    /// Goes on without the backends that take nothing.
+    /// Goes on without the backends that have taken nothing since the last time.
     pub(crate) fn lose_stalled(&mut self) {
         for at in 0..self.parties.len() {
-            if let Some(connection) = &self.parties[at].connection
-                && !connection.wire.has_room()
-            {
+            let party = &mut self.parties[at];
+            let Some(connection) = party.connection.as_ref().filter(|c| !c.wire.has_room()) else {
+                continue;
+            };
+            // While one has no room nothing is added: it only gets less.
+            let queued = Some(connection.wire.output.len());
+            if party.stuck_at == queued {
                 let error = connection.lost("does not take the message");
                 self.lose(at, &error);
+            } else {
+                party.stuck_at = queued;
             }
         }
     }

@@ -186,7 +186,12 @@ async fn receive(
 /// Waits for the end of the command; before that nothing is stored.
 async fn end_of_command(session: &mut Session) -> Result<(), OpError> {
     let next = session
-        .within_command(async |reader, stream| reader.finish_append(stream).await)
+        .within_command(async |reader, stream| {
+            if !reader.has_buffered() {
+                stream.acknowledge();
+            }
+            reader.finish_append(stream).await
+        })
         .await?;
     match next {
         AppendNext::End => Ok(()),

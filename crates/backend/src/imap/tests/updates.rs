@@ -291,6 +291,8 @@ async fn a_listening_client_knows_its_mailbox() {
     server.allow("user/bob", "carol", "lrswite").await;
     for seed in 0..12 {
         let user = ["bob", "carol"][seed as usize % 2];
-        play(seed, user, "user/bob", &server).await;
+        let mailbox = format!("user/bob/{seed}");
+        server.create(&mailbox).await;
+        play(seed, user, &mailbox, &server).await;
     }
 }

@@ -28,7 +28,12 @@ pub(crate) async fn ask(
 ) -> OpResult {
     let user = session.user()?;
     let (completion, answers) = pass_on(session, command, arguments).await?;
-    for answer in &answers {
+    // Only what the command is about; the connection may have an ID's answer waiting.
+    let keyword = match command {
+        "GETACL" => "ACL",
+        other => other,
+    };
+    for answer in answers.iter().filter(|a| a.keyword() == keyword) {
         if let Some(bytes) = renamed(answer, &user.namespace, session.encoding) {
             session.client.wire.put(&bytes);
         }

@@ -17,7 +17,7 @@ use crate::wire::{Want, either, shift};
 const WHOLE: u64 = 32 * 1024;
 /// A message this many times over the limit is not read to its end for the sake of the next
 /// command.
-const WORTH_SKIPPING: u64 = 4;
+pub(crate) const WORTH_SKIPPING: u64 = 4;
 
 /// APPEND: `head` is the command up to the announcement of the message.
 pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal) -> OpResult {
@@ -122,6 +122,9 @@ fn skip(session: &mut Session, literal: Literal, refusal: &Refusal) -> Result<()
 async fn take_in(session: &mut Session, octets: u64) -> Result<(), OpError> {
     session.flush().await?;
     while session.client.message_and_line(octets).is_none() {
+        if session.client.wire.input.len() as u64 >= octets {
+            session.client.wire.acknowledge();
+        }
         session.fill_client().await?;
     }
     Ok(())
@@ -231,12 +234,13 @@ async fn stream(
             usize::try_from(left).unwrap_or(usize::MAX),
         );
         left -= took as u64;
-        if left == 0
-            && let Some(line) = session.client.next_line()
-        {
-            connection.wire.put(end_of_command(&line));
-            session.client.skip_announced(&line);
-            break;
+        if left == 0 {
+            if let Some(line) = session.client.next_line() {
+                connection.wire.put(end_of_command(&line));
+                session.client.skip_announced(&line);
+                break;
+            }
+            session.client.wire.acknowledge();
         }
         let moved = relay(session, connection).await?;
         let lost = match moved {
@@ -285,9 +289,12 @@ async fn relay(
         (&mut session.client.wire, Want { read: room }),
         (&mut connection.wire, Want { read: true }),
     );
-    let moved = tokio::time::timeout(limit, waiting)
-        .await
-        .map_err(|_| OpError::gone(std::io::ErrorKind::TimedOut.into()))?;
+    let moved = match tokio::time::timeout(limit, waiting).await {
+        Ok(moved) => moved,
+        // Who of the two is to blame: a backend with a full queue does not take the message.
+        Err(_) if !room => return Ok(Some(Err(std::io::ErrorKind::TimedOut.into()))),
+        Err(_) => return Err(OpError::gone(std::io::ErrorKind::TimedOut.into())),
+    };
     match moved.first {
         Some(Ok(0)) => Err(OpError::gone(std::io::ErrorKind::UnexpectedEof.into())),
         Some(Err(error)) => Err(OpError::gone(error)),

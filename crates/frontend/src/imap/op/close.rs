@@ -30,11 +30,17 @@ pub(crate) async fn close(session: &mut Session, name: &str, arguments: Argument
 }
 
 /// Leaves the mailbox that is selected on `connection`, expunging nothing, and keeps the
-/// connection for another session of the same user.
-pub(crate) async fn release(shared: Arc<Shared>, mut connection: Box<Connection>) {
-    match connection.command(b"UNSELECT", &mut |_| {}).await {
-        Ok(completion) if completion.is_ok() => shared.pool.checkin(*connection),
-        Ok(_) => {}
-        Err(error) => tracing::debug!(%error, "could not leave the mailbox"),
-    }
+/// connection for another session of the same user. Nobody waits for it.
+pub(crate) fn release(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+    let owner = shared.clone();
+    shared.shutdown.spawn(async move {
+        let mut ignore = |_| {};
+        let leaving = connection.command(b"UNSELECT", &mut ignore);
+        // When the node goes down there will be no other session.
+        match owner.goodbye.run_until_cancelled(leaving).await {
+            Some(Ok(completion)) if completion.is_ok() => owner.pool.checkin(*connection),
+            Some(Err(error)) => tracing::debug!(%error, "could not leave the mailbox"),
+            Some(Ok(_)) | None => {}
+        }
+    });
 }

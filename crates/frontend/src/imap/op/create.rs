@@ -60,10 +60,10 @@ async fn place(
     name: &MailboxName,
     wanted: Option<&str>,
 ) -> Result<(String, String), Refusal> {
-    let mut above = shared.router.nearest_above(name);
+    let mut above = shared.router.nearest(name);
     if above.is_none() && name.parent().is_some() {
         shared.router.barrier().await;
-        above = shared.router.nearest_above(name);
+        above = shared.router.nearest(name);
     }
     if let Some(wanted) = wanted {
         if !user.identity.admin {

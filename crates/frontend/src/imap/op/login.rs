@@ -23,6 +23,7 @@ pub(crate) async fn login(session: &mut Session, mut arguments: Arguments<'_>) -
     if !session.may_log_in() {
         return Err(Refusal::PrivacyRequired.into());
     }
+    check_populated(session).await?;
     let plain = Plain {
         authzid: None,
         authcid: user,
@@ -63,10 +64,19 @@ pub(crate) async fn authenticate(session: &mut Session, mut arguments: Arguments
         return Err(Refusal::syntax("Authentication cancelled").into());
     }
     let malformed = |_| Refusal::syntax("Malformed SASL response");
+    check_populated(session).await?;
     let message = sasl::decode(&response).map_err(malformed)?;
     let plain = Plain::parse(&message).map_err(malformed)?;
     let result = session.shared.authenticator.verify_plain(&plain).await;
     finish(session, &plain, result).await
+}
+
+/// Without the accounts nobody is unknown.
+async fn check_populated(session: &Session) -> Result<(), Refusal> {
+    match session.shared.is_populated().await {
+        true => Ok(()),
+        false => Err(Refusal::Unavailable("Not ready yet, try again".into())),
+    }
 }
 
 async fn read_line(session: &mut Session) -> Result<Bytes, OpError> {
@@ -118,6 +128,7 @@ async fn finish(
         return Err(Refusal::Limit("Too many connections of this user").into());
     };
     metrics.logins.inc();
+    tracing::Span::current().record("user", identity.user.as_str());
     tracing::info!(user = identity.user, secure = session.secure, "logged in");
     let namespace = Namespace::client(
         session.shared.settings.namespace.clone(),

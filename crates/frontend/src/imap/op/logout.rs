@@ -12,12 +12,7 @@ pub(crate) fn logout(session: &mut Session, arguments: Arguments<'_>) -> OpResul
     if let State::Selected(selected) = std::mem::replace(&mut session.state, State::Logout)
         && let Some(connection) = selected.into_connection()
     {
-        // The client need not wait for it.
-        let shared = session.shared.clone();
-        session
-            .shared
-            .shutdown
-            .spawn(async move { close::release(shared, connection).await });
+        close::release(&session.shared, connection);
     }
     Ok(ok("LOGOUT completed"))
 }

@@ -61,6 +61,7 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
     );
     let (completion, _) = session.on_backend(&place, line.as_bytes()).await?;
     if completion.code("X-NOT-HERE").is_some() {
+        shared.router.barrier().await;
         let place = source(&shared, &from).await?;
         let (completion, _) = session.on_backend(&place, line.as_bytes()).await?;
         if completion.is_ok() {

@@ -115,11 +115,7 @@ fn is_of_select(answer: &Answer) -> bool {
 /// Leaves the mailbox that was selected, without expunging and without the client waiting.
 fn leave(session: &Session, connection: Option<Box<Connection>>) {
     if let Some(connection) = connection {
-        let shared = session.shared.clone();
-        session
-            .shared
-            .shutdown
-            .spawn(async move { close::release(shared, connection).await });
+        close::release(&session.shared, connection);
     }
 }
 

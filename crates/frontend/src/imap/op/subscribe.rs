@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE (RFC 9051 sections 6.3.7 and 6.3.8): kept where the user's
 //! INBOX is, for names anywhere in the murder.
 
-use murder_mailbox::MailboxName;
+use murder_mailbox::{MailboxName, Rights};
 
 use crate::imap::arguments::{Arguments, quote_always};
 use crate::imap::errors::{OpResult, Refusal};
@@ -25,6 +25,9 @@ pub(crate) async fn subscribe(
         if let Err(error @ RouteError::NotFound) = shared.router.find(&name).await {
             return Err(error.into());
         }
+        if !may_look_up(&shared, &user, &name) {
+            return Err(RouteError::NotFound.into());
+        }
     }
     let line = format!("{command} {}", quote_always(name.as_str())).into_bytes();
     let home = home(&shared, &user).await?;
@@ -38,6 +41,16 @@ pub(crate) async fn subscribe(
         None => Ok(completion),
         Some(_) => Err(not_held(&home).into()),
     }
+}
+
+/// Whether the user may know of the mailbox (RFC 4314 section 4).
+fn may_look_up(shared: &Shared, user: &User, name: &MailboxName) -> bool {
+    let tables = shared.router.replica().read();
+    user.identity.admin
+        || tables
+            .map
+            .entry(name.as_str())
+            .is_some_and(|entry| entry.rights_of(&user.identity).contains(Rights::LOOKUP))
 }
 
 /// Where the user's INBOX is.
