@@ -1,7 +1,7 @@
 //! Hostile and broken clients: BAD or BYE, bounded memory, and everybody else is served.
 
 use murder_testkit::corpus::Generator;
-use murder_testkit::{ImapClient, LmtpClient, Murder, Status, wait_until};
+use murder_testkit::{ImapClient, LmtpClient, Murder, Status, metric, wait_until};
 
 use crate::{Tested, message};
 
@@ -324,11 +324,22 @@ async fn an_append_that_breaks_off_stores_nothing() -> Tested {
     // Had one of them been stored, this would not be the first.
     let mut client = murder.imap(1, "user1").await?;
     assert_eq!(client.append("INBOX", "", &message("whole")).await?, 1);
+    let (frontend, backend) = (murder.frontend(1).http, murder.backend(1).http);
     wait_until("the broken sessions are gone", async || {
-        let text = murder_testkit::http_get(murder.backend(1).http, "/healthz")
+        let own = metric(frontend, "murder_frontend_imap_sessions")
             .await
             .ok()?;
-        (text.status == 200).then_some(())
+        let lmtp = metric(frontend, "murder_frontend_lmtp_sessions")
+            .await
+            .ok()?;
+        // What is left at the backend are connections of frontends that wait to be used again.
+        let mut unused = 0.0;
+        for number in [1, 2] {
+            let name = "murder_frontend_backend_connections_unused";
+            unused += metric(murder.frontend(number).http, name).await.ok()?;
+        }
+        let there = metric(backend, "murder_backend_imap_sessions").await.ok()?;
+        (own <= 1.0 && lmtp == 0.0 && there <= unused).then_some(())
     })
     .await?;
     assert_eq!(client.append("INBOX", "", &message("whole")).await?, 2);
