@@ -1,11 +1,11 @@
-//! `murder up` and `murder down` as a supervisor: what is started, restarted, stopped, left.
+//! `murder up` as a supervisor: nothing is left behind, however it ends. And what its nodes count.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use murder_testkit::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -109,22 +109,8 @@ fn kill(pid: i32) -> Result<()> {
     )?)
 }
 
-/// Looks again and again, until there is something or far too much time has gone by.
-async fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    let found = async {
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-    found.with_context(|| format!("waited in vain: {what}"))
-}
-
 async fn all_gone(topology: &Value) -> Result<()> {
-    wait_until("no node is left", || {
+    wait_until("no node is left", async || {
         (!nodes(topology).iter().any(runs)).then_some(())
     })
     .await
@@ -151,7 +137,7 @@ async fn a_node_that_dies_is_started_again_and_nothing_is_left_behind() -> Resul
     for name in ["be1", "fe2", "mu1", "be1"] {
         let killed = pid_of(&place.topology()?, name)?;
         kill(killed)?;
-        wait_until("another process", || {
+        wait_until("another process", async || {
             let pid = pid_of(&place.topology().ok()?, name).ok()?;
             (pid != killed).then_some(())
         })
@@ -164,27 +150,6 @@ async fn a_node_that_dies_is_started_again_and_nothing_is_left_behind() -> Resul
     ensure!(place.topology().is_err(), "the topology is still there");
     ensure!(without_processes(before) == without_processes(after));
     Ok(())
-}
-
-#[tokio::test]
-async fn the_same_murder_goes_on() -> Result<()> {
-    let place = Place::new()?;
-    let elsewhere = place.0.path().join("elsewhere.json");
-    let first = place.up(&["--topology", elsewhere.to_str().context("path")?])?;
-    let copy: Value = serde_json::from_slice(&std::fs::read(&elsewhere)?)?;
-    ensure!(copy == first);
-    let second = place.murder(&["up", "--detach"])?;
-    let said = String::from_utf8_lossy(&second.stderr);
-    ensure!(
-        !second.status.success() && said.contains("runs in"),
-        "{said}"
-    );
-    place.down()?;
-    ensure!(!elsewhere.exists());
-    let again = place.up(&["--password", "other"])?;
-    ensure!(again["frontends"][0]["imap"] == first["frontends"][0]["imap"]);
-    ensure!(again["users"]["count"] == 2 && again["users"]["password"] == "other");
-    place.down()
 }
 
 #[tokio::test]

@@ -274,6 +274,10 @@ async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> 
 
 /// Looks at the partitions, and becomes a member of the murder.
 async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<NodeSession>> {
+    if node.cluster.is_some() {
+        // Before the first condition that is well: not ready for a moment is ready too early.
+        node.health.not_ready("mupdate", "joining the murder");
+    }
     let mut watch = Watch::new(node);
     let partitions = watch.look(node).await;
     let Some(cluster) = &node.cluster else {
