@@ -164,8 +164,12 @@ def append_email_test_data_byte_for_byte(murder):
 def lmtp_to_both_backends_and_an_unknown(murder):
     one, two = murder.user(5), murder.user(6)
     with murder.lmtp(1) as lmtp:
-        refused = lmtp.sendmail("s@example.org", [one, "nobody-here", two], b"Subject: both\r\n\r\nx\r\n")
-    assert list(refused) == ["nobody-here"] and refused["nobody-here"][0] == 550, refused
+        # By hand: sendmail() reads one reply after the message, LMTP has one for each recipient.
+        lmtp.ehlo()
+        assert lmtp.mail("s@example.org")[0] == 250
+        assert [lmtp.rcpt(user)[0] for user in (one, "nobody-here", two)] == [250, 550, 250]
+        assert lmtp.data(b"Subject: both\r\n\r\nx\r\n")[0] == 250
+        assert lmtp.getreply()[0] == 250
     for user in (one, two):
         with murder.imap(0, user) as client:
             ok(client.select("INBOX"))
@@ -284,6 +288,16 @@ SyncState *
         assert sorted(f.name for f in local()) == before
 
 
+def print_logs(topology):
+    """The end of each node's log, for whoever cannot look at the machine."""
+    for role in ("masters", "backends", "frontends"):
+        for node in topology[role]:
+            log = pathlib.Path(node["config"]).with_suffix(".log")
+            if log.exists():
+                print(f"--- {log}")
+                print("\n".join(log.read_text(errors="replace").splitlines()[-40:]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("murder", nargs="?", default="target/debug/murder")
@@ -311,6 +325,8 @@ def main():
                 failed += 1
                 print(f"FAILED  {function.__name__}", flush=True)
                 traceback.print_exc()
+        if failed:
+            print_logs(murder.topology)
     finally:
         if folder:
             run(arguments.murder, "down", "--dir", folder)

@@ -2,35 +2,62 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Subcommand;
 use murder_net::{Ca, Role};
+use serde::Serialize;
+
+use crate::output::{print_json, print_line};
 
 /// What can be done with certificates.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the cluster's authority: DIR/ca.pem for every node, DIR/ca.key to be kept apart
+    ///
+    /// An authority that is there already is never overwritten: every node trusts it.
     Init {
         /// Where
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Make a node's certificate: OUT/NAME.pem, OUT/NAME.key and OUT/ca.pem
+    ///
+    /// Files that are there already are replaced, each at once: this is also how a certificate is
+    /// renewed. SIGHUP makes a running node read its certificate again.
     Issue {
         /// The node's name
         name: String,
-        /// What it is: frontend, backend, mupdate or operator; may be repeated
+        /// What it may be: frontend, backend, mupdate or operator; may be repeated
         #[arg(long = "role", value_name = "ROLE", required = true)]
         roles: Vec<Role>,
-        /// Another DNS name or IP address that it is reached by; may be repeated
+        /// Another DNS name or IP address that clients reach it by; may be repeated
+        ///
+        /// localhost, 127.0.0.1 and ::1 are always in the certificate. Nodes know each other by
+        /// their names, whatever their addresses are.
         #[arg(long = "host", value_name = "HOST")]
         hosts: Vec<String>,
-        /// The authority's directory
+        /// The authority's directory, with ca.pem and ca.key
         #[arg(long, value_name = "DIR", default_value = ".")]
         ca: PathBuf,
         /// Where to write
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
     },
+}
+
+/// The files that were written.
+#[derive(Debug, Default, Serialize)]
+struct Written {
+    ca: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cert: Option<PathBuf>,
+    key: PathBuf,
 }
 
 /// Does it.
@@ -39,9 +66,15 @@ pub enum Command {
 /// When there is an authority already (`init`) or none (`issue`), or files cannot be written.
 pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { dir } => {
-            let ca = Ca::generate(&dir)?;
-            println!("{}", ca.certificate_file().display());
+        Command::Init { dir, json } => {
+            let ca = Ca::generate(&dir)?.certificate_file();
+            let key = ca.with_extension("key");
+            Written {
+                ca,
+                cert: None,
+                key,
+            }
+            .print(json)
         }
         Command::Issue {
             name,
@@ -49,12 +82,31 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             hosts,
             ca,
             out,
+            json,
         } => {
-            let files = Ca::load(&ca)?.issue_into(&out, &name, &roles, &hosts)?;
-            for file in [files.cert, files.key, files.ca] {
-                println!("{}", file.display());
+            let authority = Ca::load(&ca).with_context(|| {
+                let dir = ca.display();
+                format!("no usable authority in {dir} (`murder cert init --dir {dir}` makes one)")
+            })?;
+            let files = authority.issue_into(&out, &name, &roles, &hosts)?;
+            Written {
+                ca: files.ca,
+                cert: Some(files.cert),
+                key: files.key,
             }
+            .print(json)
         }
     }
-    Ok(())
+}
+
+impl Written {
+    fn print(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            return print_json(self);
+        }
+        for file in self.cert.iter().chain([&self.key, &self.ca]) {
+            print_line(&file.display().to_string())?;
+        }
+        Ok(())
+    }
 }

@@ -1,11 +1,13 @@
 //! `murder mailbox`: the master's records.
 
+use anyhow::Context;
 use clap::Subcommand;
+use murder_mailbox::MailboxName;
 use murder_mupdate::{Mailbox, MailboxState};
 use serde::Serialize;
 
-use crate::operator::{Target, block_on};
-use crate::output::{print_json, print_table};
+use crate::operator::Target;
+use crate::output::{Table, print, print_json, print_line};
 
 /// What can be done with mailboxes.
 #[derive(Debug, Subcommand)]
@@ -24,6 +26,16 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show all that the master knows of one mailbox
+    Show {
+        /// Its canonical name, such as `user/alice/Sent`
+        name: String,
+        #[command(flatten)]
+        target: Target,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -33,12 +45,23 @@ struct Shown {
     state: &'static str,
     id: String,
     uidvalidity: u32,
-    acl: String,
+    special_use: Vec<String>,
+    acl: Vec<Entry>,
+    /// Of a moving mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moving_to: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    identifier: String,
+    rights: String,
 }
 
 impl Shown {
     fn new(mailbox: &Mailbox) -> Self {
         let location = &mailbox.location;
+        let entries = location.acl.entries();
         Self {
             name: mailbox.name.to_string(),
             partition: location.partition.to_string(),
@@ -49,8 +72,42 @@ impl Shown {
             },
             id: location.id.to_string(),
             uidvalidity: location.uidvalidity,
-            acl: location.acl.to_string(),
+            special_use: location.special_use.iter().map(|u| u.to_string()).collect(),
+            acl: entries
+                .map(|(identifier, rights)| Entry {
+                    identifier: identifier.to_string(),
+                    rights: rights.to_string(),
+                })
+                .collect(),
+            moving_to: location.moving_to.as_deref().map(str::to_owned),
         }
+    }
+
+    fn acl_line(&self) -> String {
+        let entries = self.acl.iter();
+        let entries = entries.map(|entry| format!("{} {}", entry.identifier, entry.rights));
+        entries.collect::<Vec<_>>().join(", ")
+    }
+
+    fn row(self) -> [String; 4] {
+        let acl = self.acl_line();
+        [self.name, self.partition, self.state.to_owned(), acl]
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "name         {}\npartition    {}\nstate        {}\nid           {}\nuidvalidity  {}\n",
+            self.name, self.partition, self.state, self.id, self.uidvalidity
+        );
+        let mut more = |heading: &str, value: String| {
+            if !value.is_empty() {
+                text += &format!("{heading:<11}  {value}\n");
+            }
+        };
+        more("moving to", self.moving_to.clone().unwrap_or_default());
+        more("special use", self.special_use.join(" "));
+        more("acl", self.acl_line());
+        text
     }
 }
 
@@ -59,30 +116,77 @@ impl Shown {
 /// # Errors
 /// What the master refuses, or that it cannot be reached.
 pub fn run(command: Command) -> anyhow::Result<()> {
-    let Command::List {
-        prefix,
-        partition,
-        target,
-        json,
-    } = command;
-    let client = target.connect()?;
-    let mailboxes =
-        block_on(async { Ok(client.list(&prefix, &partition).await?.collect().await?) })?;
-    let shown = mailboxes.iter().map(Shown::new);
-    if json {
-        return print_json(&shown.collect::<Vec<_>>());
+    match command {
+        Command::List {
+            prefix,
+            partition,
+            target,
+            json,
+        } => target.run(async |client| {
+            let mut mailboxes = client.list(&prefix, &partition).await?;
+            // As they come: a murder may have millions.
+            let mut list = List::new(json)?;
+            while let Some(part) = mailboxes.next().await? {
+                list.print(&part)?;
+            }
+            list.end()
+        }),
+        Command::Show { name, target, json } => {
+            let name = MailboxName::parse_canonical(&name)
+                .with_context(|| format!("`{name}` is no canonical mailbox name"))?;
+            let found = target.run(async |client| Ok(client.find(&name).await?))?;
+            let mailbox = found
+                .mailbox
+                .with_context(|| format!("there is no mailbox {name}"))?;
+            let shown = Shown::new(&mailbox);
+            if json {
+                return print_json(&shown);
+            }
+            print(&shown.text())
+        }
     }
-    let rows: Vec<_> = shown
-        .map(|mailbox| {
-            let acl = mailbox.acl.trim_end().replace('\t', " ");
-            [
-                mailbox.name,
-                mailbox.partition,
-                mailbox.state.to_owned(),
-                acl,
-            ]
-        })
-        .collect();
-    print_table(["mailbox", "partition", "state", "acl"], &rows);
-    Ok(())
+}
+
+/// A list on its way to standard output.
+enum List {
+    Text(Table<4>),
+    /// With whether nothing has been printed yet.
+    Json(bool),
+}
+
+impl List {
+    fn new(json: bool) -> anyhow::Result<Self> {
+        if json {
+            print("[")?;
+            return Ok(Self::Json(true));
+        }
+        Ok(Self::Text(Table::new([
+            "mailbox",
+            "partition",
+            "state",
+            "acl",
+        ])))
+    }
+
+    fn print(&mut self, mailboxes: &[Mailbox]) -> anyhow::Result<()> {
+        let shown = mailboxes.iter().map(Shown::new);
+        match self {
+            Self::Text(table) => table.print(&shown.map(Shown::row).collect::<Vec<_>>()),
+            Self::Json(first) => {
+                let mut text = String::new();
+                for mailbox in shown {
+                    text += if std::mem::take(first) { "\n" } else { ",\n" };
+                    text += &serde_json::to_string(&mailbox)?;
+                }
+                print(&text)
+            }
+        }
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        match self {
+            Self::Text(mut table) => table.print(&[]), // the headings of an empty list
+            Self::Json(_) => print_line("\n]"),
+        }
+    }
 }

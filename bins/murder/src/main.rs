@@ -22,6 +22,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Runs and looks after a murder: IMAP servers that look like one.
 ///
 /// Without a command, `murder up`: a whole murder on this machine.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
 #[derive(Debug, Parser)]
 #[command(name = "murder", version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
@@ -55,8 +57,11 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Take client connections, and relay to the backends
     Frontend(Arguments),
+    /// Hold mail
     Backend(Arguments),
+    /// Know where each mailbox is
     Mupdate(Arguments),
 }
 
@@ -73,20 +78,21 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("murder: {error:#}");
-            match error.downcast_ref::<murder_net::ConfigError>() {
-                Some(_) => ExitCode::from(service::EXIT_CONFIG),
-                None => ExitCode::FAILURE,
+            eprintln!("murder: {}", service::describe(&error));
+            if error.is::<murder_net::ConfigError>() {
+                return ExitCode::from(service::EXIT_CONFIG);
             }
+            ExitCode::FAILURE
         }
     }
 }
 
 fn run_role(role: &Role) -> ExitCode {
     match role {
-        Role::Frontend(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
-        Role::Backend(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
+        Role::Frontend(arguments) => service::run::<murder_frontend::FrontendService>(arguments),
+        Role::Backend(arguments) => service::run::<murder_backend::BackendService>(arguments),
         Role::Mupdate(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
     }
 }

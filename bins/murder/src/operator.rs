@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use murder_mupdate::{MupdateClient, MupdateClientConfig};
+use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
 use murder_net::config::{ClusterConfig, MupdateConfig};
 use murder_net::{ConfigError, NodeTls};
 use serde::Deserialize;
@@ -38,12 +38,24 @@ struct OperatorConfig {
 }
 
 impl Target {
-    /// A client of the master.
+    /// Runs a command with a client of the master.
     ///
     /// # Errors
-    /// When there is no usable configuration.
-    pub fn connect(&self) -> anyhow::Result<MupdateClient> {
-        connect(&self.file()?)
+    /// When there is no usable configuration; the command's own.
+    pub fn run<T>(
+        &self,
+        command: impl AsyncFnOnce(MupdateClient) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let config = load(&self.file()?)?;
+        let masters = config.mupdate.masters.join(", ");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let done = runtime.block_on(async { command(client(config)?).await });
+        done.map_err(|error| match error.downcast_ref::<MupdateError>() {
+            Some(refused) if refused.is_unavailable() => error.context(format!("asked {masters}")),
+            _ => error,
+        })
     }
 
     fn file(&self) -> anyhow::Result<PathBuf> {
@@ -60,15 +72,15 @@ impl Target {
     }
 }
 
-/// A client of a local murder's master.
+/// A client of a local murder's master, within a runtime.
 ///
 /// # Errors
-/// As [`Target::connect`].
+/// When there is no usable configuration.
 pub fn connect_to_dir(dir: &Path) -> anyhow::Result<MupdateClient> {
-    connect(&dir.join(FOLDER).join(CONFIG_FILE))
+    client(load(&dir.join(FOLDER).join(CONFIG_FILE))?)
 }
 
-fn connect(file: &Path) -> anyhow::Result<MupdateClient> {
+fn load(file: &Path) -> anyhow::Result<OperatorConfig> {
     let config: OperatorConfig = murder_net::load(file)?;
     if config.mupdate.masters.is_empty() {
         bail!(ConfigError::Unfit {
@@ -76,15 +88,11 @@ fn connect(file: &Path) -> anyhow::Result<MupdateClient> {
             message: "`mupdate.masters` names no master".to_owned(),
         });
     }
+    Ok(config)
+}
+
+fn client(config: OperatorConfig) -> anyhow::Result<MupdateClient> {
     let tls = NodeTls::load(&config.cluster)?;
     let config = MupdateClientConfig::new(config.mupdate.masters, tls.client_config());
     Ok(MupdateClient::new(config))
-}
-
-/// Runs a command that talks to the master.
-pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(work)
 }

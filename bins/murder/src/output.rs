@@ -1,6 +1,7 @@
-//! Writing files whole, and showing tables.
+//! Writing files whole, and answering on standard output.
 
-use std::io::Write;
+use std::fmt;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -35,33 +36,91 @@ pub fn tail(file: &Path, lines: usize) -> String {
     text.lines().skip(skipped).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints JSON for programs.
-pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
-}
+/// Whoever read standard output, such as `head`, has seen enough. Ends a command without a word.
+#[derive(Debug)]
+pub struct ReaderGone;
 
-/// Prints rows under headings, in columns.
-pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) {
-    print!("{}", table(headings, rows));
-}
-
-fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
-    let headings = headings.map(str::to_owned);
-    let all = || std::iter::once(&headings).chain(rows);
-    let widths: Vec<usize> = (0..N)
-        .map(|at| all().map(|row| row[at].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in all() {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        text += cells.collect::<Vec<_>>().join("  ").trim_end();
-        text.push('\n');
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads standard output")
     }
-    text
+}
+
+impl std::error::Error for ReaderGone {}
+
+/// Prints a text as it is.
+///
+/// # Errors
+/// [`ReaderGone`], or that standard output cannot be written.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// Prints a line.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_line(line: &str) -> anyhow::Result<()> {
+    print(&format!("{line}\n"))
+}
+
+/// Prints JSON for programs.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(&serde_json::to_string_pretty(value)?)
+}
+
+/// Rows in columns under headings. Rows may come in parts: the columns are as wide as the first
+/// part needs, wider ones only shift the rest of their row.
+#[derive(Debug)]
+pub struct Table<const N: usize> {
+    headings: Option<[String; N]>,
+    widths: [usize; N],
+}
+
+impl<const N: usize> Table<N> {
+    /// An empty one.
+    pub fn new(headings: [&str; N]) -> Self {
+        Self {
+            headings: Some(headings.map(str::to_owned)),
+            widths: [0; N],
+        }
+    }
+
+    /// Prints some rows, the headings first.
+    ///
+    /// # Errors
+    /// As [`print`].
+    pub fn print(&mut self, rows: &[[String; N]]) -> anyhow::Result<()> {
+        print(&self.text(rows))
+    }
+
+    fn text(&mut self, rows: &[[String; N]]) -> String {
+        let headings = self.headings.take();
+        let all = || headings.iter().chain(rows);
+        if headings.is_some() {
+            self.widths = std::array::from_fn(|at| {
+                all().map(|row| row[at].chars().count()).max().unwrap_or(0)
+            });
+        }
+        let mut text = String::new();
+        for row in all() {
+            let cells = row.iter().zip(&self.widths);
+            let cells = cells.map(|(cell, width)| format!("{cell:width$}"));
+            text += cells.collect::<Vec<_>>().join("  ").trim_end();
+            text.push('\n');
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -75,10 +134,14 @@ mod tests {
             ["be1".to_owned(), "up".to_owned()],
             ["backend2".to_owned(), String::new()],
         ];
+        let mut table = Table::new(["node", "state"]);
         assert_eq!(
-            table(["node", "state"], &rows),
+            table.text(&rows),
             "node      state\nbe1       up\nbackend2\n"
         );
+        let more = [["a-longer-name".to_owned(), "up".to_owned()]];
+        assert_eq!(table.text(&more), "a-longer-name  up\n");
+        assert_eq!(Table::new(["node", "state"]).text(&[]), "node  state\n");
     }
 
     #[test]

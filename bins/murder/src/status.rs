@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use murder_mupdate::{MupdateClient, Node, NodeState, Partition, PartitionState};
 use murder_mupdate::{Replica, ReplicaConfig, Topic};
 use serde::Serialize;
@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::not_ready_reasons;
-use crate::operator::{Target, block_on};
-use crate::output::{print_json, print_table};
+use crate::operator::Target;
+use crate::output::{Table, print, print_json, print_line};
 
 /// For the table of nodes to come from the master.
 const WAIT: Duration = Duration::from_secs(10);
@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Answer in JSON
     #[arg(long)]
     json: bool,
+    /// Exit with 1 unless every node is up and ready and every partition takes mail
+    #[arg(long)]
+    check: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,22 +64,28 @@ struct ShownPartition {
 /// Shows it.
 ///
 /// # Errors
-/// When the master cannot be reached.
+/// When the master cannot be reached; with `--check`, when something is not as it should be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let client = arguments.target.connect()?;
-    let status = block_on(ask(client))?;
+    let status = arguments.target.run(ask)?;
     if arguments.json {
-        return print_json(&status);
+        print_json(&status)?;
+    } else {
+        status.print()?;
     }
-    print(&status);
+    let troubles = status.troubles();
+    ensure!(
+        !arguments.check || troubles.is_empty(),
+        "not well: {}",
+        troubles.join(", ")
+    );
     Ok(())
 }
 
 async fn ask(client: MupdateClient) -> anyhow::Result<Status> {
     let revision = client.barrier().await?;
-    let dir = std::env::temp_dir().join(format!("murder-status-{}", std::process::id()));
+    let dir = tempfile::tempdir().context("cannot make a directory for a replica")?;
     let config = ReplicaConfig {
-        dir: dir.clone(),
+        dir: dir.path().to_owned(),
         node: "murder status".to_owned(),
         topics: vec![Topic::Nodes],
     };
@@ -88,7 +97,6 @@ async fn ask(client: MupdateClient) -> anyhow::Result<Status> {
     };
     let followed = followed.await;
     stop.cancel();
-    std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     let (nodes, partitions) = followed?;
     Ok(Status {
         revision,
@@ -149,50 +157,67 @@ fn show_partition(partition: Partition) -> ShownPartition {
     }
 }
 
-fn print(status: &Status) {
-    let ready = |node: &ShownNode| match node.ready {
-        None => String::new(),
-        Some(true) => "ready".to_owned(),
-        Some(false) => node.reasons.join("; "),
-    };
-    let nodes: Vec<_> = status
-        .nodes
-        .iter()
-        .map(|node| {
-            let (roles, state) = (node.roles.join(" "), node.state.to_owned());
-            [
-                node.name.clone(),
-                roles,
-                state,
-                node.imaps.clone(),
-                node.lmtp.clone(),
-                ready(node),
-            ]
-        })
-        .collect();
-    print_table(
-        ["node", "roles", "state", "imaps", "lmtp", "health"],
-        &nodes,
-    );
-    println!();
-    let free = |partition: &ShownPartition| match partition.bytes_total {
-        0 => "unknown".to_owned(),
-        total => format!(
-            "{:.1} of {:.1} GiB",
-            gibibytes(partition.bytes_free),
-            gibibytes(total)
-        ),
-    };
-    let partitions: Vec<_> = status
-        .partitions
-        .iter()
-        .map(|partition| {
-            let (name, owner) = (partition.name.clone(), partition.owner.clone());
-            [name, owner, partition.state.to_owned(), free(partition)]
-        })
-        .collect();
-    print_table(["partition", "owner", "state", "free"], &partitions);
-    println!("\nrevision {}", status.revision);
+impl Status {
+    /// The nodes and partitions that are not as they should be.
+    fn troubles(&self) -> Vec<&str> {
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|node| node.state != "up" || node.ready == Some(false))
+            .map(|node| node.name.as_str());
+        let partitions = self
+            .partitions
+            .iter()
+            .filter(|partition| partition.state != "online")
+            .map(|partition| partition.name.as_str());
+        nodes.chain(partitions).collect()
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        let nodes: Vec<_> = self.nodes.iter().map(ShownNode::row).collect();
+        Table::new(["node", "roles", "state", "imaps", "lmtp", "health"]).print(&nodes)?;
+        print("\n")?;
+        let partitions: Vec<_> = self.partitions.iter().map(ShownPartition::row).collect();
+        Table::new(["partition", "owner", "state", "free"]).print(&partitions)?;
+        print_line(&format!("\nrevision {}", self.revision))
+    }
+}
+
+impl ShownNode {
+    fn row(&self) -> [String; 6] {
+        let health = match self.ready {
+            None => String::new(),
+            Some(true) => "ready".to_owned(),
+            Some(false) => self.reasons.join("; "),
+        };
+        [
+            self.name.clone(),
+            self.roles.join(" "),
+            self.state.to_owned(),
+            self.imaps.clone(),
+            self.lmtp.clone(),
+            health,
+        ]
+    }
+}
+
+impl ShownPartition {
+    fn row(&self) -> [String; 4] {
+        let free = match self.bytes_total {
+            0 => "unknown".to_owned(),
+            total => format!(
+                "{:.1} of {:.1} GiB",
+                gibibytes(self.bytes_free),
+                gibibytes(total)
+            ),
+        };
+        [
+            self.name.clone(),
+            self.owner.clone(),
+            self.state.to_owned(),
+            free,
+        ]
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // one decimal is shown

@@ -2,16 +2,17 @@
 
 use clap::Subcommand;
 use murder_auth::{Account, normalize_user};
+use murder_mupdate::UserUpdate;
 use serde::Serialize;
 
-use crate::operator::{Target, block_on};
-use crate::output::{print_json, print_table};
+use crate::operator::Target;
+use crate::output::{Table, print_json, print_line};
 use crate::password;
 
 /// What can be done with users.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Add a user
+    /// Add a user; the INBOX is made with the first login or message
     Add {
         /// `name` or `name@domain`
         name: String,
@@ -34,12 +35,26 @@ pub enum Command {
         #[command(flatten)]
         to: To,
     },
-    /// Give a user another password
+    /// Give a user another password, everywhere at once
     Passwd {
         /// The user
         name: String,
         #[command(flatten)]
         password: password::Arguments,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Refuse a user's logins, and keep the account
+    Disable {
+        /// The user
+        name: String,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Let a disabled user log in again
+    Enable {
+        /// The user
+        name: String,
         #[command(flatten)]
         to: To,
     },
@@ -49,6 +64,11 @@ pub enum Command {
         name: String,
         #[command(flatten)]
         to: To,
+    },
+    /// Print a password's hash, for the users file of a backend that works alone
+    Hash {
+        #[command(flatten)]
+        password: password::Arguments,
     },
 }
 
@@ -97,29 +117,49 @@ pub fn run(command: Command) -> anyhow::Result<()> {
                 admin,
                 disabled: false,
             };
-            let client = to.target.connect()?;
-            let revision = block_on(async { Ok(client.add_user(&account).await?) })?;
+            let revision = to
+                .target
+                .run(async |client| Ok(client.add_user(&account).await?))?;
             to.done(&account.name, "added", revision)
         }
         Command::List { prefix, to } => list(&prefix, &to),
         Command::Passwd { name, password, to } => {
             let (name, hash) = (normalize_user(&name)?, password.hash()?);
-            let client = to.target.connect()?;
-            let revision = block_on(async { Ok(client.set_password(&name, &hash).await?) })?;
+            let revision = to
+                .target
+                .run(async |client| Ok(client.set_password(&name, &hash).await?))?;
             to.done(&name, "has another password", revision)
         }
+        Command::Disable { name, to } => set_disabled(&name, true, &to),
+        Command::Enable { name, to } => set_disabled(&name, false, &to),
         Command::Delete { name, to } => {
             let name = normalize_user(&name)?;
-            let client = to.target.connect()?;
-            let revision = block_on(async { Ok(client.delete_user(&name).await?) })?;
+            let revision = to
+                .target
+                .run(async |client| Ok(client.delete_user(&name).await?))?;
             to.done(&name, "deleted", revision)
         }
+        Command::Hash { password } => print_line(&password.hash()?),
     }
 }
 
+fn set_disabled(name: &str, disabled: bool, to: &To) -> anyhow::Result<()> {
+    let name = normalize_user(name)?;
+    let update = UserUpdate {
+        disabled: Some(disabled),
+        ..UserUpdate::default()
+    };
+    let revision = to
+        .target
+        .run(async |client| Ok(client.update_user(&name, update).await?))?;
+    let what = if disabled { "disabled" } else { "enabled" };
+    to.done(&name, what, revision)
+}
+
 fn list(prefix: &str, to: &To) -> anyhow::Result<()> {
-    let client = to.target.connect()?;
-    let accounts = block_on(async { Ok(client.list_users(prefix).await?) })?;
+    let accounts = to
+        .target
+        .run(async |client| Ok(client.list_users(prefix).await?))?;
     let shown = accounts.into_iter().map(|account| ShownAccount {
         name: account.name,
         admin: account.admin,
@@ -140,8 +180,7 @@ fn list(prefix: &str, to: &To) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    print_table(["user", "state", "groups"], &rows);
-    Ok(())
+    Table::new(["user", "state", "groups"]).print(&rows)
 }
 
 impl To {
@@ -149,7 +188,6 @@ impl To {
         if self.json {
             return print_json(&Done { user, revision });
         }
-        println!("{user} {what}");
-        Ok(())
+        print_line(&format!("{user} {what}"))
     }
 }

@@ -1,9 +1,10 @@
 //! The backend's configuration file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use murder_mupdate::record::valid_partition;
 use murder_net::config::{
     ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig, TlsConfig, path,
 };
@@ -61,6 +62,9 @@ pub struct ImapConfig {
     /// Whether administrators keep their rights when they come through a frontend. Default:
     /// false.
     pub proxy_admins: bool,
+    /// Whether a user's INBOX is made at login, and when mail comes for it. Only of a backend that
+    /// works alone: in a murder, frontends do it. Default: true.
+    pub autocreate_inbox: bool,
     /// The most bytes in a command, message bodies apart. Default: 65536.
     pub max_command: usize,
     /// The most bytes in an appended message. Default: 67108864.
@@ -75,6 +79,7 @@ impl Default for ImapConfig {
             advertise: None,
             allow_plaintext_loopback: false,
             proxy_admins: false,
+            autocreate_inbox: true,
             max_command: 64 << 10,
             append_limit: 64 << 20,
         }
@@ -94,6 +99,9 @@ pub struct LmtpConfig {
     pub open: bool,
     /// The most bytes in a message. Default: 67108864.
     pub message_limit: u64,
+    /// Whether a `Return-Path:` with the envelope's sender is put before the message; else it is
+    /// stored byte for byte as it came. Default: false.
+    pub return_path: bool,
 }
 
 impl Default for LmtpConfig {
@@ -103,6 +111,7 @@ impl Default for LmtpConfig {
             advertise: None,
             open: false,
             message_limit: 64 << 20,
+            return_path: false,
         }
     }
 }
@@ -114,4 +123,190 @@ pub struct PartitionSection {
     /// The partition's directory. No default.
     #[serde(deserialize_with = "path")]
     pub path: PathBuf,
+}
+
+/// The least that [`ImapConfig::max_command`] may be: a command with a few mailbox names.
+const LEAST_COMMAND: usize = 8 << 10;
+/// The most bytes that the store takes in a message.
+const LARGEST_MESSAGE: u64 = u32::MAX as u64;
+
+impl BackendConfig {
+    /// Whether it is part of a murder; else it works alone.
+    #[must_use]
+    pub fn in_murder(&self) -> bool {
+        !self.mupdate.masters.is_empty()
+    }
+
+    /// What can be wrong beyond each key by itself. Reads no file.
+    ///
+    /// # Errors
+    /// One that says which keys do not fit together.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        self.validate_partitions()?;
+        if self.in_murder() {
+            anyhow::ensure!(
+                self.cluster.is_some(),
+                "`mupdate.masters` needs `[cluster]`: masters are reached over mTLS only"
+            );
+            anyhow::ensure!(
+                self.users.file.is_none(),
+                "`users.file` is for a backend that works alone; with `mupdate.masters` the \
+                 accounts come from the master"
+            );
+            anyhow::ensure!(
+                !self.imap.tls_listen.is_empty(),
+                "`imap.tls_listen` is empty, but it is where frontends connect"
+            );
+            reachable(
+                "imap",
+                "tls_listen",
+                &self.imap.tls_listen,
+                &self.imap.advertise,
+            )?;
+            reachable("lmtp", "listen", &self.lmtp.listen, &self.lmtp.advertise)?;
+        }
+        anyhow::ensure!(
+            self.imap.tls_listen.is_empty() || self.tls.is_some() || self.cluster.is_some(),
+            "`imap.tls_listen` needs a certificate: `[tls]` or `[cluster]`"
+        );
+        anyhow::ensure!(
+            self.imap.max_command >= LEAST_COMMAND,
+            "`imap.max_command` is less than {LEAST_COMMAND}"
+        );
+        for (key, limit) in [
+            ("imap.append_limit", self.imap.append_limit),
+            ("lmtp.message_limit", self.lmtp.message_limit),
+        ] {
+            anyhow::ensure!(
+                (1..=LARGEST_MESSAGE).contains(&limit),
+                "`{key}` is not between 1 and {LARGEST_MESSAGE}"
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_partitions(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.partitions.is_empty(),
+            "there is no `[partitions.NAME]`: nowhere to keep mail"
+        );
+        let mut paths = BTreeSet::new();
+        for (name, partition) in &self.partitions {
+            anyhow::ensure!(
+                valid_partition(&format!("{}!{name}", self.node.name)),
+                "`{}!{name}` is no name of a partition: letters, digits, `-`, `_` and `.` on both \
+                 sides",
+                self.node.name
+            );
+            anyhow::ensure!(
+                paths.insert(&partition.path),
+                "two partitions have the path {}",
+                partition.path.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Frontends are told the first address: it must be one that means something to them.
+fn reachable(
+    section: &str,
+    key: &str,
+    listen: &[SocketAddr],
+    advertise: &Option<String>,
+) -> anyhow::Result<()> {
+    let unspecified = listen
+        .first()
+        .is_some_and(|first| first.ip().is_unspecified());
+    anyhow::ensure!(
+        !unspecified || advertise.is_some(),
+        "`{section}.{key}` begins with an address that stands for all of the machine's: \
+         `{section}.advertise` must say by which frontends reach it"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<BackendConfig, murder_net::ConfigError> {
+        murder_net::config::parse(text, Path::new("be1.toml"), "/etc/murder".into())
+    }
+
+    const ALONE: &str = "[node]\nname = \"be1\"\n[partitions.default]\npath = \"mail\"\n";
+    const CLUSTER: &str = "[cluster]\nca = \"ca.pem\"\ncert = \"c.pem\"\nkey = \"c.key\"\n";
+
+    #[test]
+    fn defaults() {
+        let config = parse(ALONE).unwrap();
+        config.validate().unwrap();
+        assert!(!config.in_murder());
+        assert_eq!(
+            config.partitions["default"].path,
+            Path::new("/etc/murder/mail")
+        );
+        assert!(config.imap.autocreate_inbox && !config.imap.proxy_admins);
+        assert_eq!(config.imap.max_command, 65_536);
+        assert_eq!(config.imap.append_limit, 67_108_864);
+        assert_eq!(config.lmtp.message_limit, 67_108_864);
+        assert!(!config.lmtp.open && !config.lmtp.return_path);
+    }
+
+    #[test]
+    fn unknown_keys_are_named() {
+        let error = parse("[lmtp]\nopne = true\n").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "be1.toml:2:1: unknown key `lmtp.opne`; did you mean `open`?"
+        );
+        assert!(parse("[partitions.default]\n").is_err());
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_together() {
+        let masters = "[mupdate]\nmasters = [\"mu1:3905\"]\n";
+        let imaps = "[imap]\ntls_listen = [\"127.0.0.1:993\"]\n";
+        let murder = format!("{ALONE}{CLUSTER}{masters}");
+        for (text, part) in [
+            ("[node]\nname = \"be1\"\n".to_owned(), "[partitions.NAME]"),
+            (format!("{ALONE}{masters}"), "needs `[cluster]`"),
+            (murder.clone(), "frontends connect"),
+            (
+                format!("{murder}[imap]\ntls_listen = [\"[::]:993\"]\n"),
+                "`imap.advertise`",
+            ),
+            (
+                format!("{murder}{imaps}[users]\nfile = \"users\"\n"),
+                "`users.file`",
+            ),
+            (format!("{ALONE}{imaps}"), "needs a certificate"),
+            (
+                format!("{ALONE}[imap]\nmax_command = 1\n"),
+                "imap.max_command",
+            ),
+            (
+                format!("{ALONE}[lmtp]\nmessage_limit = 0\n"),
+                "lmtp.message_limit",
+            ),
+            (
+                format!("{ALONE}[partitions.\"a!b\"]\npath = \"x\"\n"),
+                "no name of a partition",
+            ),
+            (
+                format!("{ALONE}[partitions.two]\npath = \"mail\"\n"),
+                "two partitions",
+            ),
+        ] {
+            let error = parse(&text).unwrap().validate().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        parse(&format!("{murder}{imaps}"))
+            .unwrap()
+            .validate()
+            .unwrap();
+    }
 }

@@ -12,11 +12,17 @@
 //! * A mailbox exists here only under a name that the master has given to it.
 
 mod config;
+mod counters;
 mod imap;
 mod lmtp;
 mod mailboxes;
 mod node;
+mod reconcile;
 mod role;
+mod status;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{BackendConfig, ImapConfig, LmtpConfig, PartitionSection, UsersConfig};
 pub use role::{Backend, BackendAddresses, BackendService};

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use murder_auth::Authenticator;
+use murder_auth::{Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, NamespaceConfig, Rights};
-use murder_mupdate::{MupdateClient, NodeSession, Replica};
+use murder_mupdate::{MupdateClient, Replica};
 use murder_net::{Health, Limit, Metrics, Shutdown};
-use murder_store::{MailboxMeta, Partition};
+use murder_store::{MailboxMeta, Partition, StoreError};
 
 use crate::config::BackendConfig;
+use crate::counters::Counters;
+use crate::imap::ImapMetrics;
+use crate::mailboxes::Changes;
+
+/// How long somebody whom the replica does not know yet may keep the master busy.
+const BARRIER: Duration = Duration::from_secs(2);
 
 /// The node's ties to the master.
 pub(crate) struct Cluster {
@@ -17,8 +24,6 @@ pub(crate) struct Cluster {
     pub client: MupdateClient,
     /// Accounts and nodes as the master has them.
     pub replica: Arc<Replica>,
-    /// Says that the node is up.
-    pub session: NodeSession,
 }
 
 /// A running backend, as its sessions see it.
@@ -39,10 +44,16 @@ pub(crate) struct Node {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Conditions.
     pub health: Health,
-    /// Counters.
+    /// Everything that is counted.
     pub metrics: Metrics,
+    /// What the node counts itself.
+    pub counters: Counters,
+    /// What IMAP sessions count.
+    pub imap: ImapMetrics,
     /// Owns the sessions.
     pub shutdown: Shutdown,
+    /// The order of changes of the list of mailboxes.
+    pub changes: Changes,
 }
 
 /// A mailbox of this node.
@@ -55,10 +66,17 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Who may do what.
+    pub fn acl(&self) -> Acl {
+        // The store holds what was checked before; nobody but owner and administrators gets
+        // anything from one that cannot be read.
+        Acl::parse(&self.meta.acl).unwrap_or_default()
+    }
+
     /// The rights that `identity` has there.
     pub fn rights_of(&self, identity: &Identity) -> Rights {
-        let acl = Acl::parse(&self.meta.acl).unwrap_or_default();
-        acl.rights_of(identity, self.meta.name.owner_user().as_deref())
+        self.acl()
+            .rights_of(identity, self.meta.name.owner_user().as_deref())
     }
 }
 
@@ -80,4 +98,100 @@ impl Node {
             .values()
             .find(|partition| !partition.home_mailboxes(home_key).is_empty())
     }
+
+    /// The partition's name in the murder: `node!partition`.
+    pub fn place(&self, partition: &Partition) -> String {
+        format!("{}!{}", self.config.node.name, partition.config().name)
+    }
+
+    /// Whether the account exists, disabled or not.
+    pub fn has_account(&self, name: &str) -> bool {
+        self.authenticator.directory().account(name).is_some()
+    }
+
+    /// Who `user` is, vouched for by a frontend (EXTERNAL). `None` for a disabled account and
+    /// for what is no user name.
+    ///
+    /// Somebody whom the master has no account for may be known to the frontend from another
+    /// directory: an ordinary user in no group.
+    pub async fn identity_vouched(&self, user: &str) -> Option<Identity> {
+        let name = normalize_user(user).ok()?;
+        let directory = self.authenticator.directory();
+        let mut account = directory.account(&name);
+        if account.is_none()
+            && let Some(cluster) = &self.cluster
+        {
+            // The frontend may know of an account that has just been made. Without a master it
+            // is as it is.
+            if let Err(error) = cluster.replica.barrier(BARRIER).await {
+                tracing::debug!(%error, "no barrier for an unknown user");
+            }
+            account = directory.account(&name);
+        }
+        let Some(account) = account else {
+            return Some(Identity::user(name));
+        };
+        if account.disabled {
+            return None;
+        }
+        let mut identity = account.identity();
+        identity.admin &= self.config.imap.proxy_admins;
+        Some(identity)
+    }
+
+    /// Subscribes the user; the mailbox may be anywhere and need not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHome`] when the user's INBOX is not here, and the store's.
+    pub async fn subscribe(
+        &self,
+        identity: &Identity,
+        name: &MailboxName,
+    ) -> Result<(), StoreError> {
+        let (partition, home) = self.home_of(identity)?;
+        partition.subscribe(&home, name).await
+    }
+
+    /// Takes a subscription back.
+    ///
+    /// # Errors
+    /// As [`Node::subscribe`].
+    pub async fn unsubscribe(
+        &self,
+        identity: &Identity,
+        name: &MailboxName,
+    ) -> Result<(), StoreError> {
+        let (partition, home) = self.home_of(identity)?;
+        partition.unsubscribe(&home, name).await
+    }
+
+    /// What the user is subscribed to, sorted.
+    ///
+    /// # Errors
+    /// As [`Node::subscribe`].
+    pub async fn subscriptions(&self, identity: &Identity) -> Result<Vec<MailboxName>, StoreError> {
+        let (partition, home) = self.home_of(identity)?;
+        partition.subscriptions(&home).await
+    }
+
+    fn home_of(&self, identity: &Identity) -> Result<(Arc<Partition>, String), StoreError> {
+        let inbox = MailboxName::inbox_of(&identity.user)?;
+        let partition = match self.find(&inbox) {
+            Some(found) => found.partition,
+            None => self
+                .partition_of_home(inbox.home_key())
+                .map(Arc::clone)
+                .ok_or(StoreError::NoSuchHome)?,
+        };
+        Ok((partition, inbox.home_key().to_owned()))
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
 }

@@ -1,11 +1,36 @@
 //! The backend as a running role: listeners, partitions, its session with the master.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+use murder_auth::{Authenticator, AuthenticatorConfig, Directory, StaticDirectory, UsersFile};
+use murder_mailbox::NamespaceConfig;
+use murder_mupdate::{
+    MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
+    ReplicaConfig, Topic,
+};
 use murder_net::config::LogConfig;
+use murder_net::limits::ConnectionLimits;
+use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_store::{Partition, PartitionConfig};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::BackendConfig;
+use crate::counters::{self, Counters};
+use crate::mailboxes::Changes;
+use crate::node::{Cluster, Node};
+use crate::reconcile::reconcile;
+use crate::status::{self, Watch};
+use crate::{imap, lmtp};
+
+/// How long a start waits for the master to reconcile with; after that the backend serves what
+/// it has, and reconciles when the master is there.
+const FIRST_RECONCILE: Duration = Duration::from_secs(5);
+/// The share of new homes that this node wants, relative to others: all are alike.
+const WEIGHT: u32 = 100;
 
 /// Where a backend listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,25 +46,353 @@ pub struct BackendAddresses {
 }
 
 /// A running backend. Dropped, it stops at once, as if it were killed.
-pub struct Backend {}
+pub struct Backend {
+    addresses: BackendAddresses,
+    node: Arc<Node>,
+    session: Option<Arc<NodeSession>>,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Backend {
-    /// Opens the partitions, joins the murder and listens.
+    /// Opens the partitions, joins the murder and listens. A master that is away does not keep
+    /// it from serving what it has.
     ///
     /// # Errors
     /// When a certificate, a partition or an address cannot be used.
-    pub async fn start(_config: BackendConfig) -> anyhow::Result<Self> {
-        anyhow::bail!("skeleton")
+    pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
+        config.validate()?;
+        let shutdown = Shutdown::new();
+        match Self::start_under(config, &shutdown).await {
+            Ok(backend) => Ok(backend),
+            Err(error) => {
+                shutdown.drain(Duration::ZERO).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_under(config: BackendConfig, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let node_tls = node_tls(&config)?;
+        let tls = server_tls(&config, node_tls.as_ref())?;
+        let listeners = Listeners::bind(&config, tls.as_ref())?;
+        let mut addresses = listeners.addresses();
+        let health = Health::new();
+        let metrics = Metrics::new("backend");
+        if let Some(listen) = config.http.listen {
+            let (health, metrics) = (health.clone(), metrics.clone());
+            addresses.http = Some(murder_net::http::serve(listen, health, metrics, shutdown)?);
+        }
+        let partitions = open_partitions(&config).await?;
+        counters::store(&metrics, &partitions);
+        counters::connections(&metrics, "imap", &listeners.imap_limits);
+        counters::connections(&metrics, "lmtp", &listeners.lmtp_limits);
+        let cluster = match &node_tls {
+            Some(tls) if config.in_murder() => Some(join(&config, tls).await?),
+            _ => None,
+        };
+        let directory: Arc<dyn Directory> = match (&cluster, &config.users.file) {
+            (Some(cluster), _) => Arc::<Replica>::clone(&cluster.replica),
+            (None, Some(file)) => Arc::new(UsersFile::open(file)?),
+            (None, None) => {
+                tracing::warn!("neither `users.file` nor `mupdate.masters`: nobody can log in");
+                Arc::new(StaticDirectory::default())
+            }
+        };
+        let node = Arc::new(Node {
+            partitions,
+            cluster,
+            authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
+            namespace: NamespaceConfig::default(),
+            per_user: Limit::new(config.limits.max_connections_per_user),
+            tls,
+            health,
+            counters: Counters::new(&metrics),
+            imap: imap::ImapMetrics::new(&metrics),
+            metrics,
+            shutdown: shutdown.clone(),
+            changes: Changes::default(),
+            config,
+        });
+        let session = enter(&node, &addresses).await;
+        listeners.serve(&node);
+        Ok(Self {
+            addresses,
+            node,
+            session,
+        })
     }
 
     /// Where it listens.
     #[must_use]
-    pub fn addresses(&self) -> &BackendAddresses {
-        unimplemented!()
+    pub const fn addresses(&self) -> &BackendAddresses {
+        &self.addresses
     }
 
-    /// Takes no more connections, lets sessions end within `grace`, and closes the partitions.
-    pub async fn shutdown(self, _grace: Duration) {}
+    /// What it says about itself.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.node.health
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.node.metrics
+    }
+
+    /// What its sessions share.
+    #[cfg(test)]
+    pub(crate) const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Takes no more connections, lets sessions end within `grace`, says goodbye to the master
+    /// and closes the partitions.
+    pub async fn shutdown(mut self, grace: Duration) {
+        if let Some(session) = &self.session {
+            session.set_draining(true);
+        }
+        let aborted = self.node.shutdown.drain(grace).await;
+        if aborted > 0 {
+            tracing::warn!(aborted, "sessions were cut off at the end of the grace");
+        }
+        // Its other holder was one of the tasks that have ended.
+        if let Some(session) = self.session.take().and_then(Arc::into_inner) {
+            session.close().await;
+        }
+        close(&self.node).await;
+    }
+
+    /// Stops at once, as if it were killed: nobody is told. When it returns its addresses and
+    /// its files are free (after a mere drop, they are soon).
+    pub async fn kill(self) {
+        let node = Arc::clone(&self.node);
+        drop(self);
+        node.shutdown.drain(Duration::ZERO).await;
+        close(&node).await;
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.node.shutdown.abort();
+    }
+}
+
+/// Closes what is on disk, once no session is left.
+async fn close(node: &Node) {
+    if let Some(cluster) = &node.cluster {
+        cluster.replica.stop().await;
+    }
+    let closing: Vec<_> = node
+        .partitions
+        .values()
+        .map(|partition| {
+            let partition = Arc::clone(partition);
+            tokio::spawn(async move { partition.shutdown().await })
+        })
+        .collect();
+    for (name, closed) in node.partitions.keys().zip(closing) {
+        if let Ok(Err(error)) = closed.await {
+            tracing::error!(partition = name, %error, "not closed cleanly");
+        }
+    }
+}
+
+fn node_tls(config: &BackendConfig) -> anyhow::Result<Option<NodeTls>> {
+    let Some(files) = &config.cluster else {
+        return Ok(None);
+    };
+    let tls = NodeTls::load(files)?;
+    tls.check_own(&config.node.name, Role::Backend)?;
+    Ok(Some(tls))
+}
+
+/// What clients are shown: `[tls]`'s certificate, or else the node's own.
+fn server_tls(
+    config: &BackendConfig,
+    node_tls: Option<&NodeTls>,
+) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
+    match (&config.tls, node_tls) {
+        (Some(tls), node_tls) => Ok(Some(murder_net::tls::client_listener_config(
+            tls, node_tls,
+        )?)),
+        (None, Some(node_tls)) => Ok(Some(node_tls.server_config())),
+        (None, None) => Ok(None),
+    }
+}
+
+async fn open_partitions(
+    config: &BackendConfig,
+) -> anyhow::Result<BTreeMap<String, Arc<Partition>>> {
+    let opening: Vec<_> = config
+        .partitions
+        .iter()
+        .map(|(name, section)| {
+            let config = PartitionConfig::new(name, &section.path);
+            let opening = tokio::task::spawn_blocking(move || Partition::open(config));
+            (name.clone(), opening)
+        })
+        .collect();
+    let mut partitions = BTreeMap::new();
+    for (name, opening) in opening {
+        let partition = opening
+            .await
+            .context("opening a partition")?
+            .with_context(|| format!("partition {name:?}"))?;
+        partitions.insert(name, partition);
+    }
+    Ok(partitions)
+}
+
+/// Follows the masters.
+async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> {
+    let client = MupdateClient::new(MupdateClientConfig::new(
+        config.mupdate.masters.clone(),
+        tls.client_config(),
+    ));
+    let replica = Replica::start(
+        ReplicaConfig {
+            dir: config.node.data_dir.join("replica"),
+            node: config.node.name.clone(),
+            topics: vec![Topic::Users, Topic::Nodes],
+        },
+        client.clone(),
+        // It goes on until the last session has ended, see `close`.
+        CancellationToken::new(),
+    )
+    .await?;
+    Ok(Cluster { client, replica })
+}
+
+/// Looks at the partitions, and becomes a member of the murder.
+async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<NodeSession>> {
+    if node.cluster.is_some() {
+        // Before the first condition that is well: not ready for a moment is ready too early.
+        node.health.not_ready("mupdate", "joining the murder");
+    }
+    let mut watch = Watch::new(node);
+    let partitions = watch.look(node).await;
+    let Some(cluster) = &node.cluster else {
+        node.shutdown
+            .spawn(status::watch(Arc::clone(node), watch, None));
+        return None;
+    };
+    // Before the node is up: then what an earlier process left half done is settled when the
+    // first frontend comes, and its reservations are still there to be settled.
+    let reconciled = match tokio::time::timeout(FIRST_RECONCILE, reconcile(node)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not reconciled yet; serving all the same");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("the mupdate master does not answer; serving all the same");
+            false
+        }
+    };
+    let config = &node.config;
+    let reached_by = |advertise: &Option<String>, bound: &[SocketAddr]| {
+        let bound = bound.first().map(SocketAddr::to_string);
+        advertise.clone().or(bound).unwrap_or_default()
+    };
+    let description = NodeDescription {
+        name: config.node.name.clone(),
+        imaps: reached_by(&config.imap.advertise, &addresses.imaps),
+        lmtp: reached_by(&config.lmtp.advertise, &addresses.lmtp),
+        http: reached_by(&None, addresses.http.as_slice()),
+        weight: WEIGHT,
+    };
+    let status = NodeStatus {
+        draining: false,
+        partitions,
+    };
+    let session = Arc::new(cluster.client.register(description, status));
+    status::report_master(node, &session);
+    let shutdown = &node.shutdown;
+    shutdown.spawn(status::follow_master(Arc::clone(node), reconciled));
+    shutdown.spawn(status::watch(
+        Arc::clone(node),
+        watch,
+        Some(Arc::clone(&session)),
+    ));
+    Some(session)
+}
+
+/// Bound sockets that do not accept yet.
+struct Listeners {
+    imap: Vec<Listener>,
+    imaps: Vec<Listener>,
+    lmtp: Vec<Listener>,
+    imap_limits: ConnectionLimits,
+    lmtp_limits: ConnectionLimits,
+}
+
+impl Listeners {
+    fn bind(
+        config: &BackendConfig,
+        tls: Option<&Arc<rustls::ServerConfig>>,
+    ) -> anyhow::Result<Self> {
+        let imap_limits = ConnectionLimits::new(&config.limits);
+        let lmtp_limits = ConnectionLimits::new(&config.limits);
+        let all = |addresses: &[SocketAddr], limits: &ConnectionLimits, refusal: &'static [u8]| {
+            addresses
+                .iter()
+                .map(|address| {
+                    let listener = Listener::bind(*address)?;
+                    Ok(listener.with_limits(limits.clone()).with_refusal(refusal))
+                })
+                .collect::<std::io::Result<Vec<_>>>()
+        };
+        let too_many_imap = b"* BYE Too many connections\r\n";
+        let too_many_lmtp = b"421 4.7.0 Too many connections\r\n";
+        let mut imaps = all(&config.imap.tls_listen, &imap_limits, too_many_imap)?;
+        if let Some(tls) = tls {
+            imaps = imaps
+                .into_iter()
+                .map(|listener| listener.with_tls(Arc::clone(tls)))
+                .collect();
+        }
+        Ok(Self {
+            imap: all(&config.imap.listen, &imap_limits, too_many_imap)?,
+            imaps,
+            lmtp: all(&config.lmtp.listen, &lmtp_limits, too_many_lmtp)?,
+            imap_limits,
+            lmtp_limits,
+        })
+    }
+
+    fn addresses(&self) -> BackendAddresses {
+        let of = |listeners: &[Listener]| listeners.iter().map(Listener::local_addr).collect();
+        BackendAddresses {
+            imap: of(&self.imap),
+            imaps: of(&self.imaps),
+            lmtp: of(&self.lmtp),
+            http: None,
+        }
+    }
+
+    fn serve(self, node: &Arc<Node>) {
+        for listener in self.imap.into_iter().chain(self.imaps) {
+            let shared = Arc::clone(node);
+            listener.spawn(&node.shutdown, move |connection: Connection| {
+                imap::serve(Arc::clone(&shared), connection)
+            });
+        }
+        for listener in self.lmtp {
+            let shared = Arc::clone(node);
+            listener.spawn(&node.shutdown, move |connection: Connection| {
+                lmtp::serve(Arc::clone(&shared), connection)
+            });
+        }
+    }
 }
 
 /// The backend's role as [`murder_net::service`] runs it.
@@ -56,7 +409,13 @@ impl murder_net::service::Service for BackendService {
         &config.log
     }
 
-    fn check(_config: &BackendConfig) -> anyhow::Result<()> {
+    fn check(config: &BackendConfig) -> anyhow::Result<()> {
+        config.validate()?;
+        let node_tls = node_tls(config)?;
+        server_tls(config, node_tls.as_ref())?;
+        if let Some(file) = &config.users.file {
+            UsersFile::open(file)?;
+        }
         Ok(())
     }
 
@@ -64,8 +423,21 @@ impl murder_net::service::Service for BackendService {
         Backend::start(config).await
     }
 
-    fn addresses(_running: &Backend) -> Vec<(String, SocketAddr)> {
-        Vec::new()
+    fn addresses(running: &Backend) -> Vec<(String, SocketAddr)> {
+        let BackendAddresses {
+            imap,
+            imaps,
+            lmtp,
+            http,
+        } = running.addresses();
+        let named =
+            |protocol: &'static str| move |address: &SocketAddr| (protocol.to_owned(), *address);
+        imap.iter()
+            .map(named("imap"))
+            .chain(imaps.iter().map(named("imaps")))
+            .chain(lmtp.iter().map(named("lmtp")))
+            .chain(http.iter().map(named("http")))
+            .collect()
     }
 
     async fn stop(running: Backend, grace: Duration) {

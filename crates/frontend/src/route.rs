@@ -78,11 +78,12 @@ impl Router {
     }
 
     /// The same, but a miss only counts after a barrier: the mailbox may be so new that the
-    /// map does not have it yet.
+    /// map does not have it yet. So does a mailbox that cannot be used just now: its deletion,
+    /// or its move, may have ended since.
     pub(crate) async fn find(&self, name: &MailboxName) -> Result<Place, RouteError> {
         match self.look(name) {
-            Err(RouteError::NotFound) => self.find_again(name).await,
-            found => found,
+            Ok(place) => Ok(place),
+            Err(_) => self.find_again(name).await,
         }
     }
 

@@ -206,6 +206,13 @@ impl Wire {
     pub(crate) fn is_tls(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_tls)
     }
+
+    /// See [`Stream::acknowledge`].
+    pub(crate) fn acknowledge(&self) {
+        if let Some(stream) = &self.stream {
+            stream.acknowledge();
+        }
+    }
 }
 
 /// What [`either`] waits for on one connection.

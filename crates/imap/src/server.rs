@@ -309,7 +309,8 @@ impl CommandReader {
 
     /// Refuses the command in `buf`, whose current line has not been looked at for its end.
     fn skip_command(&mut self, text: String) {
-        let tag = command_tag_of(&self.buf);
+        // However much has come already: only what a command may have is looked at.
+        let tag = command_tag_of(&self.buf[..self.buf.len().min(self.limits.command)]);
         self.buf.advance(self.line_start.min(self.buf.len()));
         self.start_skip(Some((tag, text)));
     }

@@ -653,6 +653,12 @@ impl FetchWriter<'_> {
         self.octets(octets, false);
     }
 
+    /// `RFC822 {len}`, or as `name` says: the caller then puts exactly `len` octets into
+    /// [`FetchWriter::output`].
+    pub fn rfc822_head(&mut self, name: &str, len: u64) {
+        put(self.item(), format_args!("{name} {{{len}}}\r\n"));
+    }
+
     /// `BINARY[path]<origin> …`, as a `literal8` if there is a NUL in it (RFC 3516).
     pub fn binary(&mut self, path: &[u32], origin: Option<u64>, octets: Option<Bytes>) {
         let out = self.item();

@@ -230,7 +230,10 @@ mod tests {
     fn recipients() {
         let bob = rcpt("RCPT TO:<bob+Lists/rust@example.org>");
         assert_eq!(bob.path, "bob+Lists/rust@example.org");
-        assert_eq!((bob.user.as_str(), bob.domain.as_deref()), ("bob", Some("example.org")));
+        assert_eq!(
+            (bob.user.as_str(), bob.domain.as_deref()),
+            ("bob", Some("example.org"))
+        );
         assert_eq!(bob.detail.as_deref(), Some("Lists/rust"));
         assert_eq!(rcpt("RCPT TO:<bob+@b>").detail, None);
         assert_eq!(rcpt("rcpt to: <bob>").domain, None);
@@ -246,7 +249,11 @@ mod tests {
             "RCPT FROM:<bob>",
             "RCPT",
         ] {
-            assert_eq!(Command::parse(bad.as_bytes()), Err(CommandError::Syntax), "{bad}");
+            assert_eq!(
+                Command::parse(bad.as_bytes()),
+                Err(CommandError::Syntax),
+                "{bad}"
+            );
         }
         assert_eq!(
             Command::parse(b"RCPT TO:<bob> NOTIFY=NEVER"),

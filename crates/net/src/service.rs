@@ -84,7 +84,7 @@ pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Logging may not be set up; systemd and `murder up` show either.
-            eprintln!("murder-{}: {error:#}", S::NAME);
+            eprintln!("murder-{}: {}", S::NAME, describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -101,8 +101,22 @@ pub fn load<S: Service>(file: &Path) -> Result<S::Config, ConfigError> {
         message,
     };
     log::check(S::log(&config)).map_err(|error| unfit(error.to_string()))?;
-    S::check(&config).map_err(|error| unfit(format!("{error:#}")))?;
+    S::check(&config).map_err(|error| unfit(describe(&error)))?;
     Ok(config)
+}
+
+/// An error with its causes in one line, without those that the one before has said already.
+#[must_use]
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut causes = error.chain().map(ToString::to_string);
+    let mut text = causes.next().unwrap_or_default();
+    for cause in causes {
+        if !text.ends_with(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
 }
 
 fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::Result<()> {
@@ -202,5 +216,26 @@ fn reload() {
     }
     if errors.is_empty() {
         tracing::info!("certificates were read again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = std::io::Error::other("no disk");
+        let read = ConfigError::Read {
+            file: PathBuf::from("be1.toml"),
+            source,
+        };
+        let error = Err::<(), _>(read).context("not started").unwrap_err();
+        assert_eq!(
+            describe(&error),
+            "not started: be1.toml: cannot be read: no disk"
+        );
     }
 }

@@ -132,6 +132,16 @@ impl Stream {
             .is_ok_and(|address| address.ip().to_canonical().is_loopback())
     }
 
+    /// Acknowledges what has come without the system's delay of some 40 ms. For where the client
+    /// is known to have more to say: one with Nagle's algorithm that writes a literal and the
+    /// line end behind it by themselves holds the second back until the first is acknowledged.
+    pub fn acknowledge(&self) {
+        // An option of Linux, which only makes it faster; and a connection that is gone is found
+        // to be so by whoever reads next.
+        #[cfg(target_os = "linux")]
+        let _ = sockopt::set_tcp_quickack(self.tcp(), true);
+    }
+
     /// Waits until there is something to read, or the end, without a buffer: an idle session
     /// gives its buffer up and waits here. Seldom wakes for nothing, so the read that follows may
     /// have to wait again. Dropping the future loses nothing.

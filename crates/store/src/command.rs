@@ -238,6 +238,11 @@ pub(crate) struct Copy {
     /// SAVEDATE of the copies.
     #[prost(int64, tag = "8")]
     pub now: i64,
+    /// System flags that the copies do not get.
+    #[prost(uint32, tag = "9")]
+    pub without_flags: u32,
+    #[prost(bool, tag = "10")]
+    pub without_keywords: bool,
 }
 
 /// COPY or MOVE from one home to another: carries the rows, so that the target needs nothing

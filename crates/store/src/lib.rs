@@ -52,8 +52,8 @@ pub use health::Health;
 pub use items::days;
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
 pub use message::{
-    AppendMessage, Appended, Body, BodyLocation, Copied, Expunged, InternalDate, SeenBy, StoreMode,
-    StoreOp, Stored,
+    AppendMessage, Appended, Body, BodyLocation, Copied, CopyFlags, Expunged, InternalDate,
+    StoreMode, StoreOp, Stored,
 };
 pub use metrics::Metrics;
 pub use partition::Partition;

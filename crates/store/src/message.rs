@@ -147,14 +147,19 @@ pub struct Expunged {
     pub modseq: u64,
 }
 
-/// Whose `\Seen` COPY and MOVE take from the source and set at the target: `None` is the
-/// owner's (or everybody's, in a mailbox with shared seen).
+/// Which flags the copies of COPY and MOVE get: whose `\Seen` is taken from the source and set
+/// at the target (`None` is the owner's, or everybody's in a mailbox with shared seen), and
+/// what is left out for want of a right in the target (RFC 4314 section 4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SeenBy {
+pub struct CopyFlags {
     /// The user in the source mailbox.
     pub source: Option<String>,
     /// The user in the target mailbox.
     pub target: Option<String>,
+    /// System flags that copies do not get.
+    pub without: Flags,
+    /// Copies get no keywords.
+    pub without_keywords: bool,
 }
 
 /// The answer to a COPY or MOVE (COPYUID, RFC 4315).

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::lock::{Holder, Lock};
 use super::topology::Topology;
@@ -47,8 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         child.wait()?;
         bail!("the murder did not start\n{}", tail(&log, LOG_LINES));
     }
-    report::print(&Topology::read(&dir)?, &dir);
-    Ok(())
+    report::print(&Topology::read(&dir)?, &dir, true)
 }
 
 fn background_arguments(arguments: &Arguments, dir: &std::path::Path) -> Vec<std::ffi::OsString> {
@@ -80,15 +80,24 @@ fn background_arguments(arguments: &Arguments, dir: &std::path::Path) -> Vec<std
     line
 }
 
-/// In the background process: no terminal's signals any more.
+/// In the background process: no terminal's signals any more; until it is ready, it ends with the
+/// foreground process.
 pub fn leave_session() {
     if let Err(error) = rustix::process::setsid() {
         eprintln!("murder: still in the terminal's session: {error}");
+    }
+    end_with_parent(Some(Signal::TERM));
+}
+
+fn end_with_parent(by: Option<Signal>) {
+    if let Err(error) = set_parent_process_death_signal(by) {
+        eprintln!("murder: the foreground process's end is not seen: {error}");
     }
 }
 
 /// In the background process: lets the foreground one return.
 pub fn say_ready() {
+    end_with_parent(None);
     let mut output = std::io::stdout();
     // Nobody may be listening any more, which does not matter.
     let _ = writeln!(output, "{READY}").and_then(|()| output.flush());

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::lock::{Holder, Lock};
 use super::topology::Topology;
+use crate::output::print_line;
 
 /// Longer than a supervisor takes to stop its nodes, the stubborn ones included.
 const WAIT: Duration = Duration::from_secs(60);
@@ -37,8 +38,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let Holder::Process(supervisor) = Lock::holder(&dir)? else {
             // Its nodes may be on their way out, if it was killed.
             Topology::clear_up(&dir, None).await?;
-            println!("no murder runs in {}", dir.display());
-            return Ok(());
+            return print_line(&format!("no murder runs in {}", dir.display()));
         };
         let pid = Pid::from_raw(supervisor).context("the supervisor has no process id")?;
         kill_process(pid, Signal::TERM)
@@ -50,7 +50,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             tokio::time::sleep(POLL).await;
         }
-        println!("stopped");
-        Ok(())
+        print_line("stopped")
     })
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 
-/// `DIR/supervisor.pid`, locked for as long as the supervisor lives, however it ends.
+/// `DIR/supervisor.pid`, locked for as long as the supervisor lives, however it ends. The file
+/// stays, with a number that then means nothing: removing it could take it from the next one that
+/// has opened it.
 #[derive(Debug)]
 pub struct Lock {
-    file: PathBuf,
     _locked: File,
 }
 
@@ -39,12 +40,10 @@ impl Lock {
                 dir.display()
             );
         }
-        locked.set_len(0)?;
-        writeln!(locked, "{}", std::process::id())?;
-        Ok(Self {
-            file,
-            _locked: locked,
-        })
+        // Over a former one in one go, so that whoever reads sees a whole number.
+        locked.rewind()?;
+        locked.write_all(format!("{:<10}\n", std::process::id()).as_bytes())?;
+        Ok(Self { _locked: locked })
     }
 
     /// Who holds the directory.
@@ -57,16 +56,12 @@ impl Lock {
             return Ok(Holder::None);
         }
         let text = read(&mut file)?;
+        if text.is_empty() {
+            return Ok(Holder::None); // it is just being taken, for the first time
+        }
         Ok(Holder::Process(text.parse().with_context(|| {
             format!("{} holds no process id", path(dir).display())
         })?))
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Left behind it would only be a file that nobody has locked.
-        let _ = std::fs::remove_file(&self.file);
     }
 }
 

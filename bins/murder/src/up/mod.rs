@@ -22,16 +22,18 @@ use fleet::Fleet;
 use lock::Lock;
 use plan::Plan;
 
+use crate::output::print_line;
+
 /// Where a local murder lives when nothing else is said.
 pub const DEFAULT_DIR: &str = "./murder-local";
 
 /// What `murder up` can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// Where the murder keeps everything; it goes on with what is there
+    /// Where the murder keeps everything: it goes on with what is there
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub dir: PathBuf,
-    /// Masters [default: 1, or as before]
+    /// Masters; there can be one so far [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1))]
     pub masters: Option<u16>,
     /// Backends [default: 2, or as before]
@@ -93,10 +95,12 @@ fn make_dir(dir: &Path) -> anyhow::Result<PathBuf> {
 async fn supervise(dir: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?; // the terminal is gone
     let mut stop_signal = async || {
         tokio::select! {
             _ = terminate.recv() => (),
             _ = interrupt.recv() => (),
+            _ = hang_up.recv() => (),
         }
     };
 
@@ -118,11 +122,12 @@ async fn supervise(dir: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.background {
         detach::say_ready();
     } else {
-        report::print(&fleet.topology().await, dir);
+        // Nobody may be listening, which does not matter.
+        let _ = report::print(&fleet.topology().await, dir, false);
     }
     fleet.watch(stop_signal()).await;
     if !arguments.background {
-        println!("\nstopping");
+        let _ = print_line("\nstopping");
     }
     tokio::select! {
         () = fleet.stop() => {}

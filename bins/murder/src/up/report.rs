@@ -3,10 +3,25 @@
 use std::path::Path;
 
 use super::topology::{Topology, file};
+use crate::output;
 
 /// Prints it.
-pub fn print(topology: &Topology, dir: &Path) {
-    print!("{}", text(topology, dir));
+///
+/// # Errors
+/// As [`output::print`].
+pub fn print(topology: &Topology, dir: &Path, detached: bool) -> anyhow::Result<()> {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let dir_word = shell(&dir.display().to_string());
+    let down = format!(
+        "{} down --dir {dir_word}",
+        shell(&program.to_string_lossy())
+    );
+    let stop = if detached {
+        format!("Stop it with: {down}\n")
+    } else {
+        format!("Stop it with Ctrl-C, or with: {down}\n")
+    };
+    output::print(&(text(topology, dir) + "\n" + &stop))
 }
 
 fn text(topology: &Topology, dir: &Path) -> String {
@@ -63,14 +78,11 @@ Try it:
   python3 -c 'import imaplib; m = imaplib.IMAP4("{imap_host}", {imap_port}); m.login("{user}", {python_password}); print(m.list(), m.select())'
   # by hand, with STARTTLS
   openssl s_client -quiet -crlf -starttls imap -CAfile {ca} -connect {imap}
-
 "#,
         imap = frontend.imap,
         imaps = other.imaps,
         python_password = python(password),
     );
-    let dir = shell(&dir.display().to_string());
-    text += &format!("Stop it with Ctrl-C, or with: murder down --dir {dir}\n");
     text
 }
 

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::io;
 
+use murder_imap::mailbox::MailboxArgError;
 use murder_imap::{Code, Status};
+use murder_mailbox::NameError;
+use murder_mupdate::MupdateError;
 use murder_store::StoreError;
 
 use crate::mailboxes::ChangeError;
@@ -28,6 +31,8 @@ pub(crate) enum OpError {
     Gone(io::Error),
     /// The connection has to be closed with this BYE.
     Bye(Cow<'static, str>),
+    /// The tagged line has gone out already.
+    Answered,
 }
 
 /// How a command ends.
@@ -74,6 +79,18 @@ impl From<io::Error> for OpError {
     }
 }
 
+impl From<MailboxArgError> for OpError {
+    fn from(error: MailboxArgError) -> Self {
+        no(Code::Cannot, capitalised(&error.to_string()))
+    }
+}
+
+impl From<NameError> for OpError {
+    fn from(error: NameError) -> Self {
+        no(Code::Cannot, capitalised(&error.to_string()))
+    }
+}
+
 impl From<StoreError> for OpError {
     fn from(error: StoreError) -> Self {
         let (code, text) = match &error {
@@ -84,9 +101,9 @@ impl From<StoreError> for OpError {
             StoreError::CrossHome
             | StoreError::InboxRename
             | StoreError::RenameBelowItself
-            | StoreError::Name(_) => (Code::Cannot, error.to_string()),
+            | StoreError::Name(_) => (Code::Cannot, capitalised(&error.to_string())),
             StoreError::TooManyKeywords | StoreError::UidsExhausted => {
-                (Code::Limit, error.to_string())
+                (Code::Limit, capitalised(&error.to_string()))
             }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
             StoreError::BodyGone => (Code::ExpungeIssued, "Message was expunged".into()),
@@ -94,7 +111,12 @@ impl From<StoreError> for OpError {
                 tracing::error!(%error, "damaged");
                 (Code::ContactAdmin, "Mailbox is damaged".into())
             }
-            _ => {
+            StoreError::ReadOnly { .. }
+            | StoreError::DiskFull
+            | StoreError::InUse(_)
+            | StoreError::Format { .. }
+            | StoreError::Io { .. }
+            | StoreError::Closed => {
                 tracing::warn!(%error, "the store refuses");
                 (Code::Unavailable, "Temporarily not possible".into())
             }
@@ -111,14 +133,34 @@ impl ChangeError {
             Self::AlreadyExists => no(Code::AlreadyExists, self.to_string()),
             Self::NotPermitted(text) => no(Code::NoPerm, text),
             Self::Cannot(text) => no(Code::Cannot, text),
-            Self::Name(_) | Self::Acl(_) => no(Code::Cannot, self.to_string()),
-            Self::Master(error) => {
-                tracing::warn!(%error, "the master did not make a change");
-                no(Code::Unavailable, "The mupdate master is not available, try again")
-            }
+            Self::Name(_) | Self::Acl(_) => no(Code::Cannot, capitalised(&self.to_string())),
+            Self::Master(error) => refused_by_master(&error),
             Self::Store(error) => error.into(),
         }
     }
+}
+
+fn refused_by_master(error: &MupdateError) -> OpError {
+    let (code, text) = match error {
+        MupdateError::Unavailable(_) => (
+            Code::Unavailable,
+            "The mupdate master is not available, try again",
+        ),
+        MupdateError::TooLarge(_) => (Code::Limit, "Too many mailboxes for one change"),
+        MupdateError::InvalidArgument(_) => (Code::Cannot, "The mupdate master refuses the name"),
+        MupdateError::AlreadyExists { .. } => (Code::AlreadyExists, "Mailbox exists already"),
+        MupdateError::PermissionDenied(_) => (
+            Code::ContactAdmin,
+            "The mupdate master does not let this backend change the mailbox",
+        ),
+        // Its records differ from what is here, until they are reconciled.
+        MupdateError::NotFound(_)
+        | MupdateError::FailedPrecondition(_)
+        | MupdateError::Batch(_)
+        | MupdateError::Protocol(_) => (Code::Unavailable, "Temporarily not possible"),
+    };
+    tracing::warn!(%error, "the master did not make a change");
+    no(code, text)
 }
 
 /// The answer for a mailbox that is not there; `not_here`: a frontend is told to look elsewhere.
@@ -126,5 +168,63 @@ pub(crate) fn no_such_mailbox(not_here: bool) -> OpError {
     match not_here {
         true => no(Code::not_here(), "Mailbox is not on this backend"),
         false => no(Code::NonExistent, "Mailbox does not exist"),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(error: OpError) -> String {
+        match error {
+            OpError::Refused(Completion { status, code, text }) => match code {
+                Some(code) => format!("{} [{code}] {text}", status.as_str()),
+                None => format!("{} {text}", status.as_str()),
+            },
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn answers_have_their_codes() {
+        let full = StoreError::DiskFull;
+        assert_eq!(
+            shown(full.into()),
+            "NO [UNAVAILABLE] Temporarily not possible"
+        );
+        let damaged = StoreError::HomeDamaged {
+            home: 7,
+            why: "secret detail".into(),
+        };
+        assert_eq!(
+            shown(damaged.into()),
+            "NO [CONTACTADMIN] Mailbox is damaged"
+        );
+        assert_eq!(
+            shown(NameError::TooDeep.into()),
+            "NO [CANNOT] Mailbox name has too many levels"
+        );
+        assert_eq!(shown(bad("no")), "BAD no");
+    }
+
+    #[test]
+    fn only_frontends_are_told_to_look_elsewhere() {
+        for (hidden, canonical, code) in [
+            (false, true, "X-NOT-HERE"),
+            (true, true, "NONEXISTENT"),
+            (false, false, "NONEXISTENT"),
+            (true, false, "NONEXISTENT"),
+        ] {
+            let answer = shown(ChangeError::NoSuchMailbox { hidden }.into_op(canonical));
+            assert!(answer.starts_with(&format!("NO [{code}] ")), "{answer}");
+        }
     }
 }

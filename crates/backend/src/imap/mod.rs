@@ -1,17 +1,34 @@
 //! The IMAP server.
+//!
+//! [`session`] has the loop, [`dispatch`] says which command is legal where; each is a file in
+//! [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
+//! client knows of its mailbox and how it is told more, [`fetch`] and [`search`] the work behind
+//! the two commands.
 
+mod dispatch;
 mod errors;
+mod fetch;
+mod metrics;
 mod op;
+mod search;
 mod selected;
 mod session;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod updates;
 
 use std::sync::Arc;
 
 use murder_net::Connection;
 
+pub(crate) use metrics::ImapMetrics;
+
 use crate::node::Node;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
-    session::Session::new(node, connection).run().await;
+    // In a box, as a future holds its arguments twice: before and while it runs.
+    let session = Box::new(session::Session::new(node, connection));
+    session.run().await;
 }

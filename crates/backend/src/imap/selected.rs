@@ -1,9 +1,16 @@
-//! The selected mailbox of a session: the view that the client knows, and what it is to be told.
+//! The selected mailbox of a session: the view that the client knows, and what it may do there.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use murder_mailbox::Rights;
-use murder_store::{MailboxHandle, MailboxView, Partition};
+use murder_imap::{Code, SequenceSet};
+use murder_mailbox::{Identity, Rights};
+use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
+
+use crate::imap::errors::{OpError, bad, no};
+use crate::imap::fetch::PartCache;
+use crate::imap::session::{State, User};
+use crate::node::Found;
 
 /// A selected mailbox.
 pub(crate) struct Selected {
@@ -11,10 +18,207 @@ pub(crate) struct Selected {
     pub handle: Arc<MailboxHandle>,
     /// Where it is.
     pub partition: Arc<Partition>,
-    /// What the client knows: sequence numbers are this view's.
+    /// What the client knows: sequence numbers are this view's. It is `newest`, with the
+    /// messages put back that went without the client having been told.
     pub view: Arc<MailboxView>,
-    /// EXAMINE, or no right to change anything.
-    pub read_only: bool,
-    /// The user's rights when it was selected; those that count are looked up anew.
-    pub rights: Rights,
+    /// The mailbox as it was when the client was last told of changes.
+    pub newest: Arc<MailboxView>,
+    /// Opened by EXAMINE: nothing is changed.
+    pub examined: bool,
+    /// The user's rights when it was selected, which PERMANENTFLAGS tells; those that count are
+    /// looked up at each command, see [`Selected::rights`].
+    pub at_select: Rights,
+    /// What is `\Recent` in this session.
+    pub recent: UidSet,
+    /// Whose `\Seen` counts; `None` for the owner.
+    pub seen_user: Option<String>,
+    /// The client has asked for mod-sequences (RFC 7162 section 3.1): it is told them with every
+    /// change of flags.
+    pub condstore: bool,
+    /// The command under way is a UID command: changes are told with the UID (RFC 9051
+    /// section 6.4.9).
+    pub uid_command: bool,
+    /// Where the parts of the large message are that the client is fetching in pieces.
+    pub parts: PartCache,
+}
+
+/// The selected mailbox of a session.
+pub(crate) fn selected(state: &mut State) -> Result<&mut Selected, OpError> {
+    match state {
+        State::Selected(selected) => Ok(selected),
+        _ => Err(bad("Select a mailbox first")),
+    }
+}
+
+impl Selected {
+    /// Selects `handle`, the mailbox `found`, for `user`.
+    pub fn new(found: Found, handle: Arc<MailboxHandle>, user: &User, examined: bool) -> Self {
+        let view = handle.view();
+        let mut selected = Self {
+            at_select: found.rights_of(&user.identity),
+            seen_user: user.seen_in(&found.meta.name).map(str::to_owned),
+            partition: found.partition,
+            newest: Arc::clone(&view),
+            view,
+            handle,
+            examined,
+            recent: UidSet::new(),
+            condstore: false,
+            uid_command: false,
+            parts: PartCache::default(),
+        };
+        let view = Arc::clone(&selected.view);
+        selected.take_recent(&view);
+        selected
+    }
+
+    /// Whether the answer to SELECT is READ-ONLY: by EXAMINE, or because the user may neither
+    /// add nor remove messages nor change a flag that all users share (RFC 4314 section 5.2).
+    pub fn is_read_only(&self) -> bool {
+        let mut writing = Rights::INSERT
+            .union(Rights::EXPUNGE)
+            .union(Rights::WRITE)
+            .union(Rights::DELETE_MESSAGES);
+        if self.seen_user.is_none() || self.view.shared_seen() {
+            writing = writing.union(Rights::SEEN);
+        }
+        self.examined || !self.at_select.intersects(writing)
+    }
+
+    /// The rights that `identity` has now. Once the mailbox is deleted, those it had: its last
+    /// view can be read, and the store refuses changes.
+    pub fn rights(&self, identity: &Identity) -> Rights {
+        self.handle.meta().map_or(self.at_select, |meta| {
+            let partition = Arc::clone(&self.partition);
+            Found { partition, meta }.rights_of(identity)
+        })
+    }
+
+    /// The rights that `identity` has now, among them `needed`.
+    ///
+    /// # Errors
+    /// NO NOPERM without `needed`.
+    pub fn require(
+        &self,
+        identity: &Identity,
+        needed: Rights,
+        missing: &'static str,
+    ) -> Result<Rights, OpError> {
+        let rights = self.rights(identity);
+        match rights.contains(needed) {
+            true => Ok(rights),
+            false => Err(no(Code::NoPerm, missing)),
+        }
+    }
+
+    /// Refuses changes of an examined mailbox.
+    ///
+    /// # Errors
+    /// NO READ-ONLY.
+    pub fn require_writable(&self) -> Result<(), OpError> {
+        match self.examined {
+            true => Err(no(Code::ReadOnly, "Mailbox is open read-only")),
+            false => Ok(()),
+        }
+    }
+
+    /// The messages that a set means, as ascending ranges of sequence numbers in `view`.
+    ///
+    /// # Errors
+    /// BAD for a sequence number that there is not, and for `$`.
+    pub fn places(
+        &self,
+        uid: bool,
+        set: &SequenceSet,
+    ) -> Result<Vec<RangeInclusive<u32>>, OpError> {
+        if set.is_saved_result() {
+            return Err(bad("Saved search results are not supported"));
+        }
+        let view = &self.view;
+        if uid {
+            let last = view.last_uid().unwrap_or(0);
+            return Ok(set
+                .resolve(last)
+                .into_iter()
+                .map(|uids| {
+                    let above = uids.end().checked_add(1);
+                    let end = above.map_or(view.len(), |above| view.seq_from_uid(above) - 1);
+                    view.seq_from_uid(*uids.start())..=end
+                })
+                .filter(|places| !places.is_empty())
+                .collect());
+        }
+        // `n:*` means the last message even if there are fewer than n.
+        if !set.has_star() && set.largest_number().is_some_and(|n| n > view.len()) {
+            return Err(bad("There is no message with that number"));
+        }
+        Ok(set
+            .resolve(view.len())
+            .into_iter()
+            .map(|places| *places.start()..=(*places.end()).min(view.len()))
+            .filter(|places| !places.is_empty())
+            .collect())
+    }
+
+    /// The UIDs of messages.
+    pub fn uids(&self, places: &[RangeInclusive<u32>]) -> UidSet {
+        places
+            .iter()
+            .flat_map(|range| self.view.rows(*range.start(), *range.end()))
+            .map(|row| row.uid)
+            .collect()
+    }
+
+    /// The flags of a message of `view` as the user sees them.
+    pub fn flags_of(&self, view: &MailboxView, row: &MessageRow) -> Flags {
+        view.flags_for(row, self.seen_user.as_deref())
+    }
+
+    /// Whether the client may know messages that are gone.
+    pub fn holds_expunged(&self) -> bool {
+        !Arc::ptr_eq(&self.view, &self.newest)
+    }
+
+    /// Makes the new messages of `view` `\Recent` here, if they are in no other session.
+    pub fn take_recent(&mut self, view: &MailboxView) {
+        let recent = self.handle.take_recent(view, self.is_read_only());
+        if let Some(last) = recent.end.checked_sub(1) {
+            self.recent.insert_range(recent.start, last);
+        }
+    }
+
+    /// RECENT: how many messages of `view` are.
+    pub fn recent_count(&self) -> u32 {
+        self.recent
+            .ranges()
+            .iter()
+            .map(|&(low, high)| {
+                let above = high.checked_add(1);
+                let end = above.map_or(self.view.len() + 1, |above| self.view.seq_from_uid(above));
+                end - self.view.seq_from_uid(low)
+            })
+            .sum()
+    }
+}
+
+/// The words of a FLAGS item, without allocating.
+pub(crate) fn flag_words(
+    view: &MailboxView,
+    flags: Flags,
+    recent: bool,
+    keywords: u64,
+) -> impl Iterator<Item = &str> {
+    const SYSTEM: [(Flags, &str); 5] = [
+        (Flags::ANSWERED, "\\Answered"),
+        (Flags::FLAGGED, "\\Flagged"),
+        (Flags::DELETED, "\\Deleted"),
+        (Flags::SEEN, "\\Seen"),
+        (Flags::DRAFT, "\\Draft"),
+    ];
+    SYSTEM
+        .into_iter()
+        .filter(move |(flag, _)| flags.contains(*flag))
+        .map(|(_, word)| word)
+        .chain(recent.then_some("\\Recent"))
+        .chain(view.keywords().names(keywords))
 }

@@ -1,15 +1,41 @@
-//! One connection: who it is, where it stands, and which command is legal there.
+//! One connection: who it is, where it stands, its loop and its end.
 
+use std::borrow::Cow;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use murder_imap::{CommandReader, NameEncoding, ResponseWriter, server::Limits};
-use murder_mailbox::{Identity, MailboxName, Namespace};
-use murder_net::{Connection, Slot, Stream};
+use murder_imap::{
+    CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag, server::Limits,
+};
+use murder_mailbox::{Identity, MailboxName, Namespace, Rights};
+use murder_net::{Connection, Slot};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, debug};
 
-use crate::imap::errors::OpError;
+use crate::imap::dispatch::{boxed, expunges_during};
+use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
+use crate::imap::metrics::OpenSession;
+use crate::imap::op;
 use crate::imap::selected::Selected;
+use crate::imap::stream::ClientStream;
+use crate::imap::updates::{self, Expunges};
 use crate::node::{Found, Node};
+
+/// Bad commands in a row after which whoever sends them is no mail client.
+const MAX_BAD_COMMANDS: u32 = 20;
+/// Failed logins on one connection: more than anyone mistypes a password.
+const MAX_FAILED_LOGINS: u32 = 10;
+/// What may be sent before login: names, passwords and SASL responses are far smaller.
+const BEFORE_LOGIN: usize = 16 * 1024;
+/// How long a client may take to hear the last word.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// What a client that is cut off in the middle of something may still send without losing the
+/// BYE to a reset connection: what is in flight.
+const LINGER_BYTES: u64 = 1 << 20;
 
 /// Where a session stands (RFC 9051 section 3).
 pub(crate) enum State {
@@ -33,12 +59,40 @@ pub(crate) struct User {
     pub _slot: Option<Slot<String>>,
 }
 
+impl User {
+    /// Whose `\Seen` counts in mailbox `name`: `None` for the owner's own, see
+    /// [`murder_store::AppendMessage::seen_by`].
+    pub(crate) fn seen_in(&self, name: &MailboxName) -> Option<&str> {
+        match name.is_owned_by(&self.identity.user) {
+            true => None,
+            false => Some(&self.identity.user),
+        }
+    }
+}
+
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("logged out")]
+    Logout,
+    #[error("the client closed the connection")]
+    Closed,
+    #[error("connection failed: {0}")]
+    Client(io::Error),
+    #[error("idle for too long")]
+    Idle,
+    #[error("server shutting down")]
+    Shutdown,
+    #[error("{0}")]
+    Bye(Cow<'static, str>),
+}
+
 /// A session.
 pub(crate) struct Session {
     /// What all sessions share.
     pub node: Arc<Node>,
     /// The client.
-    pub stream: Stream,
+    pub stream: ClientStream,
     /// What it sends.
     pub reader: CommandReader,
     /// What it is sent.
@@ -49,40 +103,279 @@ pub(crate) struct Session {
     pub user: Option<Arc<User>>,
     /// The client's address.
     pub peer: IpAddr,
+    /// Logins that failed.
+    pub failed_logins: u32,
+    /// When whoever has not logged in is sent away.
+    pub login_deadline: Instant,
+    /// The connection's span, in which `user` is recorded.
+    pub span: Span,
+    /// For commands of a frontend: within `span`, which session there it is, and whose.
+    pub via: Span,
+    bad_commands: u32,
+    _open: OpenSession,
 }
 
 impl Session {
-    /// A session over `connection`.
+    /// A session over `connection`, in the current span.
     pub(crate) fn new(node: Arc<Node>, connection: Connection) -> Self {
         let limits = Limits {
-            command: node.config.imap.max_command,
-            append: node.config.imap.append_limit,
+            command: node.config.imap.max_command.min(BEFORE_LOGIN),
+            append: BEFORE_LOGIN as u64,
         };
+        let patience = node.config.limits.slow_reader();
         Self {
-            node,
-            peer: connection.peer_addr.ip(),
-            stream: connection.stream,
+            peer: connection.peer_addr.ip().to_canonical(),
+            stream: ClientStream::new(connection.stream, patience),
             reader: CommandReader::new(limits),
             writer: ResponseWriter::new(NameEncoding::default()),
             state: State::NotAuthenticated,
             user: None,
+            failed_logins: 0,
+            login_deadline: Instant::now() + node.config.limits.login_timeout(),
+            span: Span::current(),
+            via: Span::none(),
+            bad_commands: 0,
+            _open: node.imap.open_session(),
+            node,
         }
     }
 
     /// Serves the client to the end.
-    pub(crate) async fn run(self) {
-        unimplemented!()
+    pub(crate) async fn run(mut self: Box<Self>) {
+        let code = op::capability::code(&self);
+        let greeting = format!("{} ready", self.node.config.node.name);
+        self.writer
+            .untagged(Status::Ok, Some(&code), greeting.trim_start());
+        let draining = self.node.shutdown.token();
+        let ended = self.serve(&draining).await;
+        debug!(reason = %ended, "session ended");
+        Box::pin(self.say_goodbye(&ended)).await;
+    }
+
+    async fn serve(&mut self, draining: &CancellationToken) -> Ended {
+        loop {
+            let event = match self.reader.next_buffered() {
+                // Answers to pipelined commands go out together.
+                Some(event) => self
+                    .make_room()
+                    .await
+                    .map(|()| event)
+                    .map_err(Ended::Client),
+                None => self.wait(draining).await,
+            };
+            let taken = match event {
+                Ok(event) => self.take(event, draining).await,
+                Err(ended) => Err(ended),
+            };
+            if let Err(ended) = taken {
+                return ended;
+            }
+        }
+    }
+
+    /// Sends what is queued and waits for the client; no buffer is held meanwhile.
+    async fn wait(&mut self, draining: &CancellationToken) -> Result<Event, Ended> {
+        self.flush().await.map_err(Ended::Client)?;
+        let deadline = match self.state {
+            State::NotAuthenticated => self.login_deadline,
+            _ => Instant::now() + self.node.config.limits.idle_timeout(),
+        };
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => Err(Ended::Shutdown),
+            event = self.reader.next(&mut self.stream) => event.map_err(Ended::Client),
+            () = sleep_until(deadline) => Err(Ended::Idle),
+        }
+    }
+
+    async fn take(&mut self, event: Event, draining: &CancellationToken) -> Result<(), Ended> {
+        match event {
+            Event::Command { tag, command } => {
+                self.node.imap.command(command.name());
+                let expunges = expunges_during(&command);
+                let via = self.via.clone();
+                let result = self.execute(&tag, command, draining).instrument(via).await;
+                self.complete(&tag, result, expunges)
+            }
+            Event::Append(start) => {
+                self.node.imap.command("APPEND");
+                let tag = start.tag.clone();
+                let via = self.via.clone();
+                let append = boxed(op::append::append(self, start));
+                let result = append.instrument(via).await;
+                self.complete(&tag, result, Expunges::Allowed)
+            }
+            Event::NeedContinuation => {
+                self.writer.continuation("Go ahead");
+                Ok(())
+            }
+            Event::Bad { tag, text } => {
+                self.writer.bad(tag.as_ref(), &text);
+                self.count_bad()
+            }
+            Event::Fatal { text } => Err(Ended::Bye(text.into())),
+            Event::Eof => Err(Ended::Closed),
+        }
+    }
+
+    /// Ends a command: news of the selected mailbox first, then the tagged line.
+    fn complete(&mut self, tag: &Tag, result: OpResult, expunges: Expunges) -> Result<(), Ended> {
+        let completion = match result {
+            Ok(completion) | Err(OpError::Refused(completion)) => completion,
+            Err(OpError::Answered) => return Ok(()),
+            Err(OpError::Gone(error)) => return Err(Ended::Client(error)),
+            Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
+        };
+        if let State::Selected(_) = self.state {
+            updates::report(self, expunges);
+        }
+        let code = completion.code.as_ref();
+        self.writer
+            .tagged(tag, completion.status, code, &completion.text);
+        // Not only after LOGOUT: the selected mailbox may be gone.
+        if matches!(self.state, State::Logout) {
+            return Err(Ended::Logout);
+        }
+        if completion.status == Status::Bad {
+            return self.count_bad();
+        }
+        self.bad_commands = 0;
+        if self.failed_logins >= MAX_FAILED_LOGINS {
+            return Err(Ended::Bye("Too many failed logins".into()));
+        }
+        Ok(())
+    }
+
+    fn count_bad(&mut self) -> Result<(), Ended> {
+        self.bad_commands += 1;
+        match self.bad_commands {
+            MAX_BAD_COMMANDS.. => Err(Ended::Bye("Too many bad commands".into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what is queued and the last word, and closes the connection.
+    async fn say_goodbye(mut self: Box<Self>, ended: &Ended) {
+        let word = match ended {
+            Ended::Logout | Ended::Closed => None,
+            Ended::Client(error) => {
+                debug!(%error, "no word more to this client");
+                return;
+            }
+            Ended::Idle => Some(TOO_LONG),
+            Ended::Shutdown => Some(SHUTTING_DOWN),
+            Ended::Bye(text) => Some(&**text),
+        };
+        if let Some(word) = word {
+            self.writer.bye(word);
+        }
+        self.state = State::Logout;
+        let close = async {
+            self.flush().await?;
+            self.stream.shutdown().await?;
+            if matches!(ended, Ended::Bye(_)) {
+                let mut sent = (&mut self.stream).take(LINGER_BYTES);
+                tokio::io::copy(&mut sent, &mut tokio::io::sink()).await?;
+            }
+            io::Result::Ok(())
+        };
+        // Who does not take it has gone; there is nobody to tell.
+        let _ = timeout(LAST_WORD, close).await;
+    }
+
+    /// Sends everything that is queued.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush(&mut self.stream).await
+    }
+
+    /// Sends what is queued if it is much: to be called between the parts of a long answer.
+    pub(crate) async fn make_room(&mut self) -> io::Result<()> {
+        if self.writer.output().len() >= self.node.config.limits.slow_reader_bytes {
+            return self.flush().await;
+        }
+        self.writer.flush_if_full(&mut self.stream).await
+    }
+
+    /// Reads within a command: its message, or a SASL response. The client must go on sending.
+    pub(crate) async fn within_command<T>(
+        &mut self,
+        read: impl AsyncFnOnce(&mut CommandReader, &mut ClientStream) -> io::Result<T>,
+    ) -> Result<T, OpError> {
+        let limit = match self.state {
+            State::NotAuthenticated => self.login_deadline,
+            // As impatient as with one who does not read.
+            _ => Instant::now() + self.node.config.limits.slow_reader(),
+        };
+        match timeout_at(limit, read(&mut self.reader, &mut self.stream)).await {
+            Ok(read) => Ok(read?),
+            Err(_) => Err(OpError::Bye(TOO_LONG.into())),
+        }
     }
 
     /// The user; only asked for after login.
     pub(crate) fn user(&self) -> Result<Arc<User>, OpError> {
-        self.user
-            .clone()
-            .ok_or_else(|| crate::imap::errors::bad("Log in first"))
+        self.user.clone().ok_or_else(|| bad("Log in first"))
     }
 
-    /// A mailbox of this node that the user may know of (right `l`), and that user.
-    pub(crate) fn find(&self, _name: &MailboxName) -> Result<Found, OpError> {
-        unimplemented!()
+    /// Somebody has logged in: what depends on who it is.
+    pub(crate) fn logged_in(&mut self, user: User) {
+        let imap = &self.node.config.imap;
+        self.reader.set_limits(Limits {
+            command: imap.max_command,
+            append: imap.append_limit,
+        });
+        if user.namespace.is_canonical() {
+            self.writer.set_names(NameEncoding::Utf8);
+        }
+        self.span.record("user", user.identity.user.as_str());
+        self.node.imap.logins.inc();
+        self.failed_logins = 0;
+        self.user = Some(Arc::new(user));
+        self.state = State::Authenticated;
     }
+
+    /// The canonical name of a mailbox that the client names.
+    pub(crate) fn mailbox_name(&self, mailbox: &MailboxArg) -> Result<MailboxName, OpError> {
+        let user = self.user()?;
+        let text = mailbox.to_utf8(self.is_utf8())?;
+        Ok(user.namespace.parse(&text)?)
+    }
+
+    /// Whether the client sends names in UTF-8.
+    pub(crate) fn is_utf8(&self) -> bool {
+        self.writer.names() == NameEncoding::Utf8
+    }
+
+    /// A mailbox of this node that the user may know of (right `l`).
+    pub(crate) fn find(&self, name: &MailboxName) -> Result<Found, OpError> {
+        self.find_with(name, Rights::LOOKUP)
+    }
+
+    /// A mailbox of this node in which the user has the right `needed`. One who has neither that
+    /// nor `l` is not told that it exists (RFC 4314 section 6).
+    pub(crate) fn find_with(&self, name: &MailboxName, needed: Rights) -> Result<Found, OpError> {
+        let user = self.user()?;
+        let found = self.node.find(name);
+        let here = found.is_some();
+        if let Some(found) = found {
+            let rights = found.rights_of(&user.identity);
+            if rights.contains(needed) {
+                return Ok(found);
+            }
+            if rights.contains(Rights::LOOKUP) {
+                return Err(not_permitted());
+            }
+        }
+        Err(no_such_mailbox(user.namespace.is_canonical() && !here))
+    }
+}
+
+/// BYE to everybody when the node drains; the client may come back.
+pub(crate) const SHUTTING_DOWN: &str = "Server shutting down";
+/// BYE to who has been silent for too long.
+pub(crate) const TOO_LONG: &str = "Autologout; idle for too long";
+
+/// The right to do it is missing, and the user may know that the mailbox exists.
+pub(crate) fn not_permitted() -> OpError {
+    no(murder_imap::Code::NoPerm, "Permission denied")
 }

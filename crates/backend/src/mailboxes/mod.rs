@@ -2,17 +2,39 @@
 //!
 //! Every function here checks the rights of who asks. See `docs/architecture.md`, "How a mailbox
 //! change is made".
+//!
+//! A change goes on to its end when the session that asked for it goes away: a call to the master
+//! that nobody waits for any more may still be carried out, at a moment that nobody knows. Between
+//! the master's step and the store's it can fail. What can be undone is undone at once; whatever
+//! else is left half done wakes the reconciliation ([`crate::reconcile`]), which settles it as it
+//! does after a crash.
 
-use murder_mailbox::{AclError, Identity, MailboxName, NameError, Rights, SpecialUse};
+mod acl;
+mod autocreate;
+mod create;
+mod delete;
+mod order;
+mod place;
+mod rename;
+
+use std::sync::Arc;
+
+use murder_mailbox::acl::AclError;
+use murder_mailbox::{Identity, MailboxName, NameError, Rights};
 use murder_mupdate::MupdateError;
 use murder_store::StoreError;
+use tokio::sync::oneshot;
+use tracing::Instrument;
 
-use crate::node::Node;
+use crate::node::{Found, Node};
+
+pub(crate) use order::Changes;
 
 /// A change that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Done {
-    /// The master's revision that contains it; `None` when the backend works alone.
+    /// The master's revision that contains it; `None` when the backend works alone, or nothing
+    /// had to be changed.
     pub revision: Option<u64>,
 }
 
@@ -42,10 +64,31 @@ pub(crate) enum ChangeError {
     Acl(#[from] AclError),
     /// The master is away, or refuses.
     #[error(transparent)]
-    Master(#[from] MupdateError),
+    Master(MupdateError),
     /// The store refuses.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<MupdateError> for ChangeError {
+    fn from(error: MupdateError) -> Self {
+        match error {
+            MupdateError::AlreadyExists { .. } => Self::AlreadyExists,
+            error => Self::Master(error),
+        }
+    }
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // It was there when the change began.
+            StoreError::NoSuchMailbox => Self::NoSuchMailbox { hidden: false },
+            StoreError::MailboxExists => Self::AlreadyExists,
+            StoreError::Name(error) => Self::Name(error),
+            error => Self::Store(error),
+        }
+    }
 }
 
 /// What SETACL does.
@@ -62,45 +105,40 @@ pub(crate) enum AclChange {
 }
 
 impl Node {
-    /// CREATE. `partition` is one of this node's by its own name (`default`); `None`: the
-    /// parent's, or the first.
-    pub async fn create_mailbox(
-        &self,
-        _identity: &Identity,
-        _name: &MailboxName,
-        _partition: Option<&str>,
-        _special_use: Option<SpecialUse>,
-    ) -> Result<Done, ChangeError> {
-        unimplemented!()
+    /// Makes a change in a task of its own, which ends early only with the node.
+    async fn to_the_end<F>(
+        self: &Arc<Self>,
+        change: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<Done, ChangeError>
+    where
+        F: Future<Output = Result<Done, ChangeError>> + Send + 'static,
+    {
+        let (sender, done) = oneshot::channel();
+        let change = change(Arc::clone(self));
+        self.shutdown.spawn(
+            async move {
+                // The session may have gone.
+                let _ = sender.send(change.await);
+            }
+            .in_current_span(),
+        );
+        done.await
+            .unwrap_or(Err(ChangeError::Store(StoreError::Closed)))
     }
 
-    /// DELETE.
-    pub async fn delete_mailbox(
+    /// A mailbox of this node that `identity` may know of, and its rights there.
+    fn visible(
         &self,
-        _identity: &Identity,
-        _name: &MailboxName,
-    ) -> Result<Done, ChangeError> {
-        unimplemented!()
-    }
-
-    /// RENAME, with everything below; an INBOX is emptied into a new mailbox.
-    pub async fn rename_mailbox(
-        &self,
-        _identity: &Identity,
-        _from: &MailboxName,
-        _to: &MailboxName,
-    ) -> Result<Done, ChangeError> {
-        unimplemented!()
-    }
-
-    /// SETACL and DELETEACL. `identifier` begins with `-` for negative rights.
-    pub async fn change_acl(
-        &self,
-        _identity: &Identity,
-        _name: &MailboxName,
-        _identifier: &str,
-        _change: AclChange,
-    ) -> Result<Done, ChangeError> {
-        unimplemented!()
+        identity: &Identity,
+        name: &MailboxName,
+    ) -> Result<(Found, Rights), ChangeError> {
+        let found = self
+            .find(name)
+            .ok_or(ChangeError::NoSuchMailbox { hidden: false })?;
+        let rights = found.rights_of(identity);
+        if !rights.contains(Rights::LOOKUP) {
+            return Err(ChangeError::NoSuchMailbox { hidden: true });
+        }
+        Ok((found, rights))
     }
 }

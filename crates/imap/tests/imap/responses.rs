@@ -509,6 +509,8 @@ fn writing() {
             fetch.section(&Section::Text, Some(3), Some(Bytes::from_static(b"hi")));
             fetch.section_head(&Section::Full, None, 5);
             fetch.output().push(Bytes::from_static(b"hello"));
+            fetch.rfc822_head("RFC822.TEXT", 2);
+            fetch.output().push(Bytes::from_static(b"ho"));
             fetch.binary(&[1, 2], None, Some(Bytes::from_static(b"\0")));
             fetch.section(&Section::Header, None, None);
             fetch.finish();
@@ -516,7 +518,7 @@ fn writing() {
             w.continuation("");
         }),
         "* 12 FETCH (FLAGS (\\Seen) UID 7 INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\" \
-         BODY[TEXT]<3> {2}\r\nhi BODY[] {5}\r\nhello BINARY[1.2] ~{1}\r\n\0 \
+         BODY[TEXT]<3> {2}\r\nhi BODY[] {5}\r\nhello RFC822.TEXT {2}\r\nho BINARY[1.2] ~{1}\r\n\0 \
          BODY[HEADER] NIL)\r\n* BAD what?\r\n+ \r\n"
     );
 }
@@ -597,8 +599,13 @@ mod output {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let all: Vec<u8> = bufs.iter().flat_map(|b| b.to_vec()).collect();
-            Poll::Ready(Ok(self.take(&all)))
+            let mut taken = 0;
+            for buf in bufs {
+                let room = buf.len().min(self.at_once - taken);
+                self.taken.extend_from_slice(&buf[..room]);
+                taken += room;
+            }
+            Poll::Ready(Ok(taken))
         }
 
         fn is_write_vectored(&self) -> bool {

@@ -150,6 +150,7 @@ impl Home {
         if rows.is_empty() {
             return Ok(Ok(Outcome::Copied(copied)));
         }
+        let without = Flags::from_bits(c.without_flags as u8);
         let messages: Vec<command::Message> = rows
             .iter()
             .map(|row| {
@@ -160,9 +161,14 @@ impl Home {
                         flags |= Flags::SEEN;
                     }
                 }
+                let keywords = if c.without_keywords {
+                    Vec::new()
+                } else {
+                    names.names(row.keywords).map(str::to_owned).collect()
+                };
                 command::Message {
-                    flags: u32::from(flags.bits()),
-                    keywords: names.names(row.keywords).map(str::to_owned).collect(),
+                    flags: u32::from((flags & !without).bits()),
+                    keywords,
                     internal_seconds: row.internal_date.seconds,
                     internal_zone: i32::from(row.internal_date.zone),
                     save_date: c.now,

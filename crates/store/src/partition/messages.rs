@@ -14,7 +14,7 @@ use crate::handle::MailboxHandle;
 use crate::items::Items;
 use crate::journal::Outcome;
 use crate::message::{
-    AppendMessage, Appended, Body, BodyLocation, Copied, Expunged, SeenBy, StoreMode, StoreOp,
+    AppendMessage, Appended, Body, BodyLocation, Copied, CopyFlags, Expunged, StoreMode, StoreOp,
     Stored,
 };
 use crate::uidset::UidSet;
@@ -174,9 +174,9 @@ impl Partition {
         source: &MailboxHandle,
         uids: &UidSet,
         target: &MailboxName,
-        seen: SeenBy,
+        flags: CopyFlags,
     ) -> Result<Copied, StoreError> {
-        self.copy_or_move(source, uids, target, seen, false).await
+        self.copy_or_move(source, uids, target, flags, false).await
     }
 
     /// Moves messages to a mailbox of any home (RFC 6851). Never seen half done after a
@@ -189,9 +189,9 @@ impl Partition {
         source: &MailboxHandle,
         uids: &UidSet,
         target: &MailboxName,
-        seen: SeenBy,
+        flags: CopyFlags,
     ) -> Result<Copied, StoreError> {
-        self.copy_or_move(source, uids, target, seen, true).await
+        self.copy_or_move(source, uids, target, flags, true).await
     }
 
     async fn copy_or_move(
@@ -199,7 +199,7 @@ impl Partition {
         source: &MailboxHandle,
         uids: &UidSet,
         target: &MailboxName,
-        seen: SeenBy,
+        flags: CopyFlags,
         expunge: bool,
     ) -> Result<Copied, StoreError> {
         let (target_home, target) = self.find(target)?;
@@ -210,14 +210,16 @@ impl Partition {
                 target: target.id.to_bytes().to_vec(),
                 uids: uids.to_bytes(),
                 expunge,
-                source_user: seen.source.unwrap_or_default(),
-                target_user: seen.target.unwrap_or_default(),
+                source_user: flags.source.unwrap_or_default(),
+                target_user: flags.target.unwrap_or_default(),
                 now: now(),
+                without_flags: u32::from(flags.without.bits()),
+                without_keywords: flags.without_keywords,
             });
             return copied(self.shared.submit_one(op, Cargo::default()).await?);
         }
         let view = source.view();
-        let (messages, cargo) = self.rows_to_copy(source, &view, uids, &seen).await?;
+        let (messages, cargo) = self.rows_to_copy(source, &view, uids, &flags).await?;
         if messages.is_empty() {
             return Ok(Copied {
                 uidvalidity: target.uidvalidity,
@@ -248,7 +250,7 @@ impl Partition {
         source: &MailboxHandle,
         view: &MailboxView,
         uids: &UidSet,
-        seen: &SeenBy,
+        flags: &CopyFlags,
     ) -> Result<(Vec<command::Message>, Cargo), StoreError> {
         let rows: Vec<MessageRow> = uids
             .ranges()
@@ -281,17 +283,21 @@ impl Partition {
                 crc: row.location.crc,
                 segment: row.location.segment,
                 offset: row.location.offset,
-                flags: u32::from(view.flags_for(row, seen.source.as_deref()).bits()),
-                keywords: view
-                    .keywords()
-                    .names(row.keywords)
-                    .map(str::to_owned)
-                    .collect(),
+                flags: {
+                    let all = view.flags_for(row, flags.source.as_deref());
+                    u32::from((all & !flags.without).bits())
+                },
+                keywords: if flags.without_keywords {
+                    Vec::new()
+                } else {
+                    let names = view.keywords().names(row.keywords);
+                    names.map(str::to_owned).collect()
+                },
                 internal_seconds: row.internal_date.seconds,
                 internal_zone: i32::from(row.internal_date.zone),
                 save_date,
                 email_id: row.email_id.to_vec(),
-                seen_by: seen.target.clone().unwrap_or_default(),
+                seen_by: flags.target.clone().unwrap_or_default(),
                 source_uid: row.uid,
             });
         }

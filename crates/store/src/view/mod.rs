@@ -7,6 +7,7 @@
 mod change;
 mod chunk;
 mod diff;
+mod held;
 mod keywords;
 mod row;
 

@@ -1,6 +1,6 @@
 //! COPY, MOVE and delivery to many.
 
-use murder_store::{Flags, SeenBy, StoreError, StoreMode, StoreOp, UidSet};
+use murder_store::{CopyFlags, Flags, StoreError, StoreMode, StoreOp, UidSet};
 use tempfile::TempDir;
 
 use crate::support::*;
@@ -22,7 +22,7 @@ async fn copies_within_a_home() {
     let target = partition.open_mailbox(&saved).await.unwrap();
     let uids_13: UidSet = [1, 3, 7].into_iter().collect();
     let copied = partition
-        .copy(&source, &uids_13, &saved, SeenBy::default())
+        .copy(&source, &uids_13, &saved, CopyFlags::default())
         .await
         .unwrap();
     assert_eq!(
@@ -43,7 +43,7 @@ async fn copies_within_a_home() {
     assert_ne!(copy.save_date, original.save_date);
 
     let moved = partition
-        .move_messages(&source, &UidSet::range(1, 2), &saved, SeenBy::default())
+        .move_messages(&source, &UidSet::range(1, 2), &saved, CopyFlags::default())
         .await
         .unwrap();
     assert_eq!(moved.expunged, UidSet::range(1, 2));
@@ -79,9 +79,10 @@ async fn copies_to_another_home() {
             .store_flags(&source, &UidSet::range(1, 1), op)
             .await
             .unwrap();
-        let own = SeenBy {
+        let own = CopyFlags {
             source: None,
             target: Some("bob".to_owned()),
+            ..CopyFlags::default()
         };
         let copied = partition
             .copy(&source, &UidSet::range(1, 2), &target, own)
@@ -98,7 +99,7 @@ async fn copies_to_another_home() {
         assert!(!row.flags.contains(Flags::SEEN) && view.is_seen(&row, Some("bob")));
 
         let moved = partition
-            .move_messages(&source, &UidSet::range(1, 9), &target, SeenBy::default())
+            .move_messages(&source, &UidSet::range(1, 9), &target, CopyFlags::default())
             .await
             .unwrap();
         assert_eq!(moved.expunged, UidSet::range(1, 4));
@@ -121,7 +122,7 @@ async fn copies_to_another_home() {
                     &there,
                     &UidSet::range(1, 2),
                     &name("none"),
-                    SeenBy::default()
+                    CopyFlags::default()
                 )
                 .await,
             Err(StoreError::NoSuchMailbox)
@@ -174,4 +175,34 @@ async fn create_at_once(partition: &std::sync::Arc<murder_store::Partition>, nam
         batches < names.len() as u64 / 2,
         "many writers share a sync: {batches} batches"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_lack_the_flags_that_they_must_not_get() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/bob/saved", "user/eve"]).await;
+    let inbox = name("user/bob");
+    let mut full = message("x");
+    full.flags = Flags::ALL;
+    full.keywords = vec!["kw".to_owned()];
+    partition.append(&inbox, vec![full]).await.unwrap();
+    let source = partition.open_mailbox(&inbox).await.unwrap();
+    for target in ["user/bob/saved", "user/eve"] {
+        let flags = CopyFlags {
+            without: Flags::SEEN | Flags::DELETED,
+            without_keywords: true,
+            ..CopyFlags::default()
+        };
+        partition
+            .copy(&source, &UidSet::range(1, 1), &name(target), flags)
+            .await
+            .unwrap();
+        let there = partition.open_mailbox(&name(target)).await.unwrap();
+        let row = there.view().row(1).unwrap();
+        assert_eq!(
+            (row.flags, row.keywords),
+            (Flags::ANSWERED | Flags::FLAGGED | Flags::DRAFT, 0)
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use murder_store::{Partition, PartitionConfig, SeenBy, StoreError, UidSet};
+use murder_store::{CopyFlags, Partition, PartitionConfig, StoreError, UidSet};
 use tempfile::TempDir;
 
 use crate::faulty::FaultyIo;
@@ -189,7 +189,7 @@ async fn a_move_between_homes_is_never_half_done() {
                     &source,
                     &UidSet::range(uid, uid),
                     &name(target),
-                    SeenBy::default(),
+                    CopyFlags::default(),
                 )
                 .await;
             if let Ok(moved) = moved {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use murder_store::{
-    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, SeenBy, StoreError, StoreMode,
+    CopyFlags, Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, StoreError, StoreMode,
     StoreOp, UidSet,
 };
 use tempfile::TempDir;
@@ -268,7 +268,7 @@ impl Model {
         let handle = partition.open_mailbox(&name(from)).await.unwrap();
         let uids = some_uids(rng, self.mailboxes[from].uidnext);
         let target = name(to);
-        let seen = SeenBy::default();
+        let seen = CopyFlags::default();
         let copied = if moving {
             partition.move_messages(&handle, &uids, &target, seen).await
         } else {

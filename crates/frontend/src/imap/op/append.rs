@@ -123,6 +123,9 @@ fn skip(session: &mut Session, literal: Literal, refusal: &Refusal) -> Result<()
 async fn take_in(session: &mut Session, octets: u64) -> Result<(), OpError> {
     session.flush().await?;
     while session.client.message_and_line(octets).is_none() {
+        if session.client.wire.input.len() as u64 >= octets {
+            session.client.wire.acknowledge();
+        }
         session.fill_client().await?;
     }
     Ok(())
@@ -232,12 +235,13 @@ async fn stream(
             usize::try_from(left).unwrap_or(usize::MAX),
         );
         left -= took as u64;
-        if left == 0
-            && let Some(line) = session.client.next_line()
-        {
-            connection.wire.put(end_of_command(&line));
-            session.client.skip_announced(&line);
-            break;
+        if left == 0 {
+            if let Some(line) = session.client.next_line() {
+                connection.wire.put(end_of_command(&line));
+                session.client.skip_announced(&line);
+                break;
+            }
+            session.client.wire.acknowledge();
         }
         let moved = relay(session, connection).await?;
         let lost = match moved {

@@ -1,0 +1,132 @@
+//! What a backend counts, in sessions and in its store.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
+
+use murder_net::limits::ConnectionLimits;
+use murder_net::metrics::{Counter, Family, Gauge, Histogram, Metrics, SECONDS};
+use murder_store::Partition;
+
+/// Labelled with a partition's name.
+pub(crate) type OfPartition = [(&'static str, String); 1];
+
+/// The node's own counters.
+#[derive(Debug, Clone)]
+pub(crate) struct Counters {
+    /// Messages that at least one recipient has got.
+    pub lmtp_messages: Counter,
+    /// Recipients that have got a message.
+    pub lmtp_delivered: Counter,
+    /// Recipients that were refused, at RCPT or after DATA.
+    pub lmtp_refused: Counter,
+    /// From the end of DATA to the answer.
+    pub lmtp_seconds: Histogram,
+    /// Names that another mailbox of the murder has.
+    pub conflicts: Gauge,
+    /// Mailboxes that a reconciliation found to differ from the master's records.
+    pub differences: Counter,
+    /// Free bytes of each partition's file system.
+    pub free_bytes: Family<OfPartition, Gauge>,
+    /// 1 for a partition that takes changes.
+    pub writable: Family<OfPartition, Gauge>,
+}
+
+impl Counters {
+    /// Registers them.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            lmtp_messages: metrics.counter("lmtp_messages", "Messages delivered"),
+            lmtp_delivered: metrics.counter("lmtp_recipients", "Recipients delivered to"),
+            lmtp_refused: metrics.counter("lmtp_refused_recipients", "Recipients refused"),
+            lmtp_seconds: metrics.histogram(
+                "lmtp_delivery_seconds",
+                "Time from the end of a message to the answer",
+                &SECONDS,
+            ),
+            conflicts: metrics.gauge(
+                "reconcile_conflicts",
+                "Mailbox names that another mailbox of the murder has",
+            ),
+            differences: metrics.counter(
+                "reconcile_differences",
+                "Mailboxes that differed from the master's records",
+            ),
+            free_bytes: metrics.gauges(
+                "partition_free_bytes",
+                "Free bytes of the partition's file system",
+            ),
+            writable: metrics.gauges("partition_writable", "Whether the partition takes changes"),
+        }
+    }
+}
+
+/// Registers the open connections of a protocol.
+pub(crate) fn connections(metrics: &Metrics, protocol: &str, limits: &ConnectionLimits) {
+    let limits = limits.clone();
+    metrics.gauge_from(
+        &format!("{protocol}_connections"),
+        "Open connections",
+        move || i64::try_from(limits.open()).unwrap_or(i64::MAX),
+    );
+}
+
+/// Registers the store's counters, summed over the partitions.
+pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partition>>) {
+    // Weak, so that whoever still renders metrics does not keep a partition open.
+    let all: Vec<Weak<Partition>> = partitions.values().map(Arc::downgrade).collect();
+    let counter = |name: &str, help: &str, of: fn(&murder_store::Metrics) -> &AtomicU64| {
+        let all = all.clone();
+        metrics.counter_from(name, help, move || {
+            let open = all.iter().filter_map(Weak::upgrade);
+            open.map(|partition| murder_store::Metrics::get(of(partition.metrics())))
+                .sum()
+        });
+    };
+    counter("journal_batches", "Group commits", |m| &m.batches);
+    counter("journal_fsyncs", "Calls of fdatasync on the journal", |m| {
+        &m.fsyncs
+    });
+    counter("journal_records", "Records written to the journal", |m| {
+        &m.records
+    });
+    counter("journal_bytes", "Bytes written to the journal", |m| {
+        &m.journal_bytes
+    });
+    counter(
+        "staged_bytes",
+        "Bytes of bodies in files of their own",
+        |m| &m.staged_bytes,
+    );
+    counter("disk_full", "Batches that failed for want of room", |m| {
+        &m.disk_full
+    });
+    counter("checkpoints", "Checkpoints", |m| &m.checkpoints);
+    counter(
+        "replayed_records",
+        "Records applied again at the start",
+        |m| &m.replayed,
+    );
+    counter("home_transactions", "Transactions of homes", |m| {
+        &m.transactions
+    });
+    counter("homes_opened", "Homes opened for writing", |m| {
+        &m.homes_opened
+    });
+    counter("views_loaded", "Views built from a home", |m| {
+        &m.views_loaded
+    });
+    counter("segments_dropped", "Files of the journal removed", |m| {
+        &m.segments_dropped
+    });
+    let gauge = |name: &str, help: &str, of: fn((usize, usize)) -> usize| {
+        let all = all.clone();
+        metrics.gauge_from(name, help, move || {
+            let open = all.iter().filter_map(Weak::upgrade);
+            let sum: usize = open.map(|partition| of(partition.counts())).sum();
+            i64::try_from(sum).unwrap_or(i64::MAX)
+        });
+    };
+    gauge("homes", "Homes", |(homes, _)| homes);
+    gauge("mailboxes", "Mailboxes", |(_, mailboxes)| mailboxes);
+}

@@ -1,0 +1,203 @@
+//! Which command is legal where, and who handles it.
+
+use std::pin::Pin;
+
+use murder_imap::{Command, Tag};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::imap::errors::{OpError, OpResult, bad};
+use crate::imap::op;
+use crate::imap::session::{SHUTTING_DOWN, Session, State, TOO_LONG};
+use crate::imap::updates::Expunges;
+
+impl Session {
+    /// Runs a command, if it is legal in the session's state. Each handler's state is in a box of its
+    /// own, so that the task of a session that waits is small.
+    pub(crate) async fn execute(
+        &mut self,
+        tag: &Tag,
+        command: Command,
+        draining: &CancellationToken,
+    ) -> OpResult {
+        use Command as C;
+        use State as S;
+        match (&self.state, command) {
+            (_, C::Capability) => op::capability::capability(self),
+            (_, C::Noop) => op::noop::noop(),
+            (_, C::Logout) => op::logout::logout(self),
+            (_, C::Id(fields)) => op::id::id(self, fields.as_deref()),
+
+            (S::NotAuthenticated, C::StartTls) => boxed(op::starttls::starttls(self, tag)).await,
+            (S::NotAuthenticated, C::Login { user, password }) => {
+                boxed(op::login::login(self, user, &password)).await
+            }
+            (
+                S::NotAuthenticated,
+                C::Authenticate {
+                    mechanism,
+                    initial_response,
+                },
+            ) => {
+                let authenticate =
+                    op::authenticate::authenticate(self, &mechanism, initial_response);
+                boxed(authenticate).await
+            }
+            (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
+            (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
+                Err(bad("Already logged in"))
+            }
+
+            (_, C::Enable { .. }) => op::enable::enable(self),
+            (_, C::Namespace) => op::namespace::namespace(self),
+            (_, C::List(list)) => boxed(op::list::list(self, &list)).await,
+            (_, C::Lsub { reference, pattern }) => {
+                boxed(op::list::lsub(self, &reference, &pattern)).await
+            }
+            (_, C::Subscribe { mailbox }) => boxed(op::subscribe::subscribe(self, &mailbox)).await,
+            (_, C::Unsubscribe { mailbox }) => {
+                boxed(op::subscribe::unsubscribe(self, &mailbox)).await
+            }
+            (
+                _,
+                C::Create {
+                    mailbox,
+                    partition,
+                    special_use,
+                },
+            ) => {
+                let create = op::create::create(self, &mailbox, partition.as_deref(), &special_use);
+                boxed(create).await
+            }
+            (_, C::Delete { mailbox }) => boxed(op::delete::delete(self, &mailbox)).await,
+            (
+                _,
+                C::Rename {
+                    from,
+                    to,
+                    partition,
+                },
+            ) => boxed(op::rename::rename(self, &from, &to, partition.as_deref())).await,
+            (_, C::Status { mailbox, items }) => {
+                boxed(op::status::status(self, &mailbox, &items)).await
+            }
+            (
+                _,
+                C::SetAcl {
+                    mailbox,
+                    identifier,
+                    mode,
+                    rights,
+                },
+            ) => {
+                let set_acl = op::acl::set_acl(self, &mailbox, &identifier, mode, rights);
+                boxed(set_acl).await
+            }
+            (
+                _,
+                C::DeleteAcl {
+                    mailbox,
+                    identifier,
+                },
+            ) => boxed(op::acl::delete_acl(self, &mailbox, &identifier)).await,
+            (_, C::GetAcl { mailbox }) => op::acl::get_acl(self, &mailbox),
+            (
+                _,
+                C::ListRights {
+                    mailbox,
+                    identifier,
+                },
+            ) => op::acl::list_rights(self, &mailbox, &identifier),
+            (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
+            (_, C::Select { mailbox, params }) => {
+                boxed(op::select::select(self, false, &mailbox, &params)).await
+            }
+            (_, C::Examine { mailbox, params }) => {
+                boxed(op::select::select(self, true, &mailbox, &params)).await
+            }
+            (_, C::Idle) => self.idle(draining).await,
+
+            (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,
+            (S::Selected(_), C::Close) => boxed(op::close::close(self)).await,
+            (S::Selected(_), C::Check) => boxed(op::close::check(self)).await,
+            (S::Selected(_), C::Expunge) => boxed(op::expunge::expunge(self, None)).await,
+            (S::Selected(_), C::UidExpunge { set }) => {
+                boxed(op::expunge::expunge(self, Some(&set))).await
+            }
+            (S::Selected(_), C::Search(search)) => {
+                boxed(op::search::search(self, tag, &search)).await
+            }
+            (
+                S::Selected(_),
+                C::Fetch {
+                    uid,
+                    set,
+                    items,
+                    modifiers,
+                },
+            ) => boxed(op::fetch::fetch(self, uid, &set, &items, &modifiers)).await,
+            (
+                S::Selected(_),
+                C::Store {
+                    uid,
+                    set,
+                    modifiers,
+                    mode,
+                    silent,
+                    flags,
+                },
+            ) => {
+                let store = op::store::store(self, uid, &set, &modifiers, mode, silent, &flags);
+                boxed(store).await
+            }
+            (S::Selected(_), C::Copy { uid, set, mailbox }) => {
+                boxed(op::copy::copy(self, uid, &set, &mailbox, false)).await
+            }
+            (S::Selected(_), C::Move { uid, set, mailbox }) => {
+                boxed(op::copy::copy(self, uid, &set, &mailbox, true)).await
+            }
+            (
+                S::Authenticated,
+                C::Unselect
+                | C::Close
+                | C::Check
+                | C::Expunge
+                | C::UidExpunge { .. }
+                | C::Search(_)
+                | C::Fetch { .. }
+                | C::Store { .. }
+                | C::Copy { .. }
+                | C::Move { .. },
+            ) => Err(bad("Select a mailbox first")),
+        }
+    }
+
+    /// IDLE, which ends with the server's drain and with the client's silence too.
+    async fn idle(&mut self, draining: &CancellationToken) -> OpResult {
+        let limit = Instant::now() + self.node.config.limits.idle_timeout();
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => Err(OpError::Bye(SHUTTING_DOWN.into())),
+            result = Box::pin(op::idle::idle(self)) => result,
+            () = sleep_until(limit) => Err(OpError::Bye(TOO_LONG.into())),
+        }
+    }
+}
+
+/// The future of a command. Its type goes no further, which keeps the session's own small for
+/// the compiler too.
+pub(crate) fn boxed<'a, T>(
+    future: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(future)
+}
+
+/// EXPUNGE must not come while one of these is in progress, as its message numbers would shift
+/// (RFC 9051 section 7.5.1).
+pub(crate) fn expunges_during(command: &Command) -> Expunges {
+    match command {
+        Command::Fetch { uid: false, .. } | Command::Store { uid: false, .. } => Expunges::Held,
+        Command::Search(search) if !search.uid => Expunges::Held,
+        _ => Expunges::Allowed,
+    }
+}

@@ -1,0 +1,209 @@
+//! What a FETCH command asks for, made ready to be answered for many messages.
+
+use std::ops::Range;
+
+use murder_imap::{FetchItem, FetchModifier, PartWhat, Partial, Section};
+use murder_store::{FetchParts, MessageRow};
+
+use crate::imap::errors::{OpError, bad};
+
+/// One item of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Want {
+    Uid,
+    Flags,
+    InternalDate,
+    Size,
+    ModSeq,
+    EmailId,
+    ThreadId,
+    SaveDate,
+    Envelope,
+    Body,
+    BodyStructure,
+    Octets(Octets),
+}
+
+/// An item that consists of octets of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Octets {
+    /// As the client wrote it; what goes before the octets.
+    pub name: Name,
+    /// Which octets.
+    pub section: murder_mime::Section,
+    /// Which of them.
+    pub partial: Option<Partial>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Name {
+    Body(Section),
+    Rfc822(&'static str),
+}
+
+/// What a FETCH command asks for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plan {
+    pub(super) wants: Vec<Want>,
+    /// Precomputed items that it needs.
+    pub parts: FetchParts,
+    /// Some of it sets `\Seen`.
+    pub sets_seen: bool,
+    /// Some of it is octets of the message.
+    pub reads_bodies: bool,
+    /// Only messages with a greater MODSEQ (RFC 7162 section 3.1.4.1).
+    pub changed_since: Option<u64>,
+    /// It asks for mod-sequences, which from now on are told with changes of flags.
+    pub condstore: bool,
+}
+
+impl Plan {
+    /// Reads the items of FETCH, or of UID FETCH, which answers the UID in any case.
+    ///
+    /// # Errors
+    /// BAD for what is not served (and not advertised): BINARY, PREVIEW, VANISHED, PARTIAL.
+    pub fn new(
+        uid: bool,
+        items: &[FetchItem],
+        modifiers: &[FetchModifier],
+    ) -> Result<Self, OpError> {
+        let mut plan = Self::default();
+        if uid {
+            plan.wants.push(Want::Uid);
+        }
+        for item in items {
+            let want = match item {
+                FetchItem::Uid => Want::Uid,
+                FetchItem::Flags => Want::Flags,
+                FetchItem::InternalDate => Want::InternalDate,
+                FetchItem::Rfc822Size => Want::Size,
+                FetchItem::ModSeq => Want::ModSeq,
+                FetchItem::EmailId => Want::EmailId,
+                FetchItem::ThreadId => Want::ThreadId,
+                FetchItem::SaveDate => Want::SaveDate,
+                FetchItem::Envelope => Want::Envelope,
+                FetchItem::Body => Want::Body,
+                FetchItem::BodyStructure => Want::BodyStructure,
+                FetchItem::BodySection {
+                    section, partial, ..
+                } => Want::Octets(Octets {
+                    name: Name::Body(section.clone()),
+                    section: mime_section(section),
+                    partial: *partial,
+                }),
+                FetchItem::Rfc822 => rfc822("RFC822", murder_mime::Section::Full),
+                FetchItem::Rfc822Header => rfc822("RFC822.HEADER", murder_mime::Section::Header),
+                FetchItem::Rfc822Text => rfc822("RFC822.TEXT", murder_mime::Section::Text),
+                FetchItem::Binary { .. } | FetchItem::BinarySize { .. } => {
+                    return Err(bad("BINARY is not supported"));
+                }
+                FetchItem::Preview { .. } => return Err(bad("PREVIEW is not supported")),
+            };
+            plan.sets_seen |= item.sets_seen();
+            plan.want(want);
+        }
+        for modifier in modifiers {
+            match modifier {
+                FetchModifier::ChangedSince(modseq) => {
+                    plan.changed_since = Some(*modseq);
+                    plan.want(Want::ModSeq);
+                }
+                FetchModifier::Vanished => return Err(bad("VANISHED is not supported")),
+                FetchModifier::Partial(_) => return Err(bad("PARTIAL is not supported")),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Adds an item, once.
+    fn want(&mut self, want: Want) {
+        match &want {
+            Want::Envelope => self.parts.envelope = true,
+            Want::Body => self.parts.body = true,
+            Want::BodyStructure => self.parts.bodystructure = true,
+            Want::Octets(_) => self.reads_bodies = true,
+            Want::ModSeq => self.condstore = true,
+            _ => {}
+        }
+        if !self.wants.contains(&want) {
+            self.wants.push(want);
+        }
+    }
+
+    /// Whether precomputed items are needed.
+    pub fn needs_items(&self) -> bool {
+        self.parts != FetchParts::default()
+    }
+
+    /// Whether FLAGS are answered.
+    pub(super) fn has_flags(&self) -> bool {
+        self.wants.contains(&Want::Flags)
+    }
+
+    /// The sections that are asked for.
+    pub(super) fn octets(&self) -> impl Iterator<Item = &Octets> {
+        self.wants.iter().filter_map(|want| match want {
+            Want::Octets(octets) => Some(octets),
+            _ => None,
+        })
+    }
+}
+
+impl Octets {
+    /// Where in the message the octets are, if that can be told without reading it.
+    pub fn place(&self, row: &MessageRow) -> Option<Range<u32>> {
+        let (header, end) = (row.header_len.min(row.location.len), row.location.len);
+        let whole = match &self.section {
+            murder_mime::Section::Full => 0..end,
+            murder_mime::Section::Header => 0..header,
+            murder_mime::Section::Text => header..end,
+            murder_mime::Section::HeaderFields { .. } | murder_mime::Section::Part { .. } => {
+                return None;
+            }
+        };
+        Some(self.cut(whole))
+    }
+
+    /// The part of `whole` that is asked for.
+    pub fn cut(&self, whole: Range<u32>) -> Range<u32> {
+        let Some(partial) = self.partial else {
+            return whole;
+        };
+        // Never more than `whole`, which fits.
+        let cut = partial.range((whole.end - whole.start) as usize);
+        whole.start + cut.start as u32..whole.start + cut.end as u32
+    }
+}
+
+fn rfc822(name: &'static str, section: murder_mime::Section) -> Want {
+    Want::Octets(Octets {
+        name: Name::Rfc822(name),
+        section,
+        partial: None,
+    })
+}
+
+fn mime_section(section: &Section) -> murder_mime::Section {
+    match section {
+        Section::Full => murder_mime::Section::Full,
+        Section::Header => murder_mime::Section::Header,
+        Section::HeaderFields { names, not } => murder_mime::Section::HeaderFields {
+            names: names.clone(),
+            not: *not,
+        },
+        Section::Text => murder_mime::Section::Text,
+        Section::Part { path, what } => murder_mime::Section::Part {
+            path: path.clone(),
+            what: match what {
+                PartWhat::Body => murder_mime::PartWhat::Body,
+                PartWhat::Header => murder_mime::PartWhat::Header,
+                PartWhat::HeaderFields { names, not } => murder_mime::PartWhat::HeaderFields {
+                    names: names.clone(),
+                    not: *not,
+                },
+                PartWhat::Text => murder_mime::PartWhat::Text,
+                PartWhat::Mime => murder_mime::PartWhat::Mime,
+            },
+        },
+    }
+}

@@ -1,0 +1,225 @@
+//! Writing the FETCH response of one message.
+
+use std::io;
+use std::ops::Range;
+
+use murder_imap::{DateTime, FetchWriter, ResponseWriter};
+use murder_mailbox::MailboxId;
+use murder_mime::Message;
+use murder_store::{FetchedItems, Flags, MailboxView, MessageRow, Partition, StoreError};
+
+use super::plan::{Name, Octets, Plan, Want};
+use super::source::{Found, PartCache, Source};
+use super::{PIECE, WHOLE_LIMIT};
+use crate::imap::selected::flag_words;
+use crate::imap::stream::ClientStream;
+
+/// Why a message was not written.
+#[derive(Debug)]
+pub(crate) enum FetchError {
+    /// It cannot be read; nothing of it was written.
+    Store(StoreError),
+    /// The connection is gone, or had to be cut in the middle of a literal.
+    Gone(io::Error),
+}
+
+impl From<StoreError> for FetchError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<io::Error> for FetchError {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
+/// Writes FETCH responses to one client.
+pub(crate) struct RowWriter<'a> {
+    /// What is asked for.
+    pub plan: &'a Plan,
+    /// Where the messages are.
+    pub partition: &'a Partition,
+    /// Where the responses go.
+    pub writer: &'a mut ResponseWriter,
+    /// Where they go when there are many.
+    pub stream: &'a mut ClientStream,
+    /// Parts that were found before.
+    pub parts: &'a mut PartCache,
+}
+
+/// What is said of one message besides its row.
+pub(crate) struct RowState<'a> {
+    /// The view that it is in.
+    pub view: &'a MailboxView,
+    /// Its flags as the user sees them.
+    pub flags: Flags,
+    /// Whether it is `\Recent`.
+    pub recent: bool,
+    /// Its FLAGS are told even if they are not asked for: this command has changed them.
+    pub tell_flags: bool,
+}
+
+impl RowWriter<'_> {
+    /// Writes the response for one message; `items` holds what the plan needs of them.
+    pub async fn write(
+        &mut self,
+        row: &MessageRow,
+        state: RowState<'_>,
+        items: Option<&FetchedItems>,
+    ) -> Result<(), FetchError> {
+        let plan = self.plan;
+        let source = match plan.reads_bodies {
+            true => Some(Source::open(self.partition, *row, plan).await?),
+            false => None,
+        };
+        let raw = source.as_ref().and_then(Source::whole).cloned();
+        let parsed = raw
+            .as_ref()
+            .filter(|_| plan.octets().any(|o| o.needs_structure()))
+            .map(|raw| Message::parse(raw));
+        // What is found first, before a byte is written: most that can fail fails here.
+        let mut first = None;
+        if let (Some(source), Some(octets)) = (&source, plan.octets().next()) {
+            let found = source.find(octets, parsed.as_ref(), self.parts).await?;
+            if let Found::Stream(place) = &found {
+                self.read_piece(source, place.start, place.end).await?;
+            }
+            first = Some(found);
+        }
+        let words = || flag_words(state.view, state.flags, state.recent, row.keywords);
+        let mut fetch = self.writer.fetch(row.seq);
+        for want in &plan.wants {
+            match want {
+                Want::Uid => fetch.uid(row.uid),
+                Want::Flags => fetch.flags(words()),
+                Want::InternalDate => fetch.internal_date(DateTime {
+                    unix: row.internal_date.seconds,
+                    offset_minutes: row.internal_date.zone,
+                }),
+                Want::Size => fetch.rfc822_size(u64::from(row.location.len)),
+                Want::ModSeq => fetch.modseq(row.modseq),
+                Want::EmailId => {
+                    fetch.email_id(&MailboxId::from_bytes(row.email_id).to_string());
+                }
+                Want::ThreadId => fetch.thread_id(None),
+                Want::SaveDate => fetch.save_date(Some(DateTime::utc(row.save_date))),
+                Want::Envelope => fetch.envelope(items.map_or(&[][..], |i| &i.envelope)),
+                Want::Body => fetch.body(items.map_or(&[][..], |i| &i.body)),
+                Want::BodyStructure => {
+                    fetch.body_structure(items.map_or(&[][..], |i| &i.bodystructure));
+                }
+                Want::Octets(octets) => {
+                    let Some(source) = &source else { continue };
+                    let found = match first.take() {
+                        Some(found) => found,
+                        None => source
+                            .find(octets, parsed.as_ref(), self.parts)
+                            .await
+                            .map_err(cut_off)?,
+                    };
+                    put(
+                        &mut fetch,
+                        octets,
+                        found,
+                        source,
+                        self.partition,
+                        self.stream,
+                    )
+                    .await?;
+                }
+            }
+            fetch.output().flush_if_full(self.stream).await?;
+        }
+        if state.tell_flags && !plan.has_flags() {
+            fetch.flags(words());
+        }
+        fetch.finish();
+        Ok(())
+    }
+
+    /// Whether the message can be read where a stream of it would begin.
+    async fn read_piece(&self, source: &Source<'_>, from: u32, to: u32) -> Result<(), StoreError> {
+        let len = PIECE.min(to - from);
+        let piece = self.partition.read_body_range(source.location(), from, len);
+        piece.await.map(drop)
+    }
+}
+
+/// Writes the octets of a section.
+async fn put(
+    fetch: &mut FetchWriter<'_>,
+    octets: &Octets,
+    found: Found,
+    source: &Source<'_>,
+    partition: &Partition,
+    stream: &mut ClientStream,
+) -> Result<(), FetchError> {
+    let origin = octets.partial.map(|partial| partial.origin);
+    let ready = match found {
+        Found::Nil => None,
+        Found::Ready(bytes) => Some(bytes),
+        Found::Stream(place) => {
+            let len = u64::from(place.end - place.start);
+            match &octets.name {
+                Name::Body(section) => fetch.section_head(section, origin, len),
+                Name::Rfc822(name) => fetch.rfc822_head(name, len),
+            }
+            return pour(fetch, place, source, partition, stream).await;
+        }
+    };
+    match &octets.name {
+        Name::Body(section) => fetch.section(section, origin, ready),
+        Name::Rfc822(name) => fetch.rfc822(name, ready),
+    }
+    Ok(())
+}
+
+/// Sends a range of a message piece by piece.
+async fn pour(
+    fetch: &mut FetchWriter<'_>,
+    place: Range<u32>,
+    source: &Source<'_>,
+    partition: &Partition,
+    stream: &mut ClientStream,
+) -> Result<(), FetchError> {
+    let at = source.location();
+    let whole = place == (0..at.len);
+    let mut crc = 0;
+    let mut from = place.start;
+    while from < place.end {
+        let len = PIECE.min(place.end - from);
+        let piece = partition.read_body_range(at, from, len).await;
+        let piece = piece.map_err(cut_off)?;
+        if piece.len() != len as usize {
+            return Err(cut_off(StoreError::BodyGone));
+        }
+        from += len;
+        crc = crc32c::crc32c_append(crc, &piece);
+        // The last piece is withheld, so that nobody takes what is damaged for the message.
+        if whole && from == place.end && crc != at.crc {
+            let (segment, offset) = (at.segment, at.offset);
+            return Err(cut_off(StoreError::Corrupt { segment, offset }));
+        }
+        fetch.output().push(piece);
+        fetch.output().flush_if_full(stream).await?;
+    }
+    Ok(())
+}
+
+/// A message that became unreadable while it was being sent: the client was promised octets
+/// that there are not, so only the end of the connection tells it.
+fn cut_off(error: StoreError) -> FetchError {
+    tracing::error!(%error, "a message cannot be read to its end");
+    FetchError::Gone(io::Error::other(error))
+}
+
+impl Octets {
+    /// Whether the message's parts must be known.
+    fn needs_structure(&self) -> bool {
+        matches!(self.section, murder_mime::Section::Part { .. })
+    }
+}
+
+const _: () = assert!(PIECE <= WHOLE_LIMIT);

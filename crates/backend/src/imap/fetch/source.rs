@@ -1,0 +1,238 @@
+//! Getting at a message's octets with as little reading and memory as the question allows.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+use murder_mime::{Message, Section};
+use murder_store::{BodyLocation, MessageRow, Partition, StoreError};
+
+use super::plan::{Octets, Plan};
+use super::{WHOLE_LIMIT, room_for};
+
+/// Where a section's octets come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The message has no such part.
+    Nil,
+    /// At hand.
+    Ready(Bytes),
+    /// To be read from the message in pieces.
+    Stream(Range<u32>),
+}
+
+/// Parts that are remembered of a large message: clients fetch one in many pieces, and should
+/// not have the whole message parsed for each.
+const PARTS_REMEMBERED: usize = 64;
+
+/// Where parts are in the message that was last looked at.
+#[derive(Debug, Default)]
+pub(crate) struct PartCache {
+    message: BodyLocation,
+    parts: Vec<(Section, Option<Range<u32>>)>,
+}
+
+/// A message that is being fetched: some of it in memory, or nothing.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    partition: &'a Partition,
+    row: MessageRow,
+    /// What was read, and where in the message it begins.
+    read: Option<(u32, Bytes)>,
+}
+
+impl<'a> Source<'a> {
+    /// Reads what `plan` needs of a message, if it is not too much to hold.
+    pub async fn open(
+        partition: &'a Partition,
+        row: MessageRow,
+        plan: &Plan,
+    ) -> Result<Self, StoreError> {
+        let needed = plan
+            .octets()
+            .map(|octets| octets.place(&row).unwrap_or_else(|| needed(octets, &row)))
+            .filter(|range| !range.is_empty())
+            .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+        let read = match needed {
+            Some(range) if range.end - range.start <= WHOLE_LIMIT => {
+                let bytes = read(partition, row.location, range.clone()).await?;
+                Some((range.start, bytes))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            partition,
+            row,
+            read,
+        })
+    }
+
+    /// Bytes of the message.
+    pub fn location(&self) -> BodyLocation {
+        self.row.location
+    }
+
+    /// What was read, if it is the message from its first byte on.
+    fn first_bytes(&self) -> Option<&Bytes> {
+        self.read
+            .as_ref()
+            .filter(|(start, _)| *start == 0)
+            .map(|(_, bytes)| bytes)
+    }
+
+    /// The whole message, if it was read.
+    pub fn whole(&self) -> Option<&Bytes> {
+        self.first_bytes()
+            .filter(|bytes| bytes.len() == self.row.location.len as usize)
+    }
+
+    /// The octets of a section. `parsed` is the message's structure if [`Source::whole`] has it.
+    pub async fn find(
+        &self,
+        octets: &Octets,
+        parsed: Option<&Message<'_>>,
+        cache: &mut PartCache,
+    ) -> Result<Found, StoreError> {
+        if let Some(place) = octets.place(&self.row) {
+            return self.at(place).await;
+        }
+        let header = 0..self.row.header_len.min(self.row.location.len);
+        match (&octets.section, parsed) {
+            (Section::HeaderFields { .. }, _) => {
+                let (header, _room) = match self.first_bytes() {
+                    Some(bytes) => (bytes.slice(..bytes.len().min(header.end as usize)), None),
+                    None => {
+                        let room = room_for(header.end).await?;
+                        let bytes = read(self.partition, self.row.location, header).await?;
+                        (bytes, room)
+                    }
+                };
+                let fields = murder_mime::section(&header, &octets.section);
+                Ok(ready(&header, fields, octets))
+            }
+            (section, Some(message)) => {
+                let Some(raw) = self.whole() else {
+                    return Ok(Found::Nil);
+                };
+                Ok(ready(raw, message.section(section), octets))
+            }
+            (section, None) => self.find_part(section, octets, cache).await,
+        }
+    }
+
+    /// A section of a part of a message that is too large to be held while the client takes it.
+    async fn find_part(
+        &self,
+        section: &Section,
+        octets: &Octets,
+        cache: &mut PartCache,
+    ) -> Result<Found, StoreError> {
+        if cache.message != self.row.location {
+            *cache = PartCache {
+                message: self.row.location,
+                parts: Vec::new(),
+            };
+        }
+        let known = cache.parts.iter().find(|(known, _)| known == section);
+        let place = match known {
+            Some((_, place)) => place.clone(),
+            None => {
+                let _room = room_for(self.row.location.len).await?;
+                let raw = self.partition.read_body(self.row.location).await?;
+                let wanted = section.clone();
+                let found = tokio::task::spawn_blocking(move || locate(&raw, &wanted))
+                    .await
+                    .map_err(|_| StoreError::Closed)?;
+                let place = match found {
+                    Located::Copied(bytes) => {
+                        let cut = octets.cut(0..len(&bytes));
+                        return Ok(Found::Ready(
+                            bytes.slice(cut.start as usize..cut.end as usize),
+                        ));
+                    }
+                    Located::At(place) => place,
+                };
+                if cache.parts.len() < PARTS_REMEMBERED {
+                    cache.parts.push((section.clone(), place.clone()));
+                }
+                place
+            }
+        };
+        match place {
+            Some(place) => self.at(octets.cut(place)).await,
+            None => Ok(Found::Nil),
+        }
+    }
+
+    /// A range of the message.
+    async fn at(&self, place: Range<u32>) -> Result<Found, StoreError> {
+        if let Some((start, bytes)) = &self.read
+            && *start <= place.start
+            && place.end - start <= len(bytes)
+        {
+            let place = (place.start - start) as usize..(place.end - start) as usize;
+            return Ok(Found::Ready(bytes.slice(place)));
+        }
+        if place.end - place.start <= WHOLE_LIMIT {
+            let bytes = read(self.partition, self.row.location, place).await?;
+            return Ok(Found::Ready(bytes));
+        }
+        Ok(Found::Stream(place))
+    }
+}
+
+/// What has to be read for a section whose place is not known.
+fn needed(octets: &Octets, row: &MessageRow) -> Range<u32> {
+    match octets.section {
+        Section::HeaderFields { .. } => 0..row.header_len.min(row.location.len),
+        _ => 0..row.location.len,
+    }
+}
+
+async fn read(
+    partition: &Partition,
+    at: BodyLocation,
+    range: Range<u32>,
+) -> Result<Bytes, StoreError> {
+    if range.start == 0 && range.end == at.len {
+        return partition.read_body(at).await;
+    }
+    let len = range.end - range.start;
+    partition.read_body_range(at, range.start, len).await
+}
+
+/// A section that was found in `raw`, without a copy if it is a slice of it.
+fn ready(raw: &Bytes, section: Option<Cow<'_, [u8]>>, octets: &Octets) -> Found {
+    let bytes = match section {
+        None => return Found::Nil,
+        Some(Cow::Borrowed(slice)) => raw.slice_ref(slice),
+        Some(Cow::Owned(copy)) => Bytes::from(copy),
+    };
+    let cut = octets.cut(0..len(&bytes));
+    Found::Ready(bytes.slice(cut.start as usize..cut.end as usize))
+}
+
+enum Located {
+    /// A range of the message, or nowhere.
+    At(Option<Range<u32>>),
+    /// Put together.
+    Copied(Bytes),
+}
+
+fn locate(raw: &Bytes, section: &Section) -> Located {
+    match Message::parse(raw).section(section) {
+        None => Located::At(None),
+        Some(Cow::Borrowed(slice)) => {
+            // A slice of `raw`, so this is where it begins in it.
+            let start = (slice.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
+            let start = start.min(raw.len()) as u32;
+            Located::At(Some(start..start + slice.len() as u32))
+        }
+        Some(Cow::Owned(copy)) => Located::Copied(Bytes::from(copy)),
+    }
+}
+
+/// Bodies have 32-bit lengths, and so have their parts.
+fn len(bytes: &Bytes) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,87 @@
+//! CAPABILITY (RFC 9051 section 6.1.1): what is whole, and no more.
+
+use murder_imap::Code;
+use murder_net::Role;
+
+use crate::imap::errors::{OpResult, ok};
+use crate::imap::session::{Session, State};
+
+/// What there is once somebody has logged in; frontends have the same.
+const AFTER_LOGIN: [&str; 16] = [
+    "IMAP4rev1",
+    "LITERAL+",
+    "ID",
+    "ENABLE",
+    "NAMESPACE",
+    "IDLE",
+    "UNSELECT",
+    "UIDPLUS",
+    "MOVE",
+    "CHILDREN",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
+    "SPECIAL-USE",
+    "CREATE-SPECIAL-USE",
+    "ACL",
+    "RIGHTS=texk",
+];
+const BEFORE_LOGIN: [&str; 5] = ["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
+
+/// The capabilities of this session at this moment.
+fn list(session: &Session) -> Vec<String> {
+    let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+    if !matches!(session.state, State::NotAuthenticated) {
+        let mut list: Vec<String> = owned(&AFTER_LOGIN);
+        list.push(format!(
+            "APPENDLIMIT={}",
+            session.node.config.imap.append_limit
+        ));
+        return list;
+    }
+    let mut list: Vec<String> = owned(&BEFORE_LOGIN);
+    if can_start_tls(session) {
+        list.push("STARTTLS".to_owned());
+    }
+    list.push(
+        match may_log_in(session) {
+            true => "AUTH=PLAIN",
+            false => "LOGINDISABLED",
+        }
+        .to_owned(),
+    );
+    if is_frontend(session) {
+        list.push("AUTH=EXTERNAL".to_owned());
+    }
+    list
+}
+
+/// `CAPABILITY …` as a response code: for the greeting and after login.
+pub(crate) fn code(session: &Session) -> Code {
+    Code::Capability(list(session))
+}
+
+/// CAPABILITY
+pub(crate) fn capability(session: &mut Session) -> OpResult {
+    let list = list(session);
+    session.writer.capability(list);
+    Ok(ok("CAPABILITY completed"))
+}
+
+/// Whether STARTTLS is there to be used.
+pub(crate) fn can_start_tls(session: &Session) -> bool {
+    session.node.tls.is_some() && !session.stream.is_tls()
+}
+
+/// Whether passwords may be sent.
+pub(crate) fn may_log_in(session: &Session) -> bool {
+    session.stream.is_tls()
+        || (session.node.config.imap.allow_plaintext_loopback && session.peer.is_loopback())
+}
+
+/// Whether the client is a frontend of the cluster, which may vouch for users.
+pub(crate) fn is_frontend(session: &Session) -> bool {
+    session
+        .stream
+        .peer()
+        .is_some_and(|peer| peer.has_role(Role::Frontend))
+}

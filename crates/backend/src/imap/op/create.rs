@@ -1,0 +1,99 @@
+//! CREATE (RFC 9051 section 6.3.4, RFC 6154 section 3).
+
+use murder_imap::{Code, MailboxArg};
+use murder_mailbox::SpecialUse;
+
+use crate::imap::errors::{Completion, OpError, OpResult, no, ok, ok_code};
+use crate::imap::session::{Session, not_permitted};
+use crate::mailboxes::Done;
+
+/// `CREATE mailbox (PARTITION "name" USE (\Sent))`
+pub(crate) async fn create(
+    session: &mut Session,
+    mailbox: &MailboxArg,
+    partition: Option<&str>,
+    special_use: &[String],
+) -> OpResult {
+    let user = session.user()?;
+    let name = session.mailbox_name(mailbox)?;
+    let canonical = user.namespace.is_canonical();
+    // A frontend has chosen the partition itself.
+    if partition.is_some() && !canonical && !user.identity.admin {
+        return Err(not_permitted());
+    }
+    let special_use = use_of(special_use)?;
+    let own = &session.node.config.node.name;
+    let partition = partition.map(|partition| match partition.split_once('!') {
+        Some((node, partition)) if node == own => partition,
+        _ => partition,
+    });
+    let done = session
+        .node
+        .create_mailbox(&user.identity, &name, partition, special_use)
+        .await
+        .map_err(|error| error.into_op(canonical))?;
+    const TEXT: &str = "CREATE completed";
+    if canonical {
+        return Ok(changed(done, true, TEXT));
+    }
+    Ok(match session.node.find(&name) {
+        Some(found) => ok_code(Code::MailboxId(found.meta.id.to_string()), TEXT),
+        None => ok(TEXT),
+    })
+}
+
+/// OK to a change of the list of mailboxes. A frontend is told the master's revision, which it
+/// waits for.
+pub(crate) fn changed(done: Done, canonical: bool, text: &'static str) -> Completion {
+    match done.revision.filter(|_| canonical) {
+        Some(revision) => ok_code(Code::revision(revision), text),
+        None => ok(text),
+    }
+}
+
+/// What the new mailbox is for. A mailbox has one use here, and none that wants its messages
+/// gathered from others.
+fn use_of(attributes: &[String]) -> Result<Option<SpecialUse>, OpError> {
+    let refused = |text: &'static str| Err(no(Code::UseAttr, text));
+    let mut uses = attributes.iter().map(|attribute| attribute.parse());
+    match (uses.next(), uses.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(SpecialUse::All | SpecialUse::Flagged)), _) => {
+            refused("There are no virtual mailboxes")
+        }
+        (Some(Ok(special_use)), None) => Ok(Some(special_use)),
+        (Some(Ok(_)), Some(_)) => refused("A mailbox has one special use only"),
+        (Some(Err(_)), _) => refused("Special use is not known"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_frontends_wait_for_a_revision() {
+        let code = |revision, canonical| changed(Done { revision }, canonical, "done").code;
+        assert_eq!(code(Some(7), true), Some(Code::revision(7)));
+        assert_eq!(code(Some(7), false), None);
+        assert_eq!(code(None, true), None);
+    }
+
+    #[test]
+    fn special_uses() {
+        let uses = |attributes: &[&str]| {
+            let attributes: Vec<String> = attributes.iter().map(|a| (*a).to_owned()).collect();
+            use_of(&attributes)
+        };
+        assert_eq!(uses(&[]).unwrap(), None);
+        assert_eq!(uses(&["\\sent"]).unwrap(), Some(SpecialUse::Sent));
+        for refused in [&["\\All"][..], &["\\Nonsense"], &["\\Sent", "\\Drafts"]] {
+            let error = uses(refused).unwrap_err();
+            assert!(
+                matches!(&error, OpError::Refused(c) if c.code == Some(Code::UseAttr)),
+                "{error:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! EXPUNGE (RFC 9051 section 6.4.3) and UID EXPUNGE (section 6.4.9).
+
+use murder_imap::SequenceSet;
+use murder_mailbox::Rights;
+use murder_store::{Flags, MailboxView, UidSet};
+
+use crate::imap::errors::{OpResult, ok};
+use crate::imap::session::Session;
+use crate::imap::updates::{Expunges, refreshed, report};
+
+/// Removes the messages with `\Deleted`, or those of `uids` that have it, and tells so.
+pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -> OpResult {
+    let user = session.user()?;
+    let by_uid = uids.is_some();
+    let selected = refreshed(&mut session.state, &mut session.writer, by_uid)?;
+    selected.require_writable()?;
+    selected.require(
+        &user.identity,
+        Rights::EXPUNGE,
+        "You may not expunge messages here",
+    )?;
+    let uids = match uids {
+        Some(set) => Some(selected.uids(&selected.places(true, set)?)),
+        None => None,
+    };
+    if any_deleted(&selected.handle.view(), uids.as_ref()) {
+        let (partition, handle) = (&selected.partition, &selected.handle);
+        partition.expunge(handle, uids.as_ref()).await?;
+    }
+    report(session, Expunges::Allowed);
+    Ok(ok("EXPUNGE completed"))
+}
+
+/// Whether there is a message with `\Deleted`, among `uids` if given: without one there is
+/// nothing to write to the disk.
+pub(super) fn any_deleted(view: &MailboxView, uids: Option<&UidSet>) -> bool {
+    match uids {
+        None => view.chunks().any(|(_, chunk)| {
+            let mut flags = chunk.flags().iter();
+            flags.any(|bits| Flags::from_bits(*bits).contains(Flags::DELETED))
+        }),
+        Some(uids) => uids.ranges().iter().any(|&(low, high)| {
+            let mut rows = view.rows_by_uid(low, high);
+            rows.any(|row| row.flags.contains(Flags::DELETED))
+        }),
+    }
+}

@@ -1,0 +1,166 @@
+//! FETCH and UID FETCH (RFC 9051 section 6.4.5).
+
+use std::sync::Arc;
+
+use murder_imap::{Code, FetchItem, FetchModifier, SequenceSet};
+use murder_mailbox::Rights;
+use murder_store::{Flags, MessageRow, StoreError, StoreMode, StoreOp, UidSet};
+
+use crate::imap::errors::{OpError, OpResult, no, ok};
+use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter};
+use crate::imap::selected::Selected;
+use crate::imap::session::Session;
+use crate::imap::updates::{Expunges, Own, refreshed, tell};
+
+/// Messages that are looked at together: one read of precomputed items, one write of `\Seen`.
+const BATCH_ROWS: usize = 256;
+/// Bytes of messages in a batch that needs more than columns. The precomputed items of a message
+/// are no larger than the message, give or take a few bytes a part, so this bounds them too.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// Sends items of messages; sets `\Seen` where that is asked for, and tells it.
+pub(crate) async fn fetch(
+    session: &mut Session,
+    uid: bool,
+    set: &SequenceSet,
+    items: &[FetchItem],
+    modifiers: &[FetchModifier],
+) -> OpResult {
+    let user = session.user()?;
+    let plan = Plan::new(uid, items, modifiers)?;
+    let Session {
+        state,
+        writer,
+        stream,
+        ..
+    } = session;
+    let selected = refreshed(state, writer, uid)?;
+    let rights = selected.require(
+        &user.identity,
+        Rights::READ,
+        "You may not read this mailbox",
+    )?;
+    let marks = plan.sets_seen && !selected.examined && rights.contains(Rights::SEEN);
+    let places = selected.places(uid, set)?;
+    selected.condstore |= plan.condstore;
+    let mut all_there = true;
+    let mut damaged = None;
+    let mut rows = Vec::new();
+    for place in places {
+        let (mut next, last) = place.into_inner();
+        while next <= last {
+            next = gather(selected, &plan, uid, next, last, &mut rows);
+            let mut marked = UidSet::new();
+            if marks {
+                marked = mark_seen(selected, &rows).await;
+                if !marked.is_empty() {
+                    tell(selected, writer, Expunges::Held, &Own::Caller(&marked));
+                    for row in &mut rows {
+                        // Sequence numbers stay, but flags and MODSEQ are others now.
+                        *row = selected.view.row(row.seq).unwrap_or(*row);
+                    }
+                }
+            }
+            let items = match plan.needs_items() && !rows.is_empty() {
+                true => selected.handle.fetch_items(&rows, plan.parts).await?,
+                false => Vec::new(),
+            };
+            let view = Arc::clone(&selected.view);
+            let mut to = RowWriter {
+                plan: &plan,
+                partition: &selected.partition,
+                writer: &mut *writer,
+                stream: &mut *stream,
+                parts: &mut selected.parts,
+            };
+            for (at, row) in rows.iter().enumerate() {
+                let fetched = items.get(at).and_then(Option::as_ref);
+                if plan.needs_items() && fetched.is_none() {
+                    all_there = false;
+                    continue;
+                }
+                let state = RowState {
+                    view: &view,
+                    flags: view.flags_for(row, selected.seen_user.as_deref()),
+                    recent: selected.recent.contains(row.uid),
+                    tell_flags: marked.contains(row.uid),
+                };
+                match to.write(row, state, fetched).await {
+                    Ok(()) => {}
+                    Err(FetchError::Store(StoreError::BodyGone)) => all_there = false,
+                    // One damaged message does not hide the others.
+                    Err(FetchError::Store(error @ StoreError::Corrupt { .. })) => {
+                        damaged = Some(error);
+                    }
+                    Err(FetchError::Store(error)) => return Err(error.into()),
+                    Err(FetchError::Gone(error)) => return Err(OpError::Gone(error)),
+                }
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
+    if let Some(error) = damaged {
+        return Err(error.into());
+    }
+    match all_there || uid {
+        true => Ok(ok("FETCH completed")),
+        // RFC 2180 section 4.1.2.
+        false => Err(no(
+            Code::ExpungeIssued,
+            "Some of the messages were expunged meanwhile",
+        )),
+    }
+}
+
+/// Takes the next messages from `next..=last` into `rows`; returns where to go on.
+fn gather(
+    selected: &Selected,
+    plan: &Plan,
+    uid: bool,
+    mut next: u32,
+    last: u32,
+    rows: &mut Vec<MessageRow>,
+) -> u32 {
+    rows.clear();
+    let heavy = plan.needs_items() || plan.reads_bodies;
+    let mut bytes = 0;
+    for row in selected.view.rows(next, last) {
+        bytes += u64::from(row.location.len);
+        if rows.len() == BATCH_ROWS || (heavy && bytes > BATCH_BYTES && !rows.is_empty()) {
+            return next;
+        }
+        next = row.seq + 1;
+        let old = plan.changed_since.is_some_and(|since| row.modseq <= since);
+        // By UID, a message that is gone is simply not there.
+        let gone = uid && selected.holds_expunged() && selected.newest.seq_of(row.uid).is_none();
+        if !old && !gone {
+            rows.push(row);
+        }
+    }
+    last + 1
+}
+
+/// Sets `\Seen`. A disk that takes no changes keeps nobody from reading: then nothing is set.
+async fn mark_seen(selected: &Selected, rows: &[MessageRow]) -> UidSet {
+    let view = &selected.view;
+    let unseen: UidSet = rows
+        .iter()
+        .filter(|row| !selected.flags_of(view, row).contains(Flags::SEEN))
+        .map(|row| row.uid)
+        .collect();
+    if unseen.is_empty() {
+        return unseen;
+    }
+    let op = StoreOp {
+        user: selected.seen_user.clone(),
+        ..StoreOp::new(StoreMode::Add, Flags::SEEN, Vec::new())
+    };
+    let (partition, handle) = (&selected.partition, &selected.handle);
+    match partition.store_flags(handle, &unseen, op).await {
+        Ok(_) => unseen,
+        Err(error) => {
+            tracing::warn!(%error, "cannot set \\Seen for FETCH");
+            UidSet::new()
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! IDLE (RFC 9051 section 6.3.13, RFC 2177).
+
+use std::future::pending;
+use std::io;
+
+use murder_imap::server::Line;
+use tokio::sync::watch;
+
+use crate::imap::errors::{OpError, OpResult, bad, ok};
+use crate::imap::session::{Session, State};
+use crate::imap::updates::{DELETED, Expunges, report};
+
+/// Tells what changes in the selected mailbox, if one is, until the client is done. While it
+/// waits it holds no buffer. The caller ends it, by dropping it, when the client is silent for
+/// too long and when the node drains.
+pub(crate) async fn idle(session: &mut Session) -> OpResult {
+    // Before the first comparison, so that no change falls in between.
+    let mut changes = match &session.state {
+        State::Selected(selected) => Some(selected.handle.subscribe()),
+        _ => None,
+    };
+    session.writer.continuation("idling");
+    loop {
+        if let State::Selected(selected) = &session.state
+            && selected.handle.is_deleted()
+        {
+            return Err(OpError::Bye(DELETED.into()));
+        }
+        report(session, Expunges::Allowed);
+        if matches!(session.state, State::Logout) {
+            // Deleted just now; the client has its BYE.
+            return Ok(ok("IDLE completed"));
+        }
+        if !session.writer.is_empty() {
+            session.flush().await?;
+        }
+        let line = tokio::select! {
+            line = next_line(session) => line?,
+            () = changed(&mut changes) => continue,
+        };
+        return match line {
+            Line::Line(line) if line.trim_ascii().eq_ignore_ascii_case(b"DONE") => {
+                Ok(ok("IDLE completed"))
+            }
+            Line::Line(_) | Line::TooLong => Err(bad("Expected DONE")),
+            Line::Eof => Err(OpError::Gone(io::ErrorKind::UnexpectedEof.into())),
+        };
+    }
+}
+
+/// The client's next line. Can be dropped and called again.
+async fn next_line(session: &mut Session) -> io::Result<Line> {
+    if !session.reader.has_buffered() {
+        session.stream.readable().await?;
+    }
+    session.reader.read_line(&mut session.stream).await
+}
+
+/// Waits for the next change.
+async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+    let alive = match changes {
+        Some(changes) => changes.changed().await.is_ok(),
+        None => false,
+    };
+    if !alive {
+        pending().await
+    }
+}

@@ -1,0 +1,241 @@
+//! LIST and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9, RFC 5258, RFC 5819, RFC 6154,
+//! RFC 8440) over the mailboxes of this node.
+
+use std::collections::HashSet;
+
+use murder_imap::{Code, List, ListAttribute, ListRow, MailboxArg, StatusItem};
+use murder_mailbox::listing::{self, Entry, Query, Row};
+use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
+use murder_store::{MailboxMeta, StoreError};
+
+use crate::imap::errors::{OpError, OpResult, bad, no, ok};
+use crate::imap::op::status;
+use crate::imap::op::subscribe::no_home;
+use crate::imap::session::{Session, User};
+
+/// The most octets in the patterns of one LIST, each taken with the reference: with longer ones
+/// it would take a core for seconds to match many names.
+const MAX_PATTERNS: usize = 8 * 1024;
+
+/// LIST
+pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
+    let user = session.user()?;
+    let separator = user.namespace.separator();
+    if let Some(item) = status::unsupported(&list.returns.status) {
+        return Err(bad(format!("STATUS {} is not supported", item.as_str())));
+    }
+    if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
+        session.writer.list(&ListRow {
+            attributes: vec![ListAttribute::NoSelect],
+            separator: Some(separator),
+            ..ListRow::default()
+        });
+        return Ok(ok("LIST completed"));
+    }
+    let subscribed = match list.selection.subscribed || list.returns.subscribed {
+        true => subscriptions(session, &user).await?,
+        false => HashSet::new(),
+    };
+    let query = Query {
+        patterns: patterns(session, &list.reference, &list.patterns, separator)?,
+        subscribed_only: list.selection.subscribed,
+        recursive_match: list.selection.recursive_match,
+        special_use_only: list.selection.special_use,
+    };
+    let rows = listing::list(entries(session, &user, &subscribed), separator, &query);
+    for row in &rows {
+        session.writer.list(&shown(row, separator, list));
+        if row.exists {
+            details(session, &user, row, list).await?;
+        }
+        session.make_room().await?;
+    }
+    Ok(ok("LIST completed"))
+}
+
+/// LSUB reference pattern
+pub(crate) async fn lsub(
+    session: &mut Session,
+    reference: &MailboxArg,
+    pattern: &MailboxArg,
+) -> OpResult {
+    let user = session.user()?;
+    let separator = user.namespace.separator();
+    let query = Query {
+        patterns: patterns(session, reference, std::slice::from_ref(pattern), separator)?,
+        subscribed_only: true,
+        ..Query::default()
+    };
+    // Nothing is said of children, so that only what is subscribed need be looked at.
+    let entries = subscriptions(session, &user)
+        .await?
+        .iter()
+        .filter_map(|name| subscription(session, &user, name))
+        .collect();
+    for row in listing::list(entries, separator, &query) {
+        // The parent of something subscribed that is not so itself (RFC 3501 section 6.3.9).
+        let attributes = match row.subscribed {
+            true => Vec::new(),
+            false => vec![ListAttribute::NoSelect],
+        };
+        session.writer.lsub(&ListRow {
+            attributes,
+            separator: Some(separator),
+            name: row.name.as_str().into(),
+            ..ListRow::default()
+        });
+        session.make_room().await?;
+    }
+    Ok(ok("LSUB completed"))
+}
+
+fn patterns(
+    session: &Session,
+    reference: &MailboxArg,
+    patterns: &[MailboxArg],
+    separator: char,
+) -> Result<Vec<Pattern>, OpError> {
+    let octets = |pattern: &MailboxArg| reference.as_bytes().len() + pattern.as_bytes().len();
+    if patterns.iter().map(octets).sum::<usize>() > MAX_PATTERNS {
+        return Err(no(Code::Limit, "Patterns are too long"));
+    }
+    let utf8 = session.is_utf8();
+    let reference = reference.to_utf8(utf8)?;
+    patterns
+        .iter()
+        .map(|pattern| Ok(Pattern::new(&reference, &pattern.to_utf8(utf8)?, separator)))
+        .collect()
+}
+
+/// Everything here that LIST may show the user, and all that is subscribed.
+fn entries(session: &Session, user: &User, subscribed: &HashSet<MailboxName>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = subscribed
+        .iter()
+        .filter_map(|name| subscription(session, user, name))
+        .collect();
+    for partition in session.node.partitions.values() {
+        let mailboxes = partition.mailboxes();
+        entries.extend(
+            mailboxes
+                .iter()
+                .filter(|mailbox| is_visible(&user.identity, mailbox))
+                .filter_map(|mailbox| entry(user, mailbox, subscribed.contains(&mailbox.name))),
+        );
+    }
+    entries
+}
+
+fn entry(user: &User, mailbox: &MailboxMeta, subscribed: bool) -> Option<Entry> {
+    let owned = mailbox.name.is_owned_by(&user.identity.user);
+    Some(Entry {
+        name: user.namespace.render(&mailbox.name)?,
+        exists: true,
+        subscribed,
+        // A special use is its owner's view of a mailbox (RFC 6154 section 1).
+        special_use: mailbox.special_use.filter(|_| owned),
+    })
+}
+
+/// What is subscribed, whether it is there or not.
+fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<Entry> {
+    let found = session.node.find(name);
+    match found.filter(|found| is_visible(&user.identity, &found.meta)) {
+        Some(found) => entry(user, &found.meta, true),
+        None => Some(Entry {
+            name: user.namespace.render(name)?,
+            exists: false,
+            subscribed: true,
+            special_use: None,
+        }),
+    }
+}
+
+/// Whether the user has right `l`. Of a node's mailboxes nearly all are other users' own, whose
+/// ACLs need not be taken apart.
+fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
+    identity.admin || mailbox.name.is_owned_by(&identity.user) || {
+        let acl = &*mailbox.acl;
+        let mentioned = acl.contains("anyone")
+            || acl.contains(&identity.user)
+            || identity.groups.iter().any(|group| acl.contains(group));
+        mentioned
+            && Acl::parse(acl)
+                .unwrap_or_default()
+                .rights_of(identity, None)
+                .contains(Rights::LOOKUP)
+    }
+}
+
+/// What the user has subscribed to.
+async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<MailboxName>, OpError> {
+    let canonical = user.namespace.is_canonical();
+    match session.node.subscriptions(&user.identity).await {
+        Ok(names) => Ok(names.into_iter().collect()),
+        // No INBOX, nothing subscribed; a frontend looks for it elsewhere.
+        Err(StoreError::NoSuchHome) if !canonical => Ok(HashSet::new()),
+        Err(error) => Err(no_home(error, canonical)),
+    }
+}
+
+fn shown(row: &Row, separator: char, list: &List) -> ListRow {
+    let mut attributes = Vec::new();
+    if !row.exists {
+        attributes.push(match list.extended {
+            true => ListAttribute::NonExistent,
+            false => ListAttribute::NoSelect,
+        });
+    }
+    attributes.push(match row.has_children {
+        true => ListAttribute::HasChildren,
+        false => ListAttribute::HasNoChildren,
+    });
+    if row.subscribed && (list.selection.subscribed || list.returns.subscribed) {
+        attributes.push(ListAttribute::Subscribed);
+    }
+    attributes.extend(row.special_use.map(ListAttribute::SpecialUse));
+    let mut child_info = Vec::new();
+    if row.child_info {
+        if list.selection.subscribed {
+            child_info.push("SUBSCRIBED".to_owned());
+        }
+        if list.selection.special_use {
+            child_info.push("SPECIAL-USE".to_owned());
+        }
+    }
+    ListRow {
+        attributes,
+        separator: Some(separator),
+        name: row.name.as_str().into(),
+        child_info,
+        old_name: None,
+    }
+}
+
+/// MYRIGHTS and STATUS of a row, if asked for. A mailbox that goes meanwhile, or may not be
+/// read, has none (RFC 5819 section 2).
+async fn details(
+    session: &mut Session,
+    user: &User,
+    row: &Row,
+    list: &List,
+) -> Result<(), OpError> {
+    let items: &[StatusItem] = &list.returns.status;
+    if items.is_empty() && !list.returns.myrights {
+        return Ok(());
+    }
+    let name = user.namespace.parse(&row.name).ok();
+    let Some(found) = name.and_then(|name| session.node.find(&name)) else {
+        return Ok(());
+    };
+    let rights = found.rights_of(&user.identity);
+    if list.returns.myrights {
+        session.writer.my_rights(&row.name, &rights.to_imap());
+    }
+    if !items.is_empty() && rights.contains(Rights::READ) {
+        match status::values(session, user, &found, items).await {
+            Ok(values) => session.writer.status(&row.name, &values),
+            Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no STATUS"),
+        }
+    }
+    Ok(())
+}

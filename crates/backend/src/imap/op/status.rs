@@ -1,0 +1,62 @@
+//! STATUS (RFC 9051 section 6.3.11).
+
+use murder_imap::{MailboxArg, StatusItem, StatusValue};
+use murder_mailbox::Rights;
+use murder_store::StoreError;
+
+use crate::imap::errors::{OpResult, bad, ok};
+use crate::imap::session::{Session, User};
+use crate::node::Found;
+
+/// STATUS mailbox (items)
+pub(crate) async fn status(
+    session: &mut Session,
+    mailbox: &MailboxArg,
+    items: &[StatusItem],
+) -> OpResult {
+    let user = session.user()?;
+    let name = session.mailbox_name(mailbox)?;
+    if let Some(item) = unsupported(items) {
+        return Err(bad(format!("STATUS {} is not supported", item.as_str())));
+    }
+    let found = session.find_with(&name, Rights::READ)?;
+    let values = values(session, &user, &found, items).await?;
+    // Parsed by the same namespace: it can be written in it.
+    let shown = user.namespace.render(&name).unwrap_or_default();
+    session.writer.status(&shown, &values);
+    Ok(ok("STATUS completed"))
+}
+
+/// An item that no mailbox here has an answer to.
+pub(crate) fn unsupported(items: &[StatusItem]) -> Option<StatusItem> {
+    let unsupported = |item: &&StatusItem| **item == StatusItem::DeletedStorage;
+    items.iter().find(unsupported).copied()
+}
+
+/// The values of `items`, in their order; items that are [`unsupported`] are left out.
+pub(crate) async fn values(
+    session: &Session,
+    user: &User,
+    found: &Found,
+    items: &[StatusItem],
+) -> Result<Vec<StatusValue>, StoreError> {
+    let name = &found.meta.name;
+    let status = found.partition.status(name, user.seen_in(name)).await?;
+    let append_limit = session.node.config.imap.append_limit;
+    let value = |item: &StatusItem| {
+        Some(match item {
+            StatusItem::Messages => StatusValue::Messages(status.messages),
+            StatusItem::Recent => StatusValue::Recent(status.recent),
+            StatusItem::UidNext => StatusValue::UidNext(status.uidnext),
+            StatusItem::UidValidity => StatusValue::UidValidity(status.uidvalidity),
+            StatusItem::Unseen => StatusValue::Unseen(status.unseen),
+            StatusItem::Deleted => StatusValue::Deleted(status.deleted),
+            StatusItem::Size => StatusValue::Size(status.size),
+            StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq),
+            StatusItem::AppendLimit => StatusValue::AppendLimit(Some(append_limit)),
+            StatusItem::MailboxId => StatusValue::MailboxId(status.id.to_string()),
+            StatusItem::DeletedStorage => return None,
+        })
+    };
+    Ok(items.iter().filter_map(value).collect())
+}

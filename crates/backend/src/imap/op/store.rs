@@ -1,0 +1,189 @@
+//! STORE and UID STORE (RFC 9051 section 6.4.6, RFC 7162 section 3.1.3 for UNCHANGEDSINCE).
+
+use std::sync::Arc;
+
+use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier};
+use murder_mailbox::Rights;
+use murder_store::{Flags, Keywords, StoreOp, UidSet};
+
+use crate::imap::errors::{OpResult, no, ok, ok_code};
+use crate::imap::selected::selected;
+use crate::imap::session::Session;
+use crate::imap::updates::{Expunges, Own, refreshed, tell};
+
+/// Changes flags, as far as the user may.
+pub(crate) async fn store(
+    session: &mut Session,
+    uid: bool,
+    set: &SequenceSet,
+    modifiers: &[StoreModifier],
+    mode: StoreMode,
+    silent: bool,
+    flags: &[Flag],
+) -> OpResult {
+    let user = session.user()?;
+    let known = Arc::clone(&selected(&mut session.state)?.view);
+    let selected = refreshed(&mut session.state, &mut session.writer, uid)?;
+    selected.require_writable()?;
+    let rights = selected.rights(&user.identity);
+    let uids = selected.uids(&selected.places(uid, set)?);
+    let wanted = Wanted::of(flags);
+    let Some(op) = wanted.permitted(mode, rights) else {
+        return Err(no(Code::NoPerm, "You may not change these flags"));
+    };
+    let unchanged_since = modifiers
+        .iter()
+        .map(|StoreModifier::UnchangedSince(modseq)| *modseq)
+        .min();
+    selected.condstore |= unchanged_since.is_some();
+    let op = StoreOp {
+        user: selected.seen_user.clone(),
+        unchanged_since,
+        ..op
+    };
+    let mut done = UidSet::new();
+    let mut modified = UidSet::new();
+    if !uids.is_empty() {
+        let (partition, handle) = (&selected.partition, &selected.handle);
+        let stored = partition.store_flags(handle, &uids, op.clone()).await?;
+        done = uids.clone();
+        done.subtract(&stored.modified);
+        modified = stored.modified;
+        let new = handle.view();
+        let changed = match selected.condstore {
+            true => stored.changed,
+            false => UidSet::new(),
+        };
+        let expected = |flags, keywords| apply(&op, flags, keywords, new.keywords());
+        let own = match silent {
+            true => Own::Silent {
+                uids: &done,
+                known: &known,
+                expected: &expected,
+                echo: &changed,
+            },
+            false => Own::Echo(&done),
+        };
+        tell(selected, &mut session.writer, Expunges::Held, &own);
+    }
+    if modified.is_empty() {
+        let gone = !uid
+            && selected.holds_expunged()
+            && done.iter().any(|uid| selected.newest.seq_of(uid).is_none());
+        return match gone {
+            // RFC 2180 section 4.2.
+            true => Err(no(
+                Code::ExpungeIssued,
+                "Some of the messages were expunged meanwhile",
+            )),
+            false => Ok(ok("STORE completed")),
+        };
+    }
+    let numbers = modified.iter().filter_map(|number| match uid {
+        true => Some(number),
+        false => selected.view.seq_of(number),
+    });
+    Ok(match SequenceSet::from_numbers(numbers) {
+        Some(set) => ok_code(Code::Modified(set), "Conditional store failed"),
+        None => ok("STORE completed"),
+    })
+}
+
+/// What a command wants set, or not.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords by name.
+    pub keywords: Vec<String>,
+}
+
+impl Wanted {
+    /// Reads flags. `\Recent` is the server's own, and of other flags with a backslash there is
+    /// none: they are passed over.
+    pub fn of(flags: &[Flag]) -> Self {
+        let mut wanted = Self::default();
+        for flag in flags {
+            match flag {
+                Flag::Answered => wanted.flags |= Flags::ANSWERED,
+                Flag::Flagged => wanted.flags |= Flags::FLAGGED,
+                Flag::Deleted => wanted.flags |= Flags::DELETED,
+                Flag::Seen => wanted.flags |= Flags::SEEN,
+                Flag::Draft => wanted.flags |= Flags::DRAFT,
+                Flag::Recent | Flag::Extension(_) => {}
+                Flag::Keyword(keyword) => {
+                    let known = |k: &String| k.eq_ignore_ascii_case(keyword.as_str());
+                    if !wanted.keywords.iter().any(known) {
+                        wanted.keywords.push(keyword.as_str().to_owned());
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    /// What of it the rights permit (RFC 4314 section 4); `None` when that is nothing, though
+    /// something is wanted.
+    fn permitted(self, mode: StoreMode, rights: Rights) -> Option<StoreOp> {
+        let (mask, keywords_allowed) = settable(rights);
+        let nothing = match mode {
+            StoreMode::Replace => mask.is_empty() && !keywords_allowed,
+            StoreMode::Add | StoreMode::Remove => {
+                let wanted = !self.flags.is_empty() || !self.keywords.is_empty();
+                let flags = !(self.flags & mask).is_empty();
+                let keywords = keywords_allowed && !self.keywords.is_empty();
+                wanted && !flags && !keywords
+            }
+        };
+        if nothing {
+            return None;
+        }
+        let mode = match mode {
+            StoreMode::Replace => murder_store::StoreMode::Replace,
+            StoreMode::Add => murder_store::StoreMode::Add,
+            StoreMode::Remove => murder_store::StoreMode::Remove,
+        };
+        let keywords = match keywords_allowed {
+            true => self.keywords,
+            false => Vec::new(),
+        };
+        Some(StoreOp {
+            flags_mask: mask,
+            keywords_allowed,
+            ..StoreOp::new(mode, self.flags & mask, keywords)
+        })
+    }
+}
+
+/// The system flags that may be changed with these rights, and whether keywords may.
+pub(super) fn settable(rights: Rights) -> (Flags, bool) {
+    let mut flags = Flags::NONE;
+    if rights.contains(Rights::SEEN) {
+        flags |= Flags::SEEN;
+    }
+    if rights.contains(Rights::DELETE_MESSAGES) {
+        flags |= Flags::DELETED;
+    }
+    let write = rights.contains(Rights::WRITE);
+    if write {
+        flags |= Flags::ANSWERED | Flags::FLAGGED | Flags::DRAFT;
+    }
+    (flags, write)
+}
+
+/// What `op` makes of a message's flags, keywords being bits of `names`.
+fn apply(op: &StoreOp, flags: Flags, keywords: u64, names: &Keywords) -> (Flags, u64) {
+    let bits = op
+        .keywords
+        .iter()
+        .filter_map(|name| names.bit(name))
+        .fold(0, |bits, bit| bits | 1 << bit);
+    match op.mode {
+        murder_store::StoreMode::Add => (flags | op.flags, keywords | bits),
+        murder_store::StoreMode::Remove => (flags & !op.flags, keywords & !bits),
+        murder_store::StoreMode::Replace => (
+            (flags & !op.flags_mask) | op.flags,
+            if op.keywords_allowed { bits } else { keywords },
+        ),
+    }
+}

@@ -1,0 +1,174 @@
+//! The client's connection, which ends by itself when the client does not read.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use murder_net::{Peer, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// A [`Stream`] on which a write that makes no headway for so long fails with
+/// [`io::ErrorKind::TimedOut`], so that no command has to think of clients that do not read.
+pub(crate) struct ClientStream {
+    /// `None` during a TLS handshake, and for good after one that failed.
+    inner: Option<Stream>,
+    patience: Duration,
+    /// There only while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientStream {
+    /// Over `stream`; `patience`: how long a write may wait for the client to take a byte.
+    pub(crate) fn new(stream: Stream, patience: Duration) -> Self {
+        Self {
+            inner: Some(stream),
+            patience,
+            stalled: None,
+        }
+    }
+
+    /// Whether it is under TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.inner.as_ref().is_some_and(Stream::is_tls)
+    }
+
+    /// The node at the other end, if it has shown a certificate of the cluster.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        self.inner.as_ref()?.peer()
+    }
+
+    /// See [`Stream::acknowledge`].
+    pub(crate) fn acknowledge(&self) {
+        if let Some(stream) = &self.inner {
+            stream.acknowledge();
+        }
+    }
+
+    /// See [`Stream::readable`].
+    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+        match &mut self.inner {
+            Some(stream) => stream.readable().await,
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The server's part of a TLS handshake. If it fails, or the future is dropped, the
+    /// connection is gone.
+    pub(crate) async fn start_tls(&mut self, config: Arc<rustls::ServerConfig>) -> io::Result<()> {
+        let plain = self.inner.take().ok_or(io::ErrorKind::NotConnected)?;
+        self.inner = Some(plain.accept_tls(config).await?);
+        Ok(())
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
+        match &mut self.inner {
+            Some(stream) => Ok(Pin::new(stream)),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// What a write comes to that the stream answers with `poll`.
+    fn within_patience<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
+        }
+        let patience = self.patience;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        if stalled.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client does not read",
+            )));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.get_mut().stream()?.poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = this.stream()?.poll_write(cx, bytes);
+        this.within_patience(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = this.stream()?.poll_write_vectored(cx, slices);
+        this.within_patience(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner
+            .as_ref()
+            .is_some_and(tokio::io::AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = this.stream()?.poll_flush(cx);
+        this.within_patience(cx, poll)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = this.stream()?.poll_shutdown(cx);
+        this.within_patience(cx, poll)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let stream = Stream::new(socket).unwrap();
+        let mut stream = ClientStream::new(stream, Duration::from_millis(50));
+        // More than any socket buffers take.
+        let error = loop {
+            if let Err(error) = stream.write_all(&[b'x'; 65536]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
+}

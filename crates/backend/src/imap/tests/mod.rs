@@ -1,0 +1,19 @@
+//! IMAP over loopback, a file an area.
+#![allow(clippy::unwrap_used)]
+
+mod acl;
+mod append;
+mod copy;
+mod expunge;
+mod fetch;
+mod hostile;
+mod idle;
+mod list;
+mod login;
+mod mailboxes;
+mod search;
+mod select;
+mod session;
+mod store;
+mod support;
+mod updates;

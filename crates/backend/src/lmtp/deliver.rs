@@ -1,0 +1,169 @@
+//! A message on its way from the connection to the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use murder_mailbox::MailboxName;
+use murder_store::{
+    AppendMessage, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, Partition, StoreError,
+};
+
+use super::recipient::Target;
+use super::reply::{self, Reply};
+use crate::node::now;
+
+/// A message that is being received: in memory up to [`INLINE_LIMIT`], on the partitions' disks
+/// beyond that.
+pub(super) struct Incoming {
+    places: Vec<Place>,
+    /// For each recipient: which place, and which mailbox there.
+    recipients: Vec<(usize, usize)>,
+    memory: Vec<u8>,
+    on_disk: bool,
+    size: u64,
+    limit: u64,
+    /// What the sender says the size is.
+    declared: u64,
+}
+
+/// What goes to one partition.
+struct Place {
+    partition: Arc<Partition>,
+    mailboxes: Vec<MailboxName>,
+    staged: Option<Result<BodyWriter, StoreError>>,
+}
+
+impl Incoming {
+    /// Nothing yet. `limit` is the most bytes in a message.
+    pub(super) fn new(targets: Vec<Target>, declared: Option<u64>, limit: u64) -> Self {
+        let mut places: Vec<Place> = Vec::new();
+        let mut recipients = Vec::with_capacity(targets.len());
+        // Two addresses of one mailbox are one delivery.
+        let mut seen: HashMap<MailboxName, (usize, usize)> = HashMap::new();
+        for Target { partition, mailbox } in targets {
+            if let Some(same) = seen.get(&mailbox) {
+                recipients.push(*same);
+                continue;
+            }
+            let known = places
+                .iter()
+                .position(|place| Arc::ptr_eq(&place.partition, &partition));
+            let at = known.unwrap_or_else(|| {
+                places.push(Place {
+                    partition,
+                    mailboxes: Vec::new(),
+                    staged: None,
+                });
+                places.len() - 1
+            });
+            let mailboxes = &mut places[at].mailboxes;
+            recipients.push((at, mailboxes.len()));
+            seen.insert(mailbox.clone(), (at, mailboxes.len()));
+            mailboxes.push(mailbox);
+        }
+        Self {
+            places,
+            recipients,
+            memory: Vec::new(),
+            on_disk: false,
+            size: 0,
+            limit,
+            declared: declared.unwrap_or(0).min(limit),
+        }
+    }
+
+    /// Bytes that have come, also those that were thrown away.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes the next bytes. Past the limit they are thrown away, and what came before too.
+    pub(super) async fn take(&mut self, bytes: Bytes) {
+        self.size += bytes.len() as u64;
+        if self.size > self.limit {
+            self.memory = Vec::new();
+            for place in &mut self.places {
+                place.staged = None;
+            }
+            return;
+        }
+        if !self.on_disk {
+            if self.memory.len() + bytes.len() <= INLINE_LIMIT {
+                self.memory.extend_from_slice(&bytes);
+                return;
+            }
+            self.on_disk = true;
+            let begun = Bytes::from(std::mem::take(&mut self.memory));
+            for place in &mut self.places {
+                place.staged = Some(place.partition.stage(self.declared).await);
+            }
+            self.stage(begun).await;
+        }
+        self.stage(bytes).await;
+    }
+
+    async fn stage(&mut self, bytes: Bytes) {
+        for place in &mut self.places {
+            if let Some(Ok(writer)) = &mut place.staged
+                && let Err(error) = writer.write(bytes.clone()).await
+            {
+                place.staged = Some(Err(error));
+            }
+        }
+    }
+
+    /// Delivers it: what each recipient is told, in order.
+    pub(super) async fn deliver(self) -> Vec<Reply> {
+        if self.size > self.limit {
+            return vec![reply::TOO_LARGE; self.recipients.len()];
+        }
+        let inline = Bytes::from(self.memory);
+        let mut told: Vec<Vec<Reply>> = Vec::with_capacity(self.places.len());
+        for place in self.places {
+            let body = match place.staged {
+                None => Ok(Body::Inline(inline.clone())),
+                Some(Ok(writer)) => writer.finish().await.map(Body::Staged),
+                Some(Err(error)) => Err(error),
+            };
+            let delivered = match body {
+                Ok(body) => {
+                    place
+                        .partition
+                        .deliver(&place.mailboxes, message(body))
+                        .await
+                }
+                Err(error) => Err(error),
+            };
+            told.push(match delivered {
+                Ok(results) => results
+                    .iter()
+                    .map(|result| match result {
+                        Ok(_) => reply::DELIVERED,
+                        Err(error) => reply::of_store(error),
+                    })
+                    .collect(),
+                Err(error) => vec![reply::of_store(&error); place.mailboxes.len()],
+            });
+        }
+        self.recipients
+            .iter()
+            .map(|(place, mailbox)| told[*place].get(*mailbox).copied().unwrap_or(reply::FAILED))
+            .collect()
+    }
+}
+
+fn message(body: Body) -> AppendMessage {
+    let now = now();
+    AppendMessage {
+        body,
+        flags: Flags::default(),
+        keywords: Vec::new(),
+        internal_date: InternalDate {
+            seconds: now,
+            zone: 0,
+        },
+        save_date: now,
+        seen_by: None,
+    }
+}

@@ -1,0 +1,88 @@
+//! From the recipient of an envelope to a mailbox.
+
+use std::sync::Arc;
+
+use murder_auth::normalize_user;
+use murder_lmtp::Recipient;
+use murder_mailbox::{Identity, MailboxName, Namespace, NamespaceConfig, Rights};
+use murder_store::Partition;
+
+use super::reply::{self, Reply};
+use crate::node::{Found, Node};
+
+/// Where mail for a recipient goes.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub partition: Arc<Partition>,
+    pub mailbox: MailboxName,
+}
+
+/// Finds the recipient's mailbox on this node. `passed_on`: a frontend believes it to be here.
+pub(super) async fn resolve(
+    node: &Arc<Node>,
+    recipient: &Recipient,
+    passed_on: bool,
+) -> Result<Target, Reply> {
+    let whole = recipient
+        .domain
+        .as_ref()
+        .map(|domain| format!("{}@{domain}", recipient.user));
+    let accounts: Vec<String> = whole
+        .iter()
+        .chain([&recipient.user])
+        .filter_map(|name| normalize_user(name).ok())
+        .collect();
+    for account in &accounts {
+        if let Some(inbox) = inbox_of(node, account) {
+            return Ok(folder(node, recipient, account, inbox));
+        }
+    }
+    let known = accounts.iter().find(|account| node.has_account(account));
+    if node.cluster.is_some() {
+        // It has just moved, or is yet to be made, which is a frontend's to do: the sender comes
+        // again. Nobody's mail bounces for that.
+        return Err(match known.is_some() || passed_on {
+            true => reply::GONE,
+            false => reply::UNKNOWN_USER,
+        });
+    }
+    let Some(account) = known else {
+        return Err(reply::UNKNOWN_USER);
+    };
+    match Box::pin(node.autocreate_for(account)).await {
+        Ok(true) => {}
+        Ok(false) => return Err(reply::UNKNOWN_USER),
+        Err(error) => return Err(reply::of_change(&error)),
+    }
+    let inbox = inbox_of(node, account).ok_or(reply::GONE)?;
+    Ok(folder(node, recipient, account, inbox))
+}
+
+fn inbox_of(node: &Node, account: &str) -> Option<Found> {
+    node.find(&MailboxName::inbox_of(account).ok()?)
+}
+
+/// The mailbox that the detail names, if mail may be sent there, or else the INBOX.
+fn folder(node: &Node, recipient: &Recipient, account: &str, inbox: Found) -> Target {
+    let named = recipient.detail.as_deref().and_then(|detail| {
+        let namespace = Namespace::client(NamespaceConfig::default(), account, false);
+        let name = namespace.parse(detail).ok()?;
+        // The namespace would also lead to others.
+        (name.home_key() == inbox.meta.name.home_key()).then_some(name)
+    });
+    // The owner's own right is enough, as the address is theirs; a folder is closed by taking `p`
+    // away from the owner, or from everybody with `-anyone`.
+    let found = named.and_then(|name| node.find(&name)).filter(|found| {
+        let acl = found.acl();
+        let may_post = |user: &str| {
+            let rights = acl.rights_of(&Identity::user(user), None);
+            rights.contains(Rights::POST)
+        };
+        may_post(account) || may_post("anyone")
+    });
+    let Found { partition, meta } = found.unwrap_or(inbox);
+    Target {
+        partition,
+        mailbox: meta.name,
+    }
+}

@@ -1,0 +1,494 @@
+//! One LMTP connection: reading, writing, and which command is legal when.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr;
+use murder_lmtp::{Command, Sender, Terminator};
+use murder_net::{Connection, Peer, Role, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::deliver::Incoming;
+use super::recipient::{Target, resolve};
+use super::reply::{self, Reply};
+use super::unstuff::Unstuffer;
+use crate::node::Node;
+
+/// The most bytes in a command line: RFC 5321 section 4.5.3.1.4 wants 512 and room for
+/// extensions.
+const MAX_LINE: usize = 4 << 10;
+/// The most recipients of a message; RFC 5321 section 4.5.3.1.8 wants at least 100. Senders send
+/// the others in another transaction.
+const MAX_RECIPIENTS: usize = 1000;
+/// Refused commands in a connection; one who has so many is no mail server.
+const MAX_ERRORS: u32 = 100;
+/// Replies that may wait for the end of the commands that have come in one go.
+const MAX_OUTPUT: usize = 16 << 10;
+/// What is read of commands at a time.
+const READ_COMMANDS: usize = 4 << 10;
+/// What is read of a message at a time, and the room below which new memory is taken: pieces of
+/// a message must not each hold a nearly empty block of memory.
+const READ_MESSAGE: usize = 64 << 10;
+const LEAST_ROOM: usize = 8 << 10;
+/// Bytes at the end of what has come that may be the beginning of the message's end.
+const HELD_BACK: usize = 4;
+/// Silence, in a transaction and outside; RFC 5321 section 4.5.3.2.7 wants at least 5 minutes.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+/// A TLS handshake that takes longer is someone else's waste of memory.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// A connection.
+pub(super) struct Session {
+    node: Arc<Node>,
+    stream: Stream,
+    /// Whether the client may send mail, and is a frontend.
+    client: Client,
+    /// Bytes that have come and are not used yet. None are held while idle.
+    input: BytesMut,
+    /// Within a line that is too long.
+    skipping: bool,
+    output: Vec<u8>,
+    greeted: bool,
+    transaction: Option<Transaction>,
+    errors: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// A frontend of the murder.
+    Frontend,
+    /// One on this machine, or whoever, if anyone may.
+    Trusted,
+    /// One that must show a frontend's certificate first.
+    Stranger,
+}
+
+impl Client {
+    fn of(peer: Option<&Peer>, here: bool, open: bool) -> Self {
+        if peer.is_some_and(|peer| peer.has_role(Role::Frontend)) {
+            Self::Frontend
+        } else if here || open {
+            Self::Trusted
+        } else {
+            Self::Stranger
+        }
+    }
+}
+
+/// A message's envelope so far.
+struct Transaction {
+    sender: Sender,
+    targets: Vec<Target>,
+}
+
+/// Why a session ends.
+enum End {
+    /// The connection is gone.
+    Gone(io::Error),
+    /// The client closed it, or said QUIT.
+    Closed,
+    /// We close it, saying this.
+    Saying(Reply),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
+/// What comes after a command.
+enum Next {
+    /// The next one.
+    Command,
+    /// The message.
+    Data(Transaction),
+    /// The handshake.
+    StartTls(Arc<rustls::ServerConfig>),
+}
+
+impl Session {
+    pub(super) fn new(node: Arc<Node>, connection: Connection) -> Self {
+        let mut session = Self {
+            node,
+            stream: connection.stream,
+            client: Client::Stranger,
+            input: BytesMut::new(),
+            skipping: false,
+            output: Vec::new(),
+            greeted: false,
+            transaction: None,
+            errors: 0,
+        };
+        session.know_client();
+        session
+    }
+
+    /// Looks at who the client is: at the start, and when it has shown a certificate.
+    fn know_client(&mut self) {
+        let here = self.stream.is_loopback();
+        let peer = self.stream.peer();
+        self.client = Client::of(peer.as_ref(), here, self.node.config.lmtp.open);
+    }
+
+    /// Serves the client to the end.
+    pub(super) async fn run(mut self) {
+        let greeting = format!("220 {} LMTP murder\r\n", self.node.config.node.name);
+        self.output.extend_from_slice(greeting.as_bytes());
+        loop {
+            match self.command().await {
+                Ok(Next::Command) => {}
+                Ok(Next::Data(transaction)) => {
+                    // In a box, so that a connection without a message is small.
+                    if let Err(end) = Box::pin(self.data(transaction)).await {
+                        return self.end(end).await;
+                    }
+                }
+                Ok(Next::StartTls(config)) => {
+                    // What was sent before the handshake was not protected by it (RFC 3207
+                    // section 6), and what was said before it counts for nothing.
+                    self.input = BytesMut::new();
+                    self.greeted = false;
+                    self.transaction = None;
+                    match timeout(HANDSHAKE, self.stream.accept_tls(config)).await {
+                        Ok(Ok(stream)) => self.stream = stream,
+                        Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+                        Err(_) => return tracing::debug!("TLS handshake took too long"),
+                    }
+                    self.know_client();
+                }
+                Err(end) => return self.end(end).await,
+            }
+        }
+    }
+
+    async fn end(mut self, end: End) {
+        match end {
+            End::Gone(error) => return tracing::debug!(%error, "LMTP connection lost"),
+            End::Closed => {}
+            End::Saying(reply) => reply.write(&mut self.output),
+        }
+        // The client may have gone, which is its right now.
+        if self.flush().await.is_ok() {
+            let _ = self.stream.shutdown().await;
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        if !reply.is_positive() {
+            self.errors += 1;
+        }
+        reply.write(&mut self.output);
+    }
+
+    /// Reads a command and does it.
+    async fn command(&mut self) -> Result<Next, End> {
+        let line = loop {
+            match self.line() {
+                Some(Ok(line)) => break line,
+                Some(Err(reply)) => self.reply(reply),
+                None => self.read_commands().await?,
+            }
+            self.check_bounds().await?;
+        };
+        let next = match Command::parse(&line) {
+            Ok(command) => self.obey(command).await,
+            Err(error) => Err(error.into()),
+        };
+        let next = match next {
+            Ok(Step::Reply(reply)) => {
+                self.reply(reply);
+                Next::Command
+            }
+            Ok(Step::Replied) => Next::Command,
+            Ok(Step::Data(transaction)) => {
+                self.reply(reply::GO_AHEAD);
+                Next::Data(transaction)
+            }
+            Ok(Step::StartTls(config)) => {
+                self.reply(reply::START_TLS);
+                self.flush().await?;
+                Next::StartTls(config)
+            }
+            Ok(Step::Quit) => return Err(End::Saying(reply::BYE)),
+            Err(refusal) => {
+                self.reply(refusal);
+                Next::Command
+            }
+        };
+        self.check_bounds().await?;
+        Ok(next)
+    }
+
+    async fn check_bounds(&mut self) -> Result<(), End> {
+        if self.errors >= MAX_ERRORS {
+            return Err(End::Saying(reply::TOO_MANY_ERRORS));
+        }
+        if self.output.len() > MAX_OUTPUT {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<Step, Reply> {
+        Ok(match command {
+            Command::Lhlo => {
+                self.greeted = true;
+                self.transaction = None;
+                self.say_capabilities();
+                Step::Replied
+            }
+            Command::StartTls if self.stream.is_tls() => return Err(reply::TLS_ALREADY),
+            Command::StartTls => Step::StartTls(self.node.tls.clone().ok_or(reply::NO_TLS)?),
+            Command::Mail(sender) => {
+                self.check_mail(&sender)?;
+                self.transaction = Some(Transaction {
+                    sender,
+                    targets: Vec::new(),
+                });
+                Step::Reply(reply::SENDER_OK)
+            }
+            Command::Rcpt(recipient) => {
+                let transaction = self.transaction.as_mut().ok_or(reply::NO_MAIL)?;
+                if transaction.targets.len() >= MAX_RECIPIENTS {
+                    return Err(reply::TOO_MANY_RECIPIENTS);
+                }
+                let passed_on = self.client == Client::Frontend;
+                match resolve(&self.node, &recipient, passed_on).await {
+                    Ok(target) => transaction.targets.push(target),
+                    Err(refusal) => {
+                        tracing::info!(
+                            recipient = recipient.path,
+                            code = refusal.code,
+                            "recipient refused"
+                        );
+                        self.node.counters.lmtp_refused.inc();
+                        // A list with many strangers on it is no error of the client's.
+                        refusal.write(&mut self.output);
+                        return Ok(Step::Replied);
+                    }
+                }
+                Step::Reply(reply::RECIPIENT_OK)
+            }
+            Command::Data => match self.transaction.take() {
+                None => return Err(reply::NO_MAIL),
+                Some(transaction) if transaction.targets.is_empty() => {
+                    // RFC 2033 section 4.2; the transaction goes on.
+                    self.transaction = Some(transaction);
+                    return Err(reply::NO_RECIPIENTS);
+                }
+                Some(transaction) => Step::Data(transaction),
+            },
+            Command::Rset => {
+                self.transaction = None;
+                Step::Reply(reply::OK)
+            }
+            Command::Noop => Step::Reply(reply::OK),
+            Command::Vrfy => Step::Reply(reply::CANNOT_VERIFY),
+            Command::Quit => Step::Quit,
+        })
+    }
+
+    fn check_mail(&self, sender: &Sender) -> Result<(), Reply> {
+        if !self.greeted {
+            return Err(reply::SAY_LHLO);
+        }
+        if self.transaction.is_some() {
+            return Err(reply::NESTED_MAIL);
+        }
+        if self.client == Client::Stranger {
+            let could_show = self.node.tls.is_some() && !self.stream.is_tls();
+            return Err(match could_show {
+                true => reply::NEEDS_TLS,
+                false => reply::NO_ACCESS,
+            });
+        }
+        if sender.size > Some(self.node.config.lmtp.message_limit) {
+            return Err(reply::TOO_LARGE);
+        }
+        Ok(())
+    }
+
+    fn say_capabilities(&mut self) {
+        let starttls = match self.node.tls.is_some() && !self.stream.is_tls() {
+            true => "250-STARTTLS\r\n",
+            false => "",
+        };
+        let lines = format!(
+            "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n{starttls}\
+             250 SIZE {}\r\n",
+            self.node.config.node.name, self.node.config.lmtp.message_limit
+        );
+        self.output.extend_from_slice(lines.as_bytes());
+    }
+
+    /// Takes the message, delivers it, and tells of each recipient.
+    async fn data(&mut self, transaction: Transaction) -> Result<(), End> {
+        let Transaction { sender, targets } = transaction;
+        let limit = self.node.config.lmtp.message_limit;
+        let mut prefix = Bytes::new();
+        if self.node.config.lmtp.return_path {
+            prefix = format!("Return-Path: <{}>\r\n", sender.path).into();
+        }
+        let mut incoming = Incoming::new(targets, sender.size, limit + prefix.len() as u64);
+        incoming.take(prefix).await;
+        self.receive(&mut incoming, limit).await?;
+        let size = incoming.size();
+        let began = Instant::now();
+        let told = incoming.deliver().await;
+        let counters = &self.node.counters;
+        counters.lmtp_seconds.observe(began.elapsed().as_secs_f64());
+        let delivered = told.iter().filter(|reply| reply.is_positive()).count();
+        counters.lmtp_messages.inc_by(u64::from(delivered > 0));
+        counters.lmtp_delivered.inc_by(delivered as u64);
+        counters
+            .lmtp_refused
+            .inc_by((told.len() - delivered) as u64);
+        tracing::info!(
+            sender = sender.path,
+            size,
+            recipients = told.len(),
+            delivered,
+            "message taken"
+        );
+        for reply in told {
+            reply.write(&mut self.output);
+        }
+        Ok(())
+    }
+
+    /// Reads up to the message's end.
+    async fn receive(&mut self, incoming: &mut Incoming, limit: u64) -> Result<(), End> {
+        let mut terminator = Terminator::default();
+        let mut unstuffer = Unstuffer::default();
+        let mut seen = 0;
+        let end = loop {
+            if let Some(found) = terminator.find(&self.input[seen..]) {
+                break seen + found;
+            }
+            let held = self.input.len().min(HELD_BACK);
+            let whole = self.input.split_to(self.input.len() - held).freeze();
+            seen = held;
+            incoming.take(unstuffer.unstuff(whole)).await;
+            // What is too large is read on, so that the client hears why it was refused; within
+            // reason.
+            if incoming.size() / 2 > limit {
+                return Err(End::Saying(reply::ENDLESS));
+            }
+            self.read_message().await?;
+        };
+        // Without the dot and its CRLF.
+        let last = self.input.split_to(end - 3).freeze();
+        self.input.advance(3);
+        incoming.take(unstuffer.unstuff(last)).await;
+        Ok(())
+    }
+
+    /// The next line that has come, without its CRLF.
+    fn line(&mut self) -> Option<Result<Bytes, Reply>> {
+        let Some(at) = memchr(b'\n', &self.input) else {
+            if self.input.len() > MAX_LINE {
+                self.skipping = true;
+                self.input.clear();
+            }
+            return None;
+        };
+        let mut line = self.input.split_to(at + 1);
+        if std::mem::take(&mut self.skipping) || line.len() > MAX_LINE {
+            return Some(Err(reply::LINE_TOO_LONG));
+        }
+        line.truncate(at);
+        if line.last() == Some(&b'\r') {
+            line.truncate(at - 1);
+        }
+        Some(Ok(line.freeze()))
+    }
+
+    /// Waits for more of a command. Nothing but the connection is held meanwhile.
+    async fn read_commands(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        let draining = self.node.shutdown.token();
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => return Err(End::Saying(reply::SHUTTING_DOWN)),
+            readable = timeout(IDLE, self.stream.readable()) => match readable {
+                Ok(readable) => readable?,
+                Err(_) => return Err(End::Saying(reply::TIMEOUT)),
+            },
+        }
+        self.input.reserve(READ_COMMANDS);
+        self.read().await
+    }
+
+    async fn read_message(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        if self.input.capacity() - self.input.len() < LEAST_ROOM {
+            self.input.reserve(READ_MESSAGE);
+        }
+        self.read().await
+    }
+
+    async fn read(&mut self) -> Result<(), End> {
+        match timeout(IDLE, self.stream.read_buf(&mut self.input)).await {
+            Ok(Ok(0)) => Err(End::Closed),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(End::Saying(reply::TIMEOUT)),
+        }
+    }
+
+    /// Sends what is waiting; a client that does not take it has a bounded time.
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let output = std::mem::take(&mut self.output);
+        let sent = timeout(self.node.config.limits.slow_reader(), async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        });
+        sent.await?
+    }
+}
+
+/// What a command leads to.
+enum Step {
+    /// This reply.
+    Reply(Reply),
+    /// The reply is written already.
+    Replied,
+    /// The message.
+    Data(Transaction),
+    /// The handshake.
+    StartTls(Arc<rustls::ServerConfig>),
+    /// The end.
+    Quit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_frontends_this_machine_or_anyone() {
+        let node = |role| Peer {
+            name: "x".into(),
+            roles: vec![role],
+        };
+        let frontend = node(Role::Frontend);
+        assert_eq!(Client::of(Some(&frontend), false, false), Client::Frontend);
+        for other in [Role::Backend, Role::Mupdate, Role::Operator] {
+            let other = node(other);
+            assert_eq!(Client::of(Some(&other), false, false), Client::Stranger);
+        }
+        assert_eq!(Client::of(None, false, false), Client::Stranger);
+        assert_eq!(Client::of(None, true, false), Client::Trusted);
+        assert_eq!(Client::of(None, false, true), Client::Trusted);
+    }
+}

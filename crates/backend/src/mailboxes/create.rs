@@ -1,0 +1,188 @@
+//! CREATE (RFC 9051 section 6.3.4, RFC 6154 section 3).
+
+use std::sync::Arc;
+
+use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse};
+use murder_mupdate::{Activate, MupdateError, Reserve};
+use murder_store::{CreateMailbox, MailboxMeta, Partition, StoreError};
+
+use super::order::Unfinished;
+use super::{ChangeError, Done};
+use crate::node::{Cluster, Node, now};
+
+/// A mailbox to be made.
+pub(super) struct NewMailbox<'a> {
+    pub name: &'a MailboxName,
+    pub partition: &'a Arc<Partition>,
+    pub acl: Acl,
+    pub special_use: Option<SpecialUse>,
+    /// The INBOX whose messages it takes over (RENAME of an INBOX).
+    pub from_inbox: Option<&'a MailboxName>,
+}
+
+impl Node {
+    /// CREATE. `partition` is one of this node's by its own name (`default`); `None`: the
+    /// parent's, or the first.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn create_mailbox(
+        self: &Arc<Self>,
+        identity: &Identity,
+        name: &MailboxName,
+        partition: Option<&str>,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Done, ChangeError> {
+        let (identity, name) = (identity.clone(), name.clone());
+        let partition = partition.map(str::to_owned);
+        self.to_the_end(|node| async move {
+            node.create(&identity, &name, partition.as_deref(), special_use)
+                .await
+        })
+        .await
+    }
+
+    async fn create(
+        &self,
+        identity: &Identity,
+        name: &MailboxName,
+        partition: Option<&str>,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Done, ChangeError> {
+        let _home = self.changes.of_homes(&[name.home_key()]).await;
+        self.check_unknown(identity, name)?;
+        let place = self.place_for(identity, name).await?;
+        if self.find(name).is_some() {
+            return Err(ChangeError::AlreadyExists);
+        }
+        let partition = self.partition_for(name, &place, partition)?;
+        let done = self
+            .make(NewMailbox {
+                name,
+                partition: &partition,
+                acl: place.acl,
+                special_use,
+                from_inbox: None,
+            })
+            .await?;
+        tracing::info!(mailbox = %name, partition = partition.config().name, "created");
+        Ok(done)
+    }
+
+    /// One who may see a mailbox of that name is told so before anything else.
+    pub(super) fn check_unknown(
+        &self,
+        identity: &Identity,
+        name: &MailboxName,
+    ) -> Result<(), ChangeError> {
+        match self.find(name) {
+            Some(found) if found.rights_of(identity).contains(Rights::LOOKUP) => {
+                Err(ChangeError::AlreadyExists)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reserve at the master, make it in the store, activate at the master.
+    pub(super) async fn make(&self, new: NewMailbox<'_>) -> Result<Done, ChangeError> {
+        let id = MailboxId::new();
+        let Some(cluster) = &self.cluster else {
+            // The store raises it when the name had a greater one before.
+            let uidvalidity = u32::try_from(now()).unwrap_or(u32::MAX);
+            store(&new, id, uidvalidity).await?;
+            return Ok(Done::default());
+        };
+        let unfinished = self.changes.begin();
+        let reserve = Reserve {
+            name: new.name.clone(),
+            id,
+            partition: self.place(new.partition),
+            acl: new.acl.clone(),
+            special_use: new.special_use.into_iter().collect(),
+        };
+        let uidvalidity = match reserved(cluster, reserve.clone()).await {
+            Ok(uidvalidity) => uidvalidity,
+            Err(error) => {
+                if !error.is_unavailable() {
+                    unfinished.settled();
+                }
+                return Err(error.into());
+            }
+        };
+        let meta = match store(&new, id, uidvalidity).await {
+            Ok(meta) => meta,
+            Err(error) => {
+                give_back(cluster, new.name, id, unfinished).await;
+                return Err(error.into());
+            }
+        };
+        let mut activate = Activate::new(new.name.clone(), id);
+        activate.uidvalidity = (meta.uidvalidity != uidvalidity).then_some(meta.uidvalidity);
+        let activated = match cluster.client.activate(activate.clone()).await {
+            Err(MupdateError::NotFound(_) | MupdateError::FailedPrecondition(_)) => {
+                // The reservation has gone, which it does when the master did not hear of this
+                // node for too long. The name may still be free.
+                match reserved(cluster, reserve).await {
+                    Ok(uidvalidity) => {
+                        activate.uidvalidity = Some(meta.uidvalidity.max(uidvalidity));
+                        cluster.client.activate(activate).await
+                    }
+                    Err(MupdateError::AlreadyExists { .. }) if new.from_inbox.is_none() => {
+                        // Empty, and nobody was told of it.
+                        if new.partition.delete_mailbox(new.name).await.is_ok() {
+                            unfinished.settled();
+                        }
+                        return Err(ChangeError::AlreadyExists);
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            answer => answer,
+        };
+        let revision = activated?.revision;
+        unfinished.settled();
+        Ok(Done {
+            revision: Some(revision),
+        })
+    }
+}
+
+async fn reserved(cluster: &Cluster, reserve: Reserve) -> Result<u32, MupdateError> {
+    let changed = cluster.client.reserve(reserve).await?;
+    let mailbox = changed
+        .mailbox
+        .ok_or_else(|| MupdateError::Protocol("reserved nothing".into()))?;
+    Ok(mailbox.location.uidvalidity)
+}
+
+async fn store(
+    new: &NewMailbox<'_>,
+    id: MailboxId,
+    uidvalidity: u32,
+) -> Result<MailboxMeta, StoreError> {
+    let create = CreateMailbox {
+        id,
+        uidvalidity,
+        acl: new.acl.to_string(),
+        special_use: new.special_use,
+        now: now(),
+        shared_seen: false,
+    };
+    match new.from_inbox {
+        None => new.partition.create_mailbox(new.name, create).await,
+        Some(inbox) => new.partition.rename_inbox(inbox, new.name, create).await,
+    }
+}
+
+/// Frees the name again.
+async fn give_back(
+    cluster: &Cluster,
+    name: &MailboxName,
+    id: MailboxId,
+    unfinished: Unfinished<'_>,
+) {
+    match cluster.client.delete(name, Some(id)).await {
+        Ok(_) | Err(MupdateError::NotFound(_)) => unfinished.settled(),
+        Err(error) => tracing::warn!(mailbox = %name, %error, "a reservation was not given back"),
+    }
+}

@@ -1,0 +1,71 @@
+//! DELETE (RFC 9051 section 6.3.5).
+
+use std::sync::Arc;
+
+use murder_mailbox::{Identity, MailboxName, Rights};
+use murder_mupdate::{Activate, MupdateError};
+
+use super::{ChangeError, Done};
+use crate::node::Node;
+
+impl Node {
+    /// DELETE. Mailboxes below it stay.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn delete_mailbox(
+        self: &Arc<Self>,
+        identity: &Identity,
+        name: &MailboxName,
+    ) -> Result<Done, ChangeError> {
+        let (identity, name) = (identity.clone(), name.clone());
+        self.to_the_end(|node| async move { node.delete(&identity, &name).await })
+            .await
+    }
+
+    async fn delete(&self, identity: &Identity, name: &MailboxName) -> Result<Done, ChangeError> {
+        let _home = self.changes.of_homes(&[name.home_key()]).await;
+        let (found, rights) = self.visible(identity, name)?;
+        if name.is_inbox() && !identity.admin {
+            return Err(ChangeError::Cannot("INBOX cannot be deleted"));
+        }
+        if !rights.contains(Rights::DELETE_MAILBOX) {
+            return Err(ChangeError::NotPermitted("You may not delete this mailbox"));
+        }
+        let id = found.meta.id;
+        let Some(cluster) = &self.cluster else {
+            found.partition.delete_mailbox(name).await?;
+            tracing::info!(mailbox = %name, "deleted");
+            return Ok(Done::default());
+        };
+        let unfinished = self.changes.begin();
+        match cluster.client.deactivate(name, id, None).await {
+            Ok(_) => {}
+            Err(error) => {
+                // One that the master has otherwise, or not at all, is reconciled first.
+                if matches!(error, MupdateError::PermissionDenied(_)) {
+                    unfinished.settled();
+                }
+                return Err(error.into());
+            }
+        }
+        if let Err(error) = found.partition.delete_mailbox(name).await {
+            let activate = Activate::new(name.clone(), id);
+            match cluster.client.activate(activate).await {
+                Ok(_) => unfinished.settled(),
+                Err(error) => {
+                    tracing::warn!(mailbox = %name, %error, "not back in service at the master");
+                }
+            }
+            return Err(error.into());
+        }
+        tracing::info!(mailbox = %name, "deleted");
+        let revision = match cluster.client.delete(name, Some(id)).await {
+            Ok(changed) => Some(changed.revision),
+            Err(MupdateError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        unfinished.settled();
+        Ok(Done { revision })
+    }
+}

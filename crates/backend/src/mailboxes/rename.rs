@@ -1,0 +1,268 @@
+//! RENAME (RFC 9051 section 6.3.6).
+
+use std::sync::Arc;
+
+use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights};
+use murder_mupdate::{Activate, MupdateError, Operation};
+use murder_store::{Partition, Renamed};
+
+use super::create::NewMailbox;
+use super::order::Unfinished;
+use super::{ChangeError, Done};
+use crate::node::{Cluster, Node};
+
+/// A mailbox that gets a new name.
+struct Moved {
+    from: MailboxName,
+    to: MailboxName,
+}
+
+/// Everything of this node that a rename concerns.
+struct Subtree {
+    /// Where some of it is; nearly always one.
+    partitions: Vec<Arc<Partition>>,
+    mailboxes: Vec<Moved>,
+}
+
+impl Node {
+    /// RENAME, with everything below; an INBOX is emptied into a new mailbox.
+    ///
+    /// Within a home, or, for administrators, a whole home or shared tree.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn rename_mailbox(
+        self: &Arc<Self>,
+        identity: &Identity,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<Done, ChangeError> {
+        let (identity, from, to) = (identity.clone(), from.clone(), to.clone());
+        self.to_the_end(|node| async move { node.rename(&identity, &from, &to).await })
+            .await
+    }
+
+    async fn rename(
+        &self,
+        identity: &Identity,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<Done, ChangeError> {
+        let keys = [from.home_key(), to.home_key()];
+        let _homes = self.changes.of_homes(&keys).await;
+        let (found, rights) = self.visible(identity, from)?;
+        if !rights.contains(Rights::DELETE_MAILBOX) {
+            return Err(ChangeError::NotPermitted("You may not rename this mailbox"));
+        }
+        self.check_unknown(identity, to)?;
+        let same_home = from.home_key() == to.home_key();
+        let of_inbox = from.is_inbox() && same_home;
+        check_sense(identity, from, to)?;
+        let place = self.place_for(identity, to).await?;
+        if self.find(to).is_some() {
+            return Err(ChangeError::AlreadyExists);
+        }
+        let done = if of_inbox {
+            self.make(NewMailbox {
+                name: to,
+                partition: &found.partition,
+                acl: place.acl,
+                special_use: None,
+                from_inbox: Some(from),
+            })
+            .await?
+        } else {
+            self.rename_subtree(from, to).await?
+        };
+        tracing::info!(mailbox = %from, %to, "renamed");
+        Ok(done)
+    }
+
+    async fn rename_subtree(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<Done, ChangeError> {
+        let subtree = self.subtree(from, to)?;
+        let Some(cluster) = &self.cluster else {
+            for partition in &subtree.partitions {
+                let renamed = partition.rename_mailbox(from, to).await?;
+                self.hand_over(from, to, partition, &renamed).await?;
+            }
+            return Ok(Done::default());
+        };
+        let unfinished = self.changes.begin();
+        let changed = match cluster.client.rename(from, to, true).await {
+            Ok(changed) => changed,
+            Err(error) => return Err(refused(error, unfinished)),
+        };
+        let mut done = Done {
+            revision: Some(changed.revision),
+        };
+        for (nth, partition) in subtree.partitions.iter().enumerate() {
+            let before = uidvalidities(partition, from);
+            let renamed = match partition.rename_mailbox(from, to).await {
+                Ok(renamed) => renamed,
+                Err(error) => {
+                    if nth == 0 {
+                        take_back(cluster, &subtree, unfinished).await;
+                    }
+                    return Err(error.into());
+                }
+            };
+            let raised = renamed.iter().filter_map(|renamed| {
+                let meta = &renamed.meta;
+                let same = before.contains(&(meta.id, meta.uidvalidity));
+                (!same).then(|| {
+                    let mut activate = Activate::new(meta.name.clone(), meta.id);
+                    activate.uidvalidity = Some(meta.uidvalidity);
+                    Operation::Activate(activate)
+                })
+            });
+            let raised: Vec<Operation> = raised.collect();
+            if !raised.is_empty() {
+                // The names had greater UIDVALIDITYs once, which never come back.
+                done.revision = Some(cluster.client.commit(raised).await?.revision);
+            }
+            if let Some(revision) = self
+                .hand_over(from, to, partition, &renamed)
+                .await?
+                .revision
+            {
+                done.revision = Some(revision);
+            }
+        }
+        unfinished.settled();
+        Ok(done)
+    }
+
+    /// A user with a new name keeps the rights that the old name had at home.
+    async fn hand_over(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+        partition: &Partition,
+        renamed: &[Renamed],
+    ) -> Result<Done, ChangeError> {
+        let mut done = Done::default();
+        let (Some(old), Some(new)) = (from.owner_user(), to.owner_user()) else {
+            return Ok(done);
+        };
+        if old == new {
+            return Ok(done);
+        }
+        for renamed in renamed {
+            let Ok(mut acl) = Acl::parse(&renamed.meta.acl) else {
+                continue;
+            };
+            let rights = acl.get(&old);
+            if rights.is_empty() {
+                continue;
+            }
+            acl.remove(&old);
+            acl.set(&new, acl.get(&new).union(rights))?;
+            done = self.write_acl(partition, &renamed.meta, &acl).await?;
+        }
+        Ok(done)
+    }
+
+    /// What lies at and below `from` here, with its new names.
+    fn subtree(&self, from: &MailboxName, to: &MailboxName) -> Result<Subtree, ChangeError> {
+        let mut subtree = Subtree {
+            partitions: Vec::new(),
+            mailboxes: Vec::new(),
+        };
+        for partition in self.partitions.values() {
+            let before = subtree.mailboxes.len();
+            for mailbox in partition.home_mailboxes(from.home_key()) {
+                if let Some(new) = mailbox.name.moved(from, to) {
+                    subtree.mailboxes.push(Moved {
+                        to: new?,
+                        from: mailbox.name,
+                    });
+                }
+            }
+            if subtree.mailboxes.len() > before {
+                subtree.partitions.push(Arc::clone(partition));
+            }
+        }
+        for moved in &subtree.mailboxes {
+            let taken = self.find(&moved.to).is_some()
+                && !subtree.mailboxes.iter().any(|other| other.from == moved.to);
+            if taken {
+                return Err(ChangeError::AlreadyExists);
+            }
+        }
+        Ok(subtree)
+    }
+}
+
+/// What no right can make possible.
+fn check_sense(
+    identity: &Identity,
+    from: &MailboxName,
+    to: &MailboxName,
+) -> Result<(), ChangeError> {
+    if from.home_key() == to.home_key() {
+        if to.is_below(from) && !from.is_inbox() {
+            return Err(ChangeError::Cannot(
+                "A mailbox cannot be renamed to below itself",
+            ));
+        }
+        return Ok(());
+    }
+    if !from.is_home_root() || !to.is_home_root() {
+        return Err(ChangeError::Cannot(
+            "A mailbox cannot be renamed into another home; copy its messages",
+        ));
+    }
+    if from.is_inbox() != to.is_inbox() {
+        return Err(ChangeError::Cannot(
+            "A user's home and a shared tree cannot become each other",
+        ));
+    }
+    if !identity.admin {
+        return Err(ChangeError::NotPermitted(
+            "Only an administrator may rename a home",
+        ));
+    }
+    Ok(())
+}
+
+fn uidvalidities(partition: &Partition, from: &MailboxName) -> Vec<(MailboxId, u32)> {
+    let home = partition.home_mailboxes(from.home_key());
+    home.into_iter().map(|m| (m.id, m.uidvalidity)).collect()
+}
+
+/// The master has renamed nothing, or may have.
+fn refused(error: MupdateError, unfinished: Unfinished<'_>) -> ChangeError {
+    match error {
+        MupdateError::PermissionDenied(_) => {
+            unfinished.settled();
+            ChangeError::Cannot("Part of it is on another backend")
+        }
+        MupdateError::TooLarge(_) => {
+            unfinished.settled();
+            ChangeError::Cannot("Too many mailboxes for one RENAME")
+        }
+        MupdateError::AlreadyExists { .. } => {
+            unfinished.settled();
+            ChangeError::AlreadyExists
+        }
+        error => error.into(),
+    }
+}
+
+/// The store would not: gives the mailboxes their old names back at the master. One by one,
+/// since others may lie below the new name.
+async fn take_back(cluster: &Cluster, subtree: &Subtree, unfinished: Unfinished<'_>) {
+    let operations = subtree.mailboxes.iter().map(|moved| Operation::Rename {
+        from: moved.to.clone(),
+        to: moved.from.clone(),
+        subtree: false,
+    });
+    match cluster.client.commit(operations.collect()).await {
+        Ok(_) => unfinished.settled(),
+        Err(error) => tracing::warn!(%error, "a rename was not taken back at the master"),
+    }
+}

@@ -1,0 +1,220 @@
+//! How the node is: told to the master, to `/healthz` and `/readyz`, and to the metrics. And the
+//! watch over the master's coming and going.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use murder_mupdate::{NodeSession, PartitionState, PartitionStatus};
+use murder_store::{Health, Metrics, Partition};
+
+use crate::node::{Cluster, Node};
+use crate::reconcile::reconcile;
+
+/// How often the partitions are looked at.
+const EVERY: Duration = Duration::from_secs(2);
+/// A partition whose file system has less free is read-only for others: room for a segment of
+/// the journal and for the homes to grow by what is in it.
+const LEAST_FREE: u64 = 128 << 20;
+/// From a change that got stuck to the reconciliation, and between two attempts of it.
+const RETRY: Duration = Duration::from_secs(1);
+/// The same when the master refuses: somebody has to look.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
+
+/// The room of a file system, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Room {
+    total: u64,
+    free: u64,
+}
+
+/// One partition, as it was last looked at.
+struct Watched {
+    partition: Arc<Partition>,
+    disk_full: u64,
+}
+
+/// The partitions under watch.
+pub(crate) struct Watch {
+    partitions: Vec<Watched>,
+}
+
+impl Watch {
+    pub(crate) fn new(node: &Node) -> Self {
+        let partitions = node.partitions.values().map(|partition| Watched {
+            partition: Arc::clone(partition),
+            disk_full: 0,
+        });
+        Self {
+            partitions: partitions.collect(),
+        }
+    }
+
+    /// Looks at all of them; sets conditions and gauges.
+    pub(crate) async fn look(&mut self, node: &Node) -> Vec<PartitionStatus> {
+        let paths: Vec<PathBuf> = self
+            .partitions
+            .iter()
+            .map(|watched| watched.partition.config().path.clone())
+            .collect();
+        // A file system may be slow to answer.
+        let rooms = tokio::task::spawn_blocking(move || {
+            paths.iter().map(|path| room(path)).collect::<Vec<_>>()
+        });
+        let rooms = rooms.await.unwrap_or_default();
+        let mut statuses = Vec::with_capacity(self.partitions.len());
+        for (at, watched) in self.partitions.iter_mut().enumerate() {
+            let room = rooms.get(at).copied().flatten();
+            let trouble = watched.trouble(room);
+            let name = &watched.partition.config().name;
+            let condition = format!("partition:{name}");
+            let writable = trouble.is_none();
+            match trouble {
+                None => node.health.ok(&condition),
+                Some(why) => node.health.unhealthy(&condition, why),
+            }
+            let room = room.unwrap_or_default();
+            let label = [("partition", name.clone())];
+            let free = i64::try_from(room.free).unwrap_or(i64::MAX);
+            node.counters.free_bytes.get_or_create(&label).set(free);
+            node.counters
+                .writable
+                .get_or_create(&label)
+                .set(i64::from(writable));
+            statuses.push(PartitionStatus {
+                name: name.clone(),
+                state: match writable {
+                    true => PartitionState::Online,
+                    false => PartitionState::ReadOnly,
+                },
+                bytes_total: room.total,
+                bytes_free: room.free,
+            });
+        }
+        statuses
+    }
+}
+
+impl Watched {
+    /// Why it should take nothing new.
+    fn trouble(&mut self, room: Option<Room>) -> Option<String> {
+        let disk_full = Metrics::get(&self.partition.metrics().disk_full);
+        let was_full = disk_full > std::mem::replace(&mut self.disk_full, disk_full);
+        match self.partition.health() {
+            Health::ReadOnly { why } => Some(format!("read-only: {why}")),
+            Health::Stalled { why } => Some(format!("stalled: {why}")),
+            Health::Healthy if was_full => Some("file system is full".into()),
+            Health::Healthy => match room {
+                Some(room) if room.free < LEAST_FREE => Some("file system is nearly full".into()),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn room(path: &std::path::Path) -> Option<Room> {
+    match rustix::fs::statvfs(path) {
+        Ok(stat) => Some(Room {
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        }),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "free space is not known");
+            None
+        }
+    }
+}
+
+/// Watches the partitions until the drain begins, and tells the master.
+pub(crate) async fn watch(node: Arc<Node>, mut watch: Watch, session: Option<Arc<NodeSession>>) {
+    let draining = node.shutdown.token();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = joined(&node, session.as_deref()) => {}
+            () = draining.cancelled() => return,
+        }
+        let statuses = watch.look(&node).await;
+        if let Some(session) = &session {
+            session.set_partitions(statuses);
+            report_master(&node, session);
+        }
+    }
+}
+
+/// Sets the condition `mupdate`.
+pub(crate) fn report_master(node: &Node, session: &NodeSession) {
+    let Some(cluster) = &node.cluster else {
+        return;
+    };
+    match session.is_registered() && cluster.replica.connected() {
+        true => node.health.ok("mupdate"),
+        false => node
+            .health
+            .not_ready("mupdate", "no session with the mupdate master"),
+    }
+}
+
+/// Waits until the node becomes a member of the murder (again).
+async fn joined(node: &Node, session: Option<&NodeSession>) {
+    let (Some(session), Some(cluster)) = (session, &node.cluster) else {
+        return std::future::pending().await;
+    };
+    if session.is_registered() && cluster.replica.connected() {
+        return std::future::pending().await;
+    }
+    let mut connection = cluster.replica.connection();
+    let joined = session.registered(EVERY).await.is_ok()
+        && connection.wait_for(|connected| *connected).await.is_ok();
+    if !joined {
+        std::future::pending().await
+    }
+}
+
+/// Reconciles whenever the master has come back, or a change got stuck, until the drain begins.
+/// `reconciled`: whether it was done at the start.
+pub(crate) async fn follow_master(node: Arc<Node>, reconciled: bool) {
+    let Some(cluster) = &node.cluster else {
+        return;
+    };
+    let draining = node.shutdown.token();
+    let follow = async {
+        let mut connection = cluster.replica.connection();
+        let mut due = !reconciled;
+        // The stream that is being opened now, or was already, is the one of the start.
+        let mut seen = streams(cluster).max(1);
+        loop {
+            let mut pause = RETRY;
+            if due {
+                match reconcile(&node).await {
+                    Ok(()) => due = false,
+                    Err(error) if error.is_unavailable() => {
+                        tracing::debug!(%error, "not reconciled yet");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "not reconciled");
+                        pause = RETRY_REFUSED;
+                    }
+                }
+            }
+            tokio::select! {
+                _ = connection.changed() => {}
+                () = node.changes.left_unfinished() => {
+                    // What the master was asked may be on its way through it.
+                    tokio::time::sleep(RETRY).await;
+                    due = true;
+                }
+                () = tokio::time::sleep(pause), if due => {}
+            }
+            // Each new stream is a master that was away for a while.
+            let now = streams(cluster);
+            due |= now > seen;
+            seen = seen.max(now);
+        }
+    };
+    draining.run_until_cancelled(follow).await;
+}
+
+fn streams(cluster: &Cluster) -> u64 {
+    cluster.replica.counters().connects
+}

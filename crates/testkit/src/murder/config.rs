@@ -1,0 +1,83 @@
+//! Configuration files of nodes, as an administrator would write them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use murder_net::Role;
+
+/// Where a node listens. A master's `imap`, `imaps` and `lmtp` are none, nor is another node's
+/// `grpc`: their port is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// IMAP with STARTTLS.
+    pub imap: SocketAddr,
+    /// IMAP with implicit TLS.
+    pub imaps: SocketAddr,
+    /// LMTP.
+    pub lmtp: SocketAddr,
+    /// Health, readiness and metrics.
+    pub http: SocketAddr,
+    /// The master's.
+    pub grpc: SocketAddr,
+}
+
+impl Addresses {
+    /// Free ones.
+    pub(super) fn free(at: Ipv4Addr) -> Self {
+        let any = SocketAddr::from((at, 0));
+        Self {
+            imap: any,
+            imaps: any,
+            lmtp: any,
+            http: any,
+            grpc: any,
+        }
+    }
+}
+
+/// What differs from the defaults.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extra {
+    /// Lines of `[imap]`.
+    pub imap: String,
+    /// Lines of `[lmtp]`.
+    pub lmtp: String,
+    /// Lines of `[limits]`.
+    pub limits: String,
+}
+
+/// The text of a node's file.
+pub(super) fn text(
+    role: Role,
+    name: &str,
+    at: &Addresses,
+    master: Option<SocketAddr>,
+    extra: &Extra,
+) -> String {
+    let mut text = format!(
+        "[node]\nname = \"{name}\"\ndata_dir = \"data\"\n\n\
+         [cluster]\nca = \"ca.pem\"\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\n\n\
+         [http]\nlisten = \"{}\"\n\n",
+        at.http
+    );
+    if role == Role::Mupdate {
+        return text + &format!("[grpc]\nlisten = \"{}\"\n", at.grpc);
+    }
+    if let Some(master) = master {
+        text += &format!("[mupdate]\nmasters = [\"{master}\"]\n\n");
+    }
+    text += &format!(
+        "[imap]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\nallow_plaintext_loopback = true\n",
+        at.imap, at.imaps
+    );
+    if role == Role::Backend {
+        text += "proxy_admins = true\n";
+    }
+    text += &format!(
+        "{}\n\n[lmtp]\nlisten = [\"{}\"]\n{}\n\n",
+        extra.imap, at.lmtp, extra.lmtp
+    );
+    if role == Role::Backend {
+        text += "[partitions.default]\npath = \"data/default\"\n\n";
+    }
+    text + &format!("[limits]\n{}\n", extra.limits)
+}

@@ -1,0 +1,215 @@
+//! COPY and MOVE (RFC 9051 6.4.7, RFC 4315, RFC 6851), within a backend and across.
+
+use murder_testkit::corpus::Generator;
+use murder_testkit::{Answer, ImapClient, Murder};
+
+use crate::{Tested, message};
+
+/// user2's Box on be2, with these rights for user1, whose home is on be1.
+async fn other_box(murder: &Murder, rights: &str) -> anyhow::Result<ImapClient> {
+    let mut other = murder.imap(2, "user2").await?;
+    other.ok("CREATE Box").await?;
+    other.ok(&format!("SETACL Box user1 {rights}")).await?;
+    Ok(other)
+}
+
+/// `(UIDVALIDITY, UIDs there, UIDs here)`; of MOVE it comes untagged.
+fn copyuid(answer: &Answer) -> (u32, Vec<u32>, Vec<u32>) {
+    let replies = answer.untagged.iter().chain([&answer.tagged]);
+    let codes: Vec<String> = replies
+        .filter_map(murder_testkit::Reply::code)
+        .filter(|code| code.starts_with("COPYUID "))
+        .collect();
+    assert_eq!(codes.len(), 1, "{answer:?}");
+    let words: Vec<&str> = codes[0].split(' ').collect();
+    (
+        words[1].parse().unwrap(),
+        numbers(words[2]),
+        numbers(words[3]),
+    )
+}
+
+fn numbers(set: &str) -> Vec<u32> {
+    let mut all = Vec::new();
+    for part in set.split(',') {
+        let (low, high) = part.split_once(':').unwrap_or((part, part));
+        let (low, high): (u32, u32) = (low.parse().unwrap(), high.parse().unwrap());
+        all.extend(low.min(high)..=low.max(high));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_are_true() -> Tested {
+    let murder = Murder::start().await?;
+    let mut other = other_box(&murder, "lrswi").await?;
+    other.append("Box", "", &message("there already")).await?;
+    let mut client = murder.imap(1, "user1").await?;
+    client.ok("CREATE Near").await?;
+    let messages = Generator::new(5).messages(20);
+    for (number, message) in messages.iter().enumerate() {
+        let flags = ["", "\\Seen", "\\Flagged $Work", "\\Answered \\Draft"][number % 4];
+        let line = format!(
+            "APPEND INBOX ({flags}) \"{:02}-Mar-2019 11:22:33 +0100\" {{{}+}}\r\n",
+            number % 28 + 1,
+            message.len()
+        );
+        client.send_raw(b"x ").await?;
+        client.send_raw(line.as_bytes()).await?;
+        client.send_raw(message).await?;
+        client.send_raw(b"\r\n").await?;
+        client.finish("x").await?;
+    }
+    client.select("INBOX").await?;
+    client.ok("UID STORE 1 +FLAGS (\\Deleted)").await?;
+    client.ok("EXPUNGE").await?;
+    for (destination, first) in [("Near", 1), ("Other Users/user2/Box", 2)] {
+        let answer = client
+            .ok(&format!("UID COPY 3,5:9,20 \"{destination}\""))
+            .await?;
+        let (uidvalidity, from, to) = copyuid(&answer);
+        assert_eq!(from, [3, 5, 6, 7, 8, 9, 20], "{destination}");
+        assert_eq!(
+            to,
+            (first..first + 7).collect::<Vec<u32>>(),
+            "{destination}"
+        );
+        let mut reader = murder.imap(2, "user1").await?;
+        assert_eq!(reader.select(destination).await?.uidvalidity, uidvalidity);
+        for (from, to) in from.iter().zip(&to) {
+            let items = "(FLAGS INTERNALDATE BODY.PEEK[])";
+            let here = &client.uid_fetch(&from.to_string(), items).await?[0];
+            let there = &reader.uid_fetch(&to.to_string(), items).await?[0];
+            assert!(here.bytes("BODY[]")? == messages[*from as usize - 1]);
+            for item in ["INTERNALDATE", "BODY[]"] {
+                assert!(
+                    here.bytes(item)? == there.bytes(item)?,
+                    "{destination}: {from} {item}"
+                );
+            }
+            assert_eq!(here.flags(), there.flags(), "{destination}: {from}");
+        }
+        // By message numbers too; what is not there is no error by UID.
+        let answer = client.ok(&format!("COPY 1:2 \"{destination}\"")).await?;
+        assert_eq!(copyuid(&answer).1, [2, 3]);
+        let answer = client
+            .ok(&format!("UID COPY 1,500 \"{destination}\""))
+            .await?;
+        assert_eq!(answer.code(), "");
+        client.bad(&format!("COPY 500 \"{destination}\"")).await?;
+        assert_eq!(
+            reader.status(destination, "MESSAGES").await?,
+            u64::from(first) + 8
+        );
+    }
+    assert_eq!(client.uid_search("ALL").await?.len(), 19);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moves_leave_nothing_behind() -> Tested {
+    let murder = Murder::start().await?;
+    let mut other = other_box(&murder, "lrswi").await?;
+    let mut client = murder.imap(1, "user1").await?;
+    client.ok("CREATE Near").await?;
+    for number in 1..=8 {
+        client
+            .append("INBOX", "\\Flagged", &message(&format!("m{number}")))
+            .await?;
+    }
+    client.select("INBOX").await?;
+    let answer = client.ok("UID MOVE 2:3 Near").await?;
+    assert_eq!(copyuid(&answer).2, [1, 2]);
+    // In either order: the numbers are those of the moment.
+    let expunged = answer.expunged();
+    assert!(expunged == [2, 2] || expunged == [3, 2], "{answer:?}");
+    let answer = client.ok("MOVE 1,3:4 \"Other Users/user2/Box\"").await?;
+    let (_, from, to) = copyuid(&answer);
+    assert_eq!((from, to), (vec![1, 5, 6], vec![1, 2, 3]));
+    assert_eq!(answer.expunged().len(), 3);
+    // COPYUID comes before the numbers change (RFC 6851 section 4.3).
+    let code_at = answer.untagged.iter().position(|reply| reply.is("OK"));
+    let expunge_at = answer.untagged.iter().position(|reply| reply.is("EXPUNGE"));
+    assert!(code_at < expunge_at, "{answer:?}");
+    assert_eq!(client.uid_search("ALL").await?, [4, 7, 8]);
+    other.select("Box").await?;
+    assert_eq!(other.fetch_body(2).await?, message("m5"));
+    assert_eq!(
+        other.uid_fetch("2", "(FLAGS)").await?[0].flags(),
+        ["\\Flagged"]
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_changes_nothing() -> Tested {
+    let murder = Murder::start().await?;
+    let mut other = other_box(&murder, "lr").await?;
+    other.append("Box", "", &message("theirs")).await?;
+    let mut client = murder.imap(1, "user1").await?;
+    client.ok("CREATE Near").await?;
+    client.append("INBOX", "", &message("mine")).await?;
+    client.select("INBOX").await?;
+    for command in ["COPY", "MOVE"] {
+        client
+            .no(&format!("{command} 1 nowhere"), "TRYCREATE")
+            .await?;
+        client
+            .no(&format!("{command} 1 \"Other Users/user2/nowhere\""), "")
+            .await?;
+        client
+            .no(&format!("{command} 1 \"Other Users/user2/Box\""), "NOPERM")
+            .await?;
+        client.bad(&format!("{command} 1")).await?;
+        client.bad(&format!("{command} x Near")).await?;
+    }
+    assert_eq!(client.uid_search("ALL").await?, [1]);
+    // From there: COPY needs r only, MOVE needs t and e too.
+    client.select("Other Users/user2/Box").await?;
+    for destination in ["INBOX", "Near"] {
+        client.no(&format!("MOVE 1 {destination}"), "").await?;
+    }
+    assert_eq!(client.status("INBOX", "MESSAGES").await?, 1);
+    assert_eq!(client.status("Near", "MESSAGES").await?, 0);
+    client.ok("COPY 1 INBOX").await?;
+    assert_eq!(client.status("INBOX", "MESSAGES").await?, 2);
+    assert_eq!(other.status("Box", "MESSAGES").await?, 1);
+    Ok(())
+}
+
+/// More than one buffer, window or batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_messages_cross() -> Tested {
+    const COUNT: u32 = 300;
+    let murder = Murder::start().await?;
+    let mut other = other_box(&murder, "lrswite").await?;
+    let mut client = murder.imap(1, "user1").await?;
+    let mut generator = Generator::new(9);
+    let mut tags = Vec::new();
+    let mut messages = Vec::new();
+    for _ in 0..COUNT {
+        let message = generator.plain();
+        let text = String::from_utf8(message.clone())?;
+        tags.push(
+            client
+                .send(&format!("APPEND INBOX {{{}+}}\r\n{text}", text.len()))
+                .await?,
+        );
+        messages.push(message);
+    }
+    for tag in tags {
+        client.finish(&tag).await?;
+    }
+    client.select("INBOX").await?;
+    let answer = client.ok("MOVE 1:* \"Other Users/user2/Box\"").await?;
+    let (_, from, to) = copyuid(&answer);
+    assert_eq!((from.len(), to.len()), (COUNT as usize, COUNT as usize));
+    assert!(client.uid_search("ALL").await?.is_empty());
+    other.select("Box").await?;
+    let bodies = other.fetch_all().await?;
+    assert_eq!(bodies.len(), COUNT as usize);
+    for ((_, body), message) in bodies.iter().zip(&messages) {
+        assert!(body == message);
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! End-to-end tests: real murders on loopback, through the front door. A file an area.
+#![allow(clippy::unwrap_used)]
+
+mod backend_down;
+mod copy;
+mod crash;
+mod delivery;
+mod hostile;
+mod idle;
+mod list;
+mod login;
+mod mailboxes;
+mod master;
+mod messages;
+mod shared;
+mod standalone;
+mod up;
+
+/// How a test ends.
+type Tested = anyhow::Result<()>;
+
+/// The program under test.
+const MURDER: &str = env!("CARGO_BIN_EXE_murder");
+
+/// A small message with this subject.
+fn message(subject: &str) -> Vec<u8> {
+    format!(
+        "From: a@example.org\r\nTo: b@example.org\r\nSubject: {subject}\r\n\
+         Message-ID: <{subject}@example.org>\r\n\r\nText of {subject}.\r\n"
+    )
+    .into_bytes()
+}
