@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use crate::error::StoreError;
-use crate::home::{SegmentChanges, schema};
+use crate::home::{SegmentChange, SegmentChanges, schema};
 use crate::journal::recovery;
 use crate::metrics::Metrics;
 use crate::partition::Shared;
@@ -48,7 +48,8 @@ pub(crate) struct Changes {
     /// Whether there are new homes whose files were never synced.
     pub unsynced_files: bool,
     pub dropped: Vec<u64>,
-    pub segments: SegmentChanges,
+    /// By segment and home.
+    pub segments: BTreeMap<(u64, u64), SegmentChange>,
 }
 
 impl Changes {
@@ -57,10 +58,20 @@ impl Changes {
         self.homes.extend(other.homes);
         self.unsynced_files |= other.unsynced_files;
         self.dropped.extend(other.dropped);
-        for (segment, change) in other.segments {
-            let sum = self.segments.entry(segment).or_default();
-            sum.refs += change.refs;
-            sum.bytes += change.bytes;
+        for (place, change) in other.segments {
+            self.segments.entry(place).or_default().add(change);
+        }
+    }
+
+    /// What records did to one home.
+    pub fn of_home(home: u64, segments: SegmentChanges) -> Self {
+        Self {
+            homes: HashSet::from([home]),
+            segments: segments
+                .into_iter()
+                .map(|(segment, change)| ((segment, home), change))
+                .collect(),
+            ..Self::default()
         }
     }
 }
@@ -116,10 +127,7 @@ impl Checkpointer {
         sync(&self.shared.homes_dir, changes).map_err(|e| StoreError::io("syncing homes", &e))?;
         let catalogue = self.shared.catalogue.take_dirty();
         let next_home = self.shared.catalogue.last_home();
-        if let Err(e) = self
-            .db
-            .write(at, next_home, &catalogue, &changes.homes, &changes.segments)
-        {
+        if let Err(e) = self.db.write(at, next_home, &catalogue, changes) {
             let homes = catalogue.into_iter().map(|(home, _)| home);
             self.shared.catalogue.mark_dirty(homes);
             return Err(e);
@@ -142,7 +150,7 @@ impl Checkpointer {
         let alive = self.db.segments()?;
         for file in recovery::files(&*segments.io, &segments.dir)? {
             let number = file.number();
-            let refs = alive.get(&number).map_or(0, |&(refs, _)| refs);
+            let refs = alive.get(&number).map_or(0, |live| live.refs);
             if refs < 0 {
                 tracing::error!(
                     segment = number,

@@ -11,7 +11,7 @@ use crate::message::BodyLocation;
 /// A journal record's command.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Command {
-    #[prost(oneof = "Op", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "Op", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub op: Option<Op>,
 }
 
@@ -45,6 +45,9 @@ pub(crate) enum Op {
     RenameHome(RenameHome),
     #[prost(message, tag = "13")]
     DropHome(DropHome),
+    /// Compaction: bodies have a new place.
+    #[prost(message, tag = "14")]
+    Relocate(Relocate),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -275,6 +278,29 @@ pub(crate) struct DropHome {
     pub home: u64,
 }
 
+/// Where a body was.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct OldPlace {
+    #[prost(uint64, tag = "1")]
+    pub segment: u64,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+}
+
+/// Bodies written anew, so that the file they were in can go. Every row of these homes that
+/// refers to one follows; a row that another home gets meanwhile keeps the old file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Relocate {
+    #[prost(uint64, repeated, tag = "1")]
+    pub homes: Vec<u64>,
+    /// The bodies; only lengths, checksums and places are used.
+    #[prost(message, repeated, tag = "2")]
+    pub bodies: Vec<Message>,
+    /// Where each of them was.
+    #[prost(message, repeated, tag = "3")]
+    pub from: Vec<OldPlace>,
+}
+
 impl Op {
     /// The homes that the command changes; a cross-home MOVE has the target first.
     pub fn homes(&self) -> Vec<u64> {
@@ -300,6 +326,7 @@ impl Op {
             Self::CopyAcross(c) => vec![c.target_home],
             Self::RenameHome(c) => vec![c.home],
             Self::DropHome(c) => vec![c.home],
+            Self::Relocate(c) => c.homes.clone(),
         }
     }
 
@@ -308,6 +335,7 @@ impl Op {
         match self {
             Self::Append(c) => &c.messages,
             Self::CopyAcross(c) => &c.messages,
+            Self::Relocate(c) => &c.bodies,
             _ => &[],
         }
     }

@@ -1,6 +1,7 @@
 //! What a partition is opened with.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Bodies up to this many bytes travel in the journal record; larger ones are staged in a
 /// file of their own, so that neither memory nor a batch has to hold them.
@@ -28,6 +29,14 @@ pub struct PartitionConfig {
     pub view_cache_bytes: usize,
     /// Segment and blob files kept open for reading bodies. Default 256.
     pub open_segments: usize,
+    /// A journal segment is emptied, its living bodies written anew, when fewer than this many
+    /// percent of its bytes are living bodies; 0 to never do it. Default 50.
+    pub compact_below_percent: u8,
+    /// Bytes of bodies a second that compaction moves at most; 0 for no limit. Default 32 MiB.
+    pub compact_bytes_per_second: u64,
+    /// How often the partition looks by itself for work that can wait, such as compaction;
+    /// zero for only when asked. Default a minute.
+    pub maintenance_interval: Duration,
 }
 
 impl PartitionConfig {
@@ -44,6 +53,9 @@ impl PartitionConfig {
             readers: 128,
             view_cache_bytes: 128 << 20,
             open_segments: 256,
+            compact_below_percent: 50,
+            compact_bytes_per_second: 32 << 20,
+            maintenance_interval: Duration::from_secs(60),
         }
     }
 }

@@ -56,7 +56,7 @@ pub use message::{
     StoreOp, Stored,
 };
 pub use metrics::Metrics;
-pub use partition::Partition;
+pub use partition::{Compacted, Partition};
 pub use readers::{FetchParts, FetchedItems};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};

@@ -224,6 +224,22 @@ impl Reader {
         Ok(out)
     }
 
+    /// The bodies in a file that messages refer to, each once.
+    pub fn bodies_in(&self, segment: u64) -> rusqlite::Result<Vec<BodyLocation>> {
+        let mut rows = self
+            .0
+            .prepare_cached("SELECT DISTINCT offset, len, crc FROM message WHERE segment = ?1")?;
+        let rows = rows.query_map([segment.cast_signed()], |r| {
+            Ok(BodyLocation {
+                segment,
+                offset: r.get::<_, i64>(0)?.cast_unsigned(),
+                len: r.get(1)?,
+                crc: r.get(2)?,
+            })
+        })?;
+        rows.collect()
+    }
+
     /// UIDs expunged after `modseq`.
     pub fn expunged_since(&self, id: MailboxId, modseq: u64) -> rusqlite::Result<UidSet> {
         let mut query = self.0.prepare_cached(

@@ -223,12 +223,8 @@ impl Shard {
                 && !replay.met.contains(&id)
             {
                 // What it applied before the crash is not in the checkpoint's counts.
-                let changes = Changes {
-                    homes: HashSet::from([id]),
-                    segments: home.segment_changes_since(replay.checkpoint)?,
-                    ..Changes::default()
-                };
-                self.changes.merge(changes);
+                let segments = home.segment_changes_since(replay.checkpoint)?;
+                self.changes.merge(Changes::of_home(id, segments));
                 if !home.key().is_empty() {
                     self.shared.catalogue.put(id, home.key(), home.listed());
                 }
@@ -249,11 +245,7 @@ impl Shard {
             }
             return;
         }
-        self.changes.merge(Changes {
-            homes: HashSet::from([home]),
-            segments: effects.segments,
-            ..Changes::default()
-        });
+        self.changes.merge(Changes::of_home(home, effects.segments));
         if effects.dropped {
             self.forget(home);
         }

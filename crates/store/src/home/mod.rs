@@ -7,6 +7,7 @@
 mod keywords;
 mod mailboxes;
 mod messages;
+mod relocate;
 mod rows;
 pub(crate) mod schema;
 
@@ -72,6 +73,16 @@ impl Mailbox {
 pub(crate) struct SegmentChange {
     pub refs: i64,
     pub bytes: i64,
+    /// The references that came; what went is not subtracted.
+    pub added: i64,
+}
+
+impl SegmentChange {
+    pub fn add(&mut self, other: Self) {
+        self.refs += other.refs;
+        self.bytes += other.bytes;
+        self.added += other.added;
+    }
 }
 
 /// Changes by segment number.
@@ -210,7 +221,7 @@ impl Home {
     pub fn segment_changes_since(&self, lsn: u64) -> Result<SegmentChanges, StoreError> {
         let read = || -> rusqlite::Result<SegmentChanges> {
             let mut rows = self.conn.prepare_cached(
-                "SELECT segment, sum(refs), sum(bytes) FROM segment_change WHERE lsn > ?1 \
+                "SELECT segment, sum(refs), sum(bytes), sum(added) FROM segment_change WHERE lsn > ?1 \
                  GROUP BY segment",
             )?;
             let mut rows = rows.query([lsn.cast_signed()])?;
@@ -219,6 +230,7 @@ impl Home {
                 let change = SegmentChange {
                     refs: r.get(1)?,
                     bytes: r.get(2)?,
+                    added: r.get(3)?,
                 };
                 changes.insert(r.get::<_, i64>(0)?.cast_unsigned(), change);
             }
@@ -346,6 +358,7 @@ impl Home {
             Op::Copy(c) => self.copy(c),
             Op::CopyAcross(c) if c.target_home == self.id => self.arrive(c, entry, segments),
             Op::CopyAcross(c) => self.depart(c, entry),
+            Op::Relocate(c) => self.relocate(c, entry),
         }
     }
 
@@ -387,12 +400,13 @@ impl Home {
         self.segments.retain(|_, c| *c != SegmentChange::default());
         for (segment, change) in &self.segments {
             self.conn
-                .prepare_cached("INSERT INTO segment_change VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached("INSERT INTO segment_change VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![
                     self.applied_lsn.cast_signed(),
                     segment.cast_signed(),
                     change.refs,
-                    change.bytes
+                    change.bytes,
+                    change.added
                 ])?;
         }
         let mut meta = self
@@ -423,6 +437,7 @@ impl Home {
         let change = self.segments.entry(segment).or_default();
         change.refs += refs;
         change.bytes += bytes;
+        change.added += refs.max(0);
     }
 }
 

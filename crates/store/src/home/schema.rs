@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 
 /// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// Pages in the WAL before SQLite itself carries them over into the file: 1 MiB a home.
 const WAL_PAGES: u32 = 256;
@@ -66,6 +66,9 @@ CREATE TABLE message (
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;
 
+-- What refers to a body, for compaction.
+CREATE INDEX message_body ON message (segment, offset);
+
 -- Shared by the copies of a message within the home.
 CREATE TABLE content (
     id INTEGER PRIMARY KEY,
@@ -104,6 +107,7 @@ CREATE TABLE segment_change (
     segment INTEGER NOT NULL,
     refs INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
+    added INTEGER NOT NULL,
     PRIMARY KEY (lsn, segment)
 ) STRICT, WITHOUT ROWID;
 

@@ -32,6 +32,8 @@ pub(crate) enum Outcome {
     Stored(Stored),
     Expunged(Expunged),
     Copied(Copied),
+    /// Where the bodies of the record are now.
+    Relocated(Vec<BodyLocation>),
     /// A home without mailboxes went; the greatest UIDVALIDITY that it had.
     Dropped {
         uidvalidity: u32,

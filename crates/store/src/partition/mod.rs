@@ -1,8 +1,12 @@
 //! A partition: one journal, many homes, and the threads between them.
 
+mod compact;
 mod mailboxes;
+mod maintenance;
 mod messages;
 mod open;
+
+pub use compact::Compacted;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use prost::Message as _;
-use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
@@ -56,6 +60,10 @@ pub(crate) struct Shared {
     /// `None` once the partition is closing.
     queue: Mutex<Option<mpsc::Sender<ToJournal>>>,
     closed: Condvar,
+    /// The same for those who wait asynchronously.
+    closing: watch::Sender<bool>,
+    /// Held by the compaction that is going on.
+    compaction: tokio::sync::Mutex<compact::Examined>,
     /// The last record that a checkpoint has counted.
     settled: AtomicU64,
     waiting: Arc<Semaphore>,
@@ -99,14 +107,7 @@ impl Partition {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Io`], and why the partition takes no changes.
     pub async fn stage(&self, size_hint: u64) -> Result<BodyWriter, StoreError> {
-        self.shared.check_writable()?;
-        BodyWriter::create(
-            Arc::clone(&self.shared.segments),
-            Arc::clone(&self.shared.metrics),
-            self.shared.tag,
-            size_hint,
-        )
-        .await
+        self.shared.stage(size_hint).await
     }
 
     /// The bytes of a message, compared with their checksum.
@@ -139,14 +140,7 @@ impl Partition {
     /// # Errors
     /// [`StoreError::Closed`].
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        let queue = self.shared.queue.lock().clone().ok_or(StoreError::Closed)?;
-        let (done, finished) = std::sync::mpsc::channel();
-        queue
-            .send(ToJournal::Checkpoint(done))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        drop(queue);
-        blocking(move || finished.recv().map_err(|_| StoreError::Closed)).await
+        self.shared.checkpoint().await
     }
 
     /// Finishes what is queued, makes a checkpoint and closes the files. Afterwards every
@@ -211,6 +205,7 @@ impl Shared {
     fn close(&self) {
         *self.queue.lock() = None;
         self.closed.notify_all();
+        self.closing.send_replace(true);
     }
 
     /// Whether no command is taken any more; waits for that up to `time`.
@@ -229,6 +224,28 @@ impl Shared {
 
     pub fn set_settled(&self, lsn: u64) {
         self.settled.store(lsn, Ordering::Release);
+    }
+
+    async fn stage(&self, size_hint: u64) -> Result<BodyWriter, StoreError> {
+        self.check_writable()?;
+        BodyWriter::create(
+            Arc::clone(&self.segments),
+            Arc::clone(&self.metrics),
+            self.tag,
+            size_hint,
+        )
+        .await
+    }
+
+    async fn checkpoint(&self) -> Result<(), StoreError> {
+        let queue = self.queue.lock().clone().ok_or(StoreError::Closed)?;
+        let (done, finished) = std::sync::mpsc::channel();
+        queue
+            .send(ToJournal::Checkpoint(done))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        blocking(move || finished.recv().map_err(|_| StoreError::Closed)).await
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

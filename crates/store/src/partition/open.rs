@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{RwLock, Semaphore};
 
-use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB};
+use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
 use crate::catalogue::Catalogue;
 use crate::checkpoint::{Checkpointer, Round};
 use crate::config::PartitionConfig;
@@ -97,6 +97,8 @@ impl Partition {
             homes_dir,
             queue: Mutex::new(Some(queue)),
             closed: Condvar::new(),
+            closing: tokio::sync::watch::Sender::new(false),
+            compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
@@ -116,6 +118,10 @@ impl Partition {
         finish_replay(&shared.catalogue, &shards, next_lsn - 1, &scan, damaged)?;
         let writer = Writer::new(Arc::clone(&shared), shards, next_lsn, scan.end);
         threads.push(spawn("journal", move || writer.run(waiting))?);
+        if !shared.config.maintenance_interval.is_zero() {
+            let shared = Arc::clone(&shared);
+            threads.push(spawn("maintenance", move || maintenance::run(&shared))?);
+        }
         let (homes, mailboxes) = shared.catalogue.counts();
         tracing::info!(
             partition = shared.config.name,

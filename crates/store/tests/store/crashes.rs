@@ -43,8 +43,13 @@ async fn nothing_acknowledged_is_lost() {
             let homes = |dir: &TempDir| dir.path().join("partition/homes");
             copy_dir(&homes(&dir), &homes(&safe));
             for _ in 0..rng.below(40) {
-                if rng.below(12) == 0 {
-                    partition.checkpoint().await.unwrap();
+                let what = rng.below(24);
+                if what < 3 {
+                    if what == 0 {
+                        partition.compact().await.unwrap();
+                    } else {
+                        partition.checkpoint().await.unwrap();
+                    }
                     std::fs::remove_dir_all(homes(&safe)).unwrap();
                     copy_dir(&homes(&dir), &homes(&safe));
                 } else {

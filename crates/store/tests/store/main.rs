@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod basics;
+mod compaction;
 mod copies;
 mod crashes;
 mod faulty;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use murder_store::{
-    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, SeenBy, StoreError, StoreMode,
-    StoreOp, UidSet,
+    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, PartitionConfig, SeenBy,
+    StoreError, StoreMode, StoreOp, UidSet,
 };
 use tempfile::TempDir;
 
@@ -384,7 +384,11 @@ async fn does_what_the_model_does() {
         println!("STORE_SEEDS={seed}");
         let mut rng = Rng::new(seed);
         let dir = TempDir::new().unwrap();
-        let mut partition = open(&dir);
+        let config = || PartitionConfig {
+            segment_bytes: 128 << 10,
+            ..config(&dir)
+        };
+        let mut partition = Partition::open(config()).unwrap();
         let mut model = Model::default();
         let mut sessions: Vec<Session> = Vec::new();
         for _ in 0..120 {
@@ -394,10 +398,11 @@ async fn does_what_the_model_does() {
                     sessions.clear();
                     partition.shutdown().await.unwrap();
                     drop(partition);
-                    partition = open(&dir);
+                    partition = Partition::open(config()).unwrap();
                     assert_eq!(before, dump(&partition).await);
                 }
                 1 => partition.checkpoint().await.unwrap(),
+                5 => assert!(partition.compact().await.unwrap().corrupt.is_empty()),
                 2..=4 => {
                     let existing: Vec<String> = model.mailboxes.keys().cloned().collect();
                     if let Some(mailbox) = rng.pick(&existing) {

@@ -20,6 +20,7 @@ pub fn config(dir: &TempDir) -> PartitionConfig {
     PartitionConfig {
         segment_bytes: 1 << 20,
         shards: 2,
+        maintenance_interval: std::time::Duration::ZERO,
         ..PartitionConfig::new("test", dir.path().join("partition"))
     }
 }
