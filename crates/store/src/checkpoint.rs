@@ -4,7 +4,7 @@
 //! mark; this thread makes those files durable, writes `partition.db`, and removes journal
 //! files in which nothing lives. No writer waits for any of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -50,6 +50,8 @@ pub(crate) struct Changes {
     pub dropped: Vec<u64>,
     /// By segment and home.
     pub segments: BTreeMap<(u64, u64), SegmentChange>,
+    /// When homes have something to forget; 0 for never.
+    pub purge_at: HashMap<u64, i64>,
 }
 
 impl Changes {
@@ -58,19 +60,21 @@ impl Changes {
         self.homes.extend(other.homes);
         self.unsynced_files |= other.unsynced_files;
         self.dropped.extend(other.dropped);
+        self.purge_at.extend(other.purge_at);
         for (place, change) in other.segments {
             self.segments.entry(place).or_default().add(change);
         }
     }
 
     /// What records did to one home.
-    pub fn of_home(home: u64, segments: SegmentChanges) -> Self {
+    pub fn of_home(home: u64, segments: SegmentChanges, purge_at: i64) -> Self {
         Self {
             homes: HashSet::from([home]),
             segments: segments
                 .into_iter()
                 .map(|(segment, change)| ((segment, home), change))
                 .collect(),
+            purge_at: HashMap::from([(home, purge_at)]),
             ..Self::default()
         }
     }

@@ -11,7 +11,10 @@ use crate::message::BodyLocation;
 /// A journal record's command.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Command {
-    #[prost(oneof = "Op", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(
+        oneof = "Op",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+    )]
     pub op: Option<Op>,
 }
 
@@ -48,6 +51,13 @@ pub(crate) enum Op {
     /// Compaction: bodies have a new place.
     #[prost(message, tag = "14")]
     Relocate(Relocate),
+    /// Forgets what was expunged or deleted long ago.
+    #[prost(message, tag = "15")]
+    Purge(Purge),
+    #[prost(message, tag = "16")]
+    RestoreMessages(RestoreMessages),
+    #[prost(message, tag = "17")]
+    RestoreMailbox(RestoreMailbox),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -80,6 +90,11 @@ pub(crate) struct Delete {
     pub home: u64,
     #[prost(bytes = "vec", tag = "2")]
     pub mailbox: Vec<u8>,
+    #[prost(int64, tag = "3")]
+    pub now: i64,
+    /// Until when it can be restored; 0 for not at all.
+    #[prost(int64, tag = "4")]
+    pub keep_until: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -219,6 +234,11 @@ pub(crate) struct Expunge {
     /// Only these of the messages with `\Deleted`; all when absent.
     #[prost(bytes = "vec", optional, tag = "3")]
     pub uids: Option<Vec<u8>>,
+    #[prost(int64, tag = "4")]
+    pub now: i64,
+    /// Until when the messages can be restored; 0 for not at all.
+    #[prost(int64, tag = "5")]
+    pub keep_until: i64,
 }
 
 /// COPY or MOVE within a home: the rows are found when it is applied.
@@ -301,6 +321,37 @@ pub(crate) struct Relocate {
     pub from: Vec<OldPlace>,
 }
 
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Purge {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(int64, tag = "2")]
+    pub now: i64,
+    /// The most messages to forget.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RestoreMessages {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    /// The UIDs that they had.
+    #[prost(bytes = "vec", tag = "3")]
+    pub uids: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RestoreMailbox {
+    /// What it is to be; the messages are those of `deleted`.
+    #[prost(message, required, tag = "1")]
+    pub create: Create,
+    #[prost(bytes = "vec", tag = "2")]
+    pub deleted: Vec<u8>,
+}
+
 impl Op {
     /// The homes that the command changes; a cross-home MOVE has the target first.
     pub fn homes(&self) -> Vec<u64> {
@@ -327,6 +378,9 @@ impl Op {
             Self::RenameHome(c) => vec![c.home],
             Self::DropHome(c) => vec![c.home],
             Self::Relocate(c) => c.homes.clone(),
+            Self::Purge(c) => vec![c.home],
+            Self::RestoreMessages(c) => vec![c.home],
+            Self::RestoreMailbox(c) => vec![c.create.home],
         }
     }
 

@@ -22,7 +22,9 @@ CREATE TABLE home (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
     mailboxes BLOB NOT NULL,
-    durable INTEGER NOT NULL
+    durable INTEGER NOT NULL,
+    -- When it has something to forget; 0 for never.
+    purge_at INTEGER NOT NULL
 ) STRICT;
 -- How many bodies in a file homes refer to.
 CREATE TABLE segment (
@@ -198,7 +200,7 @@ impl PartitionDb {
             let tx = self.conn.transaction()?;
             {
                 let mut put = tx.prepare_cached(
-                    "INSERT INTO home VALUES (?1, ?2, ?3, 0) ON CONFLICT (id) \
+                    "INSERT INTO home VALUES (?1, ?2, ?3, 0, 0) ON CONFLICT (id) \
                      DO UPDATE SET key = excluded.key, mailboxes = excluded.mailboxes",
                 )?;
                 let mut remove = tx.prepare_cached("DELETE FROM home WHERE id = ?1")?;
@@ -216,6 +218,10 @@ impl PartitionDb {
                 let mut mark = tx.prepare_cached("UPDATE home SET durable = 1 WHERE id = ?1")?;
                 for home in &changes.homes {
                     mark.execute([home.cast_signed()])?;
+                }
+                let mut due = tx.prepare_cached("UPDATE home SET purge_at = ?2 WHERE id = ?1")?;
+                for (home, at) in &changes.purge_at {
+                    due.execute(params![home.cast_signed(), at])?;
                 }
                 let mut count = tx.prepare_cached(
                     "INSERT INTO segment VALUES (?1, ?2, ?3, ?4) ON CONFLICT (number) \
@@ -291,6 +297,18 @@ impl PartitionDb {
             let rows = rows.query_map([segment.cast_signed()], |r| {
                 Ok(r.get::<_, i64>(0)?.cast_unsigned())
             })?;
+            rows.collect()
+        };
+        read().map_err(sql)
+    }
+
+    /// The homes that have something to forget.
+    pub fn due(&self, now: i64) -> Result<Vec<u64>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<u64>> {
+            let mut rows = self
+                .conn
+                .prepare_cached("SELECT id FROM home WHERE purge_at BETWEEN 1 AND ?1")?;
+            let rows = rows.query_map([now], |r| Ok(r.get::<_, i64>(0)?.cast_unsigned()))?;
             rows.collect()
         };
         read().map_err(sql)

@@ -16,6 +16,7 @@ use crate::flags::Flags;
 use crate::home::schema;
 use crate::mailbox::MailboxStatus;
 use crate::message::{BodyLocation, InternalDate};
+use crate::retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Restorable};
 use crate::uidset::UidSet;
 use crate::view::{Keywords, MailboxView, MessageRow};
 
@@ -151,7 +152,7 @@ impl Reader {
         let mailbox = tx
             .prepare_cached(
                 "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent, keywords \
-                 FROM mailbox WHERE id = ?1",
+                 FROM mailbox WHERE id = ?1 AND keep_until = 0",
             )?
             .query_row([id.to_bytes()], |r| {
                 let mut view = MailboxView::empty(id, r.get(1)?);
@@ -226,9 +227,10 @@ impl Reader {
 
     /// The bodies in a file that messages refer to, each once.
     pub fn bodies_in(&self, segment: u64) -> rusqlite::Result<Vec<BodyLocation>> {
-        let mut rows = self
-            .0
-            .prepare_cached("SELECT DISTINCT offset, len, crc FROM message WHERE segment = ?1")?;
+        let mut rows = self.0.prepare_cached(
+            "SELECT offset, len, crc FROM message WHERE segment = ?1 \
+             UNION SELECT offset, len, crc FROM expunged WHERE segment = ?1",
+        )?;
         let rows = rows.query_map([segment.cast_signed()], |r| {
             Ok(BodyLocation {
                 segment,
@@ -244,7 +246,7 @@ impl Reader {
     pub fn expunged_since(&self, id: MailboxId, modseq: u64) -> rusqlite::Result<UidSet> {
         let mut query = self.0.prepare_cached(
             "SELECT low, high FROM tombstone JOIN mailbox ON tombstone.mailbox = mailbox.rowno \
-             WHERE mailbox.id = ?1 AND modseq > ?2",
+             WHERE mailbox.id = ?1 AND keep_until = 0 AND modseq > ?2",
         )?;
         let mut rows = query.query(params![id.to_bytes(), modseq.cast_signed()])?;
         let mut uids = UidSet::new();
@@ -264,7 +266,7 @@ impl Reader {
         let status = tx
             .prepare_cached(
                 "SELECT messages, uidnext, uidvalidity, unseen, deleted, bytes, highestmodseq, \
-                 recent, rowno FROM mailbox WHERE id = ?1",
+                 recent, rowno FROM mailbox WHERE id = ?1 AND keep_until = 0",
             )?
             .query_row([id.to_bytes()], |r| {
                 let status = MailboxStatus {
@@ -292,6 +294,68 @@ impl Reader {
         }
         tx.finish()?;
         Ok(Some(status))
+    }
+
+    /// What can be restored.
+    pub fn restorable(&self) -> rusqlite::Result<Restorable> {
+        let tx = self.0.unchecked_transaction()?;
+        let mailboxes = tx
+            .prepare_cached(
+                "SELECT id, deleted_name, uidvalidity, messages, bytes, acl, special_use, \
+                 deleted_at, keep_until FROM mailbox WHERE keep_until > 0 \
+                 ORDER BY deleted_at DESC, rowno DESC",
+            )?
+            .query_map([], |r| {
+                let (acl, special_use): (String, String) = (r.get(5)?, r.get(6)?);
+                Ok(DeletedMailbox {
+                    id: MailboxId::from_bytes(r.get(0)?),
+                    relative_name: r.get(1)?,
+                    uidvalidity: r.get(2)?,
+                    messages: r.get(3)?,
+                    bytes: r.get::<_, i64>(4)?.cast_unsigned(),
+                    acl: acl.into(),
+                    special_use: special_use.parse().ok(),
+                    deleted_at: r.get(7)?,
+                    keep_until: r.get(8)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let messages = tx
+            .prepare_cached(
+                "SELECT mailbox.id, uid, email_id, flags, internal_date, zone, segment, offset, \
+                 len, crc, envelope, expunged_at, expunged.keep_until FROM expunged \
+                 JOIN mailbox ON expunged.mailbox = mailbox.rowno \
+                 LEFT JOIN content ON expunged.content = content.id \
+                 WHERE mailbox.keep_until = 0 \
+                 ORDER BY expunged_at DESC, expunged.mailbox, uid DESC LIMIT ?1",
+            )?
+            .query_map([MAX_RESTORABLE], |r| {
+                Ok(ExpungedMessage {
+                    mailbox: MailboxId::from_bytes(r.get(0)?),
+                    uid: r.get(1)?,
+                    email_id: r.get(2)?,
+                    flags: Flags::from_bits(r.get(3)?),
+                    internal_date: InternalDate {
+                        seconds: r.get(4)?,
+                        zone: r.get(5)?,
+                    },
+                    location: BodyLocation {
+                        segment: r.get::<_, i64>(6)?.cast_unsigned(),
+                        offset: r.get::<_, i64>(7)?.cast_unsigned(),
+                        len: r.get(8)?,
+                        crc: r.get(9)?,
+                    },
+                    envelope: r.get::<_, Option<Vec<u8>>>(10)?.unwrap_or_default().into(),
+                    expunged_at: r.get(11)?,
+                    keep_until: r.get(12)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        tx.finish()?;
+        Ok(Restorable {
+            mailboxes,
+            messages,
+        })
     }
 
     /// Names subscribed to by the home's owner, sorted.

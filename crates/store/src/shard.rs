@@ -224,7 +224,8 @@ impl Shard {
             {
                 // What it applied before the crash is not in the checkpoint's counts.
                 let segments = home.segment_changes_since(replay.checkpoint)?;
-                self.changes.merge(Changes::of_home(id, segments));
+                self.changes
+                    .merge(Changes::of_home(id, segments, home.purge_at()));
                 if !home.key().is_empty() {
                     self.shared.catalogue.put(id, home.key(), home.listed());
                 }
@@ -245,7 +246,8 @@ impl Shard {
             }
             return;
         }
-        self.changes.merge(Changes::of_home(home, effects.segments));
+        self.changes
+            .merge(Changes::of_home(home, effects.segments, effects.purge_at));
         if effects.dropped {
             self.forget(home);
         }

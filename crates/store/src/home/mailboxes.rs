@@ -72,9 +72,12 @@ impl Home {
     }
 
     /// The id of a mailbox to be made, unless it or its name is there.
-    fn new_id(&self, c: &Create) -> Option<MailboxId> {
-        MailboxId::from_slice(&c.mailbox)
-            .filter(|id| !self.mailboxes.contains_key(id) && self.by_name(&c.name).is_none())
+    pub(super) fn new_id(&self, c: &Create) -> Option<MailboxId> {
+        MailboxId::from_slice(&c.mailbox).filter(|id| {
+            !self.mailboxes.contains_key(id)
+                && !self.deleted.contains_key(id)
+                && self.by_name(&c.name).is_none()
+        })
     }
 
     pub(super) fn delete(&mut self, c: &Delete) -> Result<ApplyResult, Stop> {
@@ -83,22 +86,19 @@ impl Home {
         else {
             return refuse(StoreError::NoSuchMailbox);
         };
-        self.release_contents(mailbox.rowno)?;
-        for statement in [
-            "DELETE FROM message WHERE mailbox = ?1",
-            "DELETE FROM tombstone WHERE mailbox = ?1",
-            "DELETE FROM seen WHERE mailbox = ?1",
-            "DELETE FROM mailbox WHERE rowno = ?1",
-        ] {
-            self.run(statement, [mailbox.rowno])?;
-        }
         self.retire(&mailbox.name, mailbox.uidvalidity)?;
+        let id = mailbox.id;
+        if c.keep_until > 0 {
+            self.hide(mailbox, c)?;
+        } else {
+            self.erase_all(mailbox.rowno)?;
+        }
         if self.mailboxes.is_empty() {
             // A new owner of the name must not find what the old one subscribed to.
             self.run("DELETE FROM subscription", [])?;
         }
         self.catalogue = true;
-        self.view(mailbox.id);
+        self.view(id);
         done()
     }
 
@@ -270,6 +270,7 @@ impl Home {
             .and_then(|mut s| s.query_row([], |r| r.get(0)))
             .map_err(sql)?;
         self.run("DELETE FROM subscription", [])?;
+        self.forget_everything()?;
         self.set_key("")?;
         self.catalogue = true;
         self.dropped = true;
@@ -283,7 +284,10 @@ impl Home {
     }
 
     /// The answer about mailboxes that have new names or are new.
-    fn renamed(&self, mailboxes: impl IntoIterator<Item = (String, MailboxId)>) -> Outcome {
+    pub(super) fn renamed(
+        &self,
+        mailboxes: impl IntoIterator<Item = (String, MailboxId)>,
+    ) -> Outcome {
         let renamed = mailboxes
             .into_iter()
             .filter_map(|(from, id)| {
@@ -297,7 +301,7 @@ impl Home {
     }
 
     /// The greatest UIDVALIDITY that a name has had; 0 when it is new.
-    fn past(&self, name: &str) -> Result<u32, Stop> {
+    pub(super) fn past(&self, name: &str) -> Result<u32, Stop> {
         self.conn
             .prepare_cached("SELECT uidvalidity FROM name_history WHERE name = ?1")
             .and_then(|mut s| s.query_row([name], |r| r.get(0)).optional())

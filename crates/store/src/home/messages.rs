@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::keywords::keyword_bits;
+use super::retention::Keep;
 use super::{Home, Stop, refuse};
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
 use crate::error::StoreError;
@@ -122,7 +123,7 @@ impl Home {
             return Ok(Ok(Outcome::Expunged(Expunged::default())));
         };
         let rows = self.rows(id, &arrived, "")?;
-        Ok(Ok(Outcome::Expunged(self.remove(id, &rows)?)))
+        Ok(Ok(Outcome::Expunged(self.remove(id, &rows, None)?)))
     }
 
     pub(super) fn copy(&mut self, c: &Copy) -> Result<ApplyResult, Stop> {
@@ -191,7 +192,7 @@ impl Home {
         }
         self.finish(work)?;
         if c.expunge {
-            copied.expunged = self.remove(source, &rows)?.uids;
+            copied.expunged = self.remove(source, &rows, None)?.uids;
         }
         Ok(Ok(Outcome::Copied(copied)))
     }
@@ -205,7 +206,11 @@ impl Home {
             None => UidSet::range(1, u32::MAX),
         };
         let rows = self.rows(id, &uids, "AND flags & 8 != 0")?;
-        Ok(Ok(Outcome::Expunged(self.remove(id, &rows)?)))
+        let keep = (c.keep_until > 0).then_some(Keep {
+            now: c.now,
+            until: c.keep_until,
+        });
+        Ok(Ok(Outcome::Expunged(self.remove(id, &rows, keep)?)))
     }
 
     pub(super) fn store(&mut self, c: &Store) -> Result<ApplyResult, Stop> {

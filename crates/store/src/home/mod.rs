@@ -8,6 +8,7 @@ mod keywords;
 mod mailboxes;
 mod messages;
 mod relocate;
+mod retention;
 mod rows;
 pub(crate) mod schema;
 
@@ -68,6 +69,13 @@ impl Mailbox {
     }
 }
 
+/// A mailbox that can be restored.
+#[derive(Debug, Clone)]
+struct Deleted {
+    mailbox: Mailbox,
+    keep_until: i64,
+}
+
 /// References and bytes of bodies that came (or went, negative) in one segment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct SegmentChange {
@@ -99,6 +107,8 @@ pub(crate) struct Effects {
     pub catalogue: bool,
     /// The home is to be forgotten.
     pub dropped: bool,
+    /// When something is to be forgotten; 0 for never.
+    pub purge_at: i64,
 }
 
 /// A home open for writing.
@@ -110,6 +120,10 @@ pub(crate) struct Home {
     key: String,
     next_content: i64,
     mailboxes: HashMap<MailboxId, Mailbox>,
+    /// Mailboxes that can be restored.
+    deleted: HashMap<MailboxId, Deleted>,
+    /// When something is to be forgotten; 0 for never.
+    purge_at: i64,
     /// The checkpoint up to which settled rows have been removed.
     pruned: u64,
     /// Of the group being applied.
@@ -156,6 +170,8 @@ impl Home {
             key: String::new(),
             next_content: 1,
             mailboxes: HashMap::new(),
+            deleted: HashMap::new(),
+            purge_at: 0,
             pruned: 0,
             views: HashMap::new(),
             segments: SegmentChanges::new(),
@@ -173,12 +189,13 @@ impl Home {
         };
         self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
         self.next_content = meta("next_content")?;
+        self.purge_at = meta("purge_at")?;
         self.key = self
             .conn
             .query_row("SELECT value FROM meta WHERE key = 'key'", [], |r| r.get(0))?;
         let mut rows = self.conn.prepare(
             "SELECT rowno, id, name, uidvalidity, uidnext, highestmodseq, acl, special_use, \
-             shared_seen, messages, unseen, deleted, bytes, keywords FROM mailbox",
+             shared_seen, messages, unseen, deleted, bytes, keywords, keep_until FROM mailbox",
         )?;
         let mut rows = rows.query([])?;
         while let Some(r) = rows.next()? {
@@ -202,7 +219,16 @@ impl Home {
                 keywords: Arc::new(Keywords::from_text(&keywords)),
                 dirty: false,
             };
-            self.mailboxes.insert(mailbox.id, mailbox);
+            match r.get(14)? {
+                0 => self.mailboxes.insert(mailbox.id, mailbox).map(|_| ()),
+                keep_until => {
+                    let deleted = Deleted {
+                        mailbox,
+                        keep_until,
+                    };
+                    self.deleted.insert(deleted.mailbox.id, deleted).map(|_| ())
+                }
+            };
         }
         Ok(())
     }
@@ -215,6 +241,11 @@ impl Home {
     /// The mailboxes, for the catalogue.
     pub fn listed(&self) -> Vec<Listed> {
         self.mailboxes.values().map(Mailbox::listed).collect()
+    }
+
+    /// When something is to be forgotten; 0 for never.
+    pub fn purge_at(&self) -> i64 {
+        self.purge_at
     }
 
     /// What records after `lsn` did to segments.
@@ -320,6 +351,7 @@ impl Home {
         effects.segments = std::mem::take(&mut self.segments);
         effects.catalogue = std::mem::take(&mut self.catalogue);
         effects.dropped = std::mem::take(&mut self.dropped);
+        effects.purge_at = self.purge_at;
         Ok(effects)
     }
 
@@ -359,34 +391,16 @@ impl Home {
             Op::CopyAcross(c) if c.target_home == self.id => self.arrive(c, entry, segments),
             Op::CopyAcross(c) => self.depart(c, entry),
             Op::Relocate(c) => self.relocate(c, entry),
+            Op::Purge(c) => self.purge(c),
+            Op::RestoreMessages(c) => self.restore_messages(c),
+            Op::RestoreMailbox(c) => self.restore_mailbox(c),
         }
     }
 
     fn write_back(&mut self, settled: u64) -> rusqlite::Result<()> {
         for mailbox in self.mailboxes.values_mut().filter(|m| m.dirty) {
             mailbox.dirty = false;
-            self.conn
-                .prepare_cached(
-                    "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, \
-                     highestmodseq = ?5, acl = ?6, special_use = ?7, shared_seen = ?8, \
-                     messages = ?9, unseen = ?10, deleted = ?11, bytes = ?12, keywords = ?13 \
-                     WHERE rowno = ?1",
-                )?
-                .execute(params![
-                    mailbox.rowno,
-                    mailbox.name,
-                    mailbox.uidvalidity,
-                    mailbox.uidnext,
-                    mailbox.highest_modseq.cast_signed(),
-                    &*mailbox.acl,
-                    mailbox.special_use.map_or("", SpecialUse::as_str),
-                    mailbox.shared_seen,
-                    mailbox.messages,
-                    mailbox.unseen,
-                    mailbox.deleted,
-                    mailbox.bytes,
-                    mailbox.keywords.to_text(),
-                ])?;
+            write_mailbox(&self.conn, mailbox)?;
         }
         if self.pruned < settled {
             // A checkpoint has counted these.
@@ -414,6 +428,7 @@ impl Home {
             .prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
         meta.execute(params!["applied_lsn", self.applied_lsn.cast_signed()])?;
         meta.execute(params!["next_content", self.next_content])?;
+        meta.execute(params!["purge_at", self.purge_at])?;
         Ok(())
     }
 
@@ -439,6 +454,31 @@ impl Home {
         change.bytes += bytes;
         change.added += refs.max(0);
     }
+}
+
+/// Writes a mailbox's row as it is in memory.
+fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, highestmodseq = ?5, \
+         acl = ?6, special_use = ?7, shared_seen = ?8, messages = ?9, unseen = ?10, \
+         deleted = ?11, bytes = ?12, keywords = ?13 WHERE rowno = ?1",
+    )?
+    .execute(params![
+        mailbox.rowno,
+        mailbox.name,
+        mailbox.uidvalidity,
+        mailbox.uidnext,
+        mailbox.highest_modseq.cast_signed(),
+        &*mailbox.acl,
+        mailbox.special_use.map_or("", SpecialUse::as_str),
+        mailbox.shared_seen,
+        mailbox.messages,
+        mailbox.unseen,
+        mailbox.deleted,
+        mailbox.bytes,
+        mailbox.keywords.to_text(),
+    ])?;
+    Ok(())
 }
 
 /// A command refused by the state it met: the same at each replay.

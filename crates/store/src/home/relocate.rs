@@ -30,21 +30,33 @@ impl Home {
                 rows.collect()
             };
             let rows = read().map_err(sql)?;
-            if rows.is_empty() {
+            let kept = || -> rusqlite::Result<Vec<i64>> {
+                let mut rows = self.conn.prepare_cached(
+                    "SELECT content FROM expunged WHERE segment = ?1 AND offset = ?2 AND len = ?3",
+                )?;
+                let rows = rows.query_map(place, |r| r.get(0))?;
+                rows.collect()
+            };
+            let mut contents: BTreeSet<i64> = kept().map_err(sql)?.into_iter().collect();
+            contents.extend(rows.iter().map(|&(_, _, content)| content));
+            if contents.is_empty() {
                 continue;
             }
-            self.run(
-                "UPDATE message SET segment = ?4, offset = ?5 \
-                 WHERE segment = ?1 AND offset = ?2 AND len = ?3",
-                params![
-                    from.segment.cast_signed(),
-                    from.offset.cast_signed(),
-                    to.len,
-                    to.segment.cast_signed(),
-                    to.offset.cast_signed()
-                ],
-            )?;
-            let contents: BTreeSet<i64> = rows.iter().map(|&(_, _, content)| content).collect();
+            for table in ["message", "expunged"] {
+                self.run(
+                    &format!(
+                        "UPDATE {table} SET segment = ?4, offset = ?5 \
+                         WHERE segment = ?1 AND offset = ?2 AND len = ?3"
+                    ),
+                    params![
+                        from.segment.cast_signed(),
+                        from.offset.cast_signed(),
+                        to.len,
+                        to.segment.cast_signed(),
+                        to.offset.cast_signed()
+                    ],
+                )?;
+            }
             let (refs, len) = (contents.len() as i64, i64::from(to.len));
             self.count(from.segment, -refs, -refs * len);
             self.count(to.segment, refs, refs * len);

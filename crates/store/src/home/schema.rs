@@ -24,7 +24,8 @@ const STATEMENTS: usize = 48;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('applied_lsn', 0), ('key', ''), ('next_content', 1);
+INSERT INTO meta VALUES ('applied_lsn', 0), ('key', ''), ('next_content', 1),
+    ('purge_at', 0);
 
 CREATE TABLE mailbox (
     rowno INTEGER PRIMARY KEY,
@@ -42,7 +43,11 @@ CREATE TABLE mailbox (
     deleted INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     recent INTEGER NOT NULL,
-    keywords TEXT NOT NULL
+    keywords TEXT NOT NULL,
+    -- Until when a deleted mailbox can be restored; 0 for one that is there.
+    keep_until INTEGER NOT NULL DEFAULT 0,
+    deleted_at INTEGER NOT NULL DEFAULT 0,
+    deleted_name TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE message (
@@ -68,6 +73,31 @@ CREATE TABLE message (
 
 -- What refers to a body, for compaction.
 CREATE INDEX message_body ON message (segment, offset);
+
+-- Messages that can be restored. Keywords by name, a line each: the bits are used anew.
+CREATE TABLE expunged (
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    expunged_at INTEGER NOT NULL,
+    keep_until INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    keywords TEXT NOT NULL,
+    internal_date INTEGER NOT NULL,
+    zone INTEGER NOT NULL,
+    save_date INTEGER NOT NULL,
+    sent INTEGER,
+    sent_day INTEGER,
+    segment INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    len INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    header_len INTEGER NOT NULL,
+    email_id BLOB NOT NULL,
+    content INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX expunged_body ON expunged (segment, offset);
+CREATE INDEX expunged_due ON expunged (keep_until);
 
 -- Shared by the copies of a message within the home.
 CREATE TABLE content (

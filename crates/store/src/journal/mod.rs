@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::items::Items;
 use crate::mailbox::Renamed;
 use crate::message::{Appended, BodyLocation, Copied, Expunged, Stored};
+use crate::retention::Purged;
 use crate::segments::{SegmentPin, Segments};
 use crate::uidset::UidSet;
 
@@ -34,6 +35,7 @@ pub(crate) enum Outcome {
     Copied(Copied),
     /// Where the bodies of the record are now.
     Relocated(Vec<BodyLocation>),
+    Purged(Purged),
     /// A home without mailboxes went; the greatest UIDVALIDITY that it had.
     Dropped {
         uidvalidity: u32,

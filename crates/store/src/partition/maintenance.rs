@@ -24,6 +24,10 @@ async fn work(shared: &Arc<Shared>) {
         if shared.health.refusal().is_some() {
             continue;
         }
+        match shared.purge().await {
+            Ok(_) | Err(StoreError::Closed) => {}
+            Err(e) => tracing::warn!(error = %e, "purging stopped; it will go on later"),
+        }
         match shared.compact(false).await {
             Ok(_) | Err(StoreError::Closed) => {}
             Err(e) => tracing::warn!(error = %e, "compaction stopped; it will go on later"),

@@ -5,6 +5,7 @@ mod mailboxes;
 mod maintenance;
 mod messages;
 mod open;
+mod retention;
 
 pub use compact::Compacted;
 

@@ -6,18 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use murder_store::{Partition, PartitionConfig, SeenBy, StoreError, UidSet};
+use murder_store::{Metrics, Partition, PartitionConfig, SeenBy, StoreError, UidSet};
 use tempfile::TempDir;
 
 use crate::faulty::FaultyIo;
-use crate::model::{Model, NAMES, new_body};
+use crate::model::{Model, NAMES, Time, kept_config, new_body};
 use crate::support::*;
 
 /// Explicit checkpoints only, so that the test knows what is durable in the homes.
-fn crash_config(dir: &TempDir) -> PartitionConfig {
+fn crash_config(dir: &TempDir, time: &Time) -> PartitionConfig {
     PartitionConfig {
         checkpoint_bytes: u64::MAX,
-        ..config(dir)
+        segment_bytes: 128 << 10,
+        ..kept_config(dir, time)
     }
 }
 
@@ -35,25 +36,28 @@ async fn nothing_acknowledged_is_lost() {
         let mut rng = Rng::new(seed);
         let mut dir = TempDir::new().unwrap();
         let mut model = Model::default();
+        let time = model.time.clone();
         for _ in 0..3 {
             let io = FaultyIo::default();
-            let partition = Partition::open_with(crash_config(&dir), Arc::new(io.clone())).unwrap();
+            let partition =
+                Partition::open_with(crash_config(&dir, &time), Arc::new(io.clone())).unwrap();
             // Homes as they surely are on disk.
             let safe = TempDir::new().unwrap();
             let homes = |dir: &TempDir| dir.path().join("partition/homes");
             copy_dir(&homes(&dir), &homes(&safe));
             for _ in 0..rng.below(40) {
                 let what = rng.below(24);
-                if what < 3 {
-                    if what == 0 {
-                        partition.compact().await.unwrap();
-                    } else {
-                        partition.checkpoint().await.unwrap();
-                    }
+                let checkpoints = || Metrics::get(&partition.metrics().checkpoints);
+                let before = checkpoints();
+                match what {
+                    0 => assert!(partition.compact().await.unwrap().corrupt.is_empty()),
+                    1..=2 => partition.checkpoint().await.unwrap(),
+                    _ => model.step(&partition, &mut rng).await,
+                }
+                // A purge makes one as well.
+                if checkpoints() > before {
                     std::fs::remove_dir_all(homes(&safe)).unwrap();
                     copy_dir(&homes(&dir), &homes(&safe));
-                } else {
-                    model.step(&partition, &mut rng).await;
                 }
             }
             let before = model.check(&partition).await;
@@ -67,7 +71,7 @@ async fn nothing_acknowledged_is_lost() {
             drop(partition);
             dir = after;
 
-            let partition = Partition::open(crash_config(&dir)).unwrap();
+            let partition = Partition::open(crash_config(&dir, &time)).unwrap();
             let dumped = dump(&partition).await;
             let found = Model::of(&dumped);
             // Without the messages in flight it is the model, to the last MODSEQ.
@@ -75,6 +79,7 @@ async fn nothing_acknowledged_is_lost() {
                 let now = &dumped[mailbox];
                 assert_eq!(now.rows[..old.rows.len()], old.rows[..], "{mailbox}");
                 assert_eq!(now.expunged, old.expunged);
+                assert_eq!(now.kept, old.kept);
                 assert!(now.highest_modseq >= old.highest_modseq);
             }
             assert_eq!(found.mailboxes.len(), model.mailboxes.len());
@@ -110,11 +115,12 @@ async fn nothing_acknowledged_is_lost() {
                     "a delivery is there for some only"
                 );
             }
-            model = found;
+            model.check_deleted(&partition).await;
+            model.mailboxes = found.mailboxes;
             partition.shutdown().await.unwrap();
             drop(partition);
             // What replay made is what a clean start finds.
-            let partition = Partition::open(crash_config(&dir)).unwrap();
+            let partition = Partition::open(crash_config(&dir, &time)).unwrap();
             assert_eq!(dumped, dump(&partition).await);
             partition.shutdown().await.unwrap();
         }
@@ -174,7 +180,9 @@ async fn a_move_between_homes_is_never_half_done() {
         let mut rng = Rng::new(seed);
         let dir = TempDir::new().unwrap();
         let io = FaultyIo::default();
-        let partition = Partition::open_with(crash_config(&dir), Arc::new(io.clone())).unwrap();
+        let time = Time::default();
+        let partition =
+            Partition::open_with(crash_config(&dir, &time), Arc::new(io.clone())).unwrap();
         create(&partition, &["user/bob", "user/eve", "board"]).await;
         let inbox = name("user/bob");
         let messages = (0..6).map(|n| message(&n.to_string())).collect();
@@ -207,7 +215,7 @@ async fn a_move_between_homes_is_never_half_done() {
         io.lose_power(&after.path().join("partition/journal"), &mut rng);
         // Each home is as new as the other or not: every crash point between their commits.
         lose_homes(&homes(&after), &homes(&safe), &mut rng);
-        let partition = Partition::open(crash_config(&after)).unwrap();
+        let partition = Partition::open(crash_config(&after, &time)).unwrap();
         let dumped = dump(&partition).await;
         let mut bodies = Vec::new();
         for mailbox in dumped.values() {

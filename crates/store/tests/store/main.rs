@@ -8,5 +8,6 @@ mod crashes;
 mod faulty;
 mod model;
 mod recovery;
+mod retention;
 mod scale;
 mod support;

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use murder_mailbox::MailboxId;
 use murder_store::{
     Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, PartitionConfig, SeenBy,
     StoreError, StoreMode, StoreOp, UidSet,
@@ -36,12 +39,44 @@ impl std::fmt::Debug for Message {
 pub struct Mailbox {
     pub uidnext: u32,
     pub messages: BTreeMap<u32, Message>,
+    /// Expunged messages that can be restored, and until when.
+    pub kept: BTreeMap<u32, (Bytes, i64)>,
 }
+
+/// The partition's time; no part of what is compared.
+#[derive(Debug, Clone)]
+pub struct Time(pub Arc<AtomicI64>);
+
+impl Default for Time {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(1_700_000_000)))
+    }
+}
+
+impl PartialEq for Time {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Time {}
+
+impl Time {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// How long the model's partitions keep what goes.
+pub const DELAY: i64 = 100;
 
 /// What the mailboxes should hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     pub mailboxes: BTreeMap<String, Mailbox>,
+    /// Deleted mailboxes: the home, messages, and until when they are kept.
+    pub deleted: BTreeMap<MailboxId, (String, Mailbox, i64)>,
+    pub time: Time,
 }
 
 pub const NAMES: [&str; 8] = [
@@ -111,9 +146,19 @@ impl Model {
         match (rng.below(20), some) {
             (0..=2, _) | (_, None) => self.create(partition, rng).await,
             (3, Some(mailbox)) if rng.below(3) == 0 => {
-                partition.delete_mailbox(&name(&mailbox)).await.unwrap();
-                self.mailboxes.remove(&mailbox);
+                self.time.0.fetch_add(1, Ordering::SeqCst);
+                let target = name(&mailbox);
+                let meta = partition.delete_mailbox(&target).await.unwrap();
+                let old = self.mailboxes.remove(&mailbox).unwrap();
+                let home = target.home_key().to_owned();
+                let until = self.time.now() + DELAY;
+                self.deleted.insert(meta.id, (home, old, until));
             }
+            (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(3) {
+                0 => self.restore_messages(partition, rng, &mailbox).await,
+                1 => self.restore_mailbox(partition, rng).await,
+                _ => self.purge(partition, rng).await,
+            },
             (4, Some(mailbox)) => self.rename(partition, rng, &mailbox).await,
             (3..=8, Some(mailbox)) => self.append(partition, rng, &mailbox).await,
             (9, Some(_)) => self.deliver(partition, rng).await,
@@ -125,6 +170,69 @@ impl Model {
                 self.copy(partition, rng, &mailbox, &target, moving).await;
             }
         }
+    }
+
+    async fn restore_messages(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
+        let handle = partition.open_mailbox(&name(to)).await.unwrap();
+        let mailbox = self.mailboxes.get_mut(to).unwrap();
+        let uids = some_uids(rng, mailbox.uidnext);
+        let restored = partition.restore_messages(&handle, &uids).await.unwrap();
+        let there: Vec<u32> = mailbox
+            .kept
+            .keys()
+            .copied()
+            .filter(|uid| uids.contains(*uid))
+            .collect();
+        assert_eq!(restored.source, there);
+        let view = handle.view();
+        for (old, new) in restored.source.into_iter().zip(restored.target) {
+            let (body, _) = mailbox.kept.remove(&old).unwrap();
+            let row = view.row_by_uid(new).unwrap();
+            let keywords = view.keywords().names(row.keywords).map(str::to_owned);
+            let message = Message {
+                body,
+                flags: row.flags,
+                keywords: keywords.collect(),
+            };
+            assert!(!message.flags.contains(Flags::DELETED));
+            mailbox.add(new, message);
+        }
+    }
+
+    async fn restore_mailbox(&mut self, partition: &Partition, rng: &mut Rng) {
+        let to = *rng.pick(&NAMES).unwrap();
+        let target = name(to);
+        let ids: Vec<MailboxId> = self.deleted.keys().copied().collect();
+        let Some(&id) = rng.pick(&ids) else { return };
+        let restored = partition.restore_mailbox(id, &target, new_mailbox()).await;
+        if self.deleted[&id].0 != target.home_key() || self.mailboxes.contains_key(to) {
+            assert!(restored.is_err());
+            return;
+        }
+        restored.unwrap();
+        let (_, mailbox, _) = self.deleted.remove(&id).unwrap();
+        self.mailboxes.insert(to.to_owned(), mailbox);
+    }
+
+    async fn purge(&mut self, partition: &Partition, rng: &mut Rng) {
+        let passes = rng.below(DELAY as u64) as i64;
+        self.time.0.fetch_add(passes, Ordering::SeqCst);
+        let now = self.time.now();
+        let purged = partition.purge().await.unwrap();
+        let mut messages = 0;
+        let deleted = self.deleted.len();
+        for (_, mailbox, until) in self.deleted.values_mut() {
+            messages += mailbox.purge(now);
+            if *until <= now {
+                messages += mailbox.kept.len() + mailbox.messages.len();
+            }
+        }
+        self.deleted.retain(|_, (_, _, until)| *until > now);
+        for mailbox in self.mailboxes.values_mut() {
+            messages += mailbox.purge(now);
+        }
+        assert_eq!(purged.messages, messages as u64);
+        assert_eq!(purged.mailboxes as usize, deleted - self.deleted.len());
     }
 
     async fn create(&mut self, partition: &Partition, rng: &mut Rng) {
@@ -151,6 +259,17 @@ impl Model {
             return;
         };
         assert!(!self.mailboxes.contains_key(to));
+        let (old, new) = (
+            name(from).home_key().to_owned(),
+            name(to).home_key().to_owned(),
+        );
+        if old != new {
+            // What the home that makes room kept is forgotten.
+            self.deleted.retain(|_, (home, _, _)| *home != new);
+            for (home, _, _) in self.deleted.values_mut().filter(|d| d.0 == old) {
+                home.clone_from(&new);
+            }
+        }
         for one in renamed {
             let mailbox = self.mailboxes.remove(one.from.as_str()).unwrap();
             self.mailboxes.insert(one.meta.name.to_string(), mailbox);
@@ -246,11 +365,13 @@ impl Model {
         let uids = (rng.below(2) == 0).then(|| some_uids(rng, mailbox.uidnext));
         let expunged = partition.expunge(&handle, uids.as_ref()).await.unwrap();
         let mut gone = UidSet::new();
+        let until = self.time.now() + DELAY;
         mailbox.messages.retain(|&uid, message| {
             let goes = message.flags.contains(Flags::DELETED)
                 && uids.as_ref().is_none_or(|u| u.contains(uid));
             if goes {
                 gone.insert(uid);
+                mailbox.kept.insert(uid, (message.body.clone(), until));
             }
             !goes
         });
@@ -299,8 +420,34 @@ impl Model {
     /// Fails unless the partition holds what the model does.
     pub async fn check(&self, partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
         let dumped = dump(partition).await;
-        assert_eq!(*self, Self::of(&dumped));
+        let found = Self::of(&dumped);
+        assert_eq!(self.mailboxes, found.mailboxes);
+        self.check_deleted(partition).await;
         dumped
+    }
+
+    /// Fails unless the deleted mailboxes that are kept are those of the model.
+    pub async fn check_deleted(&self, partition: &Partition) {
+        let mut found = BTreeMap::new();
+        for home in ["user/bob", "user/eve", "user/zoe", "board"] {
+            let Ok(restorable) = partition.restorable(home).await else {
+                continue;
+            };
+            for one in restorable.mailboxes {
+                found.insert(
+                    one.id,
+                    (home.to_owned(), one.messages as usize, one.keep_until),
+                );
+            }
+        }
+        let expected: BTreeMap<_, _> = self
+            .deleted
+            .iter()
+            .map(|(id, (home, mailbox, until))| {
+                (*id, (home.clone(), mailbox.messages.len(), *until))
+            })
+            .collect();
+        assert_eq!(found, expected);
     }
 
     /// The model of what a partition holds.
@@ -319,12 +466,14 @@ impl Model {
                     (r.uid, message)
                 })
                 .collect(),
+            kept: m.kept.clone(),
         };
         Self {
             mailboxes: dumped
                 .iter()
                 .map(|(name, m)| (name.clone(), mailbox(m)))
                 .collect(),
+            ..Self::default()
         }
     }
 }
@@ -334,6 +483,12 @@ impl Mailbox {
         assert_eq!(uid, self.uidnext);
         self.uidnext += 1;
         self.messages.insert(uid, message);
+    }
+
+    fn purge(&mut self, now: i64) -> usize {
+        let before = self.kept.len();
+        self.kept.retain(|_, (_, until)| *until > now);
+        before - self.kept.len()
     }
 }
 
@@ -370,6 +525,16 @@ fn new_message(rng: &mut Rng) -> Message {
     }
 }
 
+/// What a model's partition is opened with.
+pub fn kept_config(dir: &TempDir, time: &Time) -> PartitionConfig {
+    PartitionConfig {
+        expunge_delay: Duration::from_secs(DELAY as u64),
+        delete_delay: Duration::from_secs(DELAY as u64),
+        clock: manual_clock(&time.0),
+        ..config(dir)
+    }
+}
+
 /// Files in the journal's directory.
 pub fn journal_files(dir: &TempDir) -> Vec<String> {
     std::fs::read_dir(dir.path().join("partition/journal"))
@@ -384,12 +549,13 @@ async fn does_what_the_model_does() {
         println!("STORE_SEEDS={seed}");
         let mut rng = Rng::new(seed);
         let dir = TempDir::new().unwrap();
+        let mut model = Model::default();
+        let time = model.time.clone();
         let config = || PartitionConfig {
             segment_bytes: 128 << 10,
-            ..config(&dir)
+            ..kept_config(&dir, &time)
         };
         let mut partition = Partition::open(config()).unwrap();
-        let mut model = Model::default();
         let mut sessions: Vec<Session> = Vec::new();
         for _ in 0..120 {
             match rng.below(30) {
@@ -421,6 +587,9 @@ async fn does_what_the_model_does() {
         for mailbox in model.mailboxes.keys() {
             partition.delete_mailbox(&name(mailbox)).await.unwrap();
         }
+        sessions.clear();
+        time.0.fetch_add(2 * DELAY, Ordering::SeqCst);
+        partition.purge().await.unwrap();
         partition.checkpoint().await.unwrap();
         let left = journal_files(&dir);
         assert_eq!(left.len(), 1, "{left:?}");
