@@ -13,7 +13,7 @@ use crate::message::BodyLocation;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
     )]
     pub op: Option<Op>,
 }
@@ -58,6 +58,8 @@ pub(crate) enum Op {
     RestoreMessages(RestoreMessages),
     #[prost(message, tag = "17")]
     RestoreMailbox(RestoreMailbox),
+    #[prost(message, tag = "18")]
+    SetQuota(SetQuota),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -352,6 +354,23 @@ pub(crate) struct RestoreMailbox {
     pub deleted: Vec<u8>,
 }
 
+/// Without a limit the root is no root any more.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SetQuota {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// The name below the home's root.
+    #[prost(string, tag = "2")]
+    pub root: String,
+    /// In units of 1024 bytes.
+    #[prost(uint64, optional, tag = "3")]
+    pub storage: Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub message: Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub mailbox: Option<u64>,
+}
+
 impl Op {
     /// The homes that the command changes; a cross-home MOVE has the target first.
     pub fn homes(&self) -> Vec<u64> {
@@ -381,6 +400,7 @@ impl Op {
             Self::Purge(c) => vec![c.home],
             Self::RestoreMessages(c) => vec![c.home],
             Self::RestoreMailbox(c) => vec![c.create.home],
+            Self::SetQuota(c) => vec![c.home],
         }
     }
 

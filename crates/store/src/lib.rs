@@ -37,6 +37,7 @@ mod message;
 mod metrics;
 mod partition;
 mod partition_db;
+mod quota;
 mod readers;
 mod retention;
 mod segments;
@@ -58,6 +59,7 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{Compacted, Partition};
+pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use readers::{FetchParts, FetchedItems};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;

@@ -16,6 +16,7 @@ use crate::flags::Flags;
 use crate::home::schema;
 use crate::mailbox::MailboxStatus;
 use crate::message::{BodyLocation, InternalDate};
+use crate::quota::{Amount, QuotaLimits};
 use crate::retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Restorable};
 use crate::uidset::UidSet;
 use crate::view::{Keywords, MailboxView, MessageRow};
@@ -99,6 +100,14 @@ impl Readers {
 /// One read connection.
 #[derive(Debug)]
 pub(crate) struct Reader(Connection);
+
+/// What [`Reader::recount`] found.
+#[derive(Debug)]
+pub(crate) struct Recounted {
+    /// The name, what the counters say, what there is.
+    pub mailboxes: Vec<(String, Amount, Amount)>,
+    pub roots: Vec<(String, QuotaLimits, Amount)>,
+}
 
 /// The columns of `message` that make a [`MessageRow`], in the order of [`message_row`].
 pub(crate) const MESSAGE_COLUMNS: &str = "uid, modseq, flags, keywords, internal_date, zone, \
@@ -294,6 +303,54 @@ impl Reader {
         }
         tx.finish()?;
         Ok(Some(status))
+    }
+
+    /// Quota roots by name below the home's root, with limits and usage.
+    pub fn quotas(&self) -> rusqlite::Result<Vec<(String, QuotaLimits, Amount)>> {
+        let limit = |n: Option<i64>| n.map(i64::cast_unsigned);
+        let mut rows = self.0.prepare_cached(
+            "SELECT root, storage, message, mailbox, used_bytes, used_messages, used_mailboxes \
+             FROM quota ORDER BY root",
+        )?;
+        let rows = rows.query_map([], |r| {
+            let limits = QuotaLimits {
+                storage: limit(r.get(1)?),
+                message: limit(r.get(2)?),
+                mailbox: limit(r.get(3)?),
+            };
+            let used = Amount {
+                bytes: r.get(4)?,
+                messages: r.get(5)?,
+                mailboxes: r.get(6)?,
+            };
+            Ok((r.get(0)?, limits, used))
+        })?;
+        rows.collect()
+    }
+
+    /// For each mailbox its name below the home's root, what its counters say and what its
+    /// rows do; with the quota roots of the same moment.
+    pub fn recount(&self) -> rusqlite::Result<Recounted> {
+        let tx = self.0.unchecked_transaction()?;
+        let mailboxes = tx
+            .prepare_cached(
+                "SELECT name, messages, bytes, count(uid), coalesce(sum(len), 0) FROM mailbox \
+                 LEFT JOIN message ON message.mailbox = mailbox.rowno \
+                 WHERE mailbox.keep_until = 0 GROUP BY rowno ORDER BY name",
+            )?
+            .query_map([], |r| {
+                let amount = |messages, bytes| Amount {
+                    bytes,
+                    messages,
+                    mailboxes: 1,
+                };
+                let recorded = amount(r.get(1)?, r.get(2)?);
+                Ok((r.get(0)?, recorded, amount(r.get(3)?, r.get(4)?)))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let roots = self.quotas()?;
+        tx.finish()?;
+        Ok(Recounted { mailboxes, roots })
     }
 
     /// What can be restored.

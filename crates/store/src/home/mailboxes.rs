@@ -5,12 +5,14 @@ use std::sync::Arc;
 use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
+use super::quota::charge;
 use super::{Home, Mailbox, Stop, done, refuse, sql};
 use crate::catalogue::full_name;
 use crate::command::{Create, Delete, Rename, RenameHome, SetMailbox, Subscribe};
 use crate::error::StoreError;
 use crate::journal::{ApplyResult, Outcome};
 use crate::mailbox::Renamed;
+use crate::quota::Amount;
 use crate::uidset::UidSet;
 
 impl Home {
@@ -66,8 +68,16 @@ impl Home {
         let Some(id) = self.new_id(c) else {
             return refuse(StoreError::MailboxExists);
         };
+        let one = Amount {
+            mailboxes: 1,
+            ..Amount::default()
+        };
+        if let Some(over) = self.over_quota(&c.name, one) {
+            return refuse(over);
+        }
         let mailbox = self.insert(c, id)?;
         self.mailboxes.insert(id, mailbox);
+        charge(&mut self.quotas, &c.name, one);
         Ok(Ok(self.renamed([(c.name.clone(), id)])))
     }
 
@@ -96,7 +106,9 @@ impl Home {
         if self.mailboxes.is_empty() {
             // A new owner of the name must not find what the old one subscribed to.
             self.run("DELETE FROM subscription", [])?;
+            self.forget_quotas()?;
         }
+        self.recount();
         self.catalogue = true;
         self.view(id);
         done()
@@ -132,6 +144,12 @@ impl Home {
             return refuse(StoreError::MailboxExists);
         }
         moved.sort_by(|a, b| a.1.cmp(&b.1));
+        let moves = moved
+            .iter()
+            .map(|(id, _, to)| (&self.mailboxes[id], to.as_str()));
+        if let Some(over) = self.over_quota_of_names(moves) {
+            return refuse(over);
+        }
         // Out of each other's way first: `a/b` may become `a` while `a/b/b` becomes `a/b`.
         for (id, _, _) in &moved {
             let rowno = self.mailboxes[id].rowno;
@@ -152,6 +170,7 @@ impl Home {
             self.retire(from, old)?;
             self.view(*id);
         }
+        self.recount();
         self.catalogue = true;
         let moved: Vec<_> = moved.into_iter().map(|(id, from, _)| (from, id)).collect();
         Ok(Ok(self.renamed(moved)))
@@ -164,6 +183,16 @@ impl Home {
         let Some(id) = self.new_id(c) else {
             return refuse(StoreError::MailboxExists);
         };
+        let mut coming = Amount {
+            mailboxes: 1,
+            ..Amount::default()
+        };
+        if self.governing("") != self.governing(&c.name) {
+            coming = self.mailboxes[&inbox].amount();
+        }
+        if let Some(over) = self.over_quota(&c.name, coming) {
+            return refuse(over);
+        }
         let mut new = self.insert(c, id)?;
         let Some(old) = self.mailboxes.get_mut(&inbox) else {
             return refuse(StoreError::NoSuchMailbox);
@@ -188,6 +217,7 @@ impl Home {
             [from, to],
         )?;
         self.mailboxes.insert(id, new);
+        self.recount();
         self.view(inbox).expunged.union_with(&gone);
         Ok(Ok(self.renamed([(String::new(), id)])))
     }
@@ -271,6 +301,7 @@ impl Home {
             .map_err(sql)?;
         self.run("DELETE FROM subscription", [])?;
         self.forget_everything()?;
+        self.forget_quotas()?;
         self.set_key("")?;
         self.catalogue = true;
         self.dropped = true;

@@ -13,6 +13,7 @@ use crate::flags::Flags;
 use crate::items::Items;
 use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::message::{Appended, Copied, Expunged, Stored};
+use crate::quota::Amount;
 use crate::segments::Segments;
 use crate::uidset::UidSet;
 
@@ -50,6 +51,9 @@ impl Home {
         };
         if !self.has_uids(id, messages.len()) {
             return Ok(Err(StoreError::UidsExhausted));
+        }
+        if let Some(over) = self.over_quota(&self.mailboxes[&id].name, amount(messages)) {
+            return Ok(Err(over));
         }
         let names = messages.iter().flat_map(|m| &m.keywords);
         if !self.make_room_for_keywords(id, names.map(String::as_str))? {
@@ -138,6 +142,18 @@ impl Home {
             return refuse(StoreError::UidsExhausted);
         }
         let from = &self.mailboxes[&source];
+        let to = &self.mailboxes[&target].name;
+        // A MOVE under one root takes no room.
+        if !(c.expunge && self.governing(to) == self.governing(&from.name)) {
+            let more = Amount {
+                bytes: rows.iter().map(|r| i64::from(r.location.len)).sum(),
+                messages: rows.len() as i64,
+                mailboxes: 0,
+            };
+            if let Some(over) = self.over_quota(to, more) {
+                return refuse(over);
+            }
+        }
         let names = Arc::clone(&from.keywords);
         let seen = match c.source_user.as_str() {
             "" => None,
@@ -300,6 +316,15 @@ impl Home {
         self.set_states(&work, states)?;
         self.finish(work)?;
         Ok(Ok(Outcome::Stored(stored)))
+    }
+}
+
+/// What messages count for.
+fn amount(messages: &[command::Message]) -> Amount {
+    Amount {
+        bytes: messages.iter().map(|m| i64::from(m.len)).sum(),
+        messages: messages.len() as i64,
+        mailboxes: 0,
     }
 }
 

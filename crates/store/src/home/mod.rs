@@ -7,6 +7,7 @@
 mod keywords;
 mod mailboxes;
 mod messages;
+mod quota;
 mod relocate;
 mod retention;
 mod rows;
@@ -124,6 +125,8 @@ pub(crate) struct Home {
     deleted: HashMap<MailboxId, Deleted>,
     /// When something is to be forgotten; 0 for never.
     purge_at: i64,
+    /// Quota roots by name.
+    quotas: BTreeMap<String, quota::Root>,
     /// The checkpoint up to which settled rows have been removed.
     pruned: u64,
     /// Of the group being applied.
@@ -172,6 +175,7 @@ impl Home {
             mailboxes: HashMap::new(),
             deleted: HashMap::new(),
             purge_at: 0,
+            quotas: BTreeMap::new(),
             pruned: 0,
             views: HashMap::new(),
             segments: SegmentChanges::new(),
@@ -190,6 +194,7 @@ impl Home {
         self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
         self.next_content = meta("next_content")?;
         self.purge_at = meta("purge_at")?;
+        self.quotas = quota::load(&self.conn)?;
         self.key = self
             .conn
             .query_row("SELECT value FROM meta WHERE key = 'key'", [], |r| r.get(0))?;
@@ -394,6 +399,7 @@ impl Home {
             Op::Purge(c) => self.purge(c),
             Op::RestoreMessages(c) => self.restore_messages(c),
             Op::RestoreMailbox(c) => self.restore_mailbox(c),
+            Op::SetQuota(c) => self.set_quota(c),
         }
     }
 
@@ -402,6 +408,7 @@ impl Home {
             mailbox.dirty = false;
             write_mailbox(&self.conn, mailbox)?;
         }
+        quota::write(&self.conn, &mut self.quotas)?;
         if self.pruned < settled {
             // A checkpoint has counted these.
             for table in ["segment_change", "arrival"] {

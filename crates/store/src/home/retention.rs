@@ -3,6 +3,7 @@
 use murder_mailbox::MailboxId;
 use rusqlite::params;
 
+use super::quota::charge;
 use super::{Deleted, Home, Mailbox, Stop, refuse, sql, write_mailbox};
 use crate::command::{self, Delete, Purge, RestoreMailbox, RestoreMessages};
 use crate::error::StoreError;
@@ -10,6 +11,7 @@ use crate::flags::Flags;
 use crate::items::Items;
 use crate::journal::{ApplyResult, Outcome};
 use crate::message::{BodyLocation, Copied};
+use crate::quota::Amount;
 use crate::retention::Purged;
 use crate::uidset::UidSet;
 use crate::view::MessageRow;
@@ -95,6 +97,14 @@ impl Home {
         if !self.has_uids(id, kept.len()) {
             return refuse(StoreError::UidsExhausted);
         }
+        let more = Amount {
+            bytes: kept.iter().map(|k| i64::from(k.location.len)).sum(),
+            messages: kept.len() as i64,
+            mailboxes: 0,
+        };
+        if let Some(over) = self.over_quota(&self.mailboxes[&id].name, more) {
+            return refuse(over);
+        }
         let mut copied = Copied {
             uidvalidity: self.mailboxes[&id].uidvalidity,
             ..Copied::default()
@@ -177,6 +187,10 @@ impl Home {
         let Some(id) = self.new_id(create) else {
             return refuse(StoreError::MailboxExists);
         };
+        let amount = self.deleted[&old].mailbox.amount();
+        if let Some(over) = self.over_quota(&create.name, amount) {
+            return refuse(over);
+        }
         let uidvalidity = create
             .uidvalidity
             .max(self.past(&create.name)?.saturating_add(1));
@@ -196,6 +210,7 @@ impl Home {
         mailbox.shared_seen = create.shared_seen;
         write_mailbox(&self.conn, &mailbox).map_err(sql)?;
         self.mailboxes.insert(id, mailbox);
+        charge(&mut self.quotas, &create.name, amount);
         self.catalogue = true;
         self.reckon_due()?;
         Ok(Ok(self.renamed([(create.name.clone(), id)])))

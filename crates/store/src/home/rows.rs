@@ -8,12 +8,14 @@ use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
 use super::keywords::keyword_bits;
+use super::quota::charge;
 use super::retention::Keep;
 use super::{Home, Stop, sql};
 use crate::command;
 use crate::flags::Flags;
 use crate::items::Items;
 use crate::message::{BodyLocation, Expunged, InternalDate};
+use crate::quota::Amount;
 use crate::readers::{MESSAGE_COLUMNS, message_row};
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
@@ -157,6 +159,12 @@ impl Home {
         };
         mailbox.messages += 1;
         mailbox.bytes += i64::from(location.len);
+        let one = Amount {
+            bytes: i64::from(location.len),
+            messages: 1,
+            mailboxes: 0,
+        };
+        charge(&mut self.quotas, &mailbox.name, one);
         mailbox.unseen += 1 - has(flags, Flags::SEEN);
         mailbox.deleted += has(flags, Flags::DELETED);
         self.conn
@@ -247,6 +255,12 @@ impl Home {
                 mailbox.unseen -= 1 - has(row.flags, Flags::SEEN);
                 mailbox.deleted -= has(row.flags, Flags::DELETED);
             }
+            let gone = Amount {
+                bytes: -rows.iter().map(|r| i64::from(r.location.len)).sum::<i64>(),
+                messages: -(rows.len() as i64),
+                mailboxes: 0,
+            };
+            charge(&mut self.quotas, &mailbox.name, gone);
         }
         self.bury(work.rowno, work.modseq, &uids)?;
         for (user, mut seen) in self.all_seen(work.rowno)? {

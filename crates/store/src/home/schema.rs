@@ -20,7 +20,7 @@ const WAL_KEPT: i64 = 2 << 20;
 /// in the views.
 const CACHE_KIB: i32 = 64;
 /// Prepared statements kept by a connection: as many as there are different ones.
-const STATEMENTS: usize = 48;
+const STATEMENTS: usize = 64;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -129,6 +129,17 @@ CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE name_history (
     name TEXT PRIMARY KEY,
     uidvalidity INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Roots by name below the home's root, with what the mailboxes they govern hold.
+CREATE TABLE quota (
+    root TEXT PRIMARY KEY,
+    storage INTEGER,
+    message INTEGER,
+    mailbox INTEGER,
+    used_bytes INTEGER NOT NULL,
+    used_messages INTEGER NOT NULL,
+    used_mailboxes INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What the home's records did to segments since a checkpoint counted them.

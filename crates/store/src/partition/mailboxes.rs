@@ -17,7 +17,7 @@ impl Partition {
     /// Makes a mailbox, and its home with the first one. Parents need not exist.
     ///
     /// # Errors
-    /// [`StoreError::MailboxExists`], and those of every change.
+    /// [`StoreError::MailboxExists`], [`StoreError::OverQuota`], and those of every change.
     pub async fn create_mailbox(
         &self,
         name: &MailboxName,

@@ -27,7 +27,7 @@ impl Partition {
     ///
     /// # Errors
     /// [`StoreError::NoSuchMailbox`], [`StoreError::TooManyKeywords`],
-    /// [`StoreError::UidsExhausted`], and those of every change.
+    /// [`StoreError::UidsExhausted`], [`StoreError::OverQuota`], and those of every change.
     pub async fn append(
         &self,
         name: &MailboxName,
@@ -171,7 +171,8 @@ impl Partition {
     /// left out. No bytes are copied.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchMailbox`] for the target, and those of every change.
+    /// [`StoreError::NoSuchMailbox`] for the target, [`StoreError::OverQuota`] (but not for a
+    /// MOVE under one quota root), and those of every change.
     pub async fn copy(
         &self,
         source: &MailboxHandle,

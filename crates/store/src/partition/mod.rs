@@ -5,6 +5,7 @@ mod mailboxes;
 mod maintenance;
 mod messages;
 mod open;
+mod quota;
 mod retention;
 
 pub use compact::Compacted;

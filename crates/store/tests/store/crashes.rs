@@ -26,6 +26,7 @@ fn crash_config(dir: &TempDir, time: &Time) -> PartitionConfig {
 struct InFlight {
     body: Bytes,
     targets: Vec<&'static str>,
+    refused: Vec<&'static str>,
     acknowledged: bool,
 }
 
@@ -98,7 +99,9 @@ async fn nothing_acknowledged_is_lost() {
                 let arrived: Vec<bool> = one
                     .targets
                     .iter()
-                    .filter(|t| model.mailboxes.contains_key(**t))
+                    .filter(|t| model.mailboxes.contains_key(**t) && !one.refused.contains(t))
+                    // Where it was not acknowledged, it may have been over quota.
+                    .filter(|t| one.acknowledged || model.governing(t).is_none())
                     .map(|t| {
                         let mut messages = found.mailboxes[*t].messages.values();
                         messages.any(|m| m.body == one.body)
@@ -135,12 +138,20 @@ async fn deliver_at_once(partition: &Arc<Partition>, rng: &mut Rng) -> Vec<InFli
         let (partition, body) = (Arc::clone(partition), new_body(rng));
         tasks.spawn(async move {
             let names: Vec<_> = targets.iter().map(|t| name(t)).collect();
+            let mut refused = Vec::new();
             let results = partition.deliver(&names, of_bytes(body.clone())).await;
             let acknowledged = match results {
                 Ok(results) => {
-                    let refused = results.iter().filter_map(|r| r.as_ref().err());
-                    for error in refused {
-                        assert!(matches!(error, StoreError::NoSuchMailbox), "{error}");
+                    let all = targets.iter().zip(&results);
+                    for (target, error) in all.filter_map(|(t, r)| Some((t, r.as_ref().err()?))) {
+                        refused.push(*target);
+                        assert!(
+                            matches!(
+                                error,
+                                StoreError::NoSuchMailbox | StoreError::OverQuota { .. }
+                            ),
+                            "{error}"
+                        );
                     }
                     true
                 }
@@ -149,6 +160,7 @@ async fn deliver_at_once(partition: &Arc<Partition>, rng: &mut Rng) -> Vec<InFli
             InFlight {
                 body,
                 targets,
+                refused,
                 acknowledged,
             }
         });

@@ -7,6 +7,7 @@ mod copies;
 mod crashes;
 mod faulty;
 mod model;
+mod quota;
 mod recovery;
 mod retention;
 mod scale;

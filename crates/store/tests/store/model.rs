@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use murder_store::{
-    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, PartitionConfig, SeenBy,
-    StoreError, StoreMode, StoreOp, UidSet,
+    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, PartitionConfig, QuotaLimits,
+    SeenBy, StoreError, StoreMode, StoreOp, UidSet,
 };
 use tempfile::TempDir;
 
@@ -76,6 +76,7 @@ pub struct Model {
     pub mailboxes: BTreeMap<String, Mailbox>,
     /// Deleted mailboxes: the home, messages, and until when they are kept.
     pub deleted: BTreeMap<MailboxId, (String, Mailbox, i64)>,
+    pub quotas: BTreeMap<String, QuotaLimits>,
     pub time: Time,
 }
 
@@ -153,8 +154,10 @@ impl Model {
                 let home = target.home_key().to_owned();
                 let until = self.time.now() + DELAY;
                 self.deleted.insert(meta.id, (home, old, until));
+                self.forget_quotas();
             }
-            (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(3) {
+            (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(4) {
+                3 => self.set_quota(partition, rng).await,
                 0 => self.restore_messages(partition, rng, &mailbox).await,
                 1 => self.restore_mailbox(partition, rng).await,
                 _ => self.purge(partition, rng).await,
@@ -172,11 +175,120 @@ impl Model {
         }
     }
 
+    async fn set_quota(&mut self, partition: &Partition, rng: &mut Rng) {
+        let root = *rng.pick(&NAMES).unwrap();
+        let mut limit = |below| (rng.below(2) == 0).then(|| rng.below(below));
+        let limits = QuotaLimits {
+            storage: limit(100),
+            message: limit(30),
+            mailbox: limit(4),
+        };
+        match partition.set_quota(&name(root), limits).await {
+            Ok(()) if limits == QuotaLimits::default() => {
+                self.quotas.remove(root);
+            }
+            Ok(()) => {
+                self.quotas.insert(root.to_owned(), limits);
+            }
+            Err(StoreError::NoSuchHome) => {
+                let home = name(root).home_key().to_owned();
+                assert!(self.mailboxes.keys().all(|m| name(m).home_key() != home));
+            }
+            Err(e) => panic!("{e}"),
+        }
+        self.forget_quotas();
+    }
+
+    /// Homes without mailboxes have none.
+    fn forget_quotas(&mut self) {
+        let homes: BTreeSet<String> = self
+            .mailboxes
+            .keys()
+            .map(|m| name(m).home_key().to_owned())
+            .collect();
+        self.quotas
+            .retain(|root, _| homes.contains(name(root).home_key()));
+    }
+
+    /// The quota root that governs a name.
+    pub fn governing(&self, mailbox: &str) -> Option<&String> {
+        let mailbox = name(mailbox);
+        let above = |root: &&String| mailbox == name(root) || mailbox.is_below(&name(root));
+        self.quotas
+            .keys()
+            .filter(above)
+            .max_by_key(|root| root.len())
+    }
+
+    fn usage(&self, root: &String) -> (u64, u64, u64) {
+        let mut usage = (0, 0, 0);
+        for (name, mailbox) in &self.mailboxes {
+            if self.governing(name) == Some(root) {
+                let (bytes, messages) = mailbox.amount();
+                usage = (usage.0 + bytes, usage.1 + messages, usage.2 + 1);
+            }
+        }
+        usage
+    }
+
+    /// Whether there is room for bytes, messages and mailboxes at a name.
+    fn has_room(&self, mailbox: &str, more: (u64, u64, u64)) -> bool {
+        let Some(root) = self.governing(mailbox) else {
+            return true;
+        };
+        let (limits, used) = (self.quotas[root], self.usage(root));
+        let fits = |limit: Option<u64>, used: u64, more: u64| {
+            more == 0 || limit.is_none_or(|limit| used + more <= limit)
+        };
+        fits(limits.storage.map(|l| l * 1024), used.0, more.0)
+            && fits(limits.message, used.1, more.1)
+            && fits(limits.mailbox, used.2, more.2)
+    }
+
+    async fn check_quotas(&self, partition: &Partition) {
+        let mut found = BTreeMap::new();
+        for home in ["user/bob", "user/eve", "user/zoe", "board"] {
+            let Ok(quotas) = partition.quotas(home).await else {
+                continue;
+            };
+            let wrong = partition.check_quota(home).await.unwrap();
+            assert!(wrong.is_empty(), "{wrong:?}");
+            for quota in quotas {
+                let usage = (
+                    quota.usage.storage,
+                    quota.usage.message,
+                    quota.usage.mailbox,
+                );
+                found.insert(quota.root.to_string(), (quota.limits, usage));
+            }
+        }
+        let expected: BTreeMap<_, _> = self
+            .quotas
+            .iter()
+            .map(|(root, limits)| {
+                let used = self.usage(root);
+                let usage = (used.0.div_ceil(1024), used.1, used.2);
+                (root.clone(), (*limits, usage))
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
     async fn restore_messages(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
         let handle = partition.open_mailbox(&name(to)).await.unwrap();
-        let mailbox = self.mailboxes.get_mut(to).unwrap();
+        let mailbox = &self.mailboxes[to];
         let uids = some_uids(rng, mailbox.uidnext);
-        let restored = partition.restore_messages(&handle, &uids).await.unwrap();
+        let restored = partition.restore_messages(&handle, &uids).await;
+        let kept = mailbox.kept.iter().filter(|(uid, _)| uids.contains(**uid));
+        let more = kept.fold((0, 0, 0), |sum, (_, (body, _))| {
+            (sum.0 + body.len() as u64, sum.1 + 1, 0)
+        });
+        if !self.has_room(to, more) {
+            assert!(matches!(restored, Err(StoreError::OverQuota { .. })));
+            return;
+        }
+        let restored = restored.unwrap();
+        let mailbox = self.mailboxes.get_mut(to).unwrap();
         let there: Vec<u32> = mailbox
             .kept
             .keys()
@@ -207,6 +319,11 @@ impl Model {
         let restored = partition.restore_mailbox(id, &target, new_mailbox()).await;
         if self.deleted[&id].0 != target.home_key() || self.mailboxes.contains_key(to) {
             assert!(restored.is_err());
+            return;
+        }
+        let (bytes, messages) = self.deleted[&id].1.amount();
+        if !self.has_room(to, (bytes, messages, 1)) {
+            assert!(matches!(restored, Err(StoreError::OverQuota { .. })));
             return;
         }
         restored.unwrap();
@@ -240,6 +357,8 @@ impl Model {
         let result = partition.create_mailbox(&name(new), new_mailbox()).await;
         if self.mailboxes.contains_key(new) {
             assert!(matches!(result, Err(StoreError::MailboxExists)));
+        } else if !self.has_room(new, (0, 0, 1)) {
+            assert!(matches!(result, Err(StoreError::OverQuota { .. })));
         } else {
             result.unwrap();
             self.mailboxes.insert(
@@ -266,6 +385,13 @@ impl Model {
         if old != new {
             // What the home that makes room kept is forgotten.
             self.deleted.retain(|_, (home, _, _)| *home != new);
+            let roots: Vec<String> = self.quotas.keys().cloned().collect();
+            for root in roots {
+                if let Some(moved) = name(&root).moved(&name(from), &name(to)) {
+                    let limits = self.quotas.remove(&root).unwrap();
+                    self.quotas.insert(moved.unwrap().to_string(), limits);
+                }
+            }
             for (home, _, _) in self.deleted.values_mut().filter(|d| d.0 == old) {
                 home.clone_from(&new);
             }
@@ -284,10 +410,15 @@ impl Model {
             append.keywords = m.keywords.iter().cloned().collect();
             append
         });
-        let appended = partition
-            .append(&name(to), appends.collect())
-            .await
-            .unwrap();
+        let appended = partition.append(&name(to), appends.collect()).await;
+        let more = messages.iter().fold((0, 0, 0), |sum, m| {
+            (sum.0 + m.body.len() as u64, sum.1 + 1, 0)
+        });
+        if !self.has_room(to, more) {
+            assert!(matches!(appended, Err(StoreError::OverQuota { .. })));
+            return;
+        }
+        let appended = appended.unwrap();
         let mailbox = self.mailboxes.get_mut(to).unwrap();
         for (uid, message) in appended.uids.into_iter().zip(messages) {
             mailbox.add(uid, message);
@@ -303,6 +434,12 @@ impl Model {
             .await
             .unwrap();
         for (target, result) in targets.iter().zip(results) {
+            if self.mailboxes.contains_key(*target)
+                && !self.has_room(target, (body.len() as u64, 1, 0))
+            {
+                assert!(matches!(result, Err(StoreError::OverQuota { .. })));
+                continue;
+            }
             match self.mailboxes.get_mut(*target) {
                 Some(mailbox) => mailbox.add(
                     result.unwrap().uids[0],
@@ -394,8 +531,23 @@ impl Model {
             partition.move_messages(&handle, &uids, &target, seen).await
         } else {
             partition.copy(&handle, &uids, &target, seen).await
+        };
+        let source = &self.mailboxes[from];
+        let more = source
+            .messages
+            .iter()
+            .filter(|(uid, _)| uids.contains(**uid))
+            .fold((0, 0, 0), |sum, (_, m)| {
+                (sum.0 + m.body.len() as u64, sum.1 + 1, 0)
+            });
+        let free = moving
+            && name(from).home_key() == target.home_key()
+            && self.governing(from) == self.governing(to);
+        if !free && !self.has_room(to, more) {
+            assert!(matches!(copied, Err(StoreError::OverQuota { .. })));
+            return;
         }
-        .unwrap();
+        let copied = copied.unwrap();
         let source = self.mailboxes.get_mut(from).unwrap();
         let messages: Vec<(u32, Message)> = source
             .messages
@@ -423,6 +575,7 @@ impl Model {
         let found = Self::of(&dumped);
         assert_eq!(self.mailboxes, found.mailboxes);
         self.check_deleted(partition).await;
+        self.check_quotas(partition).await;
         dumped
     }
 
@@ -483,6 +636,11 @@ impl Mailbox {
         assert_eq!(uid, self.uidnext);
         self.uidnext += 1;
         self.messages.insert(uid, message);
+    }
+
+    fn amount(&self) -> (u64, u64) {
+        let bytes = self.messages.values().map(|m| m.body.len() as u64).sum();
+        (bytes, self.messages.len() as u64)
     }
 
     fn purge(&mut self, now: i64) -> usize {
