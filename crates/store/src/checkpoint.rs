@@ -39,6 +39,8 @@ pub(crate) struct Report {
     pub changes: Changes,
     /// A home of the shard is damaged: its records must be kept.
     pub blocked: bool,
+    /// Those homes.
+    pub damaged: Vec<u64>,
 }
 
 /// What shards changed since the last checkpoint.
@@ -99,6 +101,7 @@ impl Checkpointer {
             let (got, blocked, changes) = open.entry(report.round.number).or_default();
             *got += 1;
             *blocked |= report.blocked;
+            self.shared.damaged_homes.lock().extend(report.damaged);
             changes.merge(report.changes);
             if *got < self.shards {
                 continue;

@@ -13,7 +13,7 @@ use crate::message::BodyLocation;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
     )]
     pub op: Option<Op>,
 }
@@ -60,6 +60,9 @@ pub(crate) enum Op {
     RestoreMailbox(RestoreMailbox),
     #[prost(message, tag = "18")]
     SetQuota(SetQuota),
+    /// Never journaled: repair applies it in the place of records that are lost.
+    #[prost(message, tag = "19")]
+    Lost(Lost),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -371,6 +374,13 @@ pub(crate) struct SetQuota {
     pub mailbox: Option<u64>,
 }
 
+/// What this home did with records is no longer known.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Lost {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+}
+
 impl Op {
     /// The homes that the command changes; a cross-home MOVE has the target first.
     pub fn homes(&self) -> Vec<u64> {
@@ -401,6 +411,7 @@ impl Op {
             Self::RestoreMessages(c) => vec![c.home],
             Self::RestoreMailbox(c) => vec![c.create.home],
             Self::SetQuota(c) => vec![c.home],
+            Self::Lost(c) => vec![c.home],
         }
     }
 

@@ -58,7 +58,7 @@ pub use message::{
     StoreOp, Stored,
 };
 pub use metrics::Metrics;
-pub use partition::{Compacted, Partition};
+pub use partition::{Compacted, LostRecords, Partition, Repaired, repair, repair_with};
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use readers::{FetchParts, FetchedItems};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};

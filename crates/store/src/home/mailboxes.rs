@@ -308,6 +308,24 @@ impl Home {
         Ok(Ok(Outcome::Dropped { uidvalidity }))
     }
 
+    /// Records are lost of which some may have given out UIDs here: what follows may give them
+    /// to others. So that no client takes one for the other, every mailbox gets a new
+    /// UIDVALIDITY.
+    pub(super) fn lost(&mut self) -> Result<ApplyResult, Stop> {
+        let mut names = Vec::new();
+        for mailbox in self.mailboxes.values_mut() {
+            mailbox.uidvalidity = mailbox.uidvalidity.saturating_add(1);
+            mailbox.dirty = true;
+            names.push((mailbox.name.clone(), mailbox.id));
+        }
+        names.sort();
+        for (_, id) in &names {
+            self.view(*id);
+        }
+        self.catalogue = true;
+        Ok(Ok(self.renamed(names)))
+    }
+
     fn set_key(&mut self, key: &str) -> Result<(), Stop> {
         self.run("UPDATE meta SET value = ?1 WHERE key = 'key'", [key])?;
         key.clone_into(&mut self.key);

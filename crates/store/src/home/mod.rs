@@ -248,6 +248,11 @@ impl Home {
         self.mailboxes.values().map(Mailbox::listed).collect()
     }
 
+    /// The last record that is in it.
+    pub fn applied_lsn(&self) -> u64 {
+        self.applied_lsn
+    }
+
     /// When something is to be forgotten; 0 for never.
     pub fn purge_at(&self) -> i64 {
         self.purge_at
@@ -400,6 +405,7 @@ impl Home {
             Op::RestoreMessages(c) => self.restore_messages(c),
             Op::RestoreMailbox(c) => self.restore_mailbox(c),
             Op::SetQuota(c) => self.set_quota(c),
+            Op::Lost(_) => self.lost(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::{Home, Mailbox, Stop, done};
+use super::{Home, Mailbox, Stop, done, refuse};
 use crate::catalogue::full_name;
 use crate::command::SetQuota;
 use crate::error::StoreError;
@@ -142,6 +142,10 @@ impl Home {
     }
 
     pub(super) fn set_quota(&mut self, c: &SetQuota) -> Result<ApplyResult, Stop> {
+        if self.mailboxes.is_empty() {
+            // What is left of a home does not give its name's next owner limits.
+            return refuse(StoreError::NoSuchHome);
+        }
         let limits = QuotaLimits {
             storage: c.storage,
             message: c.message,

@@ -167,6 +167,23 @@ pub(crate) fn wal_path(dir: &Path, home: u64) -> PathBuf {
     path(dir, home).with_extension("db-wal")
 }
 
+/// The homes that have files.
+pub(crate) fn homes(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut homes = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(entry.path())? {
+            let name = file?.file_name();
+            let number = name.to_str().and_then(|n| n.strip_suffix(".db"));
+            homes.extend(number.and_then(|n| n.parse::<u64>().ok()));
+        }
+    }
+    Ok(homes)
+}
+
 /// What every connection to a home is set to.
 pub(crate) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(10))?;

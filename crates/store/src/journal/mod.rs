@@ -2,6 +2,7 @@
 
 pub(crate) mod record;
 pub(crate) mod recovery;
+pub(crate) mod salvage;
 pub(crate) mod segment;
 pub(crate) mod writer;
 

@@ -6,10 +6,13 @@ mod maintenance;
 mod messages;
 mod open;
 mod quota;
+mod repair;
 mod retention;
 
 pub use compact::Compacted;
+pub use repair::{LostRecords, Repaired, repair, repair_with};
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +73,8 @@ pub(crate) struct Shared {
     settled: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
+    /// Homes that were found damaged.
+    pub damaged_homes: Mutex<BTreeSet<u64>>,
     /// Read by those who create mailboxes, written by those who give homes other keys.
     home_keys: RwLock<()>,
 }
@@ -154,23 +159,7 @@ impl Partition {
         self.shared.close();
         let threads: Vec<_> = std::mem::take(&mut *self.threads.lock());
         let shared = Arc::clone(&self.shared);
-        blocking(move || {
-            let died = threads
-                .into_iter()
-                .map(JoinHandle::join)
-                .filter(Result::is_err)
-                .count();
-            shared.handles.clear();
-            shared.readers.clear();
-            if died > 0 {
-                return Err(StoreError::Io {
-                    what: "closing the partition",
-                    why: format!("{died} of its threads died"),
-                });
-            }
-            Ok(())
-        })
-        .await
+        blocking(move || shared.join(threads)).await
     }
 }
 
@@ -208,6 +197,24 @@ impl Shared {
         *self.queue.lock() = None;
         self.closed.notify_all();
         self.closing.send_replace(true);
+    }
+
+    /// Waits for the threads of a closed partition.
+    fn join(&self, threads: Vec<JoinHandle<()>>) -> Result<(), StoreError> {
+        let died = threads
+            .into_iter()
+            .map(JoinHandle::join)
+            .filter(Result::is_err)
+            .count();
+        self.handles.clear();
+        self.readers.clear();
+        if died > 0 {
+            return Err(StoreError::Io {
+                what: "closing the partition",
+                why: format!("{died} of its threads died"),
+            });
+        }
+        Ok(())
     }
 
     /// Whether no command is taken any more; waits for that up to `time`.

@@ -17,7 +17,7 @@ impl Partition {
     /// any limit it is none any more. It need not be a mailbox.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchHome`], and those of every change.
+    /// [`StoreError::NoSuchHome`], also for a home without mailboxes, and those of every change.
     pub async fn set_quota(
         &self,
         root: &MailboxName,

@@ -9,6 +9,7 @@ mod faulty;
 mod model;
 mod quota;
 mod recovery;
+mod repair;
 mod retention;
 mod scale;
 mod support;
