@@ -58,7 +58,9 @@ pub use message::{
     StoreOp, Stored,
 };
 pub use metrics::Metrics;
-pub use partition::{Compacted, LostRecords, Partition, Repaired, repair, repair_with};
+pub use partition::{
+    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, repair, repair_with,
+};
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use readers::{FetchParts, FetchedItems};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};

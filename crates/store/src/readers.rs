@@ -353,6 +353,26 @@ impl Reader {
         Ok(Recounted { mailboxes, roots })
     }
 
+    /// Bytes of the bodies of messages that are there, and of these and those that can be
+    /// restored, each body once.
+    pub fn body_bytes(&self) -> rusqlite::Result<(u64, u64)> {
+        let there = "SELECT segment, offset, len FROM message JOIN mailbox \
+                     ON message.mailbox = mailbox.rowno WHERE mailbox.keep_until = 0";
+        let all = "SELECT segment, offset, len FROM message \
+                   UNION SELECT segment, offset, len FROM expunged";
+        let sum = |of: &str| -> rusqlite::Result<u64> {
+            self.0
+                .prepare_cached(&format!(
+                    "SELECT coalesce(sum(len), 0) FROM (SELECT DISTINCT * FROM ({of}))"
+                ))?
+                .query_row([], |r| r.get::<_, i64>(0).map(i64::cast_unsigned))
+        };
+        let tx = self.0.unchecked_transaction()?;
+        let bytes = (sum(there)?, sum(all)?);
+        tx.finish()?;
+        Ok(bytes)
+    }
+
     /// What can be restored.
     pub fn restorable(&self) -> rusqlite::Result<Restorable> {
         let tx = self.0.unchecked_transaction()?;

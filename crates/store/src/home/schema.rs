@@ -72,7 +72,7 @@ CREATE TABLE message (
 ) STRICT, WITHOUT ROWID;
 
 -- What refers to a body, for compaction.
-CREATE INDEX message_body ON message (segment, offset);
+CREATE INDEX message_body ON message (segment, offset, len);
 
 -- Messages that can be restored. Keywords by name, a line each: the bits are used anew.
 CREATE TABLE expunged (
@@ -96,7 +96,7 @@ CREATE TABLE expunged (
     content INTEGER NOT NULL,
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX expunged_body ON expunged (segment, offset);
+CREATE INDEX expunged_body ON expunged (segment, offset, len);
 CREATE INDEX expunged_due ON expunged (keep_until);
 
 -- Shared by the copies of a message within the home.

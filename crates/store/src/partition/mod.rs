@@ -8,9 +8,11 @@ mod open;
 mod quota;
 mod repair;
 mod retention;
+mod usage;
 
 pub use compact::Compacted;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
+pub use usage::{DiskUsage, HomeUsage};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
