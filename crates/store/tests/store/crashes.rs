@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use murder_store::{Metrics, Partition, PartitionConfig, SeenBy, StoreError, UidSet};
+use murder_store::{Health, Metrics, Partition, PartitionConfig, SeenBy, StoreError, UidSet};
 use tempfile::TempDir;
 
 use crate::faulty::FaultyIo;
@@ -33,9 +33,9 @@ struct InFlight {
 #[tokio::test]
 async fn nothing_acknowledged_is_lost() {
     for seed in seeds(0..20) {
-        println!("STORE_SEEDS={seed}");
+        println!("MURDER_SEED={seed}");
         let mut rng = Rng::new(seed);
-        let mut dir = TempDir::new().unwrap();
+        let mut dir = fast_dir();
         let mut model = Model::default();
         let time = model.time.clone();
         for _ in 0..3 {
@@ -43,7 +43,7 @@ async fn nothing_acknowledged_is_lost() {
             let partition =
                 Partition::open_with(crash_config(&dir, &time), Arc::new(io.clone())).unwrap();
             // Homes as they surely are on disk.
-            let safe = TempDir::new().unwrap();
+            let safe = fast_dir();
             let homes = |dir: &TempDir| dir.path().join("partition/homes");
             copy_dir(&homes(&dir), &homes(&safe));
             for _ in 0..rng.below(40) {
@@ -53,7 +53,7 @@ async fn nothing_acknowledged_is_lost() {
                 match what {
                     0 => assert!(partition.compact().await.unwrap().corrupt.is_empty()),
                     1..=2 => partition.checkpoint().await.unwrap(),
-                    _ => model.step(&partition, &mut rng).await,
+                    _ => model.step(&partition, &mut rng).await.unwrap(),
                 }
                 // A purge makes one as well.
                 if checkpoints() > before {
@@ -65,7 +65,7 @@ async fn nothing_acknowledged_is_lost() {
 
             io.dies_after(rng.below(12));
             let in_flight = deliver_at_once(&partition, &mut rng).await;
-            let after = TempDir::new().unwrap();
+            let after = fast_dir();
             copy_dir(dir.path(), after.path());
             io.lose_power(&after.path().join("partition/journal"), &mut rng);
             lose_homes(&homes(&after), &homes(&safe), &mut rng);
@@ -185,12 +185,143 @@ fn lose_homes(homes: &Path, safe: &Path, rng: &mut Rng) {
     }
 }
 
+/// Anything at all, one thing after the other, until the disk is gone; small failures of the
+/// disk before.
+#[tokio::test]
+async fn any_change_happens_whole_or_not_at_all() {
+    let mut there_after_all = 0;
+    for seed in seeds(0..150) {
+        println!("MURDER_SEED={seed}");
+        let mut rng = Rng::new(seed);
+        let mut dir = fast_dir();
+        let mut model = Model::default();
+        let time = model.time.clone();
+        for _ in 0..2 {
+            let io = FaultyIo::default();
+            let partition =
+                Partition::open_with(crash_config(&dir, &time), Arc::new(io.clone())).unwrap();
+            let safe = fast_dir();
+            copy_dir(&homes_of(&dir), &homes_of(&safe));
+            for _ in 0..rng.below(30) {
+                let checkpoints = || Metrics::get(&partition.metrics().checkpoints);
+                let before = checkpoints();
+                match rng.below(6) {
+                    0 => io.set_full(true),
+                    1 => io.fails_once(true),
+                    _ => {}
+                }
+                match some_step(&mut model, &partition, &mut rng).await {
+                    Ok(()) | Err(StoreError::DiskFull | StoreError::Io { .. }) => {}
+                    Err(e) => panic!("{e}"),
+                }
+                io.set_full(false);
+                io.fails_once(false);
+                assert_eq!(partition.health(), Health::Healthy);
+                settle(&partition, &mut model).await;
+                if checkpoints() > before {
+                    std::fs::remove_dir_all(homes_of(&safe)).unwrap();
+                    copy_dir(&homes_of(&dir), &homes_of(&safe));
+                }
+            }
+            model.check(&partition).await;
+
+            // What comes now is done again on a copy, should it turn out that the last of it
+            // happened although it failed.
+            let (start, start_model, mut steps) = (fast_dir(), model.fork(), Vec::new());
+            copy_dir(dir.path(), start.path());
+            io.dies_after(rng.below(16));
+            for _ in 0..20 {
+                let before = Metrics::get(&partition.metrics().checkpoints);
+                steps.push(rng.clone());
+                let alive = some_step(&mut model, &partition, &mut rng).await.is_ok();
+                if Metrics::get(&partition.metrics().checkpoints) > before {
+                    std::fs::remove_dir_all(homes_of(&safe)).unwrap();
+                    copy_dir(&homes_of(&dir), &homes_of(&safe));
+                }
+                if !alive || io.is_dead() {
+                    break;
+                }
+            }
+            let after = fast_dir();
+            copy_dir(dir.path(), after.path());
+            io.lose_power(&after.path().join("partition/journal"), &mut rng);
+            lose_homes(&homes_of(&after), &homes_of(&safe), &mut rng);
+            drop(partition);
+            dir = after;
+
+            let partition = Partition::open(crash_config(&dir, &time)).unwrap();
+            assert_eq!(partition.health(), Health::Healthy);
+            settle(&partition, &mut model).await;
+            if !model.is_of(&partition).await {
+                there_after_all += 1;
+                let mut other = start_model;
+                let twin = Partition::open(crash_config(&start, &other.time)).unwrap();
+                for mut rng in steps {
+                    some_step(&mut other, &twin, &mut rng).await.unwrap();
+                }
+                other.forget_due();
+                twin.shutdown().await.unwrap();
+                let found = Model::of(&dump(&partition).await).mailboxes;
+                assert_eq!(
+                    other.mailboxes, found,
+                    "neither before nor after the change"
+                );
+                other.time = time.clone();
+                model = other;
+            }
+            model.check(&partition).await;
+            partition.shutdown().await.unwrap();
+            drop(partition);
+            let partition = Partition::open(crash_config(&dir, &time)).unwrap();
+            model.check(&partition).await;
+            partition.shutdown().await.unwrap();
+        }
+    }
+    println!("{there_after_all} changes that had failed were there after all");
+}
+
+/// A change, a checkpoint or a compaction.
+async fn some_step(
+    model: &mut Model,
+    partition: &Arc<Partition>,
+    rng: &mut Rng,
+) -> Result<(), StoreError> {
+    match rng.below(14) {
+        0 => partition.checkpoint().await,
+        1 => {
+            let compacted = partition.compact().await?;
+            assert!(compacted.corrupt.is_empty());
+            Ok(())
+        }
+        _ => model.step(partition, rng).await,
+    }
+}
+
+/// Does what may be half done of a purge, and of a rename that makes room for a home first.
+async fn settle(partition: &Partition, model: &mut Model) {
+    partition.purge().await.unwrap();
+    model.forget_due();
+    let found = Model::deleted_of(partition).await;
+    let homes: BTreeSet<String> = model
+        .mailboxes
+        .keys()
+        .map(|m| name(m).home_key().to_owned())
+        .collect();
+    model
+        .deleted
+        .retain(|id, (home, _, _)| homes.contains(home) || found.contains_key(id));
+}
+
+fn homes_of(dir: &TempDir) -> std::path::PathBuf {
+    dir.path().join("partition/homes")
+}
+
 #[tokio::test]
 async fn a_move_between_homes_is_never_half_done() {
     for seed in seeds(0..12) {
-        println!("STORE_SEEDS={seed}");
+        println!("MURDER_SEED={seed}");
         let mut rng = Rng::new(seed);
-        let dir = TempDir::new().unwrap();
+        let dir = fast_dir();
         let io = FaultyIo::default();
         let time = Time::default();
         let partition =
@@ -199,7 +330,7 @@ async fn a_move_between_homes_is_never_half_done() {
         let inbox = name("user/bob");
         let messages = (0..6).map(|n| message(&n.to_string())).collect();
         partition.append(&inbox, messages).await.unwrap();
-        let safe = TempDir::new().unwrap();
+        let safe = fast_dir();
         let homes = |dir: &TempDir| dir.path().join("partition/homes");
         partition.checkpoint().await.unwrap();
         copy_dir(&homes(&dir), &homes(&safe));
@@ -222,7 +353,7 @@ async fn a_move_between_homes_is_never_half_done() {
                 acknowledged.push((uid, target));
             }
         }
-        let after = TempDir::new().unwrap();
+        let after = fast_dir();
         copy_dir(dir.path(), after.path());
         io.lose_power(&after.path().join("partition/journal"), &mut rng);
         // Each home is as new as the other or not: every crash point between their commits.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use murder_store::{
-    Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, PartitionConfig, QuotaLimits,
-    SeenBy, StoreError, StoreMode, StoreOp, UidSet,
+    CreateMailbox, Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition, PartitionConfig,
+    QuotaLimits, SeenBy, StoreError, StoreMode, StoreOp, UidSet,
 };
 use tempfile::TempDir;
 
@@ -62,7 +62,12 @@ impl PartialEq for Time {
 impl Eq for Time {}
 
 impl Time {
-    fn now(&self) -> i64 {
+    /// Another clock that begins at the same time.
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(AtomicI64::new(self.now())))
+    }
+
+    pub fn now(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -90,6 +95,7 @@ pub const NAMES: [&str; 8] = [
     "board",
     "board/minutes",
 ];
+const HOMES: [&str; 4] = ["user/bob", "user/eve", "user/zoe", "board"];
 const KEYWORDS: [&str; 3] = ["work", "$Forwarded", "later"];
 
 /// Plays a session that only learns of changes by diffs.
@@ -141,7 +147,7 @@ impl Session {
 
 impl Model {
     /// Does something at random to both.
-    pub async fn step(&mut self, partition: &Partition, rng: &mut Rng) {
+    pub async fn step(&mut self, partition: &Partition, rng: &mut Rng) -> Result<(), StoreError> {
         let existing: Vec<String> = self.mailboxes.keys().cloned().collect();
         let some = rng.pick(&existing).cloned();
         match (rng.below(20), some) {
@@ -149,12 +155,13 @@ impl Model {
             (3, Some(mailbox)) if rng.below(3) == 0 => {
                 self.time.0.fetch_add(1, Ordering::SeqCst);
                 let target = name(&mailbox);
-                let meta = partition.delete_mailbox(&target).await.unwrap();
+                let meta = alive(partition.delete_mailbox(&target).await)?.unwrap();
                 let old = self.mailboxes.remove(&mailbox).unwrap();
                 let home = target.home_key().to_owned();
                 let until = self.time.now() + DELAY;
                 self.deleted.insert(meta.id, (home, old, until));
                 self.forget_quotas();
+                Ok(())
             }
             (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(4) {
                 3 => self.set_quota(partition, rng).await,
@@ -170,12 +177,12 @@ impl Model {
             (_, Some(mailbox)) => {
                 let target = rng.pick(&existing).cloned().unwrap();
                 let moving = rng.below(2) == 0;
-                self.copy(partition, rng, &mailbox, &target, moving).await;
+                self.copy(partition, rng, &mailbox, &target, moving).await
             }
         }
     }
 
-    async fn set_quota(&mut self, partition: &Partition, rng: &mut Rng) {
+    async fn set_quota(&mut self, partition: &Partition, rng: &mut Rng) -> Result<(), StoreError> {
         let root = *rng.pick(&NAMES).unwrap();
         let mut limit = |below| (rng.below(2) == 0).then(|| rng.below(below));
         let limits = QuotaLimits {
@@ -183,7 +190,7 @@ impl Model {
             message: limit(30),
             mailbox: limit(4),
         };
-        match partition.set_quota(&name(root), limits).await {
+        match alive(partition.set_quota(&name(root), limits).await)? {
             Ok(()) if limits == QuotaLimits::default() => {
                 self.quotas.remove(root);
             }
@@ -197,6 +204,7 @@ impl Model {
             Err(e) => panic!("{e}"),
         }
         self.forget_quotas();
+        Ok(())
     }
 
     /// Homes without mailboxes have none.
@@ -245,9 +253,9 @@ impl Model {
             && fits(limits.mailbox, used.2, more.2)
     }
 
-    async fn check_quotas(&self, partition: &Partition) {
+    pub async fn check_quotas(&self, partition: &Partition) {
         let mut found = BTreeMap::new();
-        for home in ["user/bob", "user/eve", "user/zoe", "board"] {
+        for home in HOMES {
             let Ok(quotas) = partition.quotas(home).await else {
                 continue;
             };
@@ -274,18 +282,23 @@ impl Model {
         assert_eq!(found, expected);
     }
 
-    async fn restore_messages(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
+    async fn restore_messages(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        to: &str,
+    ) -> Result<(), StoreError> {
         let handle = partition.open_mailbox(&name(to)).await.unwrap();
         let mailbox = &self.mailboxes[to];
         let uids = some_uids(rng, mailbox.uidnext);
-        let restored = partition.restore_messages(&handle, &uids).await;
+        let restored = alive(partition.restore_messages(&handle, &uids).await)?;
         let kept = mailbox.kept.iter().filter(|(uid, _)| uids.contains(**uid));
         let more = kept.fold((0, 0, 0), |sum, (_, (body, _))| {
             (sum.0 + body.len() as u64, sum.1 + 1, 0)
         });
         if !self.has_room(to, more) {
             assert!(matches!(restored, Err(StoreError::OverQuota { .. })));
-            return;
+            return Ok(());
         }
         let restored = restored.unwrap();
         let mailbox = self.mailboxes.get_mut(to).unwrap();
@@ -309,33 +322,49 @@ impl Model {
             assert!(!message.flags.contains(Flags::DELETED));
             mailbox.add(new, message);
         }
+        Ok(())
     }
 
-    async fn restore_mailbox(&mut self, partition: &Partition, rng: &mut Rng) {
+    async fn restore_mailbox(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+    ) -> Result<(), StoreError> {
         let to = *rng.pick(&NAMES).unwrap();
         let target = name(to);
         let ids: Vec<MailboxId> = self.deleted.keys().copied().collect();
-        let Some(&id) = rng.pick(&ids) else { return };
-        let restored = partition.restore_mailbox(id, &target, new_mailbox()).await;
+        let Some(&id) = rng.pick(&ids) else {
+            return Ok(());
+        };
+        let new = new_mailbox_of(rng);
+        let restored = alive(partition.restore_mailbox(id, &target, new).await)?;
         if self.deleted[&id].0 != target.home_key() || self.mailboxes.contains_key(to) {
             assert!(restored.is_err());
-            return;
+            return Ok(());
         }
         let (bytes, messages) = self.deleted[&id].1.amount();
         if !self.has_room(to, (bytes, messages, 1)) {
             assert!(matches!(restored, Err(StoreError::OverQuota { .. })));
-            return;
+            return Ok(());
         }
         restored.unwrap();
         let (_, mailbox, _) = self.deleted.remove(&id).unwrap();
         self.mailboxes.insert(to.to_owned(), mailbox);
+        Ok(())
     }
 
-    async fn purge(&mut self, partition: &Partition, rng: &mut Rng) {
+    async fn purge(&mut self, partition: &Partition, rng: &mut Rng) -> Result<(), StoreError> {
         let passes = rng.below(DELAY as u64) as i64;
         self.time.0.fetch_add(passes, Ordering::SeqCst);
+        let purged = alive(partition.purge().await)?.unwrap();
+        let (messages, mailboxes) = self.forget_due();
+        assert_eq!((purged.messages, purged.mailboxes), (messages, mailboxes));
+        Ok(())
+    }
+
+    /// Forgets what need not be kept any more; how many messages and mailboxes that is.
+    pub fn forget_due(&mut self) -> (u64, u64) {
         let now = self.time.now();
-        let purged = partition.purge().await.unwrap();
         let mut messages = 0;
         let deleted = self.deleted.len();
         for (_, mailbox, until) in self.deleted.values_mut() {
@@ -348,13 +377,13 @@ impl Model {
         for mailbox in self.mailboxes.values_mut() {
             messages += mailbox.purge(now);
         }
-        assert_eq!(purged.messages, messages as u64);
-        assert_eq!(purged.mailboxes as usize, deleted - self.deleted.len());
+        (messages as u64, (deleted - self.deleted.len()) as u64)
     }
 
-    async fn create(&mut self, partition: &Partition, rng: &mut Rng) {
+    async fn create(&mut self, partition: &Partition, rng: &mut Rng) -> Result<(), StoreError> {
         let new = *rng.pick(&NAMES).unwrap();
-        let result = partition.create_mailbox(&name(new), new_mailbox()).await;
+        let create = new_mailbox_of(rng);
+        let result = alive(partition.create_mailbox(&name(new), create).await)?;
         if self.mailboxes.contains_key(new) {
             assert!(matches!(result, Err(StoreError::MailboxExists)));
         } else if !self.has_room(new, (0, 0, 1)) {
@@ -369,13 +398,19 @@ impl Model {
                 },
             );
         }
+        Ok(())
     }
 
-    async fn rename(&mut self, partition: &Partition, rng: &mut Rng, from: &str) {
+    async fn rename(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        from: &str,
+    ) -> Result<(), StoreError> {
         let to = *rng.pick(&NAMES).unwrap();
-        let result = partition.rename_mailbox(&name(from), &name(to)).await;
+        let result = alive(partition.rename_mailbox(&name(from), &name(to)).await)?;
         let Ok(renamed) = result else {
-            return;
+            return Ok(());
         };
         assert!(!self.mailboxes.contains_key(to));
         let (old, new) = (
@@ -400,9 +435,15 @@ impl Model {
             let mailbox = self.mailboxes.remove(one.from.as_str()).unwrap();
             self.mailboxes.insert(one.meta.name.to_string(), mailbox);
         }
+        Ok(())
     }
 
-    async fn append(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
+    async fn append(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        to: &str,
+    ) -> Result<(), StoreError> {
         let messages: Vec<Message> = (0..=rng.below(3)).map(|_| new_message(rng)).collect();
         let appends = messages.iter().map(|m| {
             let mut append = of_bytes(m.body.clone());
@@ -410,29 +451,27 @@ impl Model {
             append.keywords = m.keywords.iter().cloned().collect();
             append
         });
-        let appended = partition.append(&name(to), appends.collect()).await;
+        let appended = alive(partition.append(&name(to), appends.collect()).await)?;
         let more = messages.iter().fold((0, 0, 0), |sum, m| {
             (sum.0 + m.body.len() as u64, sum.1 + 1, 0)
         });
         if !self.has_room(to, more) {
             assert!(matches!(appended, Err(StoreError::OverQuota { .. })));
-            return;
+            return Ok(());
         }
         let appended = appended.unwrap();
         let mailbox = self.mailboxes.get_mut(to).unwrap();
         for (uid, message) in appended.uids.into_iter().zip(messages) {
             mailbox.add(uid, message);
         }
+        Ok(())
     }
 
-    async fn deliver(&mut self, partition: &Partition, rng: &mut Rng) {
+    async fn deliver(&mut self, partition: &Partition, rng: &mut Rng) -> Result<(), StoreError> {
         let targets: Vec<&str> = NAMES.into_iter().filter(|_| rng.below(3) == 0).collect();
         let names: Vec<_> = targets.iter().map(|t| name(t)).collect();
         let body = new_body(rng);
-        let results = partition
-            .deliver(&names, of_bytes(body.clone()))
-            .await
-            .unwrap();
+        let results = alive(partition.deliver(&names, of_bytes(body.clone())).await)?.unwrap();
         for (target, result) in targets.iter().zip(results) {
             if self.mailboxes.contains_key(*target)
                 && !self.has_room(target, (body.len() as u64, 1, 0))
@@ -452,9 +491,15 @@ impl Model {
                 None => assert!(matches!(result, Err(StoreError::NoSuchMailbox))),
             }
         }
+        Ok(())
     }
 
-    async fn store(&mut self, partition: &Partition, rng: &mut Rng, to: &str) {
+    async fn store(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        to: &str,
+    ) -> Result<(), StoreError> {
         let handle = partition.open_mailbox(&name(to)).await.unwrap();
         let mailbox = self.mailboxes.get_mut(to).unwrap();
         let uids = some_uids(rng, mailbox.uidnext);
@@ -466,7 +511,7 @@ impl Model {
         if user {
             op.user = Some("eve".to_owned());
         }
-        let stored = partition.store_flags(&handle, &uids, op).await.unwrap();
+        let stored = alive(partition.store_flags(&handle, &uids, op).await)?.unwrap();
         let mut changed = UidSet::new();
         for (&uid, message) in &mut mailbox.messages {
             if !uids.contains(uid) {
@@ -494,13 +539,19 @@ impl Model {
         }
         assert_eq!(changed.intersection(&stored.changed), changed);
         assert!(user || changed == stored.changed);
+        Ok(())
     }
 
-    async fn expunge(&mut self, partition: &Partition, rng: &mut Rng, from: &str) {
+    async fn expunge(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        from: &str,
+    ) -> Result<(), StoreError> {
         let handle = partition.open_mailbox(&name(from)).await.unwrap();
         let mailbox = self.mailboxes.get_mut(from).unwrap();
         let uids = (rng.below(2) == 0).then(|| some_uids(rng, mailbox.uidnext));
-        let expunged = partition.expunge(&handle, uids.as_ref()).await.unwrap();
+        let expunged = alive(partition.expunge(&handle, uids.as_ref()).await)?.unwrap();
         let mut gone = UidSet::new();
         let until = self.time.now() + DELAY;
         mailbox.messages.retain(|&uid, message| {
@@ -513,6 +564,7 @@ impl Model {
             !goes
         });
         assert_eq!(gone, expunged.uids);
+        Ok(())
     }
 
     pub async fn copy(
@@ -522,16 +574,17 @@ impl Model {
         from: &str,
         to: &str,
         moving: bool,
-    ) {
+    ) -> Result<(), StoreError> {
         let handle = partition.open_mailbox(&name(from)).await.unwrap();
         let uids = some_uids(rng, self.mailboxes[from].uidnext);
         let target = name(to);
         let seen = SeenBy::default();
-        let copied = if moving {
+        let result = if moving {
             partition.move_messages(&handle, &uids, &target, seen).await
         } else {
             partition.copy(&handle, &uids, &target, seen).await
         };
+        let copied = alive(result)?;
         let source = &self.mailboxes[from];
         let more = source
             .messages
@@ -545,7 +598,7 @@ impl Model {
             && self.governing(from) == self.governing(to);
         if !free && !self.has_room(to, more) {
             assert!(matches!(copied, Err(StoreError::OverQuota { .. })));
-            return;
+            return Ok(());
         }
         let copied = copied.unwrap();
         let source = self.mailboxes.get_mut(from).unwrap();
@@ -567,6 +620,29 @@ impl Model {
         for (uid, (_, message)) in copied.target.into_iter().zip(messages) {
             target.add(uid, message);
         }
+        Ok(())
+    }
+
+    /// The same with a clock of its own.
+    pub fn fork(&self) -> Self {
+        Self {
+            time: self.time.fork(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the partition holds what the model does.
+    pub async fn is_of(&self, partition: &Partition) -> bool {
+        let found = Self::of(&dump(partition).await);
+        let mut quotas = BTreeMap::new();
+        for home in HOMES {
+            if let Ok(of_home) = partition.quotas(home).await {
+                quotas.extend(of_home.into_iter().map(|q| (q.root.to_string(), q.limits)));
+            }
+        }
+        self.mailboxes == found.mailboxes
+            && self.quotas == quotas
+            && self.deleted_summary() == Self::deleted_of(partition).await
     }
 
     /// Fails unless the partition holds what the model does.
@@ -581,8 +657,13 @@ impl Model {
 
     /// Fails unless the deleted mailboxes that are kept are those of the model.
     pub async fn check_deleted(&self, partition: &Partition) {
+        assert_eq!(Self::deleted_of(partition).await, self.deleted_summary());
+    }
+
+    /// The deleted mailboxes of a partition: home, messages, and until when they are kept.
+    pub async fn deleted_of(partition: &Partition) -> BTreeMap<MailboxId, (String, usize, i64)> {
         let mut found = BTreeMap::new();
-        for home in ["user/bob", "user/eve", "user/zoe", "board"] {
+        for home in HOMES {
             let Ok(restorable) = partition.restorable(home).await else {
                 continue;
             };
@@ -593,14 +674,17 @@ impl Model {
                 );
             }
         }
-        let expected: BTreeMap<_, _> = self
-            .deleted
+        found
+    }
+
+    /// The same of the model.
+    pub fn deleted_summary(&self) -> BTreeMap<MailboxId, (String, usize, i64)> {
+        self.deleted
             .iter()
             .map(|(id, (home, mailbox, until))| {
                 (*id, (home.clone(), mailbox.messages.len(), *until))
             })
-            .collect();
-        assert_eq!(found, expected);
+            .collect()
     }
 
     /// The model of what a partition holds.
@@ -647,6 +731,28 @@ impl Mailbox {
         let before = self.kept.len();
         self.kept.retain(|_, (_, until)| *until > now);
         before - self.kept.len()
+    }
+}
+
+/// The error of a disk that fails or of a store that knows it; other refusals are results.
+pub fn alive<T>(result: Result<T, StoreError>) -> Result<Result<T, StoreError>, StoreError> {
+    match result {
+        Err(
+            e @ (StoreError::Io { .. }
+            | StoreError::DiskFull
+            | StoreError::ReadOnly { .. }
+            | StoreError::Closed),
+        ) => Err(e),
+        result => Ok(result),
+    }
+}
+
+/// With an identity that the seed determines.
+fn new_mailbox_of(rng: &mut Rng) -> CreateMailbox {
+    let id = (u128::from(rng.next()) << 64) | u128::from(rng.next());
+    CreateMailbox {
+        id: MailboxId::from_bytes(id.to_be_bytes()),
+        ..new_mailbox()
     }
 }
 
@@ -704,7 +810,7 @@ pub fn journal_files(dir: &TempDir) -> Vec<String> {
 #[tokio::test]
 async fn does_what_the_model_does() {
     for seed in seeds(0..6) {
-        println!("STORE_SEEDS={seed}");
+        println!("MURDER_SEED={seed}");
         let mut rng = Rng::new(seed);
         let dir = TempDir::new().unwrap();
         let mut model = Model::default();
@@ -733,7 +839,7 @@ async fn does_what_the_model_does() {
                         sessions.push(Session::select(&partition, mailbox).await);
                     }
                 }
-                _ => model.step(&partition, &mut rng).await,
+                _ => model.step(&partition, &mut rng).await.unwrap(),
             }
             if rng.below(4) == 0 {
                 sessions.iter_mut().for_each(Session::poll);

@@ -114,9 +114,9 @@ impl Rng {
     }
 }
 
-/// The seeds a seeded test runs: those of `STORE_SEEDS` (`from..to`, or one), or a few.
+/// The seeds a seeded test runs: those of `MURDER_SEED` (`from..to`, or one), or a few.
 pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    match std::env::var("STORE_SEEDS") {
+    match std::env::var("MURDER_SEED") {
         Ok(text) => match text.split_once("..") {
             Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
             None => {
@@ -126,6 +126,11 @@ pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
         },
         Err(_) => default,
     }
+}
+
+/// A directory in memory where there is one: the tests' own disk does the failing.
+pub fn fast_dir() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
 }
 
 /// Copies a directory with everything below it.
