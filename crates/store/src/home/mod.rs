@@ -117,6 +117,8 @@ pub(crate) struct Effects {
 pub(crate) struct Home {
     pub id: u64,
     conn: Connection,
+    /// Nothing has been committed to the file yet.
+    fresh: bool,
     applied_lsn: u64,
     key: String,
     next_content: i64,
@@ -169,6 +171,7 @@ impl Home {
         let mut home = Self {
             id,
             conn,
+            fresh,
             applied_lsn: 0,
             key: String::new(),
             next_content: 1,
@@ -343,6 +346,10 @@ impl Home {
             .prepare_cached("COMMIT")
             .and_then(|mut s| s.execute([]))
             .map_err(sql)?;
+        if self.fresh {
+            schema::settle(&self.conn).map_err(sql)?;
+            self.fresh = false;
+        }
         let lsn = self.applied_lsn;
         for (id, mut change) in self.views.drain() {
             change.lsn = lsn;

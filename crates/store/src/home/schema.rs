@@ -12,8 +12,11 @@ use crate::error::StoreError;
 /// The version of the schema, in `user_version`.
 pub(crate) const VERSION: i64 = 2;
 
+/// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
+/// fills none of them, and an empty home is a page for each table and index.
+const PAGE_BYTES: u32 = 2048;
 /// Pages in the WAL before SQLite itself carries them over into the file: 1 MiB a home.
-const WAL_PAGES: u32 = 256;
+const WAL_PAGES: u32 = (1 << 20) / PAGE_BYTES;
 /// Bytes of a WAL file that are kept for reuse after a checkpoint.
 const WAL_KEPT: i64 = 2 << 20;
 /// Page cache of a connection, KiB. Small, since thousands of homes are open; what is hot is
@@ -213,6 +216,7 @@ pub(crate) fn template(scratch: &Path) -> Result<Vec<u8>, StoreError> {
     let make = || -> rusqlite::Result<()> {
         let conn = Connection::open(scratch)?;
         conn.pragma_update(None, "synchronous", "OFF")?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
         conn.execute_batch(SCHEMA)?;
         conn.pragma_update(None, "user_version", VERSION)?;
@@ -249,6 +253,14 @@ pub(crate) fn open(
     )
     .map_err(sql)?;
     tune(&conn).map_err(sql)?;
+    if fresh {
+        // A new WAL would be synced for its header. Until a checkpoint has synced it, the home
+        // is made anew after a crash anyway.
+        // Nothing is carried over to the file meanwhile, as that would not be synced either.
+        conn.pragma_update(None, "synchronous", "OFF")
+            .and_then(|()| conn.pragma_update(None, "wal_autocheckpoint", 0))
+            .map_err(sql)?;
+    }
     let version: i64 = conn
         .pragma_query_value(None, "user_version", |r| r.get(0))
         .map_err(sql)?;
@@ -256,6 +268,12 @@ pub(crate) fn open(
         return Err(damaged(format!("schema version {version}, not {VERSION}")));
     }
     Ok((conn, fresh))
+}
+
+/// Ends what [`open`] began for a new home: from now on SQLite syncs before it overwrites.
+pub(crate) fn settle(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)
 }
 
 /// Writes the template to a name that is not in use, then moves it to its place: a home is

@@ -119,7 +119,9 @@ impl Partition {
         self.shared.stage(size_hint).await
     }
 
-    /// The bytes of a message, compared with their checksum.
+    /// The bytes of a message, compared with their checksum. A location is good while the view
+    /// that it is from, and the handle of that, are held: compaction moves bodies, and waits for
+    /// those who know the old place.
     ///
     /// # Errors
     /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`],
