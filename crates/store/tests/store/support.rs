@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, MailboxName};
 use murder_store::{
-    AppendMessage, CreateMailbox, FetchParts, Flags, InternalDate, MailboxStatus, MailboxView,
-    Partition, PartitionConfig, UidSet,
+    AppendMessage, Clock, CreateMailbox, FetchParts, Flags, InternalDate, MailboxStatus,
+    MailboxView, Partition, PartitionConfig, UidSet,
 };
 use tempfile::TempDir;
 
@@ -20,8 +21,17 @@ pub fn config(dir: &TempDir) -> PartitionConfig {
     PartitionConfig {
         segment_bytes: 1 << 20,
         shards: 2,
+        expunge_delay: std::time::Duration::ZERO,
+        delete_delay: std::time::Duration::ZERO,
+        maintenance_interval: std::time::Duration::ZERO,
         ..PartitionConfig::new("test", dir.path().join("partition"))
     }
+}
+
+/// A clock that stands until the test moves it.
+pub fn manual_clock(time: &Arc<AtomicI64>) -> Clock {
+    let time = Arc::clone(time);
+    Clock::new(move || time.load(Ordering::SeqCst))
 }
 
 pub fn open(dir: &TempDir) -> Arc<Partition> {
@@ -104,9 +114,9 @@ impl Rng {
     }
 }
 
-/// The seeds a seeded test runs: those of `STORE_SEEDS` (`from..to`, or one), or a few.
+/// The seeds a seeded test runs: those of `MURDER_SEED` (`from..to`, or one), or a few.
 pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    match std::env::var("STORE_SEEDS") {
+    match std::env::var("MURDER_SEED") {
         Ok(text) => match text.split_once("..") {
             Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
             None => {
@@ -116,6 +126,11 @@ pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
         },
         Err(_) => default,
     }
+}
+
+/// A directory in memory where there is one: the tests' own disk does the failing.
+pub fn fast_dir() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
 }
 
 /// Copies a directory with everything below it.
@@ -172,6 +187,8 @@ pub struct DumpedMailbox {
     pub rows: Vec<Dumped>,
     pub expunged: UidSet,
     pub seen_by_eve: UidSet,
+    /// Expunged messages that can be restored, and until when.
+    pub kept: BTreeMap<u32, (Bytes, i64)>,
     pub status: MailboxStatus,
 }
 
@@ -217,6 +234,14 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
             status.size,
             dumped.iter().map(|d| d.body.len() as u64).sum::<u64>()
         );
+        let restorable = partition.restorable(meta.name.home_key()).await.unwrap();
+        let mut kept = BTreeMap::new();
+        for message in restorable.messages {
+            if message.mailbox == meta.id {
+                let body = partition.read_body(message.location).await.unwrap();
+                kept.insert(message.uid, (body, message.keep_until));
+            }
+        }
         all.insert(
             meta.name.to_string(),
             DumpedMailbox {
@@ -228,6 +253,7 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
                 rows: dumped,
                 expunged: handle.expunged_since(0).await.unwrap(),
                 seen_by_eve: (*view.seen_of("eve")).clone(),
+                kept,
                 status,
             },
         );
