@@ -39,7 +39,11 @@ impl Target {
                 _processes: None,
             });
         }
-        let processes = Processes::builder(program(arguments)?).start().await?;
+        let users = (2 * arguments.idle).max(100);
+        let processes = Processes::builder(program(arguments)?)
+            .users(users)
+            .start()
+            .await?;
         Ok(Self {
             topology: processes.topology()?,
             _processes: Some(processes),

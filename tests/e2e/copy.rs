@@ -213,3 +213,16 @@ async fn many_messages_cross() -> Tested {
     }
     Ok(())
 }
+
+/// LMTP may deliver what APPEND refuses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_nothing_can_be_copied() -> Tested {
+    let murder = Murder::start().await?;
+    let mut other = other_box(&murder, "lrswi").await?;
+    murder.lmtp(1).await?.deliver_one("user1", b"").await?;
+    let mut client = murder.imap(1, "user1").await?;
+    client.select("INBOX").await?;
+    client.ok("COPY 1 \"Other Users/user2/Box\"").await?;
+    assert_eq!(other.status("Box", "MESSAGES").await?, 1);
+    Ok(())
+}

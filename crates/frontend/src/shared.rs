@@ -50,6 +50,9 @@ pub(crate) struct Settings {
     pub login_timeout: Duration,
     /// How long a client may say nothing.
     pub idle_timeout: Duration,
+    /// After so long without a command the backend of a selected mailbox is told that the client
+    /// is still there.
+    pub keep_alive: Duration,
     /// How long a client that is to read or to write may do neither.
     pub write_timeout: Duration,
     /// Octets that may wait for a client.
@@ -116,6 +119,8 @@ impl Shared {
                 max_recipients: lmtp.max_recipients,
                 login_timeout: limits.login_timeout(),
                 idle_timeout: limits.idle_timeout(),
+                // Backends send silent sessions away after a time of the same order.
+                keep_alive: limits.idle_timeout() / 6,
                 write_timeout: limits.slow_reader(),
                 high_water: limits.slow_reader_bytes,
                 failed_login_delay: limits.failed_login_delay(),

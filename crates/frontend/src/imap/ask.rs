@@ -85,6 +85,7 @@ pub(crate) async fn on_selected(
     command: &[u8],
 ) -> Result<(Completion, Vec<Answer>), BackendError> {
     let mut answers = Vec::new();
+    selected.touch();
     let Some(connection) = selected.connection() else {
         return Err(crate::backend::connect::unreachable(
             &selected.node,

@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     Limit(&'static str),
     /// The message is over the bound that APPENDLIMIT tells.
     TooBig,
+    /// The message has no octets (RFC 9051 section 6.3.12 leaves it to the server).
+    NoMessage,
     /// The selected mailbox was opened with EXAMINE.
     ReadOnly,
     /// Login failed.
@@ -87,6 +89,7 @@ impl Refusal {
             Self::Unavailable(text) => no(Some("UNAVAILABLE"), text),
             Self::Limit(text) => no(Some("LIMIT"), text),
             Self::TooBig => no(Some("TOOBIG"), "Message is too big"),
+            Self::NoMessage => no(None, "There is no message"),
             Self::ReadOnly => no(Some("READ-ONLY"), "Mailbox is selected read-only"),
             Self::AuthenticationFailed => no(Some("AUTHENTICATIONFAILED"), "Authentication failed"),
             Self::AuthorizationFailed => no(

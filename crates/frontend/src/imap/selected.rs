@@ -5,6 +5,7 @@
 //! waits: bytes are moved between buffers, and the session waits for either side.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use murder_mailbox::MailboxName;
@@ -29,6 +30,8 @@ pub(crate) struct Selected {
     under_way: VecDeque<UnderWay>,
     /// Whether the untagged answer that is passing by goes to the client.
     passing: bool,
+    /// When the backend got its last command.
+    last_command: Instant,
     /// The backend went in the middle of an answer that the client has begun to get.
     torn: bool,
 }
@@ -76,6 +79,7 @@ impl Selected {
             connection: Some(connection),
             under_way: VecDeque::new(),
             passing: false,
+            last_command: Instant::now(),
             torn: false,
         }
     }
@@ -112,6 +116,16 @@ impl Selected {
             && self.connection.as_ref().is_none_or(|c| c.wire.has_room())
     }
 
+    /// Whether the backend has got no command for so long.
+    pub(crate) fn is_silent_for(&self, limit: Duration) -> bool {
+        self.connection.is_some() && self.last_command.elapsed() >= limit
+    }
+
+    /// A command that is not forwarded goes to the backend.
+    pub(crate) fn touch(&mut self) {
+        self.last_command = Instant::now();
+    }
+
     /// Whether the client is in IDLE, so that its next line is DONE.
     pub(crate) fn is_idling(&self) -> bool {
         self.under_way
@@ -142,6 +156,7 @@ impl Selected {
             .connection
             .as_deref_mut()
             .ok_or(Refusal::SelectedLost)?;
+        self.last_command = Instant::now();
         let tag = connection.next_tag();
         let output = &mut connection.wire.output;
         output.extend_from_slice(format!("f{tag} {name}").as_bytes());

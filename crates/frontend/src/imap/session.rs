@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::backend::connection::ActingFor;
 use crate::backend::{BackendError, Status};
 use crate::imap::arguments::{Arguments, Encoding, Line};
+use crate::imap::ask::on_selected;
 use crate::imap::client::{Client, Input};
 use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::op;
@@ -262,6 +263,14 @@ impl Session {
             return Ok(true);
         }
         self.shared.metrics.commands.inc();
+        // A client that is busy elsewhere must not look idle to the backend that waits for it.
+        // Its news go out within the client's command, as they must.
+        if let State::Selected(selected) = &mut self.state
+            && selected.is_silent_for(self.shared.settings.keep_alive)
+            && let Err(error) = Box::pin(on_selected(selected, &mut self.client, b"NOOP")).await
+        {
+            tracing::warn!(%error, mailbox = %selected.mailbox, "lost the selected mailbox");
+        }
         let result = Box::pin(self.execute(&line, command)).await;
         self.complete(&line.tag, result)?;
         Ok(true)

@@ -159,6 +159,8 @@ async fn refused_before_anything_is_sent() {
         ("APPEND new {3}", "NO [TRYCREATE] "),
         ("APPEND new {3+}\r\nabc", "NO [TRYCREATE] "),
         ("APPEND INBOX {1048577}", "NO [TOOBIG] "),
+        ("APPEND INBOX {0}", "NO There is no message"),
+        ("APPEND INBOX {0+}\r\n", "NO There is no message"),
         ("APPEND INBOX ~{3+}\r\nabc", "BAD "),
         ("APPEND {3+}\r\nabc", "BAD "),
         ("APPEND", "BAD "),

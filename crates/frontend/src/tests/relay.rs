@@ -186,6 +186,23 @@ async fn leaving_never_expunges_and_the_connection_is_used_again() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_busy_elsewhere_is_not_idle_to_its_backend() {
+    let mut murder = Murder::with(&[("bob", "be1")], |c| c.limits.idle_timeout_seconds = 6).await;
+    let (mut client, mut backend) = murder.select("bob", "INBOX", "be1", "user/bob").await;
+    let heard = tokio::spawn(async move {
+        backend
+            .answer("NOOP", "* 4 EXISTS\r\n{tag} OK done\r\n")
+            .await;
+        backend
+    });
+    let mut news = false;
+    while !(news && heard.is_finished()) {
+        news |= client.command("a", "NAMESPACE").await.len() > 2;
+    }
+    murder.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_closes_its_half_gets_its_answers() {
     let mut murder = Murder::start(&[("bob", "be1")]).await;
     let (mut client, mut backend) = murder.select("bob", "INBOX", "be1", "user/bob").await;

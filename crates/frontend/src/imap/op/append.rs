@@ -89,6 +89,9 @@ async fn decide(
     if literal.octets > session.shared.settings.append_limit {
         return Err(Refusal::TooBig);
     }
+    if literal.octets == 0 {
+        return Err(Refusal::NoMessage);
+    }
     let place = session
         .shared
         .router
