@@ -8,7 +8,7 @@
 use std::fs::OpenOptions;
 use std::io::IoSlice;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -77,6 +77,9 @@ impl Figure {
     }
 }
 
+/// Directories whose removal takes long: after the figures are printed.
+static LEFT: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
+
 type Bench = fn(&Runtime) -> Vec<Figure>;
 
 /// The benches by name.
@@ -102,6 +105,7 @@ fn main() {
     for (name, bench) in BENCHES {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             bench(&runtime).iter().for_each(Figure::print);
+            LEFT.lock().unwrap().clear();
         }
     }
 }
@@ -452,6 +456,8 @@ fn many_homes(runtime: &Runtime) -> Vec<Figure> {
     let opened = started.elapsed();
     assert_eq!(partition.counts(), (HOMES, HOMES));
     runtime.block_on(partition.shutdown()).unwrap();
+    drop(partition);
+    LEFT.lock().unwrap().push(dir);
     vec![
         Figure::plain(
             "100,000 homes: created",
