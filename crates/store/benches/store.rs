@@ -8,7 +8,7 @@
 use std::fs::OpenOptions;
 use std::io::IoSlice;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -77,6 +77,9 @@ impl Figure {
     }
 }
 
+/// Directories whose removal takes long: after the figures are printed.
+static LEFT: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
+
 type Bench = fn(&Runtime) -> Vec<Figure>;
 
 /// The benches by name.
@@ -102,6 +105,7 @@ fn main() {
     for (name, bench) in BENCHES {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             bench(&runtime).iter().for_each(Figure::print);
+            LEFT.lock().unwrap().clear();
         }
     }
 }
@@ -211,6 +215,7 @@ async fn deliver(partition: &Arc<Partition>, each: usize, bytes: usize) -> Durat
 fn raw_writes(dir: &Path, bytes: u64, batches: u64) -> Duration {
     let segment = PartitionConfig::new("", "").segment_bytes;
     let batch = vec![0x5a; (bytes / batches) as usize];
+    std::fs::create_dir_all(dir).unwrap();
     let started = Instant::now();
     let mut file: Option<(Arc<dyn JournalFile>, u64)> = None;
     for n in 0..batches {
@@ -248,6 +253,9 @@ fn deliveries(runtime: &Runtime) -> Vec<Figure> {
             Metrics::get(&m.journal_bytes),
         )
     };
+    // What the disk does changes from second to second where others use it: asked on both sides.
+    let raws = scratch();
+    let raw_before = raw_writes(&raws.path().join("before"), 250 << 20, 500);
     let before = counters();
     let cpu = cpu_time();
     let store = runtime.block_on(deliver(&partition, EACH, MESSAGE_BYTES));
@@ -255,8 +263,8 @@ fn deliveries(runtime: &Runtime) -> Vec<Figure> {
     let after = counters();
     let (batches, fsyncs) = (after.0 - before.0, after.1 - before.1);
     let bytes = after.2 - before.2;
-    let raws = scratch();
-    let raw = raw_writes(raws.path(), bytes, batches);
+    let raw_after = raw_writes(&raws.path().join("after"), bytes, batches);
+    let raw = (raw_before.mul_f64(bytes as f64 / f64::from(250 << 20)) + raw_after) / 2;
     runtime.block_on(partition.shutdown()).unwrap();
     let count = (WRITERS * EACH) as f64;
     let mib = bytes as f64 / (1 << 20) as f64;
@@ -448,6 +456,8 @@ fn many_homes(runtime: &Runtime) -> Vec<Figure> {
     let opened = started.elapsed();
     assert_eq!(partition.counts(), (HOMES, HOMES));
     runtime.block_on(partition.shutdown()).unwrap();
+    drop(partition);
+    LEFT.lock().unwrap().push(dir);
     vec![
         Figure::plain(
             "100,000 homes: created",

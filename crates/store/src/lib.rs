@@ -15,7 +15,9 @@
 //! * Only the shard thread of a home writes its database; UIDs and MODSEQs are given out there
 //!   and never go back.
 //! * A file of the journal is removed only when a checkpoint has counted that no row refers to
-//!   it, and no later record does.
+//!   it, and no later record and no view does.
+//! * What was expunged or deleted is forgotten by a command, when the time that stands in it has
+//!   come.
 //! * A view never changes; the next one shares what did not change.
 
 mod blob;

@@ -127,6 +127,8 @@ pub(crate) struct Home {
     deleted: HashMap<MailboxId, Deleted>,
     /// When something is to be forgotten; 0 for never.
     purge_at: i64,
+    /// `next_content` and `purge_at` as they are in the file.
+    stored: (i64, i64),
     /// Quota roots by name.
     quotas: BTreeMap<String, quota::Root>,
     /// The checkpoint up to which settled rows have been removed.
@@ -178,6 +180,7 @@ impl Home {
             mailboxes: HashMap::new(),
             deleted: HashMap::new(),
             purge_at: 0,
+            stored: (0, 0),
             quotas: BTreeMap::new(),
             pruned: 0,
             views: HashMap::new(),
@@ -197,6 +200,7 @@ impl Home {
         self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
         self.next_content = meta("next_content")?;
         self.purge_at = meta("purge_at")?;
+        self.stored = (self.next_content, self.purge_at);
         self.quotas = quota::load(&self.conn)?;
         self.key = self
             .conn
@@ -447,8 +451,15 @@ impl Home {
             .conn
             .prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
         meta.execute(params!["applied_lsn", self.applied_lsn.cast_signed()])?;
-        meta.execute(params!["next_content", self.next_content])?;
-        meta.execute(params!["purge_at", self.purge_at])?;
+        for (key, value, stored) in [
+            ("next_content", self.next_content, &mut self.stored.0),
+            ("purge_at", self.purge_at, &mut self.stored.1),
+        ] {
+            if *stored != value {
+                meta.execute(params![key, value])?;
+                *stored = value;
+            }
+        }
         Ok(())
     }
 

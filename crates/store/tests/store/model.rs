@@ -807,56 +807,57 @@ pub fn journal_files(dir: &TempDir) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test]
-async fn does_what_the_model_does() {
-    for seed in seeds(0..6) {
-        println!("MURDER_SEED={seed}");
-        let mut rng = Rng::new(seed);
-        let dir = TempDir::new().unwrap();
-        let mut model = Model::default();
-        let time = model.time.clone();
-        let config = || PartitionConfig {
-            segment_bytes: 128 << 10,
-            ..kept_config(&dir, &time)
-        };
-        let mut partition = Partition::open(config()).unwrap();
-        let mut sessions: Vec<Session> = Vec::new();
-        for _ in 0..120 {
-            match rng.below(30) {
-                0 => {
-                    let before = model.check(&partition).await;
-                    sessions.clear();
-                    partition.shutdown().await.unwrap();
-                    drop(partition);
-                    partition = Partition::open(config()).unwrap();
-                    assert_eq!(before, dump(&partition).await);
-                }
-                1 => partition.checkpoint().await.unwrap(),
-                5 => assert!(partition.compact().await.unwrap().corrupt.is_empty()),
-                2..=4 => {
-                    let existing: Vec<String> = model.mailboxes.keys().cloned().collect();
-                    if let Some(mailbox) = rng.pick(&existing) {
-                        sessions.push(Session::select(&partition, mailbox).await);
-                    }
-                }
-                _ => model.step(&partition, &mut rng).await.unwrap(),
+#[test]
+fn does_what_the_model_does() {
+    each_seed(0..10, beside_the_model);
+}
+
+async fn beside_the_model(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let dir = fast_dir();
+    let mut model = Model::default();
+    let time = model.time.clone();
+    let config = || PartitionConfig {
+        segment_bytes: 128 << 10,
+        ..kept_config(&dir, &time)
+    };
+    let mut partition = Partition::open(config()).unwrap();
+    let mut sessions: Vec<Session> = Vec::new();
+    for _ in 0..120 {
+        match rng.below(30) {
+            0 => {
+                let before = model.check(&partition).await;
+                sessions.clear();
+                partition.shutdown().await.unwrap();
+                drop(partition);
+                partition = Partition::open(config()).unwrap();
+                assert_eq!(before, dump(&partition).await);
             }
-            if rng.below(4) == 0 {
-                sessions.iter_mut().for_each(Session::poll);
+            1 => partition.checkpoint().await.unwrap(),
+            5 => assert!(partition.compact().await.unwrap().corrupt.is_empty()),
+            2..=4 => {
+                let existing: Vec<String> = model.mailboxes.keys().cloned().collect();
+                if let Some(mailbox) = rng.pick(&existing) {
+                    sessions.push(Session::select(&partition, mailbox).await);
+                }
             }
+            _ => model.step(&partition, &mut rng).await.unwrap(),
         }
-        model.check(&partition).await;
-        sessions.iter_mut().for_each(Session::poll);
-        // References are counted to the last one: without mailboxes nothing is kept.
-        for mailbox in model.mailboxes.keys() {
-            partition.delete_mailbox(&name(mailbox)).await.unwrap();
+        if rng.below(4) == 0 {
+            sessions.iter_mut().for_each(Session::poll);
         }
-        sessions.clear();
-        time.0.fetch_add(2 * DELAY, Ordering::SeqCst);
-        partition.purge().await.unwrap();
-        partition.checkpoint().await.unwrap();
-        let left = journal_files(&dir);
-        assert_eq!(left.len(), 1, "{left:?}");
-        partition.shutdown().await.unwrap();
     }
+    model.check(&partition).await;
+    sessions.iter_mut().for_each(Session::poll);
+    // References are counted to the last one: without mailboxes nothing is kept.
+    for mailbox in model.mailboxes.keys() {
+        partition.delete_mailbox(&name(mailbox)).await.unwrap();
+    }
+    sessions.clear();
+    time.0.fetch_add(2 * DELAY, Ordering::SeqCst);
+    partition.purge().await.unwrap();
+    partition.checkpoint().await.unwrap();
+    let left = journal_files(&dir);
+    assert_eq!(left.len(), 1, "{left:?}");
+    partition.shutdown().await.unwrap();
 }

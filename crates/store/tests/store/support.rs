@@ -1,8 +1,10 @@
 //! What the tests share.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, MailboxName};
@@ -114,9 +116,12 @@ impl Rng {
     }
 }
 
-/// The seeds a seeded test runs: those of `MURDER_SEED` (`from..to`, or one), or a few.
-pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    match std::env::var("MURDER_SEED") {
+/// Seeds that are played at the same time: most of their time is waiting for threads.
+const SEEDS_AT_ONCE: usize = 4;
+
+/// Plays the seeds that `MURDER_SEED` names (`from..to`, or one), or else these.
+pub fn each_seed<F: Future<Output = ()>>(default: Range<u64>, play: impl Fn(u64) -> F + Sync) {
+    let seeds = match std::env::var("MURDER_SEED") {
         Ok(text) => match text.split_once("..") {
             Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
             None => {
@@ -125,7 +130,31 @@ pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
             }
         },
         Err(_) => default,
-    }
+    };
+    let next = AtomicU64::new(seeds.start);
+    std::thread::scope(|scope| {
+        for _ in 0..SEEDS_AT_ONCE {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play(seed))));
+                    if let Err(panic) = played {
+                        // The others need not go on.
+                        next.store(seeds.end, Ordering::SeqCst);
+                        println!("it fails again with MURDER_SEED={seed}");
+                        resume_unwind(panic);
+                    }
+                }
+            });
+        }
+    });
 }
 
 /// A directory in memory where there is one: the tests' own disk does the failing.
