@@ -236,7 +236,12 @@ async fn open_partitions(
         .partitions
         .iter()
         .map(|(name, section)| {
-            let config = PartitionConfig::new(name, &section.path);
+            let config = PartitionConfig {
+                // What is expunged or deleted goes at once: nobody could ask for it back yet.
+                expunge_delay: Duration::ZERO,
+                delete_delay: Duration::ZERO,
+                ..PartitionConfig::new(name, &section.path)
+            };
             let opening = tokio::task::spawn_blocking(move || Partition::open(config));
             (name.clone(), opening)
         })
