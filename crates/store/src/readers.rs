@@ -196,6 +196,8 @@ impl Reader {
             view.seen = Arc::new(seen);
         }
         tx.finish()?;
+        // Whoever idles in the mailbox does not need the pages that it was read from.
+        self.0.execute_batch("PRAGMA shrink_memory")?;
         Ok(Some((view, recent)))
     }
 
