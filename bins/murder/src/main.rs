@@ -7,6 +7,7 @@ mod mailbox;
 mod operator;
 mod output;
 mod password;
+mod repair;
 mod status;
 mod up;
 mod user;
@@ -50,6 +51,8 @@ enum Command {
     /// Look at the location map
     #[command(subcommand)]
     Mailbox(mailbox::Command),
+    /// Salvage a damaged journal of a backend that does not run
+    Repair(repair::Arguments),
     /// Be one role of a murder, as `murder-frontend`, `murder-backend`, `murder-mupdate` are
     #[command(subcommand, hide = true)]
     Role(Role),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Cert(command) => cert::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Mailbox(command) => mailbox::run(command),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Role(role) => return run_role(&role),
     };
     match done {

@@ -22,7 +22,7 @@ const SYSTEM_CONFIG: &str = "/etc/murder/operator.toml";
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
 pub struct Target {
-    /// The operator's TOML file, with [cluster] and [mupdate] [default: /etc/murder/operator.toml]
+    /// The operator's TOML file [default: /etc/murder/operator.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The directory of a local murder [default: ./murder-local, if there is one]

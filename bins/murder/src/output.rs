@@ -66,7 +66,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Prints a line.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(line: &str) -> anyhow::Result<()> {
     print(&format!("{line}\n"))
 }
@@ -74,7 +74,7 @@ pub fn print_line(line: &str) -> anyhow::Result<()> {
 /// Prints JSON for programs.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print_line(&serde_json::to_string_pretty(value)?)
 }
@@ -99,7 +99,7 @@ impl<const N: usize> Table<N> {
     /// Prints some rows, the headings first.
     ///
     /// # Errors
-    /// As [`print`].
+    /// As [`print()`].
     pub fn print(&mut self, rows: &[[String; N]]) -> anyhow::Result<()> {
         print(&self.text(rows))
     }

@@ -25,4 +25,5 @@ mod status;
 mod tests;
 
 pub use config::{BackendConfig, ImapConfig, LmtpConfig, PartitionSection, UsersConfig};
-pub use role::{Backend, BackendAddresses, BackendService};
+pub use murder_store::{LostRecords, Repaired};
+pub use role::{Backend, BackendAddresses, BackendService, repair};

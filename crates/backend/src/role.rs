@@ -15,10 +15,10 @@ use murder_mupdate::{
 use murder_net::config::LogConfig;
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_store::{Partition, PartitionConfig};
+use murder_store::{Partition, PartitionConfig, Repaired};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BackendConfig;
+use crate::config::{BackendConfig, PartitionSection};
 use crate::counters::{self, Counters};
 use crate::mailboxes::Changes;
 use crate::node::{Cluster, Node};
@@ -229,6 +229,31 @@ fn server_tls(
     }
 }
 
+/// What a partition is opened with.
+fn partition_config(name: &str, section: &PartitionSection) -> PartitionConfig {
+    PartitionConfig {
+        // What is expunged or deleted goes at once: nobody could ask for it back yet.
+        expunge_delay: Duration::ZERO,
+        delete_delay: Duration::ZERO,
+        ..PartitionConfig::new(name, &section.path)
+    }
+}
+
+/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair`].
+/// Blocks.
+///
+/// # Errors
+/// [`StoreError::InUse`](murder_store::StoreError::InUse) while the backend runs; when there is no
+/// such partition, or its files cannot be read or written.
+pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaired> {
+    let section = config
+        .partitions
+        .get(partition)
+        .with_context(|| format!("there is no partition {partition:?}"))?;
+    murder_store::repair(partition_config(partition, section))
+        .with_context(|| format!("partition {partition:?}"))
+}
+
 async fn open_partitions(
     config: &BackendConfig,
 ) -> anyhow::Result<BTreeMap<String, Arc<Partition>>> {
@@ -236,7 +261,7 @@ async fn open_partitions(
         .partitions
         .iter()
         .map(|(name, section)| {
-            let config = PartitionConfig::new(name, &section.path);
+            let config = partition_config(name, section);
             let opening = tokio::task::spawn_blocking(move || Partition::open(config));
             (name.clone(), opening)
         })

@@ -148,6 +148,20 @@ impl Catalogue {
         self.tables.read().next_home
     }
 
+    /// The numbers of all homes.
+    pub fn homes(&self) -> Vec<u64> {
+        self.tables.read().homes.keys().copied().collect()
+    }
+
+    /// The key of a home.
+    pub fn key(&self, home: u64) -> Option<Arc<str>> {
+        self.tables
+            .read()
+            .homes
+            .get(&home)
+            .map(|h| Arc::clone(&h.key))
+    }
+
     /// A home's mailboxes.
     pub fn home_mailboxes(&self, home: u64) -> Vec<Listed> {
         let tables = self.tables.read();

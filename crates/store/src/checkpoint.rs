@@ -4,7 +4,7 @@
 //! mark; this thread makes those files durable, writes `partition.db`, and removes journal
 //! files in which nothing lives. No writer waits for any of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use crate::error::StoreError;
-use crate::home::{SegmentChanges, schema};
+use crate::home::{SegmentChange, SegmentChanges, schema};
 use crate::journal::recovery;
 use crate::metrics::Metrics;
 use crate::partition::Shared;
@@ -39,6 +39,8 @@ pub(crate) struct Report {
     pub changes: Changes,
     /// A home of the shard is damaged: its records must be kept.
     pub blocked: bool,
+    /// Those homes.
+    pub damaged: Vec<u64>,
 }
 
 /// What shards changed since the last checkpoint.
@@ -48,7 +50,10 @@ pub(crate) struct Changes {
     /// Whether there are new homes whose files were never synced.
     pub unsynced_files: bool,
     pub dropped: Vec<u64>,
-    pub segments: SegmentChanges,
+    /// By segment and home.
+    pub segments: BTreeMap<(u64, u64), SegmentChange>,
+    /// When homes have something to forget; 0 for never.
+    pub purge_at: HashMap<u64, i64>,
 }
 
 impl Changes {
@@ -57,10 +62,22 @@ impl Changes {
         self.homes.extend(other.homes);
         self.unsynced_files |= other.unsynced_files;
         self.dropped.extend(other.dropped);
-        for (segment, change) in other.segments {
-            let sum = self.segments.entry(segment).or_default();
-            sum.refs += change.refs;
-            sum.bytes += change.bytes;
+        self.purge_at.extend(other.purge_at);
+        for (place, change) in other.segments {
+            self.segments.entry(place).or_default().add(change);
+        }
+    }
+
+    /// What records did to one home.
+    pub fn of_home(home: u64, segments: SegmentChanges, purge_at: i64) -> Self {
+        Self {
+            homes: HashSet::from([home]),
+            segments: segments
+                .into_iter()
+                .map(|(segment, change)| ((segment, home), change))
+                .collect(),
+            purge_at: HashMap::from([(home, purge_at)]),
+            ..Self::default()
         }
     }
 }
@@ -84,6 +101,7 @@ impl Checkpointer {
             let (got, blocked, changes) = open.entry(report.round.number).or_default();
             *got += 1;
             *blocked |= report.blocked;
+            self.shared.damaged_homes.lock().extend(report.damaged);
             changes.merge(report.changes);
             if *got < self.shards {
                 continue;
@@ -116,10 +134,7 @@ impl Checkpointer {
         sync(&self.shared.homes_dir, changes).map_err(|e| StoreError::io("syncing homes", &e))?;
         let catalogue = self.shared.catalogue.take_dirty();
         let next_home = self.shared.catalogue.last_home();
-        if let Err(e) = self
-            .db
-            .write(at, next_home, &catalogue, &changes.homes, &changes.segments)
-        {
+        if let Err(e) = self.db.write(at, next_home, &catalogue, changes) {
             let homes = catalogue.into_iter().map(|(home, _)| home);
             self.shared.catalogue.mark_dirty(homes);
             return Err(e);
@@ -142,7 +157,7 @@ impl Checkpointer {
         let alive = self.db.segments()?;
         for file in recovery::files(&*segments.io, &segments.dir)? {
             let number = file.number();
-            let refs = alive.get(&number).map_or(0, |&(refs, _)| refs);
+            let refs = alive.get(&number).map_or(0, |live| live.refs);
             if refs < 0 {
                 tracing::error!(
                     segment = number,

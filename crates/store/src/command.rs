@@ -11,7 +11,10 @@ use crate::message::BodyLocation;
 /// A journal record's command.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Command {
-    #[prost(oneof = "Op", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(
+        oneof = "Op",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
+    )]
     pub op: Option<Op>,
 }
 
@@ -45,6 +48,21 @@ pub(crate) enum Op {
     RenameHome(RenameHome),
     #[prost(message, tag = "13")]
     DropHome(DropHome),
+    /// Compaction: bodies have a new place.
+    #[prost(message, tag = "14")]
+    Relocate(Relocate),
+    /// Forgets what was expunged or deleted long ago.
+    #[prost(message, tag = "15")]
+    Purge(Purge),
+    #[prost(message, tag = "16")]
+    RestoreMessages(RestoreMessages),
+    #[prost(message, tag = "17")]
+    RestoreMailbox(RestoreMailbox),
+    #[prost(message, tag = "18")]
+    SetQuota(SetQuota),
+    /// Never journaled: repair applies it in the place of records that are lost.
+    #[prost(message, tag = "19")]
+    Lost(Lost),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -77,6 +95,11 @@ pub(crate) struct Delete {
     pub home: u64,
     #[prost(bytes = "vec", tag = "2")]
     pub mailbox: Vec<u8>,
+    #[prost(int64, tag = "3")]
+    pub now: i64,
+    /// Until when it can be restored; 0 for not at all.
+    #[prost(int64, tag = "4")]
+    pub keep_until: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -216,6 +239,11 @@ pub(crate) struct Expunge {
     /// Only these of the messages with `\Deleted`; all when absent.
     #[prost(bytes = "vec", optional, tag = "3")]
     pub uids: Option<Vec<u8>>,
+    #[prost(int64, tag = "4")]
+    pub now: i64,
+    /// Until when the messages can be restored; 0 for not at all.
+    #[prost(int64, tag = "5")]
+    pub keep_until: i64,
 }
 
 /// COPY or MOVE within a home: the rows are found when it is applied.
@@ -280,6 +308,84 @@ pub(crate) struct DropHome {
     pub home: u64,
 }
 
+/// Where a body was.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct OldPlace {
+    #[prost(uint64, tag = "1")]
+    pub segment: u64,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+}
+
+/// Bodies written anew, so that the file they were in can go. Every row of these homes that
+/// refers to one follows; a row that another home gets meanwhile keeps the old file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Relocate {
+    #[prost(uint64, repeated, tag = "1")]
+    pub homes: Vec<u64>,
+    /// The bodies; only lengths, checksums and places are used.
+    #[prost(message, repeated, tag = "2")]
+    pub bodies: Vec<Message>,
+    /// Where each of them was.
+    #[prost(message, repeated, tag = "3")]
+    pub from: Vec<OldPlace>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Purge {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(int64, tag = "2")]
+    pub now: i64,
+    /// The most messages to forget.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RestoreMessages {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    /// The UIDs that they had.
+    #[prost(bytes = "vec", tag = "3")]
+    pub uids: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RestoreMailbox {
+    /// What it is to be; the messages are those of `deleted`.
+    #[prost(message, required, tag = "1")]
+    pub create: Create,
+    #[prost(bytes = "vec", tag = "2")]
+    pub deleted: Vec<u8>,
+}
+
+/// Without a limit the root is no root any more.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SetQuota {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// The name below the home's root.
+    #[prost(string, tag = "2")]
+    pub root: String,
+    /// In units of 1024 bytes.
+    #[prost(uint64, optional, tag = "3")]
+    pub storage: Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub message: Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub mailbox: Option<u64>,
+}
+
+/// What this home did with records is no longer known.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Lost {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+}
+
 impl Op {
     /// The homes that the command changes; a cross-home MOVE has the target first.
     pub fn homes(&self) -> Vec<u64> {
@@ -305,6 +411,12 @@ impl Op {
             Self::CopyAcross(c) => vec![c.target_home],
             Self::RenameHome(c) => vec![c.home],
             Self::DropHome(c) => vec![c.home],
+            Self::Relocate(c) => c.homes.clone(),
+            Self::Purge(c) => vec![c.home],
+            Self::RestoreMessages(c) => vec![c.home],
+            Self::RestoreMailbox(c) => vec![c.create.home],
+            Self::SetQuota(c) => vec![c.home],
+            Self::Lost(c) => vec![c.home],
         }
     }
 
@@ -313,6 +425,7 @@ impl Op {
         match self {
             Self::Append(c) => &c.messages,
             Self::CopyAcross(c) => &c.messages,
+            Self::Relocate(c) => &c.bodies,
             _ => &[],
         }
     }

@@ -1,10 +1,46 @@
 //! What a partition is opened with.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bodies up to this many bytes travel in the journal record; larger ones are staged in a
 /// file of their own, so that neither memory nor a batch has to hold them.
 pub const INLINE_LIMIT: usize = 256 * 1024;
+
+/// Where a partition takes the time from.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl Clock {
+    /// A clock that says what `now` does: seconds since 1970.
+    pub fn new(now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// Seconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(|| {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+        })
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
 
 /// The settings of one partition.
 #[derive(Debug, Clone)]
@@ -28,7 +64,25 @@ pub struct PartitionConfig {
     pub view_cache_bytes: usize,
     /// Segment and blob files kept open for reading bodies. Default 256.
     pub open_segments: usize,
+    /// A journal segment is emptied, its living bodies written anew, when fewer than this many
+    /// percent of its bytes are living bodies; 0 to never do it. Default 50.
+    pub compact_below_percent: u8,
+    /// Bytes of bodies a second that compaction moves at most; 0 for no limit. Default 32 MiB.
+    pub compact_bytes_per_second: u64,
+    /// How long an expunged message can be restored; zero for not at all. What is expunged
+    /// keeps the time that was set then. Default 7 days.
+    pub expunge_delay: Duration,
+    /// How long a deleted mailbox can be restored; zero for not at all. Default 7 days.
+    pub delete_delay: Duration,
+    /// The time.
+    pub clock: Clock,
+    /// How often the partition looks by itself for work that can wait, such as compaction and
+    /// purging;
+    /// zero for only when asked. Default a minute.
+    pub maintenance_interval: Duration,
 }
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl PartitionConfig {
     /// The defaults for a partition of that name in that directory.
@@ -44,6 +98,12 @@ impl PartitionConfig {
             readers: 128,
             view_cache_bytes: 128 << 20,
             open_segments: 256,
+            compact_below_percent: 50,
+            compact_bytes_per_second: 32 << 20,
+            expunge_delay: WEEK,
+            delete_delay: WEEK,
+            clock: Clock::default(),
+            maintenance_interval: Duration::from_secs(60),
         }
     }
 }

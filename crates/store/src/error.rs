@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use murder_mailbox::NameError;
 
+use crate::quota::QuotaResource;
+
 /// An error of the store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -36,6 +38,18 @@ pub enum StoreError {
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,
+    /// A quota root has no room for it; nothing was changed (RFC 9208 section 4.3.1).
+    #[error("over quota: {resource} of {root} is {usage}, the limit is {limit}")]
+    OverQuota {
+        /// The canonical name of the quota root.
+        root: String,
+        /// What there is not enough of.
+        resource: QuotaResource,
+        /// What is used, STORAGE in units of 1024 bytes.
+        usage: u64,
+        /// What is allowed, in the same unit.
+        limit: u64,
+    },
     /// The message or the command is larger than the store takes.
     #[error("too large: {bytes} bytes, the limit is {limit}")]
     TooLarge {

@@ -188,6 +188,10 @@ impl MailboxHandle {
                     old = None;
                 }
                 State::Loaded(view) if change.lsn > view.lsn => {
+                    for moved in &change.relocated {
+                        let reader = Arc::downgrade(&view.generation);
+                        self.shared.segments.keep_for(moved.from, reader);
+                    }
                     let next = Arc::new(view.with(change));
                     old = Some(std::mem::replace(view, next));
                 }

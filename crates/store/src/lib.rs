@@ -4,8 +4,8 @@
 //! It is appended to the partition's journal, made durable by a group commit, applied to the
 //! SQLite file of its home and to the open views, then answered. Recovery is replay.
 //!
-//! The crate knows nothing of protocols, users' rights or the network, and reads no clock but
-//! for SAVEDATE of copies.
+//! The crate knows nothing of protocols, users' rights or the network, and reads the clock only
+//! to write the time into commands.
 //!
 //! Invariants:
 //! * Nothing is answered or visible before it is durable in the journal.
@@ -15,7 +15,9 @@
 //! * Only the shard thread of a home writes its database; UIDs and MODSEQs are given out there
 //!   and never go back.
 //! * A file of the journal is removed only when a checkpoint has counted that no row refers to
-//!   it, and no later record does.
+//!   it, and no later record and no view does.
+//! * What was expunged or deleted is forgotten by a command, when the time that stands in it has
+//!   come.
 //! * A view never changes; the next one shares what did not change.
 
 mod blob;
@@ -37,14 +39,16 @@ mod message;
 mod metrics;
 mod partition;
 mod partition_db;
+mod quota;
 mod readers;
+mod retention;
 mod segments;
 mod shard;
 mod uidset;
 mod view;
 
 pub use blob::{BodyWriter, StagedBody};
-pub use config::{INLINE_LIMIT, PartitionConfig};
+pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
 pub use error::StoreError;
 pub use flags::Flags;
 pub use handle::MailboxHandle;
@@ -56,7 +60,11 @@ pub use message::{
     StoreMode, StoreOp, Stored,
 };
 pub use metrics::Metrics;
-pub use partition::Partition;
+pub use partition::{
+    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, repair, repair_with,
+};
+pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use readers::{FetchParts, FetchedItems};
+pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};

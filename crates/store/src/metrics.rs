@@ -29,6 +29,10 @@ pub struct Metrics {
     pub views_loaded: AtomicU64,
     /// Segment and blob files removed because nothing in them lives.
     pub segments_dropped: AtomicU64,
+    /// Bodies that compaction wrote anew.
+    pub compacted_bodies: AtomicU64,
+    /// Their bytes.
+    pub compacted_bytes: AtomicU64,
 }
 
 impl Metrics {

@@ -9,10 +9,11 @@ use prost::Message;
 use rusqlite::{Connection, params};
 
 use crate::catalogue::{Catalogue, DirtyHomes, Listed};
+use crate::checkpoint::Changes;
 use crate::error::StoreError;
-use crate::home::SegmentChanges;
+use crate::home::SegmentChange;
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -21,14 +22,26 @@ CREATE TABLE home (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
     mailboxes BLOB NOT NULL,
-    durable INTEGER NOT NULL
+    durable INTEGER NOT NULL,
+    -- When it has something to forget; 0 for never.
+    purge_at INTEGER NOT NULL
 ) STRICT;
 -- How many bodies in a file homes refer to.
 CREATE TABLE segment (
     number INTEGER PRIMARY KEY,
     refs INTEGER NOT NULL,
-    bytes INTEGER NOT NULL
+    bytes INTEGER NOT NULL,
+    -- References that ever came.
+    added INTEGER NOT NULL
 ) STRICT;
+-- Which homes they are: compaction asks them.
+CREATE TABLE segment_home (
+    segment INTEGER NOT NULL,
+    home INTEGER NOT NULL,
+    refs INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (segment, home)
+) STRICT, WITHOUT ROWID;
 ";
 
 #[derive(Clone, PartialEq, Message)]
@@ -181,14 +194,13 @@ impl PartitionDb {
         checkpoint: Checkpoint,
         next_home: u64,
         catalogue: &DirtyHomes,
-        durable: &HashSet<u64>,
-        segments: &SegmentChanges,
+        changes: &Changes,
     ) -> Result<(), StoreError> {
         let mut write = || -> rusqlite::Result<()> {
             let tx = self.conn.transaction()?;
             {
                 let mut put = tx.prepare_cached(
-                    "INSERT INTO home VALUES (?1, ?2, ?3, 0) ON CONFLICT (id) \
+                    "INSERT INTO home VALUES (?1, ?2, ?3, 0, 0) ON CONFLICT (id) \
                      DO UPDATE SET key = excluded.key, mailboxes = excluded.mailboxes",
                 )?;
                 let mut remove = tx.prepare_cached("DELETE FROM home WHERE id = ?1")?;
@@ -204,15 +216,41 @@ impl PartitionDb {
                     }
                 }
                 let mut mark = tx.prepare_cached("UPDATE home SET durable = 1 WHERE id = ?1")?;
-                for home in durable {
+                for home in &changes.homes {
                     mark.execute([home.cast_signed()])?;
                 }
+                let mut due = tx.prepare_cached("UPDATE home SET purge_at = ?2 WHERE id = ?1")?;
+                for (home, at) in &changes.purge_at {
+                    due.execute(params![home.cast_signed(), at])?;
+                }
                 let mut count = tx.prepare_cached(
-                    "INSERT INTO segment VALUES (?1, ?2, ?3) ON CONFLICT (number) \
-                     DO UPDATE SET refs = refs + excluded.refs, bytes = bytes + excluded.bytes",
+                    "INSERT INTO segment VALUES (?1, ?2, ?3, ?4) ON CONFLICT (number) \
+                     DO UPDATE SET refs = refs + excluded.refs, bytes = bytes + excluded.bytes, \
+                     added = added + excluded.added",
                 )?;
-                for (segment, change) in segments {
-                    count.execute(params![segment.cast_signed(), change.refs, change.bytes])?;
+                let mut of_home = tx.prepare_cached(
+                    "INSERT INTO segment_home VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (segment, home) \
+                     DO UPDATE SET refs = refs + excluded.refs, bytes = bytes + excluded.bytes \
+                     RETURNING refs",
+                )?;
+                let mut none =
+                    tx.prepare_cached("DELETE FROM segment_home WHERE segment = ?1 AND home = ?2")?;
+                let mut sums: BTreeMap<u64, SegmentChange> = BTreeMap::new();
+                for (&(segment, home), &change) in &changes.segments {
+                    sums.entry(segment).or_default().add(change);
+                    let place = (segment.cast_signed(), home.cast_signed());
+                    let refs: i64 = of_home
+                        .query_row(params![place.0, place.1, change.refs, change.bytes], |r| {
+                            r.get(0)
+                        })?;
+                    if refs == 0 {
+                        none.execute(place)?;
+                    }
+                }
+                for (segment, sum) in sums {
+                    let segment = segment.cast_signed();
+                    count.execute(params![segment, sum.refs, sum.bytes, sum.added])?;
                 }
                 let mut meta = tx.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
                 for (key, value) in [
@@ -232,14 +270,45 @@ impl PartitionDb {
     }
 
     /// Living bodies in each file, and their bytes.
-    pub fn segments(&self) -> Result<BTreeMap<u64, (i64, i64)>, StoreError> {
-        let read = || -> rusqlite::Result<BTreeMap<u64, (i64, i64)>> {
+    pub fn segments(&self) -> Result<BTreeMap<u64, SegmentChange>, StoreError> {
+        let read = || -> rusqlite::Result<BTreeMap<u64, SegmentChange>> {
             let mut rows = self
                 .conn
-                .prepare_cached("SELECT number, refs, bytes FROM segment")?;
+                .prepare_cached("SELECT number, refs, bytes, added FROM segment")?;
             let rows = rows.query_map([], |r| {
-                Ok((r.get::<_, i64>(0)?.cast_unsigned(), (r.get(1)?, r.get(2)?)))
+                let live = SegmentChange {
+                    refs: r.get(1)?,
+                    bytes: r.get(2)?,
+                    added: r.get(3)?,
+                };
+                Ok((r.get::<_, i64>(0)?.cast_unsigned(), live))
             })?;
+            rows.collect()
+        };
+        read().map_err(sql)
+    }
+
+    /// The homes that refer to bodies in a file.
+    pub fn homes_of(&self, segment: u64) -> Result<Vec<u64>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<u64>> {
+            let mut rows = self
+                .conn
+                .prepare_cached("SELECT home FROM segment_home WHERE segment = ?1 AND refs > 0")?;
+            let rows = rows.query_map([segment.cast_signed()], |r| {
+                Ok(r.get::<_, i64>(0)?.cast_unsigned())
+            })?;
+            rows.collect()
+        };
+        read().map_err(sql)
+    }
+
+    /// The homes that have something to forget.
+    pub fn due(&self, now: i64) -> Result<Vec<u64>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<u64>> {
+            let mut rows = self
+                .conn
+                .prepare_cached("SELECT id FROM home WHERE purge_at BETWEEN 1 AND ?1")?;
+            let rows = rows.query_map([now], |r| Ok(r.get::<_, i64>(0)?.cast_unsigned()))?;
             rows.collect()
         };
         read().map_err(sql)
@@ -247,11 +316,16 @@ impl PartitionDb {
 
     /// Forgets a file that is removed.
     pub fn forget_segment(&self, number: u64) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("DELETE FROM segment WHERE number = ?1")
-            .and_then(|mut s| s.execute([number.cast_signed()]))
-            .map(|_| ())
-            .map_err(sql)
+        for statement in [
+            "DELETE FROM segment WHERE number = ?1",
+            "DELETE FROM segment_home WHERE segment = ?1",
+        ] {
+            self.conn
+                .prepare_cached(statement)
+                .and_then(|mut s| s.execute([number.cast_signed()]))
+                .map_err(sql)?;
+        }
+        Ok(())
     }
 }
 

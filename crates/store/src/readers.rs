@@ -16,6 +16,8 @@ use crate::flags::Flags;
 use crate::home::schema;
 use crate::mailbox::MailboxStatus;
 use crate::message::{BodyLocation, InternalDate};
+use crate::quota::{Amount, QuotaLimits};
+use crate::retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Restorable};
 use crate::uidset::UidSet;
 use crate::view::{Keywords, MailboxView, MessageRow};
 
@@ -99,6 +101,14 @@ impl Readers {
 #[derive(Debug)]
 pub(crate) struct Reader(Connection);
 
+/// What [`Reader::recount`] found.
+#[derive(Debug)]
+pub(crate) struct Recounted {
+    /// The name, what the counters say, what there is.
+    pub mailboxes: Vec<(String, Amount, Amount)>,
+    pub roots: Vec<(String, QuotaLimits, Amount)>,
+}
+
 /// The columns of `message` that make a [`MessageRow`], in the order of [`message_row`].
 pub(crate) const MESSAGE_COLUMNS: &str = "uid, modseq, flags, keywords, internal_date, zone, \
      save_date, sent, sent_day, segment, offset, len, crc, header_len, email_id, content";
@@ -151,7 +161,7 @@ impl Reader {
         let mailbox = tx
             .prepare_cached(
                 "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent, keywords \
-                 FROM mailbox WHERE id = ?1",
+                 FROM mailbox WHERE id = ?1 AND keep_until = 0",
             )?
             .query_row([id.to_bytes()], |r| {
                 let mut view = MailboxView::empty(id, r.get(1)?);
@@ -224,11 +234,28 @@ impl Reader {
         Ok(out)
     }
 
+    /// The bodies in a file that messages refer to, each once.
+    pub fn bodies_in(&self, segment: u64) -> rusqlite::Result<Vec<BodyLocation>> {
+        let mut rows = self.0.prepare_cached(
+            "SELECT offset, len, crc FROM message WHERE segment = ?1 \
+             UNION SELECT offset, len, crc FROM expunged WHERE segment = ?1",
+        )?;
+        let rows = rows.query_map([segment.cast_signed()], |r| {
+            Ok(BodyLocation {
+                segment,
+                offset: r.get::<_, i64>(0)?.cast_unsigned(),
+                len: r.get(1)?,
+                crc: r.get(2)?,
+            })
+        })?;
+        rows.collect()
+    }
+
     /// UIDs expunged after `modseq`.
     pub fn expunged_since(&self, id: MailboxId, modseq: u64) -> rusqlite::Result<UidSet> {
         let mut query = self.0.prepare_cached(
             "SELECT low, high FROM tombstone JOIN mailbox ON tombstone.mailbox = mailbox.rowno \
-             WHERE mailbox.id = ?1 AND modseq > ?2",
+             WHERE mailbox.id = ?1 AND keep_until = 0 AND modseq > ?2",
         )?;
         let mut rows = query.query(params![id.to_bytes(), modseq.cast_signed()])?;
         let mut uids = UidSet::new();
@@ -248,7 +275,7 @@ impl Reader {
         let status = tx
             .prepare_cached(
                 "SELECT messages, uidnext, uidvalidity, unseen, deleted, bytes, highestmodseq, \
-                 recent, rowno FROM mailbox WHERE id = ?1",
+                 recent, rowno FROM mailbox WHERE id = ?1 AND keep_until = 0",
             )?
             .query_row([id.to_bytes()], |r| {
                 let status = MailboxStatus {
@@ -276,6 +303,136 @@ impl Reader {
         }
         tx.finish()?;
         Ok(Some(status))
+    }
+
+    /// Quota roots by name below the home's root, with limits and usage.
+    pub fn quotas(&self) -> rusqlite::Result<Vec<(String, QuotaLimits, Amount)>> {
+        let limit = |n: Option<i64>| n.map(i64::cast_unsigned);
+        let mut rows = self.0.prepare_cached(
+            "SELECT root, storage, message, mailbox, used_bytes, used_messages, used_mailboxes \
+             FROM quota ORDER BY root",
+        )?;
+        let rows = rows.query_map([], |r| {
+            let limits = QuotaLimits {
+                storage: limit(r.get(1)?),
+                message: limit(r.get(2)?),
+                mailbox: limit(r.get(3)?),
+            };
+            let used = Amount {
+                bytes: r.get(4)?,
+                messages: r.get(5)?,
+                mailboxes: r.get(6)?,
+            };
+            Ok((r.get(0)?, limits, used))
+        })?;
+        rows.collect()
+    }
+
+    /// For each mailbox its name below the home's root, what its counters say and what its
+    /// rows do; with the quota roots of the same moment.
+    pub fn recount(&self) -> rusqlite::Result<Recounted> {
+        let tx = self.0.unchecked_transaction()?;
+        let mailboxes = tx
+            .prepare_cached(
+                "SELECT name, messages, bytes, count(uid), coalesce(sum(len), 0) FROM mailbox \
+                 LEFT JOIN message ON message.mailbox = mailbox.rowno \
+                 WHERE mailbox.keep_until = 0 GROUP BY rowno ORDER BY name",
+            )?
+            .query_map([], |r| {
+                let amount = |messages, bytes| Amount {
+                    bytes,
+                    messages,
+                    mailboxes: 1,
+                };
+                let recorded = amount(r.get(1)?, r.get(2)?);
+                Ok((r.get(0)?, recorded, amount(r.get(3)?, r.get(4)?)))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let roots = self.quotas()?;
+        tx.finish()?;
+        Ok(Recounted { mailboxes, roots })
+    }
+
+    /// Bytes of the bodies of messages that are there, and of these and those that can be
+    /// restored, each body once.
+    pub fn body_bytes(&self) -> rusqlite::Result<(u64, u64)> {
+        let there = "SELECT segment, offset, len FROM message JOIN mailbox \
+                     ON message.mailbox = mailbox.rowno WHERE mailbox.keep_until = 0";
+        let all = "SELECT segment, offset, len FROM message \
+                   UNION SELECT segment, offset, len FROM expunged";
+        let sum = |of: &str| -> rusqlite::Result<u64> {
+            self.0
+                .prepare_cached(&format!(
+                    "SELECT coalesce(sum(len), 0) FROM (SELECT DISTINCT * FROM ({of}))"
+                ))?
+                .query_row([], |r| r.get::<_, i64>(0).map(i64::cast_unsigned))
+        };
+        let tx = self.0.unchecked_transaction()?;
+        let bytes = (sum(there)?, sum(all)?);
+        tx.finish()?;
+        Ok(bytes)
+    }
+
+    /// What can be restored.
+    pub fn restorable(&self) -> rusqlite::Result<Restorable> {
+        let tx = self.0.unchecked_transaction()?;
+        let mailboxes = tx
+            .prepare_cached(
+                "SELECT id, deleted_name, uidvalidity, messages, bytes, acl, special_use, \
+                 deleted_at, keep_until FROM mailbox WHERE keep_until > 0 \
+                 ORDER BY deleted_at DESC, rowno DESC",
+            )?
+            .query_map([], |r| {
+                let (acl, special_use): (String, String) = (r.get(5)?, r.get(6)?);
+                Ok(DeletedMailbox {
+                    id: MailboxId::from_bytes(r.get(0)?),
+                    relative_name: r.get(1)?,
+                    uidvalidity: r.get(2)?,
+                    messages: r.get(3)?,
+                    bytes: r.get::<_, i64>(4)?.cast_unsigned(),
+                    acl: acl.into(),
+                    special_use: special_use.parse().ok(),
+                    deleted_at: r.get(7)?,
+                    keep_until: r.get(8)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let messages = tx
+            .prepare_cached(
+                "SELECT mailbox.id, uid, email_id, flags, internal_date, zone, segment, offset, \
+                 len, crc, envelope, expunged_at, expunged.keep_until FROM expunged \
+                 JOIN mailbox ON expunged.mailbox = mailbox.rowno \
+                 LEFT JOIN content ON expunged.content = content.id \
+                 WHERE mailbox.keep_until = 0 \
+                 ORDER BY expunged_at DESC, expunged.mailbox, uid DESC LIMIT ?1",
+            )?
+            .query_map([MAX_RESTORABLE], |r| {
+                Ok(ExpungedMessage {
+                    mailbox: MailboxId::from_bytes(r.get(0)?),
+                    uid: r.get(1)?,
+                    email_id: r.get(2)?,
+                    flags: Flags::from_bits(r.get(3)?),
+                    internal_date: InternalDate {
+                        seconds: r.get(4)?,
+                        zone: r.get(5)?,
+                    },
+                    location: BodyLocation {
+                        segment: r.get::<_, i64>(6)?.cast_unsigned(),
+                        offset: r.get::<_, i64>(7)?.cast_unsigned(),
+                        len: r.get(8)?,
+                        crc: r.get(9)?,
+                    },
+                    envelope: r.get::<_, Option<Vec<u8>>>(10)?.unwrap_or_default().into(),
+                    expunged_at: r.get(11)?,
+                    keep_until: r.get(12)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        tx.finish()?;
+        Ok(Restorable {
+            mailboxes,
+            messages,
+        })
     }
 
     /// Names subscribed to by the home's owner, sorted.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
 use crate::message::BodyLocation;
+use crate::view::Generation;
 
 /// A file name in the journal's directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,8 @@ struct Pin {
     holders: u32,
     /// The last journaled record that refers to the file.
     last_lsn: u64,
+    /// Views from before compaction, which still refer to it.
+    views: Vec<Weak<Generation>>,
 }
 
 /// The journal's files, seen as places of bodies.
@@ -158,14 +161,24 @@ impl Segments {
         }
     }
 
+    /// Keeps a file from being removed while a view of that generation exists.
+    pub fn keep_for(&self, segment: u64, view: Weak<Generation>) {
+        let mut pins = self.pins.lock();
+        let views = &mut pins.entry(segment).or_default().views;
+        if views.last().is_none_or(|last| !last.ptr_eq(&view)) {
+            views.push(view);
+        }
+    }
+
     /// Removes a file in which nothing lives as of the record `settled`, unless something
     /// later refers to it. Returns whether it is gone.
     pub fn remove_if_unused(&self, name: SegmentName, settled: u64) -> io::Result<bool> {
         let number = name.number();
         // Held over the unlinking, so that nobody pins a file that is going.
         let mut pins = self.pins.lock();
-        if let Some(pin) = pins.get(&number) {
-            if pin.holders > 0 || pin.last_lsn > settled {
+        if let Some(pin) = pins.get_mut(&number) {
+            pin.views.retain(|view| view.strong_count() > 0);
+            if !pin.views.is_empty() || pin.holders > 0 || pin.last_lsn > settled {
                 return Ok(false);
             }
             pins.remove(&number);
@@ -208,7 +221,7 @@ impl Drop for SegmentPin {
         let mut pins = self.segments.pins.lock();
         if let Some(pin) = pins.get_mut(&self.segment) {
             pin.holders -= 1;
-            if pin.holders == 0 && pin.last_lsn == 0 {
+            if pin.holders == 0 && pin.last_lsn == 0 && pin.views.is_empty() {
                 pins.remove(&self.segment);
             }
         }

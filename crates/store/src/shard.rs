@@ -5,18 +5,19 @@
 //! waits for the target's outcome if that is another shard's. Waits only go to lower LSNs, so
 //! they end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 
 use crate::checkpoint::{Changes, Report, Round, remove_home};
-use crate::command::Op;
+use crate::command::{self, Op};
 use crate::error::StoreError;
-use crate::home::{Effects, Home};
+use crate::home::{Effects, Home, schema};
 use crate::journal::{Entry, Outcome};
 use crate::metrics::Metrics;
 use crate::partition::Shared;
@@ -39,6 +40,13 @@ pub(crate) enum ToShard {
     Entries(Vec<Arc<Entry>>),
     /// Report what has changed up to here.
     Checkpoint(Round),
+    /// Records are lost, in repair: of one home, or of any.
+    Lost {
+        lsn: u64,
+        home: Option<u64>,
+        /// Collects the homes that are concerned.
+        concerned: Arc<Mutex<BTreeSet<u64>>>,
+    },
     /// Recovery is over.
     Replayed(Sender<()>),
 }
@@ -51,6 +59,8 @@ pub(crate) struct Replay {
     /// Homes whose files were on disk at the checkpoint. All others are made anew, as their
     /// whole history is being replayed; `None` to leave them as they are.
     pub durable: Option<Arc<HashSet<u64>>>,
+    /// In repair, the same set: all others are made anew only when they are damaged.
+    pub mend: Option<Arc<HashSet<u64>>>,
     /// Homes met so far.
     pub met: HashSet<u64>,
 }
@@ -101,6 +111,11 @@ impl Shard {
             match message {
                 ToShard::Entries(entries) => self.entries(entries),
                 ToShard::Checkpoint(round) => self.checkpoint(round),
+                ToShard::Lost {
+                    lsn,
+                    home,
+                    concerned,
+                } => self.lost(lsn, home, &concerned),
                 ToShard::Replayed(done) => {
                     self.replay = None;
                     // Whoever opens the partition waits for it.
@@ -130,6 +145,41 @@ impl Shard {
             }
         }
         self.by_home(&run);
+    }
+
+    /// Applies the loss of records to the homes that it may concern: those that have not applied
+    /// them before.
+    fn lost(&mut self, lsn: u64, home: Option<u64>, concerned: &Mutex<BTreeSet<u64>>) {
+        let homes = match home {
+            Some(home) => BTreeSet::from([home]),
+            None => {
+                let mut homes: BTreeSet<u64> = self.shared.catalogue.homes().into_iter().collect();
+                match schema::homes(&self.shared.homes_dir) {
+                    Ok(files) => homes.extend(files),
+                    Err(e) => tracing::error!(error = %e, "the homes on disk cannot be listed"),
+                }
+                homes
+            }
+        };
+        let (index, shards) = (self.index, self.shards);
+        for home in homes.into_iter().filter(|home| home % shards == index) {
+            match self.open(home) {
+                Ok(open) if open.applied_lsn() >= lsn => continue,
+                Ok(_) => {
+                    concerned.lock().insert(home);
+                }
+                // `apply` says so and remembers it.
+                Err(_) => {}
+            }
+            let op = Op::Lost(command::Lost { home });
+            let entry = Arc::new(Entry::new(lsn, op, Vec::new(), Vec::new(), None));
+            self.apply(home, &[entry]);
+        }
+    }
+
+    /// The homes that are damaged.
+    fn damaged_homes(&self) -> impl Iterator<Item = u64> + '_ {
+        self.damaged.keys().copied()
     }
 
     /// Applies entries home by home.
@@ -214,7 +264,17 @@ impl Shard {
                 remove_home(&self.shared.homes_dir, id)
                     .map_err(|e| StoreError::io("removing an unfinished home", &e))?;
             }
-            let (home, fresh) = Home::open(&self.shared.homes_dir, id, &self.shared.template)?;
+            let open = || Home::open(&self.shared.homes_dir, id, &self.shared.template);
+            let mut opened = open();
+            if matches!(opened, Err(StoreError::HomeDamaged { .. }))
+                && let Some(replay) = &self.replay
+                && replay.mend.as_ref().is_some_and(|d| !d.contains(&id))
+            {
+                remove_home(&self.shared.homes_dir, id)
+                    .map_err(|e| StoreError::io("removing an unfinished home", &e))?;
+                opened = open();
+            }
+            let (home, fresh) = opened?;
             Metrics::add(&self.shared.metrics.homes_opened, 1);
             if fresh {
                 self.fresh.insert(id);
@@ -223,12 +283,9 @@ impl Shard {
                 && !replay.met.contains(&id)
             {
                 // What it applied before the crash is not in the checkpoint's counts.
-                let changes = Changes {
-                    homes: HashSet::from([id]),
-                    segments: home.segment_changes_since(replay.checkpoint)?,
-                    ..Changes::default()
-                };
-                self.changes.merge(changes);
+                let segments = home.segment_changes_since(replay.checkpoint)?;
+                self.changes
+                    .merge(Changes::of_home(id, segments, home.purge_at()));
                 if !home.key().is_empty() {
                     self.shared.catalogue.put(id, home.key(), home.listed());
                 }
@@ -249,11 +306,8 @@ impl Shard {
             }
             return;
         }
-        self.changes.merge(Changes {
-            homes: HashSet::from([home]),
-            segments: effects.segments,
-            ..Changes::default()
-        });
+        self.changes
+            .merge(Changes::of_home(home, effects.segments, effects.purge_at));
         if effects.dropped {
             self.forget(home);
         }
@@ -318,6 +372,7 @@ impl Shard {
             round,
             changes: std::mem::take(&mut self.changes),
             blocked: self.abandoned || !self.damaged.is_empty(),
+            damaged: self.damaged_homes().collect(),
         };
         if self.reports.send(report).is_err() {
             tracing::error!("the checkpoint thread is gone");

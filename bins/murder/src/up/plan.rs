@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Arguments;
 use super::node::{Kind, Node, folder};
-use super::ports::Finder;
+use super::ports::{Finder, Reserved};
 use super::topology::{Admin, MailNode, Master, Topology, Users};
 use crate::output::write_atomically;
 use crate::up::node::Service;
@@ -45,11 +45,12 @@ pub struct Provisioned {
 }
 
 /// A local murder as it shall be.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Plan {
     dir: PathBuf,
     saved: Saved,
     nodes: Vec<Node>,
+    _reserved: Reserved,
 }
 
 impl Plan {
@@ -78,11 +79,12 @@ impl Plan {
         if arguments.base_port.is_some() {
             saved.ports.clear();
         }
-        let nodes = assign(dir, &mut saved, arguments.base_port)?;
+        let (nodes, reserved) = assign(dir, &mut saved, arguments.base_port)?;
         let plan = Self {
             dir: dir.to_owned(),
             saved,
             nodes,
+            _reserved: reserved,
         };
         plan.save()?;
         Ok(plan)
@@ -196,7 +198,11 @@ fn set<T>(value: &mut T, wanted: Option<T>) {
 }
 
 /// The nodes, with the ports that they had; new ones get free ports.
-fn assign(dir: &Path, saved: &mut Saved, base: Option<u16>) -> anyhow::Result<Vec<Node>> {
+fn assign(
+    dir: &Path,
+    saved: &mut Saved,
+    base: Option<u16>,
+) -> anyhow::Result<(Vec<Node>, Reserved)> {
     let taken: Vec<u16> = saved
         .ports
         .values()
@@ -217,7 +223,10 @@ fn assign(dir: &Path, saved: &mut Saved, base: Option<u16>) -> anyhow::Result<Ve
             let mut ports = Vec::new();
             for service in kind.services() {
                 let port = match known.get(service) {
-                    Some(port) => *port,
+                    Some(port) => {
+                        finder.keep(*port);
+                        *port
+                    }
                     None => finder.find()?,
                 };
                 known.insert(*service, port);
@@ -231,7 +240,7 @@ fn assign(dir: &Path, saved: &mut Saved, base: Option<u16>) -> anyhow::Result<Ve
             });
         }
     }
-    Ok(nodes)
+    Ok((nodes, finder.into_reserved()))
 }
 
 #[cfg(test)]

@@ -105,6 +105,7 @@ impl From<StoreError> for OpError {
             StoreError::TooManyKeywords | StoreError::UidsExhausted => {
                 (Code::Limit, capitalised(&error.to_string()))
             }
+            StoreError::OverQuota { .. } => (Code::OverQuota, capitalised(&error.to_string())),
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
             StoreError::BodyGone => (Code::ExpungeIssued, "Message was expunged".into()),
             StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {

@@ -94,7 +94,7 @@ pub(super) fn of_store(error: &StoreError) -> Reply {
             DISK_FULL
         }
         StoreError::TooLarge { .. } => TOO_LARGE,
-        StoreError::UidsExhausted => MAILBOX_FULL,
+        StoreError::OverQuota { .. } | StoreError::UidsExhausted => MAILBOX_FULL,
         StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
             tracing::error!(%error, "damaged, not delivered");
             FAILED

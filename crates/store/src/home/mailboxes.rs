@@ -5,12 +5,14 @@ use std::sync::Arc;
 use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
+use super::quota::charge;
 use super::{Home, Mailbox, Stop, done, refuse, sql};
 use crate::catalogue::full_name;
 use crate::command::{Create, Delete, Rename, RenameHome, SetMailbox, Subscribe};
 use crate::error::StoreError;
 use crate::journal::{ApplyResult, Outcome};
 use crate::mailbox::Renamed;
+use crate::quota::Amount;
 use crate::uidset::UidSet;
 
 impl Home {
@@ -66,15 +68,26 @@ impl Home {
         let Some(id) = self.new_id(c) else {
             return refuse(StoreError::MailboxExists);
         };
+        let one = Amount {
+            mailboxes: 1,
+            ..Amount::default()
+        };
+        if let Some(over) = self.over_quota(&c.name, one) {
+            return refuse(over);
+        }
         let mailbox = self.insert(c, id)?;
         self.mailboxes.insert(id, mailbox);
+        charge(&mut self.quotas, &c.name, one);
         Ok(Ok(self.renamed([(c.name.clone(), id)])))
     }
 
     /// The id of a mailbox to be made, unless it or its name is there.
-    fn new_id(&self, c: &Create) -> Option<MailboxId> {
-        MailboxId::from_slice(&c.mailbox)
-            .filter(|id| !self.mailboxes.contains_key(id) && self.by_name(&c.name).is_none())
+    pub(super) fn new_id(&self, c: &Create) -> Option<MailboxId> {
+        MailboxId::from_slice(&c.mailbox).filter(|id| {
+            !self.mailboxes.contains_key(id)
+                && !self.deleted.contains_key(id)
+                && self.by_name(&c.name).is_none()
+        })
     }
 
     pub(super) fn delete(&mut self, c: &Delete) -> Result<ApplyResult, Stop> {
@@ -83,22 +96,21 @@ impl Home {
         else {
             return refuse(StoreError::NoSuchMailbox);
         };
-        self.release_contents(mailbox.rowno)?;
-        for statement in [
-            "DELETE FROM message WHERE mailbox = ?1",
-            "DELETE FROM tombstone WHERE mailbox = ?1",
-            "DELETE FROM seen WHERE mailbox = ?1",
-            "DELETE FROM mailbox WHERE rowno = ?1",
-        ] {
-            self.run(statement, [mailbox.rowno])?;
-        }
         self.retire(&mailbox.name, mailbox.uidvalidity)?;
+        let id = mailbox.id;
+        if c.keep_until > 0 {
+            self.hide(mailbox, c)?;
+        } else {
+            self.erase_all(mailbox.rowno)?;
+        }
         if self.mailboxes.is_empty() {
             // A new owner of the name must not find what the old one subscribed to.
             self.run("DELETE FROM subscription", [])?;
+            self.forget_quotas()?;
         }
+        self.recount();
         self.catalogue = true;
-        self.view(mailbox.id);
+        self.view(id);
         done()
     }
 
@@ -132,6 +144,12 @@ impl Home {
             return refuse(StoreError::MailboxExists);
         }
         moved.sort_by(|a, b| a.1.cmp(&b.1));
+        let moves = moved
+            .iter()
+            .map(|(id, _, to)| (&self.mailboxes[id], to.as_str()));
+        if let Some(over) = self.over_quota_of_names(moves) {
+            return refuse(over);
+        }
         // Out of each other's way first: `a/b` may become `a` while `a/b/b` becomes `a/b`.
         for (id, _, _) in &moved {
             let rowno = self.mailboxes[id].rowno;
@@ -152,6 +170,7 @@ impl Home {
             self.retire(from, old)?;
             self.view(*id);
         }
+        self.recount();
         self.catalogue = true;
         let moved: Vec<_> = moved.into_iter().map(|(id, from, _)| (from, id)).collect();
         Ok(Ok(self.renamed(moved)))
@@ -164,6 +183,16 @@ impl Home {
         let Some(id) = self.new_id(c) else {
             return refuse(StoreError::MailboxExists);
         };
+        let mut coming = Amount {
+            mailboxes: 1,
+            ..Amount::default()
+        };
+        if self.governing("") != self.governing(&c.name) {
+            coming = self.mailboxes[&inbox].amount();
+        }
+        if let Some(over) = self.over_quota(&c.name, coming) {
+            return refuse(over);
+        }
         let mut new = self.insert(c, id)?;
         let Some(old) = self.mailboxes.get_mut(&inbox) else {
             return refuse(StoreError::NoSuchMailbox);
@@ -188,6 +217,7 @@ impl Home {
             [from, to],
         )?;
         self.mailboxes.insert(id, new);
+        self.recount();
         self.view(inbox).expunged.union_with(&gone);
         Ok(Ok(self.renamed([(String::new(), id)])))
     }
@@ -270,10 +300,30 @@ impl Home {
             .and_then(|mut s| s.query_row([], |r| r.get(0)))
             .map_err(sql)?;
         self.run("DELETE FROM subscription", [])?;
+        self.forget_everything()?;
+        self.forget_quotas()?;
         self.set_key("")?;
         self.catalogue = true;
         self.dropped = true;
         Ok(Ok(Outcome::Dropped { uidvalidity }))
+    }
+
+    /// Records are lost of which some may have given out UIDs here: what follows may give them
+    /// to others. So that no client takes one for the other, every mailbox gets a new
+    /// UIDVALIDITY.
+    pub(super) fn lost(&mut self) -> Result<ApplyResult, Stop> {
+        let mut names = Vec::new();
+        for mailbox in self.mailboxes.values_mut() {
+            mailbox.uidvalidity = mailbox.uidvalidity.saturating_add(1);
+            mailbox.dirty = true;
+            names.push((mailbox.name.clone(), mailbox.id));
+        }
+        names.sort();
+        for (_, id) in &names {
+            self.view(*id);
+        }
+        self.catalogue = true;
+        Ok(Ok(self.renamed(names)))
     }
 
     fn set_key(&mut self, key: &str) -> Result<(), Stop> {
@@ -283,7 +333,10 @@ impl Home {
     }
 
     /// The answer about mailboxes that have new names or are new.
-    fn renamed(&self, mailboxes: impl IntoIterator<Item = (String, MailboxId)>) -> Outcome {
+    pub(super) fn renamed(
+        &self,
+        mailboxes: impl IntoIterator<Item = (String, MailboxId)>,
+    ) -> Outcome {
         let renamed = mailboxes
             .into_iter()
             .filter_map(|(from, id)| {
@@ -297,7 +350,7 @@ impl Home {
     }
 
     /// The greatest UIDVALIDITY that a name has had; 0 when it is new.
-    fn past(&self, name: &str) -> Result<u32, Stop> {
+    pub(super) fn past(&self, name: &str) -> Result<u32, Stop> {
         self.conn
             .prepare_cached("SELECT uidvalidity FROM name_history WHERE name = ?1")
             .and_then(|mut s| s.query_row([name], |r| r.get(0)).optional())

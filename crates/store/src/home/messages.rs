@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::keywords::keyword_bits;
+use super::retention::Keep;
 use super::{Home, Stop, refuse};
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
 use crate::error::StoreError;
@@ -12,6 +13,7 @@ use crate::flags::Flags;
 use crate::items::Items;
 use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::message::{Appended, Copied, Expunged, Stored};
+use crate::quota::Amount;
 use crate::segments::Segments;
 use crate::uidset::UidSet;
 
@@ -49,6 +51,9 @@ impl Home {
         };
         if !self.has_uids(id, messages.len()) {
             return Ok(Err(StoreError::UidsExhausted));
+        }
+        if let Some(over) = self.over_quota(&self.mailboxes[&id].name, amount(messages)) {
+            return Ok(Err(over));
         }
         let names = messages.iter().flat_map(|m| &m.keywords);
         if !self.make_room_for_keywords(id, names.map(String::as_str))? {
@@ -122,7 +127,7 @@ impl Home {
             return Ok(Ok(Outcome::Expunged(Expunged::default())));
         };
         let rows = self.rows(id, &arrived, "")?;
-        Ok(Ok(Outcome::Expunged(self.remove(id, &rows)?)))
+        Ok(Ok(Outcome::Expunged(self.remove(id, &rows, None)?)))
     }
 
     pub(super) fn copy(&mut self, c: &Copy) -> Result<ApplyResult, Stop> {
@@ -137,6 +142,18 @@ impl Home {
             return refuse(StoreError::UidsExhausted);
         }
         let from = &self.mailboxes[&source];
+        let to = &self.mailboxes[&target].name;
+        // A MOVE under one root takes no room.
+        if !(c.expunge && self.governing(to) == self.governing(&from.name)) {
+            let more = Amount {
+                bytes: rows.iter().map(|r| i64::from(r.location.len)).sum(),
+                messages: rows.len() as i64,
+                mailboxes: 0,
+            };
+            if let Some(over) = self.over_quota(to, more) {
+                return refuse(over);
+            }
+        }
         let names = Arc::clone(&from.keywords);
         let seen = match c.source_user.as_str() {
             "" => None,
@@ -197,7 +214,7 @@ impl Home {
         }
         self.finish(work)?;
         if c.expunge {
-            copied.expunged = self.remove(source, &rows)?.uids;
+            copied.expunged = self.remove(source, &rows, None)?.uids;
         }
         Ok(Ok(Outcome::Copied(copied)))
     }
@@ -211,7 +228,11 @@ impl Home {
             None => UidSet::range(1, u32::MAX),
         };
         let rows = self.rows(id, &uids, "AND flags & 8 != 0")?;
-        Ok(Ok(Outcome::Expunged(self.remove(id, &rows)?)))
+        let keep = (c.keep_until > 0).then_some(Keep {
+            now: c.now,
+            until: c.keep_until,
+        });
+        Ok(Ok(Outcome::Expunged(self.remove(id, &rows, keep)?)))
     }
 
     pub(super) fn store(&mut self, c: &Store) -> Result<ApplyResult, Stop> {
@@ -301,6 +322,15 @@ impl Home {
         self.set_states(&work, states)?;
         self.finish(work)?;
         Ok(Ok(Outcome::Stored(stored)))
+    }
+}
+
+/// What messages count for.
+fn amount(messages: &[command::Message]) -> Amount {
+    Amount {
+        bytes: messages.iter().map(|m| i64::from(m.len)).sum(),
+        messages: messages.len() as i64,
+        mailboxes: 0,
     }
 }
 

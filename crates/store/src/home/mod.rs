@@ -7,6 +7,9 @@
 mod keywords;
 mod mailboxes;
 mod messages;
+mod quota;
+mod relocate;
+mod retention;
 mod rows;
 pub(crate) mod schema;
 
@@ -67,11 +70,28 @@ impl Mailbox {
     }
 }
 
+/// A mailbox that can be restored.
+#[derive(Debug, Clone)]
+struct Deleted {
+    mailbox: Mailbox,
+    keep_until: i64,
+}
+
 /// References and bytes of bodies that came (or went, negative) in one segment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct SegmentChange {
     pub refs: i64,
     pub bytes: i64,
+    /// The references that came; what went is not subtracted.
+    pub added: i64,
+}
+
+impl SegmentChange {
+    pub fn add(&mut self, other: Self) {
+        self.refs += other.refs;
+        self.bytes += other.bytes;
+        self.added += other.added;
+    }
 }
 
 /// Changes by segment number.
@@ -88,6 +108,8 @@ pub(crate) struct Effects {
     pub catalogue: bool,
     /// The home is to be forgotten.
     pub dropped: bool,
+    /// When something is to be forgotten; 0 for never.
+    pub purge_at: i64,
 }
 
 /// A home open for writing.
@@ -95,10 +117,20 @@ pub(crate) struct Effects {
 pub(crate) struct Home {
     pub id: u64,
     conn: Connection,
+    /// Nothing has been committed to the file yet.
+    fresh: bool,
     applied_lsn: u64,
     key: String,
     next_content: i64,
     mailboxes: HashMap<MailboxId, Mailbox>,
+    /// Mailboxes that can be restored.
+    deleted: HashMap<MailboxId, Deleted>,
+    /// When something is to be forgotten; 0 for never.
+    purge_at: i64,
+    /// `next_content` and `purge_at` as they are in the file.
+    stored: (i64, i64),
+    /// Quota roots by name.
+    quotas: BTreeMap<String, quota::Root>,
     /// The checkpoint up to which settled rows have been removed.
     pruned: u64,
     /// Of the group being applied.
@@ -141,10 +173,15 @@ impl Home {
         let mut home = Self {
             id,
             conn,
+            fresh,
             applied_lsn: 0,
             key: String::new(),
             next_content: 1,
             mailboxes: HashMap::new(),
+            deleted: HashMap::new(),
+            purge_at: 0,
+            stored: (0, 0),
+            quotas: BTreeMap::new(),
             pruned: 0,
             views: HashMap::new(),
             segments: SegmentChanges::new(),
@@ -162,12 +199,15 @@ impl Home {
         };
         self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
         self.next_content = meta("next_content")?;
+        self.purge_at = meta("purge_at")?;
+        self.stored = (self.next_content, self.purge_at);
+        self.quotas = quota::load(&self.conn)?;
         self.key = self
             .conn
             .query_row("SELECT value FROM meta WHERE key = 'key'", [], |r| r.get(0))?;
         let mut rows = self.conn.prepare(
             "SELECT rowno, id, name, uidvalidity, uidnext, highestmodseq, acl, special_use, \
-             shared_seen, messages, unseen, deleted, bytes, keywords FROM mailbox",
+             shared_seen, messages, unseen, deleted, bytes, keywords, keep_until FROM mailbox",
         )?;
         let mut rows = rows.query([])?;
         while let Some(r) = rows.next()? {
@@ -191,7 +231,16 @@ impl Home {
                 keywords: Arc::new(Keywords::from_text(&keywords)),
                 dirty: false,
             };
-            self.mailboxes.insert(mailbox.id, mailbox);
+            match r.get(14)? {
+                0 => self.mailboxes.insert(mailbox.id, mailbox).map(|_| ()),
+                keep_until => {
+                    let deleted = Deleted {
+                        mailbox,
+                        keep_until,
+                    };
+                    self.deleted.insert(deleted.mailbox.id, deleted).map(|_| ())
+                }
+            };
         }
         Ok(())
     }
@@ -206,11 +255,21 @@ impl Home {
         self.mailboxes.values().map(Mailbox::listed).collect()
     }
 
+    /// The last record that is in it.
+    pub fn applied_lsn(&self) -> u64 {
+        self.applied_lsn
+    }
+
+    /// When something is to be forgotten; 0 for never.
+    pub fn purge_at(&self) -> i64 {
+        self.purge_at
+    }
+
     /// What records after `lsn` did to segments.
     pub fn segment_changes_since(&self, lsn: u64) -> Result<SegmentChanges, StoreError> {
         let read = || -> rusqlite::Result<SegmentChanges> {
             let mut rows = self.conn.prepare_cached(
-                "SELECT segment, sum(refs), sum(bytes) FROM segment_change WHERE lsn > ?1 \
+                "SELECT segment, sum(refs), sum(bytes), sum(added) FROM segment_change WHERE lsn > ?1 \
                  GROUP BY segment",
             )?;
             let mut rows = rows.query([lsn.cast_signed()])?;
@@ -219,6 +278,7 @@ impl Home {
                 let change = SegmentChange {
                     refs: r.get(1)?,
                     bytes: r.get(2)?,
+                    added: r.get(3)?,
                 };
                 changes.insert(r.get::<_, i64>(0)?.cast_unsigned(), change);
             }
@@ -290,6 +350,10 @@ impl Home {
             .prepare_cached("COMMIT")
             .and_then(|mut s| s.execute([]))
             .map_err(sql)?;
+        if self.fresh {
+            schema::settle(&self.conn).map_err(sql)?;
+            self.fresh = false;
+        }
         let lsn = self.applied_lsn;
         for (id, mut change) in self.views.drain() {
             change.lsn = lsn;
@@ -308,6 +372,7 @@ impl Home {
         effects.segments = std::mem::take(&mut self.segments);
         effects.catalogue = std::mem::take(&mut self.catalogue);
         effects.dropped = std::mem::take(&mut self.dropped);
+        effects.purge_at = self.purge_at;
         Ok(effects)
     }
 
@@ -346,35 +411,21 @@ impl Home {
             Op::Copy(c) => self.copy(c),
             Op::CopyAcross(c) if c.target_home == self.id => self.arrive(c, entry, segments),
             Op::CopyAcross(c) => self.depart(c, entry),
+            Op::Relocate(c) => self.relocate(c, entry),
+            Op::Purge(c) => self.purge(c),
+            Op::RestoreMessages(c) => self.restore_messages(c),
+            Op::RestoreMailbox(c) => self.restore_mailbox(c),
+            Op::SetQuota(c) => self.set_quota(c),
+            Op::Lost(_) => self.lost(),
         }
     }
 
     fn write_back(&mut self, settled: u64) -> rusqlite::Result<()> {
         for mailbox in self.mailboxes.values_mut().filter(|m| m.dirty) {
             mailbox.dirty = false;
-            self.conn
-                .prepare_cached(
-                    "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, \
-                     highestmodseq = ?5, acl = ?6, special_use = ?7, shared_seen = ?8, \
-                     messages = ?9, unseen = ?10, deleted = ?11, bytes = ?12, keywords = ?13 \
-                     WHERE rowno = ?1",
-                )?
-                .execute(params![
-                    mailbox.rowno,
-                    mailbox.name,
-                    mailbox.uidvalidity,
-                    mailbox.uidnext,
-                    mailbox.highest_modseq.cast_signed(),
-                    &*mailbox.acl,
-                    mailbox.special_use.map_or("", SpecialUse::as_str),
-                    mailbox.shared_seen,
-                    mailbox.messages,
-                    mailbox.unseen,
-                    mailbox.deleted,
-                    mailbox.bytes,
-                    mailbox.keywords.to_text(),
-                ])?;
+            write_mailbox(&self.conn, mailbox)?;
         }
+        quota::write(&self.conn, &mut self.quotas)?;
         if self.pruned < settled {
             // A checkpoint has counted these.
             for table in ["segment_change", "arrival"] {
@@ -387,19 +438,28 @@ impl Home {
         self.segments.retain(|_, c| *c != SegmentChange::default());
         for (segment, change) in &self.segments {
             self.conn
-                .prepare_cached("INSERT INTO segment_change VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached("INSERT INTO segment_change VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![
                     self.applied_lsn.cast_signed(),
                     segment.cast_signed(),
                     change.refs,
-                    change.bytes
+                    change.bytes,
+                    change.added
                 ])?;
         }
         let mut meta = self
             .conn
             .prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
         meta.execute(params!["applied_lsn", self.applied_lsn.cast_signed()])?;
-        meta.execute(params!["next_content", self.next_content])?;
+        for (key, value, stored) in [
+            ("next_content", self.next_content, &mut self.stored.0),
+            ("purge_at", self.purge_at, &mut self.stored.1),
+        ] {
+            if *stored != value {
+                meta.execute(params![key, value])?;
+                *stored = value;
+            }
+        }
         Ok(())
     }
 
@@ -423,7 +483,33 @@ impl Home {
         let change = self.segments.entry(segment).or_default();
         change.refs += refs;
         change.bytes += bytes;
+        change.added += refs.max(0);
     }
+}
+
+/// Writes a mailbox's row as it is in memory.
+fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, highestmodseq = ?5, \
+         acl = ?6, special_use = ?7, shared_seen = ?8, messages = ?9, unseen = ?10, \
+         deleted = ?11, bytes = ?12, keywords = ?13 WHERE rowno = ?1",
+    )?
+    .execute(params![
+        mailbox.rowno,
+        mailbox.name,
+        mailbox.uidvalidity,
+        mailbox.uidnext,
+        mailbox.highest_modseq.cast_signed(),
+        &*mailbox.acl,
+        mailbox.special_use.map_or("", SpecialUse::as_str),
+        mailbox.shared_seen,
+        mailbox.messages,
+        mailbox.unseen,
+        mailbox.deleted,
+        mailbox.bytes,
+        mailbox.keywords.to_text(),
+    ])?;
+    Ok(())
 }
 
 /// A command refused by the state it met: the same at each replay.

@@ -8,11 +8,14 @@ use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
 use super::keywords::keyword_bits;
+use super::quota::charge;
+use super::retention::Keep;
 use super::{Home, Stop, sql};
 use crate::command;
 use crate::flags::Flags;
 use crate::items::Items;
 use crate::message::{BodyLocation, Expunged, InternalDate};
+use crate::quota::Amount;
 use crate::readers::{MESSAGE_COLUMNS, message_row};
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
@@ -156,6 +159,12 @@ impl Home {
         };
         mailbox.messages += 1;
         mailbox.bytes += i64::from(location.len);
+        let one = Amount {
+            bytes: i64::from(location.len),
+            messages: 1,
+            mailboxes: 0,
+        };
+        charge(&mut self.quotas, &mailbox.name, one);
         mailbox.unseen += 1 - has(flags, Flags::SEEN);
         mailbox.deleted += has(flags, Flags::DELETED);
         self.conn
@@ -213,8 +222,13 @@ impl Home {
         Ok(content)
     }
 
-    /// Removes messages, leaving tombstones.
-    pub(super) fn remove(&mut self, id: MailboxId, rows: &[MessageRow]) -> Result<Expunged, Stop> {
+    /// Removes messages, leaving tombstones; with `keep` they can be restored.
+    pub(super) fn remove(
+        &mut self,
+        id: MailboxId,
+        rows: &[MessageRow],
+        keep: Option<Keep>,
+    ) -> Result<Expunged, Stop> {
         if rows.is_empty() {
             let modseq = self.mailboxes[&id].highest_modseq;
             return Ok(Expunged {
@@ -229,7 +243,10 @@ impl Home {
                 "DELETE FROM message WHERE mailbox = ?1 AND uid = ?2",
                 params![work.rowno, row.uid],
             )?;
-            self.release(row.content, row.location.segment, row.location.len)?;
+            match keep {
+                Some(keep) => self.keep(id, row, keep)?,
+                None => self.release(row.content, row.location.segment, row.location.len)?,
+            }
         }
         if let Some(mailbox) = self.mailboxes.get_mut(&id) {
             for row in rows {
@@ -238,6 +255,12 @@ impl Home {
                 mailbox.unseen -= 1 - has(row.flags, Flags::SEEN);
                 mailbox.deleted -= has(row.flags, Flags::DELETED);
             }
+            let gone = Amount {
+                bytes: -rows.iter().map(|r| i64::from(r.location.len)).sum::<i64>(),
+                messages: -(rows.len() as i64),
+                mailboxes: 0,
+            };
+            charge(&mut self.quotas, &mailbox.name, gone);
         }
         self.bury(work.rowno, work.modseq, &uids)?;
         for (user, mut seen) in self.all_seen(work.rowno)? {
@@ -278,21 +301,6 @@ impl Home {
             "UPDATE content SET refs = refs - 1 WHERE id = ?1",
             [content],
         )
-    }
-
-    /// Releases what all messages of a mailbox refer to.
-    pub(super) fn release_contents(&mut self, rowno: i64) -> Result<(), Stop> {
-        let read = || -> rusqlite::Result<Vec<(i64, i64, u32)>> {
-            let mut rows = self
-                .conn
-                .prepare_cached("SELECT content, segment, len FROM message WHERE mailbox = ?1")?;
-            let rows = rows.query_map([rowno], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-            rows.collect()
-        };
-        for (content, segment, len) in read().map_err(sql)? {
-            self.release(content, segment.cast_unsigned(), len)?;
-        }
-        Ok(())
     }
 
     /// The messages of a mailbox in `uids`.

@@ -10,21 +10,25 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 
 /// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
+/// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
+/// fills none of them, and an empty home is a page for each table and index.
+const PAGE_BYTES: u32 = 2048;
 /// Pages in the WAL before SQLite itself carries them over into the file: 1 MiB a home.
-const WAL_PAGES: u32 = 256;
+const WAL_PAGES: u32 = (1 << 20) / PAGE_BYTES;
 /// Bytes of a WAL file that are kept for reuse after a checkpoint.
 const WAL_KEPT: i64 = 2 << 20;
 /// Page cache of a connection, KiB. Small, since thousands of homes are open; what is hot is
 /// in the views.
 const CACHE_KIB: i32 = 64;
 /// Prepared statements kept by a connection: as many as there are different ones.
-const STATEMENTS: usize = 48;
+const STATEMENTS: usize = 64;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('applied_lsn', 0), ('key', ''), ('next_content', 1);
+INSERT INTO meta VALUES ('applied_lsn', 0), ('key', ''), ('next_content', 1),
+    ('purge_at', 0);
 
 CREATE TABLE mailbox (
     rowno INTEGER PRIMARY KEY,
@@ -42,7 +46,11 @@ CREATE TABLE mailbox (
     deleted INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     recent INTEGER NOT NULL,
-    keywords TEXT NOT NULL
+    keywords TEXT NOT NULL,
+    -- Until when a deleted mailbox can be restored; 0 for one that is there.
+    keep_until INTEGER NOT NULL DEFAULT 0,
+    deleted_at INTEGER NOT NULL DEFAULT 0,
+    deleted_name TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE message (
@@ -65,6 +73,34 @@ CREATE TABLE message (
     content INTEGER NOT NULL,
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;
+
+-- What refers to a body, for compaction.
+CREATE INDEX message_body ON message (segment, offset, len);
+
+-- Messages that can be restored. Keywords by name, a line each: the bits are used anew.
+CREATE TABLE expunged (
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    expunged_at INTEGER NOT NULL,
+    keep_until INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    keywords TEXT NOT NULL,
+    internal_date INTEGER NOT NULL,
+    zone INTEGER NOT NULL,
+    save_date INTEGER NOT NULL,
+    sent INTEGER,
+    sent_day INTEGER,
+    segment INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    len INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    header_len INTEGER NOT NULL,
+    email_id BLOB NOT NULL,
+    content INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX expunged_body ON expunged (segment, offset, len);
+CREATE INDEX expunged_due ON expunged (keep_until);
 
 -- Shared by the copies of a message within the home.
 CREATE TABLE content (
@@ -98,12 +134,24 @@ CREATE TABLE name_history (
     uidvalidity INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Roots by name below the home's root, with what the mailboxes they govern hold.
+CREATE TABLE quota (
+    root TEXT PRIMARY KEY,
+    storage INTEGER,
+    message INTEGER,
+    mailbox INTEGER,
+    used_bytes INTEGER NOT NULL,
+    used_messages INTEGER NOT NULL,
+    used_mailboxes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What the home's records did to segments since a checkpoint counted them.
 CREATE TABLE segment_change (
     lsn INTEGER NOT NULL,
     segment INTEGER NOT NULL,
     refs INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
+    added INTEGER NOT NULL,
     PRIMARY KEY (lsn, segment)
 ) STRICT, WITHOUT ROWID;
 
@@ -120,6 +168,23 @@ pub(crate) fn path(dir: &Path, home: u64) -> PathBuf {
 /// The WAL beside it.
 pub(crate) fn wal_path(dir: &Path, home: u64) -> PathBuf {
     path(dir, home).with_extension("db-wal")
+}
+
+/// The homes that have files.
+pub(crate) fn homes(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut homes = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(entry.path())? {
+            let name = file?.file_name();
+            let number = name.to_str().and_then(|n| n.strip_suffix(".db"));
+            homes.extend(number.and_then(|n| n.parse::<u64>().ok()));
+        }
+    }
+    Ok(homes)
 }
 
 /// What every connection to a home is set to.
@@ -151,6 +216,7 @@ pub(crate) fn template(scratch: &Path) -> Result<Vec<u8>, StoreError> {
     let make = || -> rusqlite::Result<()> {
         let conn = Connection::open(scratch)?;
         conn.pragma_update(None, "synchronous", "OFF")?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.pragma_update(None, "journal_mode", "WAL")?;
         conn.execute_batch(SCHEMA)?;
         conn.pragma_update(None, "user_version", VERSION)?;
@@ -187,6 +253,14 @@ pub(crate) fn open(
     )
     .map_err(sql)?;
     tune(&conn).map_err(sql)?;
+    if fresh {
+        // A new WAL would be synced for its header. Until a checkpoint has synced it, the home
+        // is made anew after a crash anyway.
+        // Nothing is carried over to the file meanwhile, as that would not be synced either.
+        conn.pragma_update(None, "synchronous", "OFF")
+            .and_then(|()| conn.pragma_update(None, "wal_autocheckpoint", 0))
+            .map_err(sql)?;
+    }
     let version: i64 = conn
         .pragma_query_value(None, "user_version", |r| r.get(0))
         .map_err(sql)?;
@@ -194,6 +268,12 @@ pub(crate) fn open(
         return Err(damaged(format!("schema version {version}, not {VERSION}")));
     }
     Ok((conn, fresh))
+}
+
+/// Ends what [`open`] began for a new home: from now on SQLite syncs before it overwrites.
+pub(crate) fn settle(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)
 }
 
 /// Writes the template to a name that is not in use, then moves it to its place: a home is

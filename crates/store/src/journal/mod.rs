@@ -2,6 +2,7 @@
 
 pub(crate) mod record;
 pub(crate) mod recovery;
+pub(crate) mod salvage;
 pub(crate) mod segment;
 pub(crate) mod writer;
 
@@ -18,6 +19,7 @@ use crate::error::StoreError;
 use crate::items::Items;
 use crate::mailbox::Renamed;
 use crate::message::{Appended, BodyLocation, Copied, Expunged, Stored};
+use crate::retention::Purged;
 use crate::segments::{SegmentPin, Segments};
 use crate::uidset::UidSet;
 
@@ -32,6 +34,9 @@ pub(crate) enum Outcome {
     Stored(Stored),
     Expunged(Expunged),
     Copied(Copied),
+    /// Where the bodies of the record are now.
+    Relocated(Vec<BodyLocation>),
+    Purged(Purged),
     /// A home without mailboxes went; the greatest UIDVALIDITY that it had.
     Dropped {
         uidvalidity: u32,

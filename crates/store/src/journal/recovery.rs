@@ -34,6 +34,8 @@ pub(crate) struct Scan {
     pub damage: Option<StoreError>,
     /// The place after the last record.
     pub end: (u64, u64),
+    /// The LSN of the next record to be written.
+    pub next_lsn: u64,
 }
 
 /// The files in the journal's directory, ascending; unknown names are left alone.
@@ -65,6 +67,7 @@ pub(crate) fn scan(
         .collect();
     let mut scan = Scan {
         end: from,
+        next_lsn: checkpoint + 1,
         ..Scan::default()
     };
     let mut expected = checkpoint + 1;
@@ -128,6 +131,7 @@ pub(crate) fn scan(
                 command_len: record.command_len,
             });
             expected += 1;
+            scan.next_lsn = expected;
             position += record.total();
             scan.end = (number, position);
         }
@@ -149,7 +153,7 @@ pub(crate) fn scan(
     Ok(scan)
 }
 
-fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
     let read = || {
         let len = usize::try_from(file.size()?).map_err(std::io::Error::other)?;
         let mut bytes = vec![0; len];

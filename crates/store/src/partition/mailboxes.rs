@@ -17,7 +17,7 @@ impl Partition {
     /// Makes a mailbox, and its home with the first one. Parents need not exist.
     ///
     /// # Errors
-    /// [`StoreError::MailboxExists`], and those of every change.
+    /// [`StoreError::MailboxExists`], [`StoreError::OverQuota`], and those of every change.
     pub async fn create_mailbox(
         &self,
         name: &MailboxName,
@@ -30,7 +30,8 @@ impl Partition {
         one_mailbox(shared.submit_one(op, Cargo::default()).await?)
     }
 
-    /// Deletes a mailbox and its messages. Mailboxes below it stay. With the last mailbox of a
+    /// Deletes a mailbox and its messages; its name is free at once, and it can be restored for
+    /// [`delete_delay`](crate::PartitionConfig::delete_delay). Mailboxes below it stay. With the last mailbox of a
     /// home go its subscriptions.
     ///
     /// # Errors
@@ -38,9 +39,12 @@ impl Partition {
     pub async fn delete_mailbox(&self, name: &MailboxName) -> Result<MailboxMeta, StoreError> {
         let (home, mailbox) = self.find(name)?;
         let meta = mailbox.meta(name.home_key());
+        let (now, keep_until) = self.shared.keep(self.shared.config.delete_delay);
         let op = Op::Delete(Delete {
             home,
             mailbox: mailbox.id.to_bytes().to_vec(),
+            now,
+            keep_until,
         });
         self.shared.submit_one(op, Cargo::default()).await?;
         meta.ok_or(StoreError::NoSuchMailbox)
@@ -358,7 +362,7 @@ fn use_text(special_use: Option<SpecialUse>) -> String {
     special_use.map_or_else(String::new, |u| u.as_str().to_owned())
 }
 
-fn new_mailbox(home: u64, name: &MailboxName, create: CreateMailbox) -> Create {
+pub(super) fn new_mailbox(home: u64, name: &MailboxName, create: CreateMailbox) -> Create {
     Create {
         home,
         key: name.home_key().to_owned(),
@@ -379,7 +383,7 @@ fn mailboxes(outcome: Outcome) -> Result<Vec<Renamed>, StoreError> {
     }
 }
 
-fn one_mailbox(outcome: Outcome) -> Result<MailboxMeta, StoreError> {
+pub(super) fn one_mailbox(outcome: Outcome) -> Result<MailboxMeta, StoreError> {
     mailboxes(outcome)?
         .pop()
         .map(|renamed| renamed.meta)

@@ -1,7 +1,6 @@
 //! Messages of a partition: append, deliver, flags, expunge, copy, move.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use murder_mailbox::MailboxName;
 
@@ -28,7 +27,7 @@ impl Partition {
     ///
     /// # Errors
     /// [`StoreError::NoSuchMailbox`], [`StoreError::TooManyKeywords`],
-    /// [`StoreError::UidsExhausted`], and those of every change.
+    /// [`StoreError::UidsExhausted`], [`StoreError::OverQuota`], and those of every change.
     pub async fn append(
         &self,
         name: &MailboxName,
@@ -144,7 +143,8 @@ impl Partition {
         }
     }
 
-    /// Removes the messages that have `\Deleted`, or those of `uids` that have it.
+    /// Removes the messages that have `\Deleted`, or those of `uids` that have it. They can be
+    /// restored for [`expunge_delay`](crate::PartitionConfig::expunge_delay).
     ///
     /// # Errors
     /// [`StoreError::NoSuchMailbox`], and those of every change.
@@ -153,10 +153,13 @@ impl Partition {
         mailbox: &MailboxHandle,
         uids: Option<&UidSet>,
     ) -> Result<Expunged, StoreError> {
+        let (now, keep_until) = self.shared.keep(self.shared.config.expunge_delay);
         let op = Op::Expunge(command::Expunge {
             home: mailbox.home(),
             mailbox: mailbox.id().to_bytes().to_vec(),
             uids: uids.map(UidSet::to_bytes),
+            now,
+            keep_until,
         });
         match self.shared.submit_one(op, Cargo::default()).await? {
             Outcome::Expunged(expunged) => Ok(expunged),
@@ -168,7 +171,8 @@ impl Partition {
     /// left out. No bytes are copied.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchMailbox`] for the target, and those of every change.
+    /// [`StoreError::NoSuchMailbox`] for the target, [`StoreError::OverQuota`] (but not for a
+    /// MOVE under one quota root), and those of every change.
     pub async fn copy(
         &self,
         source: &MailboxHandle,
@@ -212,7 +216,7 @@ impl Partition {
                 expunge,
                 source_user: flags.source.unwrap_or_default(),
                 target_user: flags.target.unwrap_or_default(),
-                now: now(),
+                now: self.shared.config.clock.now(),
                 without_flags: u32::from(flags.without.bits()),
                 without_keywords: flags.without_keywords,
             });
@@ -264,7 +268,7 @@ impl Partition {
             bodystructure: true,
         };
         let fetched = source.fetch_items(&rows, parts).await?;
-        let save_date = now();
+        let save_date = self.shared.config.clock.now();
         let mut messages = Vec::with_capacity(rows.len());
         let mut items = Vec::with_capacity(rows.len());
         for (row, fetched) in rows.iter().zip(fetched) {
@@ -407,15 +411,9 @@ impl Partition {
     }
 }
 
-fn copied(outcome: Outcome) -> Result<Copied, StoreError> {
+pub(super) fn copied(outcome: Outcome) -> Result<Copied, StoreError> {
     match outcome {
         Outcome::Copied(copied) => Ok(copied),
         _ => Err(StoreError::NoSuchMailbox),
     }
-}
-
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }

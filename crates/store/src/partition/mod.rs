@@ -1,9 +1,20 @@
 //! A partition: one journal, many homes, and the threads between them.
 
+mod compact;
 mod mailboxes;
+mod maintenance;
 mod messages;
 mod open;
+mod quota;
+mod repair;
+mod retention;
+mod usage;
 
+pub use compact::Compacted;
+pub use repair::{LostRecords, Repaired, repair, repair_with};
+pub use usage::{DiskUsage, HomeUsage};
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use prost::Message as _;
-use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
@@ -56,10 +67,16 @@ pub(crate) struct Shared {
     /// `None` once the partition is closing.
     queue: Mutex<Option<mpsc::Sender<ToJournal>>>,
     closed: Condvar,
+    /// The same for those who wait asynchronously.
+    closing: watch::Sender<bool>,
+    /// Held by the compaction that is going on.
+    compaction: tokio::sync::Mutex<compact::Examined>,
     /// The last record that a checkpoint has counted.
     settled: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
+    /// Homes that were found damaged.
+    pub damaged_homes: Mutex<BTreeSet<u64>>,
     /// Read by those who create mailboxes, written by those who give homes other keys.
     home_keys: RwLock<()>,
 }
@@ -99,17 +116,12 @@ impl Partition {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Io`], and why the partition takes no changes.
     pub async fn stage(&self, size_hint: u64) -> Result<BodyWriter, StoreError> {
-        self.shared.check_writable()?;
-        BodyWriter::create(
-            Arc::clone(&self.shared.segments),
-            Arc::clone(&self.shared.metrics),
-            self.shared.tag,
-            size_hint,
-        )
-        .await
+        self.shared.stage(size_hint).await
     }
 
-    /// The bytes of a message, compared with their checksum.
+    /// The bytes of a message, compared with their checksum. A location is good while the view
+    /// that it is from, and the handle of that, are held: compaction moves bodies, and waits for
+    /// those who know the old place.
     ///
     /// # Errors
     /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`],
@@ -139,14 +151,7 @@ impl Partition {
     /// # Errors
     /// [`StoreError::Closed`].
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        let queue = self.shared.queue.lock().clone().ok_or(StoreError::Closed)?;
-        let (done, finished) = std::sync::mpsc::channel();
-        queue
-            .send(ToJournal::Checkpoint(done))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        drop(queue);
-        blocking(move || finished.recv().map_err(|_| StoreError::Closed)).await
+        self.shared.checkpoint().await
     }
 
     /// Finishes what is queued, makes a checkpoint and closes the files. Afterwards every
@@ -158,23 +163,7 @@ impl Partition {
         self.shared.close();
         let threads: Vec<_> = std::mem::take(&mut *self.threads.lock());
         let shared = Arc::clone(&self.shared);
-        blocking(move || {
-            let died = threads
-                .into_iter()
-                .map(JoinHandle::join)
-                .filter(Result::is_err)
-                .count();
-            shared.handles.clear();
-            shared.readers.clear();
-            if died > 0 {
-                return Err(StoreError::Io {
-                    what: "closing the partition",
-                    why: format!("{died} of its threads died"),
-                });
-            }
-            Ok(())
-        })
-        .await
+        blocking(move || shared.join(threads)).await
     }
 }
 
@@ -211,6 +200,25 @@ impl Shared {
     fn close(&self) {
         *self.queue.lock() = None;
         self.closed.notify_all();
+        self.closing.send_replace(true);
+    }
+
+    /// Waits for the threads of a closed partition.
+    fn join(&self, threads: Vec<JoinHandle<()>>) -> Result<(), StoreError> {
+        let died = threads
+            .into_iter()
+            .map(JoinHandle::join)
+            .filter(Result::is_err)
+            .count();
+        self.handles.clear();
+        self.readers.clear();
+        if died > 0 {
+            return Err(StoreError::Io {
+                what: "closing the partition",
+                why: format!("{died} of its threads died"),
+            });
+        }
+        Ok(())
     }
 
     /// Whether no command is taken any more; waits for that up to `time`.
@@ -229,6 +237,28 @@ impl Shared {
 
     pub fn set_settled(&self, lsn: u64) {
         self.settled.store(lsn, Ordering::Release);
+    }
+
+    async fn stage(&self, size_hint: u64) -> Result<BodyWriter, StoreError> {
+        self.check_writable()?;
+        BodyWriter::create(
+            Arc::clone(&self.segments),
+            Arc::clone(&self.metrics),
+            self.tag,
+            size_hint,
+        )
+        .await
+    }
+
+    async fn checkpoint(&self) -> Result<(), StoreError> {
+        let queue = self.queue.lock().clone().ok_or(StoreError::Closed)?;
+        let (done, finished) = std::sync::mpsc::channel();
+        queue
+            .send(ToJournal::Checkpoint(done))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        blocking(move || finished.recv().map_err(|_| StoreError::Closed)).await
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

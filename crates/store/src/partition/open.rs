@@ -1,5 +1,6 @@
 //! Opening a partition, with recovery.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{RwLock, Semaphore};
 
-use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB};
+use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
 use crate::catalogue::Catalogue;
 use crate::checkpoint::{Checkpointer, Round};
 use crate::config::PartitionConfig;
@@ -20,7 +21,8 @@ use crate::health::HealthCell;
 use crate::home::schema;
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::Entry;
-use crate::journal::recovery::{self, Scan};
+use crate::journal::recovery::{self, Place, Scan};
+use crate::journal::salvage::Lost;
 use crate::journal::writer::{self, Writer, distribute, locations};
 use crate::metrics::Metrics;
 use crate::partition_db::{Checkpoint, PartitionDb};
@@ -52,6 +54,26 @@ impl Partition {
         config: PartitionConfig,
         io: Arc<dyn JournalIo>,
     ) -> Result<Arc<Self>, StoreError> {
+        Self::open_reading(config, io, |io, segments, tag, from| {
+            let place = (from.segment, from.offset);
+            let scan = recovery::scan(io, &segments.dir, tag, from.lsn, place)?;
+            Ok((scan, Losses::default()))
+        })
+        .map(|(partition, _)| partition)
+    }
+
+    /// Opens a partition with the journal read by `read`. Returns the homes that losses
+    /// concern as well.
+    pub(super) fn open_reading(
+        config: PartitionConfig,
+        io: Arc<dyn JournalIo>,
+        read: impl FnOnce(
+            &dyn JournalIo,
+            &Segments,
+            u64,
+            Checkpoint,
+        ) -> Result<(Scan, Losses), StoreError>,
+    ) -> Result<(Arc<Self>, BTreeSet<u64>), StoreError> {
         let path = config.path.clone();
         let (journal_dir, homes_dir) = (path.join("journal"), path.join("homes"));
         for dir in [&path, &journal_dir, &homes_dir] {
@@ -70,13 +92,7 @@ impl Partition {
             segments.raise_number(file.number());
         }
         let from = db.checkpoint;
-        let scan = recovery::scan(
-            &*io,
-            &segments.dir,
-            db.tag,
-            from.lsn,
-            (from.segment, from.offset),
-        )?;
+        let (scan, losses) = read(&*io, &segments, db.tag, from)?;
         let health = HealthCell::default();
         if let Some(damage) = &scan.damage {
             health.read_only(damage);
@@ -97,25 +113,33 @@ impl Partition {
             homes_dir,
             queue: Mutex::new(Some(queue)),
             closed: Condvar::new(),
+            closing: tokio::sync::watch::Sender::new(false),
+            compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            damaged_homes: Mutex::default(),
             home_keys: RwLock::new(()),
             config,
         });
         let damaged = scan.damage.is_some();
-        let durable = (!damaged).then(|| Arc::new(durable));
+        let durable = Arc::new(durable);
+        let mending = !losses.lost.is_empty() || losses.mend;
         let replay = || Replay {
             checkpoint: from.lsn,
-            durable: durable.clone(),
+            durable: (!damaged && !mending).then(|| Arc::clone(&durable)),
+            mend: mending.then(|| Arc::clone(&durable)),
             met: Default::default(),
         };
         let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
-        replay_records(&shared, &shards, &scan)?;
-        let next_lsn = from.lsn + scan.records.len() as u64 + 1;
-        finish_replay(&shared.catalogue, &shards, next_lsn - 1, &scan, damaged)?;
-        let writer = Writer::new(Arc::clone(&shared), shards, next_lsn, scan.end);
+        let concerned = replay_records(&shared, &shards, &scan, losses.lost)?;
+        finish_replay(&shared.catalogue, &shards, &scan, damaged)?;
+        let writer = Writer::new(Arc::clone(&shared), shards, scan.next_lsn, scan.end);
         threads.push(spawn("journal", move || writer.run(waiting))?);
+        if !shared.config.maintenance_interval.is_zero() {
+            let shared = Arc::clone(&shared);
+            threads.push(spawn("maintenance", move || maintenance::run(&shared))?);
+        }
         let (homes, mailboxes) = shared.catalogue.counts();
         tracing::info!(
             partition = shared.config.name,
@@ -124,11 +148,22 @@ impl Partition {
             replayed = scan.records.len(),
             "partition is open"
         );
-        Ok(Arc::new(Self {
+        let partition = Arc::new(Self {
             shared,
             threads: Mutex::new(threads),
-        }))
+        });
+        let concerned = concerned.lock().clone();
+        Ok((partition, concerned))
     }
+}
+
+/// What is missing in a journal that is opened all the same.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    /// In the order of LSNs.
+    pub lost: Vec<Lost>,
+    /// Whether the journal is being repaired, if only bodies of it.
+    pub mend: bool,
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -201,13 +236,40 @@ fn start_threads(
     Ok((shards, threads))
 }
 
-/// Hands the records after the checkpoint to the shards.
+/// Hands the records after the checkpoint to the shards, and what is lost in its place. Returns
+/// the homes that the losses concern; they are known when the shards have applied everything.
 fn replay_records(
     shared: &Shared,
     shards: &[SyncSender<ToShard>],
     scan: &Scan,
+    lost: Vec<Lost>,
+) -> Result<Arc<Mutex<BTreeSet<u64>>>, StoreError> {
+    let concerned = Arc::new(Mutex::new(BTreeSet::new()));
+    let mut from = 0;
+    for loss in lost {
+        let to = scan.records.partition_point(|r| r.lsn < loss.first_lsn);
+        replay_part(shared, shards, &scan.records[from..to])?;
+        from = to;
+        for shard in shards {
+            shard
+                .send(ToShard::Lost {
+                    lsn: loss.last_lsn,
+                    home: loss.home,
+                    concerned: Arc::clone(&concerned),
+                })
+                .map_err(|_| StoreError::Closed)?;
+        }
+    }
+    replay_part(shared, shards, &scan.records[from..])?;
+    Ok(concerned)
+}
+
+fn replay_part(
+    shared: &Shared,
+    shards: &[SyncSender<ToShard>],
+    records: &[Place],
 ) -> Result<(), StoreError> {
-    for records in scan.records.chunks(REPLAY_BATCH) {
+    for records in records.chunks(REPLAY_BATCH) {
         let mut by_shard = vec![Vec::new(); shards.len()];
         for place in records {
             let file = shared.segments.file(place.segment)?;
@@ -238,7 +300,6 @@ fn replay_records(
 fn finish_replay(
     catalogue: &Catalogue,
     shards: &[SyncSender<ToShard>],
-    lsn: u64,
     scan: &Scan,
     damaged: bool,
 ) -> Result<(), StoreError> {
@@ -258,7 +319,7 @@ fn finish_replay(
     let round = Round {
         number: 1,
         at: Checkpoint {
-            lsn,
+            lsn: scan.next_lsn - 1,
             segment: scan.end.0,
             offset: scan.end.1,
         },

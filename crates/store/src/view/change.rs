@@ -8,6 +8,7 @@ use super::chunk::{CHUNK_ROWS, Chunk};
 use super::keywords::Keywords;
 use super::row::MessageRow;
 use crate::flags::Flags;
+use crate::message::BodyLocation;
 use crate::uidset::UidSet;
 
 /// A chunk this small is joined with its neighbour when both fit in one.
@@ -20,6 +21,15 @@ pub(crate) struct RowState {
     pub modseq: u64,
     pub flags: Flags,
     pub keywords: u64,
+}
+
+/// A message whose body was moved by compaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relocated {
+    pub uid: u32,
+    /// The file that it was in.
+    pub from: u64,
+    pub to: BodyLocation,
 }
 
 /// What a batch of records did to one mailbox.
@@ -35,6 +45,8 @@ pub(crate) struct ViewChange {
     pub added: Vec<MessageRow>,
     /// Applied after `added`; a message may come more than once.
     pub states: Vec<RowState>,
+    /// Applied after `states`, in order.
+    pub relocated: Vec<Relocated>,
     /// Applied last.
     pub expunged: UidSet,
     /// When they are others than before.
@@ -70,6 +82,16 @@ impl MailboxView {
         for state in &change.states {
             if let Some((chunk, at)) = next.place_of_uid(state.uid) {
                 next.chunks[chunk].set_state(at, state.modseq, state.flags, state.keywords);
+            }
+        }
+        if !change.relocated.is_empty() {
+            next.generation = Arc::default();
+            // One view has one next one, so that this is the first time.
+            let _ = self.generation.next.set(Arc::clone(&next.generation));
+            for moved in &change.relocated {
+                if let Some((chunk, at)) = next.place_of_uid(moved.uid) {
+                    next.chunks[chunk].set_location(at, moved.to);
+                }
             }
         }
         if !change.expunged.is_empty() {

@@ -162,6 +162,11 @@ impl Chunk {
         state.keywords[at] = keywords;
     }
 
+    /// Gives the message at `at` another place of its body.
+    pub(crate) fn set_location(&mut self, at: usize, location: BodyLocation) {
+        Arc::make_mut(&mut self.fixed).location[at] = location;
+    }
+
     /// The chunk without the messages that `gone` names.
     pub(crate) fn without(&self, gone: impl Fn(u32) -> bool) -> Self {
         let mut kept = Self::default();

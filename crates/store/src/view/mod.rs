@@ -12,9 +12,9 @@ mod keywords;
 mod row;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-pub(crate) use change::{RowState, ViewChange};
+pub(crate) use change::{Relocated, RowState, ViewChange};
 pub use chunk::{CHUNK_ROWS, Chunk};
 pub use diff::ViewDiff;
 pub use keywords::{Keywords, MAX_KEYWORDS};
@@ -40,6 +40,16 @@ pub struct MailboxView {
     /// Messages before each chunk.
     pub(crate) starts: Vec<u32>,
     pub(crate) messages: u32,
+    pub(crate) generation: Arc<Generation>,
+}
+
+/// Shared by the views of a mailbox between two compactions of its bodies: while one of them
+/// exists, the files that they refer to stay.
+#[derive(Debug, Default)]
+pub(crate) struct Generation {
+    /// An older view refers to files that the next ones refer to as well, so that an older
+    /// generation keeps the newer ones.
+    pub next: OnceLock<Arc<Generation>>,
 }
 
 impl MailboxView {
@@ -57,6 +67,7 @@ impl MailboxView {
             chunks: Vec::new(),
             starts: Vec::new(),
             messages: 0,
+            generation: Arc::default(),
         }
     }
 

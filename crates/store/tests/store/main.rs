@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod basics;
+mod compaction;
 mod copies;
 mod crashes;
 mod faulty;
 mod model;
+mod quota;
 mod recovery;
+mod repair;
+mod retention;
 mod scale;
 mod support;

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 use crate::faulty::FaultyIo;
 use crate::support::*;
 
-fn replay_config(dir: &TempDir) -> PartitionConfig {
+pub fn replay_config(dir: &TempDir) -> PartitionConfig {
     PartitionConfig {
         checkpoint_bytes: u64::MAX,
         ..config(dir)
     }
 }
 
-fn segments(dir: &TempDir) -> Vec<PathBuf> {
+pub fn segments(dir: &TempDir) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir.path().join("partition/journal"))
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -31,7 +31,7 @@ fn segments(dir: &TempDir) -> Vec<PathBuf> {
 
 /// A partition whose homes are lost, so that everything has to come from the journal, with
 /// what it showed after each record.
-async fn ten_records() -> (
+pub async fn ten_records() -> (
     TempDir,
     Vec<std::collections::BTreeMap<String, DumpedMailbox>>,
 ) {

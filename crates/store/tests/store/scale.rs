@@ -53,6 +53,49 @@ async fn more_homes_than_are_kept_open() {
 }
 
 #[tokio::test]
+async fn disk_usage_is_what_the_disk_says() {
+    let dir = TempDir::new().unwrap();
+    let partition = Partition::open(PartitionConfig {
+        expunge_delay: std::time::Duration::from_secs(10),
+        ..config(&dir)
+    })
+    .unwrap();
+    create(&partition, &["user/bob", "user/eve"]).await;
+    let (bob, eve) = (name("user/bob"), name("user/eve"));
+    let of_size = |bytes| of_bytes(vec![b'x'; bytes].into());
+    let both = [bob.clone(), eve.clone()];
+    partition.deliver(&both, of_size(5000)).await.unwrap();
+    partition.append(&bob, vec![of_size(700)]).await.unwrap();
+    let large = murder_store::INLINE_LIMIT + 1;
+    partition.append(&eve, vec![of_size(large)]).await.unwrap();
+    let handle = partition.open_mailbox(&bob).await.unwrap();
+    // A copy takes nothing.
+    partition
+        .copy(&handle, &UidSet::range(1, 1), &bob, Default::default())
+        .await
+        .unwrap();
+    let op = StoreOp::new(StoreMode::Add, Flags::DELETED, vec![]);
+    partition
+        .store_flags(&handle, &UidSet::range(2, 2), op)
+        .await
+        .unwrap();
+    partition.expunge(&handle, None).await.unwrap();
+    let usage = partition.home_usage("user/bob").await.unwrap();
+    assert_eq!((usage.messages, usage.restorable), (5000, 700));
+    let usage = partition.home_usage("user/eve").await.unwrap();
+    assert_eq!(usage.messages, 5000 + large as u64);
+    assert_eq!(usage.restorable, 0);
+    assert!(usage.database > 4096);
+    partition.checkpoint().await.unwrap();
+    let usage = partition.disk_usage().await.unwrap();
+    assert_eq!(usage.living, 5000 + 700 + 5000 + large as u64);
+    assert!(usage.large_bodies >= large as u64);
+    assert!(usage.journal >= 1 << 20, "a segment is set aside whole");
+    assert!(usage.free < usage.size);
+    assert!(usage.total() >= usage.journal + usage.large_bodies + usage.homes);
+}
+
+#[tokio::test]
 async fn writers_share_a_sync() {
     let dir = TempDir::new().unwrap();
     let partition = open(&dir);

@@ -1,13 +1,16 @@
 //! What the tests share.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, MailboxName};
 use murder_store::{
-    AppendMessage, CreateMailbox, FetchParts, Flags, InternalDate, MailboxStatus, MailboxView,
-    Partition, PartitionConfig, UidSet,
+    AppendMessage, Clock, CreateMailbox, FetchParts, Flags, InternalDate, MailboxStatus,
+    MailboxView, Partition, PartitionConfig, UidSet,
 };
 use tempfile::TempDir;
 
@@ -20,8 +23,17 @@ pub fn config(dir: &TempDir) -> PartitionConfig {
     PartitionConfig {
         segment_bytes: 1 << 20,
         shards: 2,
+        expunge_delay: std::time::Duration::ZERO,
+        delete_delay: std::time::Duration::ZERO,
+        maintenance_interval: std::time::Duration::ZERO,
         ..PartitionConfig::new("test", dir.path().join("partition"))
     }
+}
+
+/// A clock that stands until the test moves it.
+pub fn manual_clock(time: &Arc<AtomicI64>) -> Clock {
+    let time = Arc::clone(time);
+    Clock::new(move || time.load(Ordering::SeqCst))
 }
 
 pub fn open(dir: &TempDir) -> Arc<Partition> {
@@ -104,9 +116,12 @@ impl Rng {
     }
 }
 
-/// The seeds a seeded test runs: those of `STORE_SEEDS` (`from..to`, or one), or a few.
-pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    match std::env::var("STORE_SEEDS") {
+/// Seeds that are played at the same time: most of their time is waiting for threads.
+const SEEDS_AT_ONCE: usize = 4;
+
+/// Plays the seeds that `MURDER_SEED` names (`from..to`, or one), or else these.
+pub fn each_seed<F: Future<Output = ()>>(default: Range<u64>, play: impl Fn(u64) -> F + Sync) {
+    let seeds = match std::env::var("MURDER_SEED") {
         Ok(text) => match text.split_once("..") {
             Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
             None => {
@@ -115,7 +130,36 @@ pub fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
             }
         },
         Err(_) => default,
-    }
+    };
+    let next = AtomicU64::new(seeds.start);
+    std::thread::scope(|scope| {
+        for _ in 0..SEEDS_AT_ONCE {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play(seed))));
+                    if let Err(panic) = played {
+                        // The others need not go on.
+                        next.store(seeds.end, Ordering::SeqCst);
+                        println!("it fails again with MURDER_SEED={seed}");
+                        resume_unwind(panic);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A directory in memory where there is one: the tests' own disk does the failing.
+pub fn fast_dir() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
 }
 
 /// Copies a directory with everything below it.
@@ -172,6 +216,8 @@ pub struct DumpedMailbox {
     pub rows: Vec<Dumped>,
     pub expunged: UidSet,
     pub seen_by_eve: UidSet,
+    /// Expunged messages that can be restored, and until when.
+    pub kept: BTreeMap<u32, (Bytes, i64)>,
     pub status: MailboxStatus,
 }
 
@@ -217,6 +263,14 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
             status.size,
             dumped.iter().map(|d| d.body.len() as u64).sum::<u64>()
         );
+        let restorable = partition.restorable(meta.name.home_key()).await.unwrap();
+        let mut kept = BTreeMap::new();
+        for message in restorable.messages {
+            if message.mailbox == meta.id {
+                let body = partition.read_body(message.location).await.unwrap();
+                kept.insert(message.uid, (body, message.keep_until));
+            }
+        }
         all.insert(
             meta.name.to_string(),
             DumpedMailbox {
@@ -228,6 +282,7 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
                 rows: dumped,
                 expunged: handle.expunged_since(0).await.unwrap(),
                 seen_by_eve: (*view.seen_of("eve")).clone(),
+                kept,
                 status,
             },
         );

@@ -71,6 +71,8 @@ impl Server {
             let partition = PartitionConfig {
                 shards: 1,
                 segment_bytes: 16 << 20,
+                expunge_delay: Duration::ZERO,
+                delete_delay: Duration::ZERO,
                 ..PartitionConfig::new(*name, folder.path().join(name))
             };
             ((*name).to_owned(), Partition::open(partition).unwrap())

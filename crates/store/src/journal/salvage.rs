@@ -1,0 +1,255 @@
+//! Reading a damaged journal for what can be used of it.
+//!
+//! What was durable is known: each record says up to which record that was when it was written,
+//! and each segment begins behind records that were. A bad place before that is damage, and
+//! what it held is listed; one behind it is a torn tail as ever.
+
+use std::path::Path;
+
+use prost::Message as _;
+
+use super::record::{ALIGN, HEADER_BYTES, Header};
+use super::recovery::{Place, Scan, files, read};
+use super::segment;
+use crate::command::Command;
+use crate::error::StoreError;
+use crate::io::JournalIo;
+use crate::message::BodyLocation;
+use crate::segments::SegmentName;
+
+/// Records of which nothing is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub segment: u64,
+    pub offset: u64,
+    pub first_lsn: u64,
+    pub last_lsn: u64,
+    /// The home that the record was about, when that can still be read.
+    pub home: Option<u64>,
+}
+
+/// What a damaged journal holds.
+#[derive(Debug, Default)]
+pub(crate) struct Salvage {
+    /// The usable records, and where the journal ends. LSNs may be missing.
+    pub scan: Scan,
+    pub lost: Vec<Lost>,
+    /// Bodies that do not fit their checksums, of records that are usable.
+    pub bodies: Vec<BodyLocation>,
+    /// Segments with anything wrong in them.
+    pub damaged: Vec<u64>,
+}
+
+/// Reads the journal as [`recovery::scan`](super::recovery::scan) does, past any damage.
+pub(crate) fn salvage(
+    io: &dyn JournalIo,
+    dir: &Path,
+    tag: u64,
+    checkpoint: u64,
+    from: (u64, u64),
+) -> Result<Salvage, StoreError> {
+    let mut segments = Vec::new();
+    for file in files(io, dir)? {
+        if let SegmentName::Journal(number) = file
+            && number >= from.0
+        {
+            let file = io
+                .open(&file.path(dir))
+                .map_err(|e| StoreError::io("opening a journal segment", &e))?;
+            segments.push((number, read(&*file)?));
+        }
+    }
+    let mut work = Work {
+        tag,
+        durable: checkpoint,
+        expected: checkpoint + 1,
+        trouble: None,
+        out: Salvage {
+            scan: Scan {
+                end: from,
+                ..Scan::default()
+            },
+            ..Salvage::default()
+        },
+    };
+    for (number, bytes) in &segments {
+        if let Some(header) = segment_header(bytes, tag, *number) {
+            work.durable = work.durable.max(header.first_lsn.saturating_sub(1));
+        }
+        for (_, header) in headers(bytes, 0, tag) {
+            work.durable = work.durable.max(header.durable_lsn);
+        }
+    }
+    for (number, bytes) in &segments {
+        let start = if *number == from.0 { from.1 } else { 0 };
+        if !work.segment(*number, bytes, start.max(segment::HEADER_BYTES)) {
+            break;
+        }
+    }
+    // Durable records of which there is no trace at all, at the end of the journal.
+    if work.expected <= work.durable {
+        work.lose(work.durable + 1, None);
+        work.expected = work.durable + 1;
+    }
+    work.out.scan.next_lsn = work.expected;
+    work.out.damaged.sort_unstable();
+    work.out.damaged.dedup();
+    Ok(work.out)
+}
+
+struct Work {
+    tag: u64,
+    /// Every record up to this one was durable.
+    durable: u64,
+    expected: u64,
+    /// Where something bad begins of which it is not known yet what it was.
+    trouble: Option<(u64, u64)>,
+    out: Salvage,
+}
+
+impl Work {
+    /// Reads a segment. Returns whether there can be more behind it.
+    fn segment(&mut self, number: u64, bytes: &[u8], start: u64) -> bool {
+        if segment_header(bytes, self.tag, number).is_none() {
+            if bytes.iter().all(|&b| b == 0) {
+                self.out.scan.empty.push(number);
+                return true;
+            }
+            if self.expected > self.durable {
+                // It was just being made.
+                self.out.scan.empty.push(number);
+                return true;
+            }
+            self.trouble.get_or_insert((number, 0));
+            self.out.damaged.push(number);
+        }
+        let mut position = start;
+        self.out.scan.end = (number, position);
+        loop {
+            let rest = bytes.get(position as usize..).unwrap_or_default();
+            if rest.iter().all(|&b| b == 0) {
+                return true;
+            }
+            if let Some(header) = self.header_at(bytes, position) {
+                position = self.record(number, bytes, position, &header);
+                if self.out.scan.torn.is_some() {
+                    return false;
+                }
+                self.out.scan.end = (number, position);
+                continue;
+            }
+            if self.expected > self.durable {
+                self.out.scan.torn = Some((number, position));
+                return false;
+            }
+            self.trouble.get_or_insert((number, position));
+            self.out.damaged.push(number);
+            let next = headers(bytes, position + ALIGN, self.tag)
+                .find(|(at, _)| self.header_at(bytes, *at).is_some());
+            match next {
+                Some((at, _)) => position = at,
+                // The rest of the segment is unreadable.
+                None => return true,
+            }
+        }
+    }
+
+    /// The header of a record that has not been read yet and ends in the segment.
+    fn header_at(&self, bytes: &[u8], position: u64) -> Option<Header> {
+        let header = Header::decode(bytes.get(position as usize..)?, self.tag)?;
+        let ends = position.checked_add(header.total())? <= bytes.len() as u64;
+        (header.lsn >= self.expected && ends).then_some(header)
+    }
+
+    /// Takes a record with a good header. Returns the place behind it.
+    fn record(&mut self, number: u64, bytes: &[u8], position: u64, header: &Header) -> u64 {
+        let end = position + header.total();
+        if header.lsn > self.expected {
+            self.lose(header.lsn, None);
+        }
+        self.trouble = None;
+        let command_at = position as usize + HEADER_BYTES;
+        let bodies_at = command_at + header.command_len as usize;
+        let command = &bytes[command_at..bodies_at];
+        let op = (crc32c::crc32c(command) == header.command_crc)
+            .then(|| Command::decode(command).ok()?.op)
+            .flatten();
+        self.expected = header.lsn;
+        let Some(op) = op else {
+            if header.lsn > self.durable {
+                self.out.scan.torn = Some((number, position));
+                return position;
+            }
+            self.trouble = Some((number, position));
+            self.out.damaged.push(number);
+            self.lose(header.lsn + 1, (header.homes == 1).then_some(header.home));
+            self.expected = header.lsn + 1;
+            return end;
+        };
+        let mut bad = Vec::new();
+        let mut at = bodies_at as u64;
+        for message in op.messages().iter().filter(|m| m.location().is_none()) {
+            let body = bytes.get(at as usize..(at + u64::from(message.len)) as usize);
+            if body.is_none_or(|body| crc32c::crc32c(body) != message.crc) {
+                bad.push(BodyLocation {
+                    segment: number,
+                    offset: at,
+                    len: message.len,
+                    crc: message.crc,
+                });
+            }
+            at += u64::from(message.len);
+        }
+        if !bad.is_empty() {
+            if header.lsn > self.durable {
+                self.out.scan.torn = Some((number, position));
+                return position;
+            }
+            self.out.damaged.push(number);
+            self.out.bodies.append(&mut bad);
+        }
+        self.out.scan.records.push(Place {
+            lsn: header.lsn,
+            segment: number,
+            offset: position,
+            command_len: header.command_len,
+        });
+        self.expected = header.lsn + 1;
+        end
+    }
+
+    /// Lists the records from the expected one up to `next` as lost.
+    fn lose(&mut self, next: u64, home: Option<u64>) {
+        let (segment, offset) = self.trouble.take().unwrap_or(self.out.scan.end);
+        self.out.lost.push(Lost {
+            segment,
+            offset,
+            first_lsn: self.expected,
+            last_lsn: next - 1,
+            home,
+        });
+    }
+}
+
+fn segment_header(bytes: &[u8], tag: u64, number: u64) -> Option<segment::Header> {
+    bytes
+        .first_chunk()
+        .and_then(segment::decode_header)
+        .filter(|h| h.tag == tag && h.number == number)
+}
+
+/// Every good header of a record from `position` on.
+fn headers(bytes: &[u8], position: u64, tag: u64) -> impl Iterator<Item = (u64, Header)> {
+    let start = usize::try_from(position.next_multiple_of(ALIGN)).unwrap_or(usize::MAX);
+    let tag_bytes = tag.to_le_bytes();
+    bytes
+        .get(start..)
+        .unwrap_or_default()
+        .chunks(ALIGN as usize)
+        .enumerate()
+        .filter(move |(_, chunk)| *chunk == tag_bytes)
+        .filter_map(move |(at, _)| {
+            let at = start + at * ALIGN as usize;
+            Some((at as u64, Header::decode(bytes.get(at..)?, tag)?))
+        })
+}
