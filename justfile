@@ -32,8 +32,9 @@ test:
     cargo test --workspace --locked
 
 # Real clients (curl, imaplib, smtplib, mbsync, openssl) against a local murder.
+# (Built as for the tests, which is done already when they have run.)
 clients:
-    cargo build --locked -p murder
+    cargo test --workspace --locked --no-run
     tests/clients/check.py target/debug/murder
 
 # The figures of docs/performance.md.
