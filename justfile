@@ -31,8 +31,7 @@ docs:
 test:
     cargo test --workspace --locked
 
-# Real clients (curl, imaplib, smtplib, mbsync, openssl) against a local murder.
-# (Built as for the tests, which is done already when they have run.)
+# Real clients (curl, imaplib, smtplib, mbsync, openssl) against a murder as the tests build it.
 clients:
     cargo test --workspace --locked --no-run
     tests/clients/check.py target/debug/murder
