@@ -3,6 +3,7 @@
 use std::fmt;
 
 use murder_mailbox::SpecialUse;
+use murder_mailbox::listing::Row;
 
 use crate::mailbox::MailboxArg;
 
@@ -230,4 +231,43 @@ pub struct ListRow {
     pub child_info: Vec<String>,
     /// `OLDNAME`: the name before it was renamed or made canonical.
     pub old_name: Option<MailboxArg>,
+}
+
+impl ListRow {
+    /// What LIST says of a row: extended LIST calls a name without a mailbox `\NonExistent`,
+    /// which implies the `\Noselect` of the basic one (RFC 5258 section 3).
+    #[must_use]
+    pub fn answering(list: &List, row: &Row, separator: char) -> Self {
+        let mut attributes = Vec::new();
+        if !row.exists {
+            attributes.push(match list.extended {
+                true => ListAttribute::NonExistent,
+                false => ListAttribute::NoSelect,
+            });
+        }
+        attributes.push(match row.has_children {
+            true => ListAttribute::HasChildren,
+            false => ListAttribute::HasNoChildren,
+        });
+        if row.subscribed && (list.selection.subscribed || list.returns.subscribed) {
+            attributes.push(ListAttribute::Subscribed);
+        }
+        attributes.extend(row.special_use.map(ListAttribute::SpecialUse));
+        let mut child_info = Vec::new();
+        if row.child_info {
+            if list.selection.subscribed {
+                child_info.push("SUBSCRIBED".to_owned());
+            }
+            if list.selection.special_use {
+                child_info.push("SPECIAL-USE".to_owned());
+            }
+        }
+        Self {
+            attributes,
+            separator: Some(separator),
+            name: row.name.as_str().into(),
+            child_info,
+            old_name: None,
+        }
+    }
 }

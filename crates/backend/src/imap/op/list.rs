@@ -44,7 +44,9 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
     };
     let rows = listing::list(entries(session, &user, &subscribed), separator, &query);
     for row in &rows {
-        session.writer.list(&shown(row, separator, list));
+        session
+            .writer
+            .list(&ListRow::answering(list, row, separator));
         if row.exists {
             details(session, &user, row, list).await?;
         }
@@ -174,40 +176,6 @@ async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<Mailbox
         // No INBOX, nothing subscribed; a frontend looks for it elsewhere.
         Err(StoreError::NoSuchHome) if !canonical => Ok(HashSet::new()),
         Err(error) => Err(no_home(error, canonical)),
-    }
-}
-
-fn shown(row: &Row, separator: char, list: &List) -> ListRow {
-    let mut attributes = Vec::new();
-    if !row.exists {
-        attributes.push(match list.extended {
-            true => ListAttribute::NonExistent,
-            false => ListAttribute::NoSelect,
-        });
-    }
-    attributes.push(match row.has_children {
-        true => ListAttribute::HasChildren,
-        false => ListAttribute::HasNoChildren,
-    });
-    if row.subscribed && (list.selection.subscribed || list.returns.subscribed) {
-        attributes.push(ListAttribute::Subscribed);
-    }
-    attributes.extend(row.special_use.map(ListAttribute::SpecialUse));
-    let mut child_info = Vec::new();
-    if row.child_info {
-        if list.selection.subscribed {
-            child_info.push("SUBSCRIBED".to_owned());
-        }
-        if list.selection.special_use {
-            child_info.push("SPECIAL-USE".to_owned());
-        }
-    }
-    ListRow {
-        attributes,
-        separator: Some(separator),
-        name: row.name.as_str().into(),
-        child_info,
-        old_name: None,
     }
 }
 

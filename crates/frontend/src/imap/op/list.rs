@@ -71,7 +71,7 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
         statuses(session, &user, &rows, &items.join(" ")).await?
     };
     for row in &rows {
-        let shown = shown(row, separator, &list);
+        let shown = ListRow::answering(&list, row, separator);
         let canonical = user.namespace.parse(&row.name).ok().filter(|_| row.exists);
         let rights = match &canonical {
             Some(name) if list.returns.myrights => rights(session, &user, name),
@@ -204,40 +204,6 @@ fn rights(session: &Session, user: &User, name: &MailboxName) -> Option<Rights> 
     let tables = session.shared.router.replica().read();
     let entry = tables.map.entry(name.as_str())?;
     Some(entry.rights_of(&user.identity))
-}
-
-fn shown(row: &Row, separator: char, list: &List) -> ListRow {
-    let mut attributes = Vec::new();
-    if !row.exists {
-        attributes.push(match list.extended {
-            true => ListAttribute::NonExistent,
-            false => ListAttribute::NoSelect,
-        });
-    }
-    attributes.push(match row.has_children {
-        true => ListAttribute::HasChildren,
-        false => ListAttribute::HasNoChildren,
-    });
-    if row.subscribed && (list.selection.subscribed || list.returns.subscribed) {
-        attributes.push(ListAttribute::Subscribed);
-    }
-    attributes.extend(row.special_use.map(ListAttribute::SpecialUse));
-    let mut child_info = Vec::new();
-    if row.child_info {
-        if list.selection.subscribed {
-            child_info.push("SUBSCRIBED".to_owned());
-        }
-        if list.selection.special_use {
-            child_info.push("SPECIAL-USE".to_owned());
-        }
-    }
-    ListRow {
-        attributes,
-        separator: Some(separator),
-        name: row.name.as_str().into(),
-        child_info,
-        old_name: None,
-    }
 }
 
 /// STATUS of each row, ready to send (RFC 5819). What a backend does not answer, or one that
