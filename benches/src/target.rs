@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use murder_testkit::{ImapClient, LmtpClient, Processes, Topology};
+use murder_testkit::{ImapClient, LmtpClient, Processes, Status, Topology};
 
 use crate::Arguments;
 
@@ -72,6 +72,16 @@ impl Target {
         let mut client = ImapClient::connect(frontend.imap).await?;
         client.login(user, &self.topology.users.password).await?;
         Ok(client)
+    }
+
+    /// Makes a mailbox, if it is not there.
+    pub async fn have(client: &mut ImapClient, name: &str) -> anyhow::Result<()> {
+        let answer = client.command(&format!("CREATE {name}")).await?;
+        anyhow::ensure!(
+            answer.status == Status::Ok || answer.code() == "ALREADYEXISTS",
+            "{answer:?}"
+        );
+        Ok(())
     }
 
     /// An LMTP connection of client `number`.

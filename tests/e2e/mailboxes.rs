@@ -141,6 +141,7 @@ async fn special_uses() -> Tested {
     client
         .no("CREATE Everything (USE (\\All))", "USEATTR")
         .await?;
+    murder.settled().await?;
     for number in [1, 2] {
         let mut client = murder.imap(number, "user1").await?;
         let answer = client.ok("LIST (SPECIAL-USE) \"\" *").await?;

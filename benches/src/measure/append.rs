@@ -14,9 +14,7 @@ pub async fn measure(target: &Target, arguments: &Arguments) -> anyhow::Result<V
     let mut sessions = Vec::new();
     for number in 0..arguments.clients {
         let mut client = target.client(number).await?;
-        if client.list("Append").await?.is_empty() {
-            client.ok("CREATE Append").await?;
-        }
+        Target::have(&mut client, "Append").await?;
         sessions.push((client, Generator::new(number.into()).sized(arguments.size)));
     }
     let detail = format!("{} bytes each", arguments.size);

@@ -28,9 +28,7 @@ pub async fn sessions(
     let mut sessions = Vec::new();
     for number in 0..arguments.clients {
         let mut client = target.client(number).await?;
-        if client.list("Fetch").await?.is_empty() {
-            client.ok("CREATE Fetch").await?;
-        }
+        Target::have(&mut client, "Fetch").await?;
         let there = u32::try_from(client.status("Fetch", "MESSAGES").await?)?;
         let mut generator = Generator::new(number.into());
         let mut tags = Vec::new();

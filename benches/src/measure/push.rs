@@ -13,11 +13,7 @@ pub async fn measure(target: &Target) -> anyhow::Result<Vec<Figure>> {
     let user = target.user(1);
     let mut idler = target.client_at(1, &user).await?;
     let mut writer = target.client_at(0, &user).await?;
-    for client in [&mut idler, &mut writer] {
-        if client.list("Push").await?.is_empty() {
-            client.ok("CREATE Push").await?;
-        }
-    }
+    Target::have(&mut writer, "Push").await?;
     idler.select("Push").await?;
     let tag = idler.idle().await?;
     let mut generator = Generator::new(1);

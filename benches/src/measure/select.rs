@@ -15,9 +15,7 @@ const PIPELINE: usize = 200;
 pub async fn measure(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
     let mut client = target.client(0).await?;
     let name = format!("Bench{}", arguments.messages);
-    if client.list(&name).await?.is_empty() {
-        client.ok(&format!("CREATE {name}")).await?;
-    }
+    Target::have(&mut client, &name).await?;
     let there = client.status(&name, "MESSAGES").await?;
     let mut generator = Generator::new(there);
     let missing = u64::from(arguments.messages).saturating_sub(there);
