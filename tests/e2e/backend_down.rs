@@ -19,7 +19,6 @@ async fn its_mailboxes_are_unavailable_and_nothing_else() -> Tested {
     idler.select("INBOX").await?;
     idler.idle().await?;
 
-    murder.settled().await?;
     murder.kill_backend(2).await;
 
     for number in [1, 2] {

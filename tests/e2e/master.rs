@@ -48,7 +48,6 @@ async fn without_it_mail_flows_and_changes_are_refused() -> Tested {
     let mut client = murder.imap(1, "user1").await?;
     client.ok("CREATE Work").await?;
     client.ok("SETACL Work user2 lr").await?;
-    murder.settled().await?;
     murder.kill_master().await;
 
     for number in [1, 2] {

@@ -13,6 +13,9 @@ const BARRIER: Duration = Duration::from_secs(2);
 /// a restart.
 const BARRIER_WHILE_AWAY: Duration = Duration::from_millis(300);
 
+/// How long LIST may wait for the master: it is answered all the same.
+const CAUGHT_UP: Duration = Duration::from_millis(300);
+
 /// Where a mailbox is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -107,6 +110,17 @@ impl Router {
                 tracing::debug!(%error, "no barrier, answering from the map as it is");
                 false
             }
+        }
+    }
+
+    /// Waits, though not for long, until the map has everything that the master had answered:
+    /// LIST shows what was made, renamed or granted on any frontend before. A name that is looked
+    /// up needs this on a miss only; a list cannot know what it misses.
+    pub(crate) async fn caught_up(&self) {
+        if self.replica.connected()
+            && let Err(error) = self.replica.barrier(CAUGHT_UP).await
+        {
+            tracing::debug!(%error, "no barrier, listing the map as it is");
         }
     }
 

@@ -13,7 +13,6 @@ use anyhow::{Context, bail};
 use murder_mupdate::{Master, MupdateClient};
 use tempfile::TempDir;
 
-use crate::http::metric;
 use crate::imap::ImapClient;
 use crate::lmtp::LmtpClient;
 use crate::stream::Trust;
@@ -221,25 +220,6 @@ impl Murder {
         }
         for frontend in &self.frontends {
             frontend.ready().await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until every frontend's map has all that the master has answered. Looking a mailbox up
-    /// needs no such wait; LIST, which asks nobody, does on other frontends than the one that has
-    /// made a change.
-    ///
-    /// # Errors
-    /// When the master does not answer, or a frontend does not follow it.
-    pub async fn settled(&self) -> anyhow::Result<()> {
-        let revision = self.operator.barrier().await? as f64;
-        for frontend in &self.frontends {
-            let http = frontend.addresses.http;
-            wait_until("a frontend has the master's revision", async || {
-                let here = metric(http, "murder_frontend_map_revision").await.ok()?;
-                (here >= revision).then_some(())
-            })
-            .await?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! LIST and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9, RFC 5258, RFC 5819,
-//! RFC 6154, RFC 8440): answered from the map; only subscriptions and STATUS ask backends.
+//! RFC 6154, RFC 8440): answered from the map, once that has caught up with the master; only
+//! subscriptions and STATUS ask backends.
 
 use std::collections::{HashMap, HashSet};
 
@@ -47,6 +48,7 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
         });
         return Ok(ok("LIST completed"));
     }
+    session.shared.router.caught_up().await;
     let subscribed = if list.selection.subscribed || list.returns.subscribed {
         subscriptions(session, &user).await?
     } else {
@@ -94,6 +96,7 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
 async fn lsub(session: &mut Session, reference: &MailboxArg, pattern: &MailboxArg) -> OpResult {
     let user = session.user()?;
     let separator = user.namespace.separator();
+    session.shared.router.caught_up().await;
     let subscribed = subscriptions(session, &user).await?;
     let query = Query {
         patterns: patterns(session, reference, std::slice::from_ref(pattern), separator)?,
