@@ -128,41 +128,42 @@ fn room(path: &std::path::Path) -> Option<Room> {
 /// Watches the partitions until the drain begins, and tells the master.
 pub(crate) async fn watch(node: Arc<Node>, mut watch: Watch, session: Option<Arc<NodeSession>>) {
     let draining = node.shutdown.token();
+    // What was said last; the node may have become a member since `enter` looked.
+    let mut member = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = joined(&node, session.as_deref()) => {}
+            () = joined(&node, session.as_deref()), if !member => {}
             () = draining.cancelled() => return,
         }
         let statuses = watch.look(&node).await;
         if let Some(session) = &session {
             session.set_partitions(statuses);
-            report_master(&node, session);
+            member = report_master(&node, session);
         }
     }
 }
 
-/// Sets the condition `mupdate`.
-pub(crate) fn report_master(node: &Node, session: &NodeSession) {
+/// Sets the condition `mupdate`; whether the node is a member of the murder.
+pub(crate) fn report_master(node: &Node, session: &NodeSession) -> bool {
     let Some(cluster) = &node.cluster else {
-        return;
+        return false;
     };
-    match session.is_registered() && cluster.replica.connected() {
+    let member = session.is_registered() && cluster.replica.connected();
+    match member {
         true => node.health.ok("mupdate"),
         false => node
             .health
             .not_ready("mupdate", "no session with the mupdate master"),
     }
+    member
 }
 
-/// Waits until the node becomes a member of the murder (again).
+/// Waits until the node is a member of the murder.
 async fn joined(node: &Node, session: Option<&NodeSession>) {
     let (Some(session), Some(cluster)) = (session, &node.cluster) else {
         return std::future::pending().await;
     };
-    if session.is_registered() && cluster.replica.connected() {
-        return std::future::pending().await;
-    }
     let mut connection = cluster.replica.connection();
     let joined = session.registered(EVERY).await.is_ok()
         && connection.wait_for(|connected| *connected).await.is_ok();
