@@ -44,6 +44,8 @@ pub enum Code {
     NonExistent,
     /// `NOPERM`
     NoPerm,
+    /// `NOTIFICATIONOVERFLOW` (RFC 5465)
+    NotificationOverflow,
     /// `NOTSAVED`
     NotSaved,
     /// `OVERQUOTA`
@@ -64,6 +66,8 @@ pub enum Code {
     TryCreate,
     /// `UIDNOTSTICKY`
     UidNotSticky,
+    /// `UIDREQUIRED` (RFC 9586)
+    UidRequired,
     /// `UNAVAILABLE`
     Unavailable,
     /// `UNKNOWN-CTE`
@@ -79,6 +83,8 @@ pub enum Code {
     },
     /// `BADCHARSET (charsets)`
     BadCharset(Vec<String>),
+    /// `BADEVENT (events)` (RFC 5465): the events that can be asked for.
+    BadEvent(Vec<String>),
     /// `CAPABILITY …`
     Capability(Vec<String>),
     /// `COPYUID uidvalidity from to`
@@ -92,6 +98,23 @@ pub enum Code {
     },
     /// `HIGHESTMODSEQ n` (RFC 7162)
     HighestModSeq(u64),
+    /// `INPROGRESS ("tag" done goal)` (RFC 9585)
+    InProgress {
+        /// The command that is in progress.
+        tag: String,
+        /// How much is done; unknown, NIL.
+        done: Option<u32>,
+        /// How much there is to do, above `done`; NIL if that is not known. Only with `done`.
+        goal: Option<u32>,
+    },
+    /// `METADATA LONGENTRIES n` (RFC 5464): the largest value that was left out.
+    MetadataLongEntries(u32),
+    /// `METADATA MAXSIZE n`: the largest value that can be set.
+    MetadataMaxSize(u32),
+    /// `METADATA NOPRIVATE`
+    MetadataNoPrivate,
+    /// `METADATA TOOMANY`
+    MetadataTooMany,
     /// `MAILBOXID (id)` (RFC 8474)
     MailboxId(String),
     /// `MODIFIED set` (RFC 7162)
@@ -122,7 +145,7 @@ const NOT_HERE: &str = "X-NOT-HERE";
 const REVISION: &str = "X-REVISION";
 
 impl Code {
-    pub(crate) const PLAIN: [(&'static str, Self); 31] = [
+    pub(crate) const PLAIN: [(&'static str, Self); 33] = [
         ("ALERT", Self::Alert),
         ("ALREADYEXISTS", Self::AlreadyExists),
         ("AUTHENTICATIONFAILED", Self::AuthenticationFailed),
@@ -141,6 +164,7 @@ impl Code {
         ("NOMODSEQ", Self::NoModSeq),
         ("NONEXISTENT", Self::NonExistent),
         ("NOPERM", Self::NoPerm),
+        ("NOTIFICATIONOVERFLOW", Self::NotificationOverflow),
         ("NOTSAVED", Self::NotSaved),
         ("OVERQUOTA", Self::OverQuota),
         ("PARSE", Self::Parse),
@@ -151,6 +175,7 @@ impl Code {
         ("TOOBIG", Self::TooBig),
         ("TRYCREATE", Self::TryCreate),
         ("UIDNOTSTICKY", Self::UidNotSticky),
+        ("UIDREQUIRED", Self::UidRequired),
         ("UNAVAILABLE", Self::Unavailable),
         ("UNKNOWN-CTE", Self::UnknownCte),
         ("USEATTR", Self::UseAttr),
@@ -201,6 +226,34 @@ impl fmt::Display for Code {
                 words(f, charsets)?;
                 f.write_str(")")
             }
+            Self::BadEvent(events) => {
+                f.write_str("BADEVENT (")?;
+                words(f, events)?;
+                f.write_str(")")
+            }
+            Self::InProgress { tag, done, goal } => {
+                write!(f, "INPROGRESS (\"")?;
+                for c in tag.chars() {
+                    // A quoted string; what it cannot hold is in no tag.
+                    if matches!(c, '"' | '\\') {
+                        f.write_str("\\")?;
+                    }
+                    write!(f, "{c}")?;
+                }
+                f.write_str("\" ")?;
+                match done {
+                    Some(done) => write!(f, "{done} ")?,
+                    None => f.write_str("NIL ")?,
+                }
+                match goal {
+                    Some(goal) => write!(f, "{goal})"),
+                    None => f.write_str("NIL)"),
+                }
+            }
+            Self::MetadataLongEntries(n) => write!(f, "METADATA LONGENTRIES {n}"),
+            Self::MetadataMaxSize(n) => write!(f, "METADATA MAXSIZE {n}"),
+            Self::MetadataNoPrivate => f.write_str("METADATA NOPRIVATE"),
+            Self::MetadataTooMany => f.write_str("METADATA TOOMANY"),
             Self::Capability(capabilities) => {
                 f.write_str("CAPABILITY ")?;
                 words(f, capabilities)

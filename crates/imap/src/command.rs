@@ -7,13 +7,16 @@ use crate::fetch::{FetchItem, FetchModifier};
 use crate::flag::Flag;
 use crate::list::{List, StatusItem};
 use crate::mailbox::MailboxArg;
-use crate::search::Search;
+use crate::metadata::{GetMetadata, MetadataEntry};
+use crate::notify::Notify;
+use crate::search::{MultiSearch, Search};
 use crate::secret::Secret;
 use crate::sequence::SequenceSet;
+use crate::sort::{Sort, Thread};
 
 /// A command, complete with its arguments (RFC 9051 section 6).
 ///
-/// APPEND is not among them, as its message is streamed: see
+/// APPEND and REPLACE are not among them, as their message is streamed: see
 /// [`Event::Append`](crate::server::Event::Append).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -127,6 +130,12 @@ pub enum Command {
     },
     /// SEARCH and UID SEARCH
     Search(Search),
+    /// ESEARCH (RFC 7377)
+    MultiSearch(MultiSearch),
+    /// SORT and UID SORT (RFC 5256)
+    Sort(Sort),
+    /// THREAD and UID THREAD (RFC 5256)
+    Thread(Thread),
     /// FETCH and UID FETCH
     Fetch {
         /// UID FETCH: `set` holds UIDs.
@@ -174,6 +183,41 @@ pub enum Command {
     /// IDLE (RFC 2177); DONE is read with
     /// [`CommandReader::read_line`](crate::server::CommandReader::read_line).
     Idle,
+    /// NOTIFY (RFC 5465)
+    Notify(Notify),
+    /// COMPRESS (RFC 4978)
+    Compress {
+        /// The mechanism in upper case: `DEFLATE`.
+        mechanism: String,
+    },
+    /// UNAUTHENTICATE (RFC 8437)
+    Unauthenticate,
+    /// GETMETADATA (RFC 5464)
+    GetMetadata(GetMetadata),
+    /// SETMETADATA (RFC 5464 section 4.3)
+    SetMetadata {
+        /// The mailbox; an empty name is the server.
+        mailbox: MailboxArg,
+        /// What to set; at least one.
+        entries: Vec<MetadataEntry>,
+    },
+    /// GETQUOTA (RFC 9208 section 4.1.1)
+    GetQuota {
+        /// The name of the quota root.
+        root: String,
+    },
+    /// GETQUOTAROOT
+    GetQuotaRoot {
+        /// The name.
+        mailbox: MailboxArg,
+    },
+    /// SETQUOTA (RFC 9208 section 4.1.3)
+    SetQuota {
+        /// The name of the quota root.
+        root: String,
+        /// Resources in upper case and their limits; what is not named has none.
+        limits: Vec<(String, u64)>,
+    },
     /// SETACL (RFC 4314 section 3.1)
     SetAcl {
         /// The name.
@@ -244,11 +288,22 @@ impl Command {
             Self::Expunge => "EXPUNGE",
             Self::UidExpunge { .. } => "UID EXPUNGE",
             Self::Search(search) => pick(search.uid, "UID SEARCH", "SEARCH"),
+            Self::MultiSearch(_) => "ESEARCH",
+            Self::Sort(sort) => pick(sort.uid, "UID SORT", "SORT"),
+            Self::Thread(thread) => pick(thread.uid, "UID THREAD", "THREAD"),
             Self::Fetch { uid, .. } => pick(*uid, "UID FETCH", "FETCH"),
             Self::Store { uid, .. } => pick(*uid, "UID STORE", "STORE"),
             Self::Copy { uid, .. } => pick(*uid, "UID COPY", "COPY"),
             Self::Move { uid, .. } => pick(*uid, "UID MOVE", "MOVE"),
             Self::Idle => "IDLE",
+            Self::Notify(_) => "NOTIFY",
+            Self::Compress { .. } => "COMPRESS",
+            Self::Unauthenticate => "UNAUTHENTICATE",
+            Self::GetMetadata(_) => "GETMETADATA",
+            Self::SetMetadata { .. } => "SETMETADATA",
+            Self::GetQuota { .. } => "GETQUOTA",
+            Self::GetQuotaRoot { .. } => "GETQUOTAROOT",
+            Self::SetQuota { .. } => "SETQUOTA",
             Self::SetAcl { .. } => "SETACL",
             Self::DeleteAcl { .. } => "DELETEACL",
             Self::GetAcl { .. } => "GETACL",
@@ -306,11 +361,13 @@ pub enum AclMode {
 }
 
 /// The head of an APPEND command, up to and with the announcement of its first message
-/// (RFC 9051 section 6.3.12).
+/// (RFC 9051 section 6.3.12), or of a REPLACE command (RFC 8508).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendStart {
     /// The command's tag.
     pub tag: crate::tag::Tag,
+    /// REPLACE: which message of the selected mailbox goes. It has but one message.
+    pub replaces: Option<Replaced>,
     /// Where to.
     pub mailbox: MailboxArg,
     /// The flags of the first message.
@@ -319,6 +376,15 @@ pub struct AppendStart {
     pub internal_date: Option<DateTime>,
     /// Its octets.
     pub literal: LiteralHead,
+}
+
+/// The message that REPLACE replaces (RFC 8508).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// UID REPLACE: `message` is a UID.
+    pub uid: bool,
+    /// A single number, or `*`.
+    pub message: SequenceSet,
 }
 
 /// What APPEND says of a further message before its octets (RFC 3502).

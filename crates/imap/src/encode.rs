@@ -13,11 +13,13 @@ use crate::fetch::{FetchItem, FetchModifier, Partial};
 use crate::flag::Flag;
 use crate::list::List;
 use crate::mailbox::MailboxArg;
-use crate::search::{Search, SearchKey, SearchReturn};
+use crate::metadata::{GetMetadata, MetadataDepth};
+use crate::notify::{MailboxFilter, Notify, NotifyEvent};
+use crate::search::{SearchKey, SearchReturn};
 use crate::sequence::SequenceSet;
 use crate::tag::Tag;
 use crate::wire::{Style, put, put_astring, put_string, put_words};
-use crate::writer::{put_id, put_path, put_section_spec};
+use crate::writer::{put_id, put_path, put_section_spec, put_value};
 
 /// Writes a command with its CRLF.
 pub fn command(out: &mut BytesMut, tag: &Tag, command: &Command) {
@@ -74,7 +76,8 @@ fn arguments(out: &mut BytesMut, command: &Command) {
         | Command::Close
         | Command::Check
         | Command::Expunge
-        | Command::Idle => {}
+        | Command::Idle
+        | Command::Unauthenticate => {}
         Command::Id(fields) => {
             out.extend_from_slice(b" ");
             put_id(out, fields.as_deref(), Style::Client);
@@ -107,6 +110,7 @@ fn arguments(out: &mut BytesMut, command: &Command) {
         | Command::Unsubscribe { mailbox }
         | Command::Delete { mailbox }
         | Command::GetAcl { mailbox }
+        | Command::GetQuotaRoot { mailbox }
         | Command::MyRights { mailbox } => name(out, mailbox),
         Command::Create {
             mailbox,
@@ -135,7 +139,53 @@ fn arguments(out: &mut BytesMut, command: &Command) {
             parenthesised(out, params, select_param);
         }
         Command::UidExpunge { set } => put(out, format_args!(" {set}")),
-        Command::Search(command) => search(out, command),
+        Command::Search(command) => {
+            return_options(out, command.returns.as_deref());
+            program(out, command.charset.as_deref(), &command.keys);
+        }
+        Command::MultiSearch(command) => {
+            for (at, source) in command.sources.iter().flatten().enumerate() {
+                out.extend_from_slice(if at == 0 { b" IN (" } else { b" " });
+                filter(out, source);
+            }
+            if command.sources.is_some() {
+                out.extend_from_slice(b")");
+            }
+            return_options(out, command.returns.as_deref());
+            program(out, command.charset.as_deref(), &command.keys);
+        }
+        Command::Sort(command) => {
+            return_options(out, command.returns.as_deref());
+            parenthesised(out, &command.criteria, |out, criterion| {
+                let reverse = if criterion.reverse { "REVERSE " } else { "" };
+                put(out, format_args!("{reverse}{}", criterion.key.as_str()));
+            });
+            astring(out, command.charset.as_bytes());
+            keys(out, &command.keys);
+        }
+        Command::Thread(command) => {
+            put(out, format_args!(" {}", command.algorithm.as_str()));
+            astring(out, command.charset.as_bytes());
+            keys(out, &command.keys);
+        }
+        Command::Notify(command) => notify(out, command),
+        Command::Compress { mechanism } => put(out, format_args!(" {mechanism}")),
+        Command::GetMetadata(command) => get_metadata(out, command),
+        Command::SetMetadata { mailbox, entries } => {
+            name(out, mailbox);
+            parenthesised(out, entries, |out, (entry, value)| {
+                put_astring(out, entry.as_bytes(), Style::Client);
+                out.extend_from_slice(b" ");
+                put_value(out, value.as_deref(), Style::Client);
+            });
+        }
+        Command::GetQuota { root } => astring(out, root.as_bytes()),
+        Command::SetQuota { root, limits } => {
+            astring(out, root.as_bytes());
+            out.extend_from_slice(b" (");
+            put_words(out, limits.iter().map(|(name, n)| format!("{name} {n}")));
+            out.extend_from_slice(b")");
+        }
         Command::Fetch {
             set,
             items,
@@ -280,9 +330,19 @@ fn list(out: &mut BytesMut, command: &List) {
     // An extended LIST answers otherwise than a basic one, even without an option.
     let basic_otherwise =
         command.extended && selection == &Default::default() && command.patterns.len() == 1;
-    if !options.is_empty() || basic_otherwise {
+    if !options.is_empty() || !returns.metadata.is_empty() || basic_otherwise {
         out.extend_from_slice(b" RETURN (");
-        put_words(out, options);
+        put_words(out, &options);
+        if !returns.metadata.is_empty() {
+            out.extend_from_slice(if options.is_empty() {
+                b"METADATA"
+            } else {
+                b" METADATA"
+            });
+            parenthesised(out, &returns.metadata, |out, entry| {
+                put_astring(out, entry.as_bytes(), Style::Client);
+            });
+        }
         out.extend_from_slice(b")");
     }
 }
@@ -387,8 +447,64 @@ fn put_partial(out: &mut BytesMut, partial: Option<Partial>) {
     }
 }
 
-fn search(out: &mut BytesMut, command: &Search) {
-    if let Some(returns) = &command.returns {
+fn filter(out: &mut BytesMut, filter: &MailboxFilter) {
+    let (word, names) = match filter {
+        MailboxFilter::Selected => ("selected", None),
+        MailboxFilter::SelectedDelayed => ("selected-delayed", None),
+        MailboxFilter::Inboxes => ("inboxes", None),
+        MailboxFilter::Personal => ("personal", None),
+        MailboxFilter::Subscribed => ("subscribed", None),
+        MailboxFilter::Subtree(names) => ("subtree", Some(names)),
+        MailboxFilter::SubtreeOne(names) => ("subtree-one", Some(names)),
+        MailboxFilter::Mailboxes(names) => ("mailboxes", Some(names)),
+    };
+    out.extend_from_slice(word.as_bytes());
+    parenthesised(out, names.map_or(&[], Vec::as_slice), |out, name| {
+        put_string(out, name.as_bytes(), Style::Client);
+    });
+}
+
+fn notify(out: &mut BytesMut, command: &Notify) {
+    let Notify::Set { status, groups } = command else {
+        out.extend_from_slice(b" NONE");
+        return;
+    };
+    out.extend_from_slice(if *status { b" SET STATUS" } else { b" SET" });
+    for group in groups {
+        out.extend_from_slice(b" (");
+        filter(out, &group.filter);
+        if group.events.is_empty() {
+            out.extend_from_slice(b" NONE");
+        }
+        parenthesised(out, &group.events, |out, event| {
+            out.extend_from_slice(event.name().as_bytes());
+            if let NotifyEvent::MessageNew(items) = event {
+                parenthesised(out, items, fetch_item);
+            }
+        });
+        out.extend_from_slice(b")");
+    }
+}
+
+fn get_metadata(out: &mut BytesMut, command: &GetMetadata) {
+    let mut options = Vec::new();
+    if let Some(max_size) = command.max_size {
+        options.push(format!("MAXSIZE {max_size}"));
+    }
+    if command.depth != MetadataDepth::Zero {
+        options.push(format!("DEPTH {}", command.depth.as_str()));
+    }
+    parenthesised(out, &options, |out, option| {
+        out.extend_from_slice(option.as_bytes());
+    });
+    name(out, &command.mailbox);
+    parenthesised(out, &command.entries, |out, entry| {
+        put_astring(out, entry.as_bytes(), Style::Client);
+    });
+}
+
+fn return_options(out: &mut BytesMut, returns: Option<&[SearchReturn]>) {
+    if let Some(returns) = returns {
         out.extend_from_slice(b" RETURN (");
         for (at, option) in returns.iter().enumerate() {
             if at > 0 {
@@ -402,6 +518,7 @@ fn search(out: &mut BytesMut, command: &Search) {
                 SearchReturn::Save => "SAVE",
                 SearchReturn::Update => "UPDATE",
                 SearchReturn::Context => "CONTEXT",
+                SearchReturn::Relevancy => "RELEVANCY",
                 SearchReturn::Partial(range) => {
                     put(out, format_args!("PARTIAL {range}"));
                     continue;
@@ -411,11 +528,18 @@ fn search(out: &mut BytesMut, command: &Search) {
         }
         out.extend_from_slice(b")");
     }
-    if let Some(charset) = &command.charset {
+}
+
+fn program(out: &mut BytesMut, charset: Option<&str>, search_keys: &[SearchKey]) {
+    if let Some(charset) = charset {
         out.extend_from_slice(b" CHARSET");
         astring(out, charset.as_bytes());
     }
-    for key in &command.keys {
+    keys(out, search_keys);
+}
+
+fn keys(out: &mut BytesMut, keys: &[SearchKey]) {
+    for key in keys {
         out.extend_from_slice(b" ");
         search_key(out, key);
     }

@@ -29,13 +29,17 @@ mod framing;
 mod lexical;
 pub mod list;
 pub mod mailbox;
+pub mod metadata;
+pub mod notify;
 pub mod output;
 mod parse;
+pub mod quota;
 pub mod response;
 pub mod search;
 pub mod secret;
 pub mod sequence;
 pub mod server;
+pub mod sort;
 pub mod tag;
 mod wire;
 pub mod writer;
@@ -43,7 +47,7 @@ pub mod writer;
 pub use client::{Chunk, HeadKind, ResponseReader};
 pub use code::Code;
 pub use command::{
-    AclMode, AppendMessage, AppendStart, Command, LiteralHead, SelectParam, StoreMode,
+    AclMode, AppendMessage, AppendStart, Command, LiteralHead, Replaced, SelectParam, StoreMode,
     StoreModifier,
 };
 pub use date::{Date, DateTime};
@@ -51,12 +55,16 @@ pub use fetch::{FetchItem, FetchModifier, PartWhat, Partial, PartialRange, Secti
 pub use flag::{Flag, Keyword};
 pub use list::{List, ListAttribute, ListReturn, ListRow, ListSelection, StatusItem, StatusValue};
 pub use mailbox::{MailboxArg, NameEncoding};
+pub use metadata::{GetMetadata, MetadataDepth, MetadataEntry};
+pub use notify::{EventGroup, MailboxFilter, Notify, NotifyEvent};
 pub use output::Output;
 pub use parse::{Fault, parse_command};
+pub use quota::QuotaResource;
 pub use response::{FetchData, Response, Status, Untagged};
-pub use search::{Esearch, Search, SearchKey, SearchReturn};
+pub use search::{Esearch, MultiSearch, Search, SearchKey, SearchReturn};
 pub use secret::Secret;
 pub use sequence::SequenceSet;
 pub use server::{AppendNext, CommandReader, Event};
+pub use sort::{Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm, ThreadList};
 pub use tag::Tag;
 pub use writer::{FetchWriter, ResponseWriter};

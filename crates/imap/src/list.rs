@@ -50,6 +50,8 @@ pub struct ListReturn {
     pub myrights: bool,
     /// `STATUS (items)` (RFC 5819); empty if not asked for.
     pub status: Vec<StatusItem>,
+    /// `METADATA (entries)` (RFC 9590); empty if not asked for.
+    pub metadata: Vec<String>,
 }
 
 /// `status-att`: what STATUS asks for.
@@ -170,6 +172,8 @@ pub enum ListAttribute {
     Subscribed,
     /// `\Remote`
     Remote,
+    /// `\NoAccess` (RFC 5465)
+    NoAccess,
     /// A special use (RFC 6154).
     SpecialUse(SpecialUse),
     /// Any other, without its backslash.
@@ -177,7 +181,7 @@ pub enum ListAttribute {
 }
 
 impl ListAttribute {
-    const PLAIN: [(&'static str, Self); 9] = [
+    const PLAIN: [(&'static str, Self); 10] = [
         ("\\Noinferiors", Self::NoInferiors),
         ("\\Noselect", Self::NoSelect),
         ("\\NonExistent", Self::NonExistent),
@@ -187,6 +191,7 @@ impl ListAttribute {
         ("\\HasNoChildren", Self::HasNoChildren),
         ("\\Subscribed", Self::Subscribed),
         ("\\Remote", Self::Remote),
+        ("\\NoAccess", Self::NoAccess),
     ];
 
     /// Reads `\` and a name, in any case.

@@ -6,8 +6,11 @@ use crate::fetch::Section;
 use crate::flag::Flag;
 use crate::list::{ListRow, StatusValue};
 use crate::mailbox::MailboxArg;
+use crate::metadata::MetadataEntry;
+use crate::quota::QuotaResource;
 use crate::search::Esearch;
 use crate::sequence::SequenceSet;
+use crate::sort::ThreadList;
 use crate::tag::Tag;
 
 pub use crate::parse::parse_response as parse;
@@ -135,6 +138,43 @@ pub enum Untagged {
     },
     /// `ESEARCH`
     Esearch(Esearch),
+    /// `SORT` (RFC 5256)
+    Sort {
+        /// Message numbers or UIDs, sorted.
+        numbers: Vec<u32>,
+        /// `(MODSEQ n)` (RFC 7162)
+        modseq: Option<u64>,
+    },
+    /// `THREAD` (RFC 5256)
+    Thread(Vec<ThreadList>),
+    /// `METADATA` with values (RFC 5464 section 4.4.1)
+    Metadata {
+        /// The name, octets as sent; empty for the server.
+        mailbox: MailboxArg,
+        /// Entries; at least one.
+        entries: Vec<MetadataEntry>,
+    },
+    /// `METADATA` without values: these entries have changed (RFC 5464 section 4.4.2).
+    MetadataChanged {
+        /// The name, octets as sent; empty for the server.
+        mailbox: MailboxArg,
+        /// Names of entries; at least one.
+        entries: Vec<String>,
+    },
+    /// `QUOTA` (RFC 9208 section 4.2.1)
+    Quota {
+        /// The name of the quota root.
+        root: String,
+        /// Its resources.
+        resources: Vec<QuotaResource>,
+    },
+    /// `QUOTAROOT` (RFC 9208 section 4.2.2)
+    QuotaRoot {
+        /// The name, octets as sent.
+        mailbox: MailboxArg,
+        /// The quota roots that govern it.
+        roots: Vec<String>,
+    },
     /// `NAMESPACE`
     Namespace(NamespaceRow),
     /// `ID`

@@ -3,6 +3,8 @@
 use crate::date::Date;
 use crate::fetch::PartialRange;
 use crate::flag::Keyword;
+use crate::mailbox::MailboxArg;
+use crate::notify::MailboxFilter;
 use crate::sequence::SequenceSet;
 
 /// The SEARCH and UID SEARCH commands (RFC 9051 section 6.4.4).
@@ -17,6 +19,19 @@ pub struct Search {
     /// `RETURN (…)`; `None` without it (answered with SEARCH by IMAP4rev1 servers), empty for
     /// `RETURN ()`, which means `ALL`.
     pub returns: Option<Vec<SearchReturn>>,
+}
+
+/// The ESEARCH command (RFC 7377): a search of several mailboxes, answered with UIDs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MultiSearch {
+    /// `IN (…)`: which mailboxes; `None` for the selected one.
+    pub sources: Option<Vec<MailboxFilter>>,
+    /// As [`Search::returns`]; without it, `ALL`.
+    pub returns: Option<Vec<SearchReturn>>,
+    /// As [`Search::charset`].
+    pub charset: Option<String>,
+    /// All must match; at least one.
+    pub keys: Vec<SearchKey>,
 }
 
 /// `search-return-opt`.
@@ -38,6 +53,8 @@ pub enum SearchReturn {
     Update,
     /// `CONTEXT` (RFC 5267)
     Context,
+    /// `RELEVANCY` (RFC 6203)
+    Relevancy,
 }
 
 /// `search-key`. Strings are the octets as sent, in the command's charset.
@@ -151,6 +168,10 @@ pub enum SearchKey {
 pub struct Esearch {
     /// The tag of the command that it answers.
     pub tag: Option<String>,
+    /// `MAILBOX`, a correlator of RFC 7377.
+    pub mailbox: Option<MailboxArg>,
+    /// `UIDVALIDITY`, a correlator of RFC 7377.
+    pub uidvalidity: Option<u32>,
     /// Whether the numbers are UIDs.
     pub uid: bool,
     /// `MIN`
@@ -165,4 +186,7 @@ pub struct Esearch {
     pub modseq: Option<u64>,
     /// `PARTIAL (range set)` (RFC 9394); the set is `None` for `NIL`.
     pub partial: Option<(PartialRange, Option<SequenceSet>)>,
+    /// `RELEVANCY (scores)` (RFC 6203): one from 1 to 100 a message, in the order of `all` or
+    /// `partial`; empty if not wanted.
+    pub relevancy: Vec<u32>,
 }

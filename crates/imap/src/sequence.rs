@@ -128,6 +128,12 @@ impl SequenceSet {
         self.ranges.is_empty()
     }
 
+    /// Whether it is a single number, or `*`.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        matches!(self.ranges.as_slice(), [range] if range.from == range.to)
+    }
+
     /// Whether `*` occurs in it.
     #[must_use]
     pub fn has_star(&self) -> bool {

@@ -13,9 +13,11 @@ use crate::flag::Flag;
 use crate::list::{ListRow, StatusValue};
 use crate::mailbox::NameEncoding;
 use crate::output::Output;
+use crate::quota::QuotaResource;
 use crate::response::{FetchData, NamespacePrefix, NamespaceRow, Response, Status, Untagged};
 use crate::search::Esearch;
 use crate::sequence::SequenceSet;
+use crate::sort::ThreadList;
 use crate::tag::Tag;
 use crate::wire::{Style, put, put_astring, put_nstring, put_string, put_text, put_words};
 
@@ -297,7 +299,21 @@ impl ResponseWriter {
 
     /// `* SEARCH …`, with `(MODSEQ n)` if given and anything was found.
     pub fn search(&mut self, numbers: impl IntoIterator<Item = u32>, modseq: Option<u64>) {
-        self.out.write(b"* SEARCH");
+        self.numbers("SEARCH", numbers, modseq);
+    }
+
+    /// `* SORT …` (RFC 5256), with `(MODSEQ n)` if given and anything was found.
+    pub fn sort(&mut self, numbers: impl IntoIterator<Item = u32>, modseq: Option<u64>) {
+        self.numbers("SORT", numbers, modseq);
+    }
+
+    fn numbers(
+        &mut self,
+        keyword: &str,
+        numbers: impl IntoIterator<Item = u32>,
+        modseq: Option<u64>,
+    ) {
+        put(self.tail(), format_args!("* {keyword}"));
         let mut any = false;
         for number in numbers {
             any = true;
@@ -309,14 +325,112 @@ impl ResponseWriter {
         self.crlf();
     }
 
+    /// `* THREAD …` (RFC 5256). Recurses as deep as `replies` nest: the caller bounds that.
+    pub fn thread(&mut self, threads: &[ThreadList]) {
+        self.out.write(b"* THREAD");
+        if !threads.is_empty() {
+            self.out.write(b" ");
+        }
+        for thread in threads {
+            put_thread(self.tail(), thread);
+        }
+        self.crlf();
+    }
+
+    /// `* METADATA mailbox (entry value …)` (RFC 5464)
+    pub fn metadata<'a>(
+        &mut self,
+        mailbox: &str,
+        entries: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+    ) {
+        let style = self.style();
+        self.out.write(b"* METADATA ");
+        self.name(mailbox);
+        for (at, (entry, value)) in entries.into_iter().enumerate() {
+            let out = self.tail();
+            out.extend_from_slice(if at == 0 { b" (" } else { b" " });
+            put_astring(out, entry.as_bytes(), style);
+            out.extend_from_slice(b" ");
+            put_value(out, value, style);
+        }
+        self.out.write(b")\r\n");
+    }
+
+    /// `* METADATA mailbox entry …`: these have changed (RFC 5464 section 4.4.2).
+    pub fn metadata_changed<S: AsRef<str>>(
+        &mut self,
+        mailbox: &str,
+        entries: impl IntoIterator<Item = S>,
+    ) {
+        let style = self.style();
+        self.out.write(b"* METADATA ");
+        self.name(mailbox);
+        for entry in entries {
+            self.out.write(b" ");
+            put_astring(self.tail(), entry.as_ref().as_bytes(), style);
+        }
+        self.crlf();
+    }
+
+    /// `* QUOTA root (resource usage limit …)` (RFC 9208)
+    pub fn quota<'a>(
+        &mut self,
+        root: &str,
+        resources: impl IntoIterator<Item = &'a QuotaResource>,
+    ) {
+        self.out.write(b"* QUOTA ");
+        self.root(root);
+        self.out.write(b" (");
+        put_words(
+            self.tail(),
+            resources
+                .into_iter()
+                .map(|r| format!("{} {} {}", r.name, r.usage, r.limit)),
+        );
+        self.out.write(b")\r\n");
+    }
+
+    /// `* QUOTAROOT mailbox root …` (RFC 9208)
+    pub fn quota_root<S: AsRef<str>>(&mut self, mailbox: &str, roots: impl IntoIterator<Item = S>) {
+        self.out.write(b"* QUOTAROOT ");
+        self.name(mailbox);
+        for root in roots {
+            self.out.write(b" ");
+            self.root(root.as_ref());
+        }
+        self.crlf();
+    }
+
+    /// The name of a quota root: an astring, not encoded like the name of a mailbox.
+    fn root(&mut self, root: &str) {
+        let style = self.style();
+        put_astring(self.tail(), root.as_bytes(), style);
+    }
+
     /// `* ESEARCH (TAG "tag") …`
     pub fn esearch(&mut self, found: &Esearch) {
         let style = self.style();
-        let out = self.tail();
-        out.extend_from_slice(b"* ESEARCH");
+        self.out.write(b"* ESEARCH");
+        let mut separator: &[u8] = b" (";
         if let Some(tag) = &found.tag {
-            out.extend_from_slice(b" (TAG ");
-            put_string(out, tag.as_bytes(), style);
+            self.out.write(separator);
+            self.out.write(b"TAG ");
+            put_string(self.tail(), tag.as_bytes(), style);
+            separator = b" ";
+        }
+        if let Some(mailbox) = &found.mailbox {
+            self.out.write(separator);
+            self.out.write(b"MAILBOX ");
+            self.name(&mailbox.to_string());
+            separator = b" ";
+        }
+        if let Some(uidvalidity) = found.uidvalidity {
+            self.out.write(separator);
+            put(self.tail(), format_args!("UIDVALIDITY {uidvalidity}"));
+            separator = b" ";
+        }
+        let out = self.tail();
+        if separator == b" " {
             out.extend_from_slice(b")");
         }
         if found.uid {
@@ -342,6 +456,11 @@ impl ResponseWriter {
         }
         if let Some(modseq) = found.modseq {
             put(out, format_args!(" MODSEQ {modseq}"));
+        }
+        if !found.relevancy.is_empty() {
+            out.extend_from_slice(b" RELEVANCY (");
+            put_words(out, &found.relevancy);
+            out.extend_from_slice(b")");
         }
         self.crlf();
     }
@@ -483,6 +602,19 @@ impl ResponseWriter {
             Untagged::UidFetch { uid, items } => self.uid_fetch(*uid).all(items),
             Untagged::Search { numbers, modseq } => self.search(numbers.iter().copied(), *modseq),
             Untagged::Esearch(found) => self.esearch(found),
+            Untagged::Sort { numbers, modseq } => self.sort(numbers.iter().copied(), *modseq),
+            Untagged::Thread(threads) => self.thread(threads),
+            Untagged::Metadata { mailbox, entries } => self.metadata(
+                &mailbox.to_string(),
+                entries
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_deref())),
+            ),
+            Untagged::MetadataChanged { mailbox, entries } => {
+                self.metadata_changed(&mailbox.to_string(), entries);
+            }
+            Untagged::Quota { root, resources } => self.quota(root, resources),
+            Untagged::QuotaRoot { mailbox, roots } => self.quota_root(&mailbox.to_string(), roots),
             Untagged::Namespace(namespaces) => self.namespace(namespaces),
             Untagged::Id(fields) => self.id(fields.as_deref()),
             Untagged::Acl { mailbox, entries } => {
@@ -506,6 +638,30 @@ impl ResponseWriter {
                 self.crlf();
             }
         }
+    }
+}
+
+/// `thread-list = "(" (thread-members / thread-nested) ")"`
+fn put_thread(out: &mut BytesMut, thread: &ThreadList) {
+    out.extend_from_slice(b"(");
+    put_words(out, &thread.messages);
+    if !thread.messages.is_empty() && !thread.replies.is_empty() {
+        out.extend_from_slice(b" ");
+    }
+    for reply in &thread.replies {
+        put_thread(out, reply);
+    }
+    out.extend_from_slice(b")");
+}
+
+/// `value = nstring / literal8`
+pub(crate) fn put_value(out: &mut BytesMut, value: Option<&[u8]>, style: Style) {
+    match value {
+        Some(octets) if memchr::memchr(0, octets).is_some() => {
+            out.extend_from_slice(b"~");
+            put_string(out, octets, style);
+        }
+        value => put_nstring(out, value, style),
     }
 }
 

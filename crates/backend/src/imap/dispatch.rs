@@ -109,6 +109,20 @@ impl Session {
                 },
             ) => op::acl::list_rights(self, &mailbox, &identifier),
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
+            (
+                _,
+                C::MultiSearch(_)
+                | C::Sort(_)
+                | C::Thread(_)
+                | C::Notify(_)
+                | C::Compress { .. }
+                | C::Unauthenticate
+                | C::GetMetadata(_)
+                | C::SetMetadata { .. }
+                | C::GetQuota { .. }
+                | C::GetQuotaRoot { .. }
+                | C::SetQuota { .. },
+            ) => Err(bad("Not supported")),
             (_, C::Select { mailbox, params }) => {
                 boxed(op::select::select(self, false, &mailbox, &params)).await
             }

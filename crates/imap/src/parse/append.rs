@@ -1,23 +1,43 @@
-//! The head of APPEND, up to the announcement of a message.
+//! The heads of APPEND and REPLACE, up to the announcement of a message.
 
 use super::token::{
     Announcement, Expected, Parsed, command_tag, date_time, flag_list, literal_announcement,
-    mailbox, mismatch, open, sp, word,
+    mailbox, maybe, mismatch, open, sequence_set, sp, word,
 };
-use crate::command::{AppendMessage, AppendStart, LiteralHead};
+use crate::command::{AppendMessage, AppendStart, LiteralHead, Replaced};
 use crate::tag::Tag;
 
-/// Whether this is the start of an APPEND command.
+/// Whether this is the start of an APPEND or REPLACE command.
 pub(crate) fn is_append(frame: &[u8]) -> bool {
     command_and_space(frame).is_ok()
 }
 
-fn command_and_space(input: &[u8]) -> Parsed<'_, Tag> {
+/// ```abnf
+/// append          = "APPEND" SP mailbox 1*append-message       ; RFC 3502
+/// replace        = "REPLACE" SP seq-number SP mailbox append-message   ; RFC 8508
+/// uid            =/ "UID" SP replace
+/// ```
+///
+/// Up to the mailbox.
+fn command_and_space(input: &[u8]) -> Parsed<'_, (Tag, Option<Replaced>)> {
     let (rest, tag) = command_tag(input)?;
     let (rest, ()) = sp(rest)?;
-    let (rest, ()) = word("APPEND")(rest)?;
+    if let (rest, Some(())) = maybe(word("APPEND"), rest)? {
+        let (rest, ()) = sp(rest)?;
+        return Ok((rest, (tag, None)));
+    }
+    let (rest, uid) = match maybe(word("UID"), rest)? {
+        (rest, Some(())) => (sp(rest)?.0, true),
+        (rest, None) => (rest, false),
+    };
+    let (rest, ()) = word("REPLACE")(rest)?;
     let (rest, ()) = sp(rest)?;
-    Ok((rest, tag))
+    let (rest, message) = sequence_set(rest)?;
+    if !message.is_single() {
+        return mismatch("a single message");
+    }
+    let (rest, ()) = sp(rest)?;
+    Ok((rest, (tag, Some(Replaced { uid, message }))))
 }
 
 /// What an APPEND command that ends with the announcement of a literal is.
@@ -32,16 +52,12 @@ pub(crate) enum AppendHead {
 }
 
 /// Reads an APPEND command without the line break that follows its last literal's announcement.
-///
-/// ```abnf
-/// append          = "APPEND" SP mailbox 1*append-message       ; RFC 3502
-/// ```
 pub(crate) fn append_head(head: &[u8]) -> AppendHead {
     let bad = |what: &str| AppendHead::Bad(format!("APPEND: expected {what}"));
     let Some(announced) = literal_announcement(head) else {
         return bad("a literal");
     };
-    let Ok((rest, tag)) = command_and_space(head) else {
+    let Ok((rest, (tag, replaces))) = command_and_space(head) else {
         return bad("a mailbox name");
     };
     if head.len() - rest.len() == announced.at {
@@ -55,6 +71,7 @@ pub(crate) fn append_head(head: &[u8]) -> AppendHead {
     match parsed {
         Ok((message, mailbox)) => AppendHead::Message(AppendStart {
             tag,
+            replaces,
             mailbox,
             flags: message.flags,
             internal_date: message.internal_date,

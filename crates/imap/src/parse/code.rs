@@ -2,8 +2,8 @@
 
 use super::search::object_id;
 use super::token::{
-    Parsed, astring, atom, close, flag, list0, list1, maybe, number64, nz_number, octet, open,
-    response_set, sp, spaced,
+    Parsed, astring, atom, close, flag, list0, list1, maybe, mismatch, number, number64, nz_number,
+    octet, open, response_set, sp, spaced, text, upper_atom, word,
 };
 use crate::code::Code;
 use crate::flag::Flag;
@@ -33,8 +33,11 @@ fn known(text: &[u8]) -> Option<Code> {
         "BADCHARSET" => bad_charset(rest),
         "CAPABILITY" => map(capabilities(rest), Code::Capability),
         "COPYUID" => copy_uid(rest),
+        "BADEVENT" => bad_event(rest),
         "HIGHESTMODSEQ" => map(number64(rest), Code::HighestModSeq),
+        "INPROGRESS" => in_progress(rest),
         "MAILBOXID" => mailbox_id(rest),
+        "METADATA" => metadata(rest),
         "MODIFIED" => map(response_set(rest), Code::Modified),
         "PERMANENTFLAGS" => permanent_flags(rest),
         "REFERRAL" => return Some(Code::Referral(std::str::from_utf8(rest).ok()?.to_owned())),
@@ -98,6 +101,56 @@ fn bad_charset(input: &[u8]) -> Parsed<'_, Code> {
         .map(|charset| String::from_utf8_lossy(charset).into_owned())
         .collect();
     Ok((rest, Code::BadCharset(charsets)))
+}
+
+/// ```abnf
+/// unsupported-events-code = "BADEVENT"
+///                 SP "(" event-name *(SP event-name) ")"
+/// ```
+fn bad_event(input: &[u8]) -> Parsed<'_, Code> {
+    let (rest, events) = list1(atom, input)?;
+    let events = events.into_iter().map(str::to_owned).collect();
+    Ok((rest, Code::BadEvent(events)))
+}
+
+/// ```abnf
+/// resp-text-code =/ "INPROGRESS" [ SP "(" tag-string SP
+///                    number/nil SP nz-number/nil ")" ]      ; RFC 9585
+/// ```
+fn in_progress(input: &[u8]) -> Parsed<'_, Code> {
+    let number_or_nil = |input| match maybe(word("NIL"), input)? {
+        (rest, Some(())) => Ok((rest, None)),
+        (rest, None) => {
+            let (rest, n) = number(rest)?;
+            Ok((rest, Some(n)))
+        }
+    };
+    let (rest, ()) = open(input)?;
+    let (rest, tag) = text(rest)?;
+    let (rest, ()) = sp(rest)?;
+    let (rest, done) = number_or_nil(rest)?;
+    let (rest, ()) = sp(rest)?;
+    let (rest, goal) = number_or_nil(rest)?;
+    let (rest, ()) = close(rest)?;
+    Ok((rest, Code::InProgress { tag, done, goal }))
+}
+
+/// ```abnf
+/// resp-text-code    =/ "METADATA" SP "LONGENTRIES" SP number
+/// resp-text-code    =/ "METADATA" SP ("MAXSIZE" SP number /
+///                                     "TOOMANY" / "NOPRIVATE")
+/// ```
+fn metadata(input: &[u8]) -> Parsed<'_, Code> {
+    let (rest, name) = upper_atom(input)?;
+    let make = match name.as_str() {
+        "TOOMANY" => return Ok((rest, Code::MetadataTooMany)),
+        "NOPRIVATE" => return Ok((rest, Code::MetadataNoPrivate)),
+        "LONGENTRIES" => Code::MetadataLongEntries,
+        "MAXSIZE" => Code::MetadataMaxSize,
+        _ => return mismatch("a known code"),
+    };
+    let (rest, ()) = sp(rest)?;
+    map(number(rest), make)
 }
 
 /// ```abnf

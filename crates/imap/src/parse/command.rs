@@ -6,8 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use super::access::{del_acl, list_rights, set_acl};
 use super::fetch::fetch;
 use super::list::{list, lsub, status};
-use super::search::search;
+use super::metadata::{get_metadata, set_metadata};
+use super::notify::notify;
+use super::quota::{get_quota, set_quota};
+use super::search::{multi_search, search};
 use super::select::{create, enable, examine, rename, select};
+use super::sort::{sort, thread};
 use super::store::{copy, move_, store};
 use super::token::{
     Expected, Parsed, any_value, atom, close, command_tag, end, expect, mailbox, maybe, mismatch,
@@ -36,7 +40,7 @@ pub struct Fault {
 /// ```
 ///
 /// # Errors
-/// It is no command that this crate knows, or APPEND.
+/// It is no command that this crate knows, or APPEND or REPLACE.
 pub fn parse_command(frame: &[u8]) -> Result<(Tag, Command), Fault> {
     let fault = |tag: Option<Tag>, text: String| Fault { tag, text };
     let Some((rest, tag)) = command_tag(frame)
@@ -45,11 +49,6 @@ pub fn parse_command(frame: &[u8]) -> Result<(Tag, Command), Fault> {
     else {
         return Err(fault(None, "expected a tag".into()));
     };
-    // RFC 9051 section 9: NUL must not be used anywhere, but in literal8, which no command but
-    // APPEND has.
-    if memchr::memchr(0, frame).is_some() {
-        return Err(fault(Some(tag), "a command must not hold NULs".into()));
-    }
     let Ok((rest, ())) = sp(rest) else {
         return Err(fault(Some(tag), "expected a command".into()));
     };
@@ -63,6 +62,11 @@ pub fn parse_command(frame: &[u8]) -> Result<(Tag, Command), Fault> {
         },
         _ => (name, rest),
     };
+    // RFC 9051 section 9: NUL must not be used anywhere, but in literal8, which of these
+    // commands SETMETADATA alone has; it looks for NULs itself.
+    if name != "SETMETADATA" && memchr::memchr(0, frame).is_some() {
+        return Err(fault(Some(tag), "a command must not hold NULs".into()));
+    }
     let parsed = arguments(&name, rest).and_then(|(rest, command)| match command {
         Some(command) => end(rest).map(|_| Some(command)),
         None => Ok(None),
@@ -91,6 +95,7 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "CHECK" => return plain(Command::Check),
         "EXPUNGE" => return plain(Command::Expunge),
         "IDLE" => return plain(Command::Idle),
+        "UNAUTHENTICATE" => return plain(Command::Unauthenticate),
         _ => {}
     }
     let parser: fn(&[u8]) -> Parsed<'_, Command> = match name {
@@ -111,6 +116,11 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "UID EXPUNGE" => uid_expunge,
         "SEARCH" => |i| search(false, i),
         "UID SEARCH" => |i| search(true, i),
+        "ESEARCH" => multi_search,
+        "SORT" => |i| sort(false, i),
+        "UID SORT" => |i| sort(true, i),
+        "THREAD" => |i| thread(false, i),
+        "UID THREAD" => |i| thread(true, i),
         "FETCH" => |i| fetch(false, i),
         "UID FETCH" => |i| fetch(true, i),
         "STORE" => |i| store(false, i),
@@ -119,6 +129,13 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "UID COPY" => |i| copy(true, i),
         "MOVE" => |i| move_(false, i),
         "UID MOVE" => |i| move_(true, i),
+        "NOTIFY" => notify,
+        "COMPRESS" => compress,
+        "GETMETADATA" => get_metadata,
+        "SETMETADATA" => set_metadata,
+        "GETQUOTA" => get_quota,
+        "GETQUOTAROOT" => |i| with_mailbox(i, |mailbox| Command::GetQuotaRoot { mailbox }),
+        "SETQUOTA" => set_quota,
         "SETACL" => set_acl,
         "DELETEACL" => del_acl,
         "GETACL" => |i| with_mailbox(i, |mailbox| Command::GetAcl { mailbox }),
@@ -216,6 +233,15 @@ pub(super) fn id_fields(input: &[u8]) -> Parsed<'_, Option<Vec<(String, Option<S
     }
     let (rest, ()) = close(rest)?;
     Ok((rest, Some(fields)))
+}
+
+/// ```abnf
+/// compress    = "COMPRESS" SP algorithm
+/// algorithm   = "DEFLATE"
+/// ```
+fn compress(input: &[u8]) -> Parsed<'_, Command> {
+    let (rest, mechanism) = expect("a mechanism", upper_atom)(input)?;
+    Ok((rest, Command::Compress { mechanism }))
 }
 
 /// ```abnf

@@ -79,7 +79,7 @@ fn macro_items(input: &[u8]) -> Option<(&[u8], Vec<FetchItem>)> {
 /// fetch-att       =/ "SAVEDATE"                              ; RFC 8514
 /// fetch-att       =/ "PREVIEW" [SP "(" preview-mod ")"]      ; RFC 8970
 /// ```
-fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
+pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
     let (rest, name) = expect("an item", item_name)(input)?;
     let item = match name.as_str() {
         "BODY" if rest.first() != Some(&b'[') => FetchItem::Body,

@@ -1,5 +1,6 @@
 //! LIST, LSUB, STATUS.
 
+use super::metadata::list_metadata;
 use super::token::{
     Parsed, expect, list_mailbox, list0, list1, mailbox, mismatch, refuse, sp, upper_atom, word,
 };
@@ -125,6 +126,11 @@ fn list_return(input: &[u8]) -> Parsed<'_, ListReturn> {
                 let (rest, ()) = sp(rest)?;
                 let (rest, items) = status_items(rest)?;
                 returns.status = items;
+                return Ok((rest, ()));
+            }
+            "METADATA" => {
+                let (rest, entries) = list_metadata(rest)?;
+                returns.metadata = entries;
                 return Ok((rest, ()));
             }
             _ => return refuse("a known return option"),

@@ -9,9 +9,13 @@ mod code;
 mod command;
 mod fetch;
 mod list;
+mod metadata;
+mod notify;
+mod quota;
 mod response;
 mod search;
 mod select;
+mod sort;
 mod store;
 mod token;
 

@@ -1,18 +1,24 @@
 //! A whole response.
 
+use super::MAX_DEPTH;
 use super::code::{capabilities, code};
 use super::command::id_fields;
 use super::fetch::{partial_range, section, section_binary};
+use super::metadata::{entry, entry_values};
+use super::quota::root;
 use super::search::{count, object_id};
 use super::token::{
     Expected, Parsed, any_value, atom, close, command_tag, date_time, end, expect, flag, flag_list,
     item_name, list0, list1, literal8, mailbox, maybe, mismatch, mod_sequence, nstring, number,
-    number64, nz_number, octet, open, quoted, response_set, sp, string, text, upper_atom, word,
+    number64, nz_number, octet, open, quoted, refuse, response_set, sp, spaced, string, text,
+    upper_atom, word,
 };
 use crate::list::{ListAttribute, ListRow, StatusItem, StatusValue};
 use crate::mailbox::MailboxArg;
+use crate::quota::QuotaResource;
 use crate::response::{FetchData, NamespacePrefix, NamespaceRow, Response, Status, Untagged};
 use crate::search::Esearch;
+use crate::sort::ThreadList;
 
 /// The octets are no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +143,14 @@ fn response_data(input: &[u8]) -> Parsed<'_, Response> {
         "CAPABILITY" => |i| map(spaced_capabilities(i), Untagged::Capability),
         "ENABLED" => |i| map(spaced_capabilities(i), Untagged::Enabled),
         "ESEARCH" => |i| map(esearch(i), Untagged::Esearch),
+        "METADATA" => |i| after_sp(metadata, i),
+        "QUOTA" => |i| after_sp(quota, i),
+        "QUOTAROOT" => |i| after_sp(quota_root, i),
+        "SORT" => |i| {
+            let (rest, (numbers, modseq)) = numbers(i)?;
+            Ok((rest, Untagged::Sort { numbers, modseq }))
+        },
+        "THREAD" => thread,
         "FLAGS" => |i| map(after_sp(flag_list, i), Untagged::Flags),
         "ID" => |i| map(after_sp(id_fields, i), Untagged::Id),
         "LIST" => |i| map(after_sp(mailbox_list, i), Untagged::List),
@@ -499,6 +513,17 @@ fn vanished(input: &[u8]) -> Parsed<'_, Untagged> {
 /// search-sort-mod-seq = "(" "MODSEQ" SP mod-sequence-value ")"
 /// ```
 fn search(input: &[u8]) -> Parsed<'_, Untagged> {
+    let (rest, (numbers, modseq)) = numbers(input)?;
+    Ok((rest, Untagged::Search { numbers, modseq }))
+}
+
+/// ```abnf
+/// sort-data       = "SORT" *(SP nz-number)
+/// mailbox-data        =/ "SORT" [1*(SP nz-number) SP
+///                        search-sort-mod-seq]                ; RFC 7162
+/// search-sort-mod-seq = "(" "MODSEQ" SP mod-sequence-value ")"
+/// ```
+fn numbers(input: &[u8]) -> Parsed<'_, (Vec<u32>, Option<u64>)> {
     let mut numbers = Vec::new();
     let mut modseq = None;
     let mut rest = input;
@@ -521,13 +546,107 @@ fn search(input: &[u8]) -> Parsed<'_, Untagged> {
             _ => break,
         }
     }
-    Ok((rest, Untagged::Search { numbers, modseq }))
+    Ok((rest, (numbers, modseq)))
+}
+
+/// ```abnf
+/// thread-data     = "THREAD" [SP 1*thread-list]
+/// ```
+fn thread(input: &[u8]) -> Parsed<'_, Untagged> {
+    let mut threads = Vec::new();
+    let mut rest = match input {
+        [b' ', rest @ ..] if rest.first() == Some(&b'(') => rest,
+        _ => input,
+    };
+    while rest.first() == Some(&b'(') {
+        let thread;
+        (rest, thread) = thread_list(0, rest)?;
+        threads.push(thread);
+    }
+    Ok((rest, Untagged::Thread(threads)))
+}
+
+/// ```abnf
+/// thread-list     = "(" (thread-members / thread-nested) ")"
+/// thread-members  = nz-number *(SP nz-number) [SP thread-nested]
+/// thread-nested   = 2*thread-list
+/// ```
+fn thread_list(depth: usize, input: &[u8]) -> Parsed<'_, ThreadList> {
+    if depth > MAX_DEPTH {
+        return refuse("less nesting");
+    }
+    let (mut rest, ()) = open(input)?;
+    let mut list = ThreadList::default();
+    while rest.first().is_some_and(u8::is_ascii_digit) {
+        let number;
+        (rest, number) = nz_number(rest)?;
+        list.messages.push(number);
+        rest = match rest {
+            [b' ', after @ ..] => after,
+            _ => rest,
+        };
+    }
+    while rest.first() == Some(&b'(') {
+        let reply;
+        (rest, reply) = thread_list(depth + 1, rest)?;
+        list.replies.push(reply);
+    }
+    let (rest, ()) = close(rest)?;
+    Ok((rest, list))
+}
+
+/// ```abnf
+/// metadata-resp     = "METADATA" SP mailbox SP
+///                     (entry-values / entry-list)
+/// entry-list        = entry *(SP entry)
+/// ```
+fn metadata(input: &[u8]) -> Parsed<'_, Untagged> {
+    let (rest, mailbox) = mailbox(input)?;
+    let (rest, ()) = sp(rest)?;
+    if rest.first() == Some(&b'(') {
+        let (rest, entries) = entry_values(rest)?;
+        return Ok((rest, Untagged::Metadata { mailbox, entries }));
+    }
+    let (rest, entries) = spaced(entry, rest)?;
+    Ok((rest, Untagged::MetadataChanged { mailbox, entries }))
+}
+
+/// ```abnf
+/// quota-response =   "QUOTA" SP quota-root-name SP quota-list
+/// quota-list =       "(" quota-resource *(SP quota-resource) ")"
+/// quota-resource =   resource-name SP resource-usage SP resource-limit
+/// ```
+fn quota(input: &[u8]) -> Parsed<'_, Untagged> {
+    let resource = |input| {
+        let (rest, name) = upper_atom(input)?;
+        let (rest, usage) = after_sp(number64, rest)?;
+        let (rest, limit) = after_sp(number64, rest)?;
+        Ok((rest, QuotaResource { name, usage, limit }))
+    };
+    let (rest, root) = root(input)?;
+    let (rest, ()) = sp(rest)?;
+    // RFC 2087 let a root have no resource at all.
+    let (rest, resources) = list0(resource, rest)?;
+    Ok((rest, Untagged::Quota { root, resources }))
+}
+
+/// ```abnf
+/// quotaroot-response =  "QUOTAROOT" SP mailbox *(SP quota-root-name)
+/// ```
+fn quota_root(input: &[u8]) -> Parsed<'_, Untagged> {
+    let (mut rest, mailbox) = mailbox(input)?;
+    let mut roots = Vec::new();
+    while let [b' ', after @ ..] = rest {
+        let name;
+        (rest, name) = root(after)?;
+        roots.push(name);
+    }
+    Ok((rest, Untagged::QuotaRoot { mailbox, roots }))
 }
 
 /// ```abnf
 /// esearch-response  = "ESEARCH" [search-correlator] [SP "UID"]
 ///                     *(SP search-return-data)
-/// search-correlator  = SP "(" "TAG" SP tag-string ")"
 /// search-return-data = "MIN" SP nz-number /
 ///                     "MAX" SP nz-number /
 ///                     "ALL" SP sequence-set /
@@ -537,12 +656,10 @@ fn search(input: &[u8]) -> Parsed<'_, Untagged> {
 fn esearch(input: &[u8]) -> Parsed<'_, Esearch> {
     let mut found = Esearch::default();
     let mut rest = input;
-    if let [b' ', b'(', after @ ..] = rest {
-        let (after, ()) = word("TAG")(after)?;
-        let (after, ()) = sp(after)?;
-        let (after, tag) = text(after)?;
-        (rest, ()) = close(after)?;
-        found.tag = Some(tag);
+    if let [b' ', after @ ..] = rest
+        && after.first() == Some(&b'(')
+    {
+        (rest, _) = list1(|i| correlator(&mut found, i), after)?;
     }
     if let (after, Some(())) = maybe(|i| after_sp(word("UID"), i), rest)? {
         found.uid = true;
@@ -580,6 +697,11 @@ fn esearch(input: &[u8]) -> Parsed<'_, Esearch> {
                 found.modseq = Some(n);
                 rest
             }
+            "RELEVANCY" => {
+                let (rest, scores) = list1(nz_number, after)?;
+                found.relevancy = scores;
+                rest
+            }
             "PARTIAL" => {
                 let (rest, ()) = open(after)?;
                 let (rest, range) = partial_range(rest)?;
@@ -598,6 +720,34 @@ fn esearch(input: &[u8]) -> Parsed<'_, Esearch> {
         };
     }
     Ok((rest, found))
+}
+
+/// ```abnf
+/// search-correlator =  SP "(" one-correlator *(SP one-correlator) ")"
+/// one-correlator =  ("TAG" SP tag-string) / ("MAILBOX" SP astring) /
+///         ("UIDVALIDITY" SP nz-number)                       ; RFC 7377
+/// ```
+fn correlator<'a>(found: &mut Esearch, input: &'a [u8]) -> Parsed<'a, ()> {
+    let (rest, name) = upper_atom(input)?;
+    let (rest, ()) = sp(rest)?;
+    match name.as_str() {
+        "TAG" => {
+            let (rest, tag) = text(rest)?;
+            found.tag = Some(tag);
+            Ok((rest, ()))
+        }
+        "MAILBOX" => {
+            let (rest, name) = mailbox(rest)?;
+            found.mailbox = Some(name);
+            Ok((rest, ()))
+        }
+        "UIDVALIDITY" => {
+            let (rest, n) = nz_number(rest)?;
+            found.uidvalidity = Some(n);
+            Ok((rest, ()))
+        }
+        _ => mismatch("a known correlator"),
+    }
 }
 
 /// ```abnf

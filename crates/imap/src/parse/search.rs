@@ -2,14 +2,16 @@
 
 use super::MAX_DEPTH;
 use super::fetch::partial_range;
+use super::notify::filter_mailboxes;
 use super::token::{
-    Parsed, astring, atom, close, date, expect, item_name, list0, maybe, mismatch, number,
+    Parsed, astring, atom, close, date, expect, item_name, list0, list1, maybe, mismatch, number,
     number64, nz_number, open, quoted, refuse, sequence_set, sp, spaced, text, upper_atom, word,
 };
 use crate::command::Command;
 use crate::date::Date;
 use crate::flag::Keyword;
-use crate::search::{Search, SearchKey, SearchReturn};
+use crate::notify::MailboxFilter;
+use crate::search::{MultiSearch, Search, SearchKey, SearchReturn};
 
 /// ```abnf
 /// search          = "SEARCH" [search-return-opts]
@@ -18,25 +20,9 @@ use crate::search::{Search, SearchKey, SearchReturn};
 ///                    search-key *(SP search-key)
 /// ```
 pub(super) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command> {
-    let (rest, returns) = match maybe(word("RETURN"), input)? {
-        (rest, Some(())) => {
-            let (rest, ()) = sp(rest)?;
-            let (rest, returns) = list0(search_return_opt, rest)?;
-            let (rest, ()) = sp(rest)?;
-            (rest, Some(returns))
-        }
-        _ => (input, None),
-    };
-    let (rest, charset) = match maybe(word("CHARSET"), rest)? {
-        (after, Some(())) => {
-            let (after, ()) = sp(after)?;
-            let (after, charset) = expect("a charset", text)(after)?;
-            let (after, ()) = sp(after)?;
-            (after, Some(charset))
-        }
-        _ => (rest, None),
-    };
-    let (rest, keys) = spaced(|i| search_key(0, i), rest)?;
+    let (rest, returns) = return_options(input)?;
+    let (rest, charset) = charset(rest)?;
+    let (rest, keys) = search_keys(rest)?;
     Ok((
         rest,
         Command::Search(Search {
@@ -49,11 +35,83 @@ pub(super) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command> {
 }
 
 /// ```abnf
+/// esearch =  "ESEARCH" [SP esearch-source-opts]
+///         [SP search-return-opts] SP search-program          ; RFC 7377
+/// esearch-source-opts =  "IN" SP "(" source-mbox [SP
+///         "(" scope-options ")"] ")"
+/// source-mbox =  filter-mailboxes *(SP filter-mailboxes)
+/// ```
+pub(super) fn multi_search(input: &[u8]) -> Parsed<'_, Command> {
+    let (rest, sources) = match maybe(word("IN"), input)? {
+        (rest, Some(())) => {
+            let (rest, ()) = sp(rest)?;
+            // There are no scope options yet, and so none that are known.
+            let (rest, sources) = list1(filter_mailboxes, rest)?;
+            if sources.contains(&MailboxFilter::SelectedDelayed) {
+                return refuse("a choice of mailboxes of ESEARCH");
+            }
+            let (rest, ()) = sp(rest)?;
+            (rest, Some(sources))
+        }
+        _ => (input, None),
+    };
+    let (rest, returns) = return_options(rest)?;
+    let (rest, charset) = charset(rest)?;
+    let (rest, keys) = search_keys(rest)?;
+    Ok((
+        rest,
+        Command::MultiSearch(MultiSearch {
+            sources,
+            returns,
+            charset,
+            keys,
+        }),
+    ))
+}
+
+/// ```abnf
+/// search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP
+///                      search-return-opt)] ")"
+/// ```
+///
+/// With the space behind it instead of the one before.
+pub(super) fn return_options(input: &[u8]) -> Parsed<'_, Option<Vec<SearchReturn>>> {
+    match maybe(word("RETURN"), input)? {
+        (rest, Some(())) => {
+            let (rest, ()) = sp(rest)?;
+            let (rest, returns) = list0(search_return_opt, rest)?;
+            let (rest, ()) = sp(rest)?;
+            Ok((rest, Some(returns)))
+        }
+        _ => Ok((input, None)),
+    }
+}
+
+/// `["CHARSET" SP charset SP]`
+fn charset(input: &[u8]) -> Parsed<'_, Option<String>> {
+    match maybe(word("CHARSET"), input)? {
+        (after, Some(())) => {
+            let (after, ()) = sp(after)?;
+            let (after, charset) = expect("a charset", text)(after)?;
+            let (after, ()) = sp(after)?;
+            Ok((after, Some(charset)))
+        }
+        _ => Ok((input, None)),
+    }
+}
+
+/// `search-key *(SP search-key)`
+pub(super) fn search_keys(input: &[u8]) -> Parsed<'_, Vec<SearchKey>> {
+    spaced(|i| search_key(0, i), input)
+}
+
+/// ```abnf
 /// search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" /
 ///                      "SAVE" /
 ///                      search-ret-opt-ext
 /// search-return-opt  =/ "PARTIAL" SP partial-range          ; RFC 9394
 /// search-return-opt  =/ "CONTEXT" / "UPDATE"                ; RFC 5267
+/// search-return-opt  =/ "RELEVANCY"                         ; RFC 6203
 /// ```
 fn search_return_opt(input: &[u8]) -> Parsed<'_, SearchReturn> {
     let (rest, name) = expect("a return option", item_name)(input)?;
@@ -64,6 +122,7 @@ fn search_return_opt(input: &[u8]) -> Parsed<'_, SearchReturn> {
         "COUNT" => SearchReturn::Count,
         "SAVE" => SearchReturn::Save,
         "CONTEXT" => SearchReturn::Context,
+        "RELEVANCY" => SearchReturn::Relevancy,
         "UPDATE" => SearchReturn::Update,
         "PARTIAL" => {
             let (rest, ()) = sp(rest)?;

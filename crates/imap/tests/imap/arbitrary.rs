@@ -4,9 +4,11 @@ use murder_imap::command::{AclMode, SelectParam, StoreMode, StoreModifier};
 use murder_imap::list::{ListAttribute, ListRow, StatusValue};
 use murder_imap::response::{NamespacePrefix, NamespaceRow};
 use murder_imap::{
-    Code, Command, Date, DateTime, Esearch, FetchData, FetchItem, FetchModifier, Flag, Keyword,
-    List, ListReturn, ListSelection, MailboxArg, PartWhat, Partial, PartialRange, Response, Search,
-    SearchKey, SearchReturn, Secret, Section, SequenceSet, Status, StatusItem, Tag, Untagged,
+    Code, Command, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem, FetchModifier, Flag,
+    GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg, MailboxFilter,
+    MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial, PartialRange,
+    QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section, SequenceSet, Sort,
+    SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm, ThreadList, Untagged,
 };
 use murder_mailbox::SpecialUse;
 use proptest::collection::vec;
@@ -137,7 +139,7 @@ fn section() -> impl Strategy<Value = Section> {
     ]
 }
 
-fn fetch_item() -> impl Strategy<Value = FetchItem> {
+fn fetch_item() -> BoxedStrategy<FetchItem> {
     let partial =
         || of((0..=MAX63, 1..=MAX63).prop_map(|(origin, length)| Partial { origin, length }));
     prop_oneof![
@@ -173,9 +175,10 @@ fn fetch_item() -> impl Strategy<Value = FetchItem> {
         }),
         path(0).prop_map(|path| FetchItem::BinarySize { path }),
     ]
+    .boxed()
 }
 
-fn search_key() -> impl Strategy<Value = SearchKey> {
+fn search_key() -> BoxedStrategy<SearchKey> {
     let id = || "[A-Za-z0-9_-]{1,12}";
     let leaf = prop_oneof![
         select(vec![
@@ -253,9 +256,10 @@ fn search_key() -> impl Strategy<Value = SearchKey> {
             vec(key, 1..4).prop_map(SearchKey::And),
         ]
     })
+    .boxed()
 }
 
-fn search() -> impl Strategy<Value = Command> {
+fn returns() -> impl Strategy<Value = Option<Vec<SearchReturn>>> {
     let option = prop_oneof![
         select(vec![
             SearchReturn::Min,
@@ -265,26 +269,143 @@ fn search() -> impl Strategy<Value = Command> {
             SearchReturn::Save,
             SearchReturn::Update,
             SearchReturn::Context,
+            SearchReturn::Relevancy,
         ]),
         partial_range().prop_map(SearchReturn::Partial),
     ];
-    (
-        any::<bool>(),
-        of(text()),
-        vec(search_key(), 1..4),
-        of(vec(option, 0..4)),
-    )
-        .prop_map(|(uid, charset, keys, returns)| {
-            Command::Search(Search {
+    of(vec(option, 0..4))
+}
+
+fn filter() -> impl Strategy<Value = MailboxFilter> {
+    prop_oneof![
+        Just(MailboxFilter::Inboxes),
+        Just(MailboxFilter::Personal),
+        Just(MailboxFilter::Subscribed),
+        vec(mailbox(), 1..4).prop_map(MailboxFilter::Subtree),
+        vec(mailbox(), 1..4).prop_map(MailboxFilter::Mailboxes),
+    ]
+}
+
+fn search() -> BoxedStrategy<Command> {
+    let keys = || vec(search_key(), 1..4);
+    let source = prop_oneof![
+        filter(),
+        Just(MailboxFilter::Selected),
+        vec(mailbox(), 1..4).prop_map(MailboxFilter::SubtreeOne),
+    ];
+    let criterion = (any::<bool>(), select(SortKey::ALL.to_vec()))
+        .prop_map(|(reverse, key)| SortCriterion { reverse, key });
+    prop_oneof![
+        3 => (any::<bool>(), of(text()), keys(), returns()).prop_map(
+            |(uid, charset, keys, returns)| Command::Search(Search {
                 uid,
                 charset,
                 keys,
                 returns,
             })
-        })
+        ),
+        1 => (of(vec(source, 1..4)), of(text()), keys(), returns()).prop_map(
+            |(sources, charset, keys, returns)| Command::MultiSearch(MultiSearch {
+                sources,
+                returns,
+                charset,
+                keys,
+            })
+        ),
+        1 => (any::<bool>(), returns(), vec(criterion, 1..4), text(), keys()).prop_map(
+            |(uid, returns, criteria, charset, keys)| Command::Sort(Sort {
+                uid,
+                returns,
+                criteria,
+                charset,
+                keys,
+            })
+        ),
+        1 => (any::<bool>(), select(ThreadAlgorithm::ALL.to_vec()), text(), keys()).prop_map(
+            |(uid, algorithm, charset, keys)| Command::Thread(Thread {
+                uid,
+                algorithm,
+                charset,
+                keys,
+            })
+        ),
+    ]
+    .boxed()
 }
 
-fn list() -> impl Strategy<Value = Command> {
+fn notify() -> BoxedStrategy<Notify> {
+    let event = || {
+        prop_oneof![
+            vec(fetch_item(), 0..3).prop_map(NotifyEvent::MessageNew),
+            select(vec![
+                NotifyEvent::MessageExpunge,
+                NotifyEvent::FlagChange,
+                NotifyEvent::AnnotationChange,
+                NotifyEvent::MailboxName,
+                NotifyEvent::SubscriptionChange,
+                NotifyEvent::MailboxMetadataChange,
+                NotifyEvent::ServerMetadataChange,
+            ]),
+            "X[a-z]{1,6}".prop_map(NotifyEvent::Other),
+        ]
+    };
+    let group =
+        (filter(), vec(event(), 0..4)).prop_map(|(filter, events)| EventGroup { filter, events });
+    let selected = (any::<bool>(), vec(event(), 0..4)).prop_map(|(delayed, events)| EventGroup {
+        filter: match delayed {
+            true => MailboxFilter::SelectedDelayed,
+            false => MailboxFilter::Selected,
+        },
+        events,
+    });
+    prop_oneof![
+        1 => Just(Notify::None),
+        4 => (any::<bool>(), vec(group, 1..4), of(selected)).prop_map(|(status, mut groups, selected)| {
+            groups.extend(selected);
+            Notify::Set { status, groups }
+        }),
+    ].boxed()
+}
+
+/// The name of an entry.
+fn entry() -> impl Strategy<Value = String> {
+    prop_oneof!["/(shared|private)/[a-z]{1,9}", "[^\\x00*%]{0,12}"]
+}
+
+fn entry_values() -> impl Strategy<Value = Vec<(String, Option<Vec<u8>>)>> {
+    vec((entry(), of(vec(any::<u8>(), 0..20))), 1..4)
+}
+
+fn extensions() -> BoxedStrategy<Command> {
+    prop_oneof![
+        Just(Command::Unauthenticate),
+        upper_atom().prop_map(|mechanism| Command::Compress { mechanism }),
+        notify().prop_map(Command::Notify),
+        (
+            mailbox(),
+            of(any::<u32>()),
+            select(MetadataDepth::ALL.to_vec()),
+            vec(entry(), 1..4)
+        )
+            .prop_map(|(mailbox, max_size, depth, entries)| {
+                Command::GetMetadata(GetMetadata {
+                    mailbox,
+                    max_size,
+                    depth,
+                    entries,
+                })
+            }),
+        (mailbox(), entry_values())
+            .prop_map(|(mailbox, entries)| Command::SetMetadata { mailbox, entries }),
+        text().prop_map(|root| Command::GetQuota { root }),
+        mailbox().prop_map(|mailbox| Command::GetQuotaRoot { mailbox }),
+        (text(), vec((upper_atom(), 0..=MAX63), 0..3))
+            .prop_map(|(root, limits)| Command::SetQuota { root, limits }),
+    ]
+    .boxed()
+}
+
+fn list() -> BoxedStrategy<Command> {
     let selection =
         any::<[bool; 4]>().prop_map(
             |[subscribed, remote, recursive, special_use]| ListSelection {
@@ -294,13 +415,14 @@ fn list() -> impl Strategy<Value = Command> {
                 special_use,
             },
         );
-    let returns = (any::<[bool; 4]>(), status_items(0)).prop_map(
-        |([subscribed, children, special_use, myrights], status)| ListReturn {
+    let returns = (any::<[bool; 4]>(), status_items(0), vec(entry(), 0..3)).prop_map(
+        |([subscribed, children, special_use, myrights], status, metadata)| ListReturn {
             subscribed,
             children,
             special_use,
             myrights,
             status,
+            metadata,
         },
     );
     (
@@ -323,6 +445,7 @@ fn list() -> impl Strategy<Value = Command> {
                 extended,
             })
         })
+        .boxed()
 }
 
 fn id_fields() -> impl Strategy<Value = Option<Vec<(String, Option<String>)>>> {
@@ -346,6 +469,7 @@ fn rights() -> impl Strategy<Value = murder_mailbox::Rights> {
         .prop_map(|letters| letters.into_iter().collect::<String>().parse().unwrap())
 }
 
+/// Large strategies are boxed: as values they are too large for the stack of a test's thread.
 pub fn command() -> impl Strategy<Value = Command> {
     let plain = select(vec![
         Command::Capability,
@@ -474,7 +598,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         }),
         mailbox().prop_map(|mailbox| Command::MyRights { mailbox }),
     ];
-    prop_oneof![1 => plain, 2 => session, 4 => names, 6 => messages, 2 => access]
+    prop_oneof![1 => plain, 2 => session, 4 => names, 6 => messages, 2 => access, 4 => extensions()]
 }
 
 /// Text of a status response, which starts with no bracket.
@@ -503,6 +627,7 @@ fn code() -> impl Strategy<Value = Code> {
             Code::NoModSeq,
             Code::NonExistent,
             Code::NoPerm,
+            Code::NotificationOverflow,
             Code::NotSaved,
             Code::OverQuota,
             Code::Parse,
@@ -513,6 +638,9 @@ fn code() -> impl Strategy<Value = Code> {
             Code::TooBig,
             Code::TryCreate,
             Code::UidNotSticky,
+            Code::UidRequired,
+            Code::MetadataNoPrivate,
+            Code::MetadataTooMany,
             Code::Unavailable,
             Code::UnknownCte,
             Code::UseAttr,
@@ -522,6 +650,11 @@ fn code() -> impl Strategy<Value = Code> {
         (number(), uids()).prop_map(|(uidvalidity, uids)| Code::AppendUid { uidvalidity, uids }),
         vec(upper_atom(), 0..3).prop_map(Code::BadCharset),
         vec(upper_atom(), 1..4).prop_map(Code::Capability),
+        vec(upper_atom(), 1..4).prop_map(Code::BadEvent),
+        any::<u32>().prop_map(Code::MetadataLongEntries),
+        any::<u32>().prop_map(Code::MetadataMaxSize),
+        ("[A-Za-z0-9.]{1,8}", of(any::<u32>()), of(number()))
+            .prop_map(|(tag, done, goal)| Code::InProgress { tag, done, goal }),
         (number(), uids(), uids()).prop_map(|(uidvalidity, from, to)| Code::CopyUid {
             uidvalidity,
             from,
@@ -556,6 +689,7 @@ fn attribute() -> impl Strategy<Value = ListAttribute> {
             ListAttribute::HasNoChildren,
             ListAttribute::Subscribed,
             ListAttribute::Remote,
+            ListAttribute::NoAccess,
         ]),
         select(SpecialUse::ALL.to_vec()).prop_map(ListAttribute::SpecialUse),
         "X[a-z]{1,6}".prop_map(ListAttribute::Other),
@@ -645,6 +779,17 @@ fn fetch_data() -> impl Strategy<Value = FetchData> {
     ]
 }
 
+fn thread_list() -> impl Strategy<Value = ThreadList> {
+    let leaf = vec(number(), 1..4).prop_map(|messages| ThreadList {
+        messages,
+        replies: Vec::new(),
+    });
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        (vec(number(), 0..3), vec(inner, 2..4))
+            .prop_map(|(messages, replies)| ThreadList { messages, replies })
+    })
+}
+
 fn namespaces() -> impl Strategy<Value = Vec<NamespacePrefix>> {
     vec(
         (name(), separator()).prop_map(|(prefix, separator)| NamespacePrefix { prefix, separator }),
@@ -672,19 +817,26 @@ fn untagged() -> impl Strategy<Value = Untagged> {
         of(uids()),
         of(0..=MAX63),
         of((partial_range(), of(uids()))),
+        (of(name()), of(number()), vec(1u32..=100, 0..3)),
     )
-        .prop_map(|(tag, uid, (min, max, count), all, modseq, partial)| {
-            Untagged::Esearch(Esearch {
-                tag,
-                uid,
-                min,
-                max,
-                all,
-                count,
-                modseq,
-                partial,
-            })
-        });
+        .prop_map(
+            |(tag, uid, (min, max, count), all, modseq, partial, more)| {
+                let (mailbox, uidvalidity, relevancy) = more;
+                Untagged::Esearch(Esearch {
+                    tag,
+                    mailbox,
+                    uidvalidity,
+                    uid,
+                    min,
+                    max,
+                    all,
+                    count,
+                    modseq,
+                    partial,
+                    relevancy,
+                })
+            },
+        );
     prop_oneof![
         status,
         vec(upper_atom(), 0..4).prop_map(Untagged::Capability),
@@ -704,6 +856,24 @@ fn untagged() -> impl Strategy<Value = Untagged> {
         (vec(number(), 1..5), of(1..=MAX63))
             .prop_map(|(numbers, modseq)| Untagged::Search { numbers, modseq }),
         esearch,
+        (vec(number(), 1..5), of(1..=MAX63))
+            .prop_map(|(numbers, modseq)| Untagged::Sort { numbers, modseq }),
+        vec(thread_list(), 0..4).prop_map(Untagged::Thread),
+        (name(), entry_values())
+            .prop_map(|(mailbox, entries)| Untagged::Metadata { mailbox, entries }),
+        (name(), vec(entry(), 1..4))
+            .prop_map(|(mailbox, entries)| Untagged::MetadataChanged { mailbox, entries }),
+        (text(), vec((upper_atom(), 0..=MAX63, 0..=MAX63), 0..3)).prop_map(|(root, resources)| {
+            let resources = resources
+                .into_iter()
+                .map(|(name, usage, limit)| QuotaResource { name, usage, limit });
+            Untagged::Quota {
+                root,
+                resources: resources.collect(),
+            }
+        }),
+        (name(), vec(text(), 0..3))
+            .prop_map(|(mailbox, roots)| Untagged::QuotaRoot { mailbox, roots }),
         (namespaces(), namespaces(), namespaces()).prop_map(|(personal, other_users, shared)| {
             Untagged::Namespace(NamespaceRow {
                 personal,

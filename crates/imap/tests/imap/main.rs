@@ -4,6 +4,7 @@
 mod arbitrary;
 mod client;
 mod commands;
+mod extensions;
 mod responses;
 mod roundtrip;
 mod script;

@@ -332,9 +332,9 @@ fn mailbox_data() {
         }
     );
     assert_eq!(
-        untagged("* QUOTA \"\" (STORAGE 10 512)"),
+        untagged("* XQUOTA \"\" (STORAGE 10 512)"),
         Untagged::Other {
-            keyword: "QUOTA".into(),
+            keyword: "XQUOTA".into(),
             rest: b"\"\" (STORAGE 10 512)".to_vec(),
         }
     );

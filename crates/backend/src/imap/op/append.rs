@@ -22,6 +22,9 @@ const CHUNK: usize = 16 * 1024;
 /// APPEND
 pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
     let user = session.user()?;
+    if start.replaces.is_some() {
+        return Err(bad("REPLACE is not supported"));
+    }
     let literal = start.literal;
     let (found, rights) = target(session, &user, &start.mailbox)?;
     acceptable(session, literal)?;

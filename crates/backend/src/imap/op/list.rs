@@ -24,6 +24,9 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
     if let Some(item) = status::unsupported(&list.returns.status) {
         return Err(bad(format!("STATUS {} is not supported", item.as_str())));
     }
+    if !list.returns.metadata.is_empty() {
+        return Err(bad("METADATA is not supported"));
+    }
     if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
         session.writer.list(&ListRow {
             attributes: vec![ListAttribute::NoSelect],

@@ -78,8 +78,9 @@ impl Returns {
                 SearchReturn::Save
                 | SearchReturn::Partial(_)
                 | SearchReturn::Update
-                | SearchReturn::Context => {
-                    return Err(bad("SAVE, PARTIAL, UPDATE and CONTEXT are not supported"));
+                | SearchReturn::Context
+                | SearchReturn::Relevancy => {
+                    return Err(bad("This return option is not supported"));
                 }
             }
         }

@@ -37,6 +37,9 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
     if list.patterns.len() > MAX_PATTERNS {
         return Err(Refusal::Limit("Too many patterns").into());
     }
+    if !list.returns.metadata.is_empty() {
+        return Err(Refusal::syntax("METADATA is not supported").into());
+    }
     let separator = user.namespace.separator();
     if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
         write(session, |writer| {
