@@ -128,14 +128,15 @@ impl RowWriter<'_> {
                         self.stream,
                     )
                     .await?;
+                    fetch.output().flush_if_full(self.stream).await?;
                 }
             }
-            fetch.output().flush_if_full(self.stream).await?;
         }
         if state.tell_flags && !plan.has_flags() {
             fetch.flags(words());
         }
         fetch.finish();
+        self.writer.flush_if_full(self.stream).await?;
         Ok(())
     }
 
