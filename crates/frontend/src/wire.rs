@@ -17,8 +17,13 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 const QUIET_ROOM: usize = 1024;
 /// Room made for a read when input keeps coming: a TLS record.
 const BUSY_ROOM: usize = 16 * 1024;
+/// Input that keeps coming is read up to this before it is looked at: as much as is given on at
+/// once, in few large writes instead of one for each record.
+const AT_ONCE: usize = 64 * 1024;
 /// A buffer that has grown beyond this is given back as soon as it is empty.
 const KEEP_CAPACITY: usize = 512;
+/// So much is not copied from one buffer into another that is empty, but handed over.
+const MOVED_WHOLE: usize = 4 * 1024;
 /// With so much waiting to be written to a backend nothing more is put in: what one that does
 /// not read costs, besides the socket's own buffers.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
@@ -94,9 +99,28 @@ impl<S: Transport> Wire<S> {
         self.output.is_empty() && !self.unflushed
     }
 
-    /// Reads what is there; 0 at the end of the stream. While there is nothing, an empty input
-    /// has no buffer.
+    /// Reads what is there, up to [`AT_ONCE`]; 0 at the end of the stream. While there is nothing,
+    /// an empty input has no buffer.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut filled = 0;
+        loop {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(read)) => {
+                    filled += read;
+                    if read > 0 && self.busy && self.input.len() < AT_ONCE {
+                        continue;
+                    }
+                }
+                // What has come before counts; the next read says this again.
+                Poll::Ready(Err(error)) if filled == 0 => return Poll::Ready(Err(error)),
+                Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Ready(Err(_)) | Poll::Pending => {}
+            }
+            return Poll::Ready(Ok(filled));
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stream = self.stream.as_mut().ok_or_else(gone)?;
         match stream.poll_readable(cx) {
             Poll::Ready(Ok(())) => {}
@@ -277,8 +301,12 @@ fn poll_one<S: Transport>(
 /// Moves up to `limit` bytes from one buffer to another; how many.
 pub(crate) fn shift(from: &mut BytesMut, to: &mut BytesMut, limit: usize) -> usize {
     let len = from.len().min(limit);
-    to.extend_from_slice(&from[..len]);
-    from.advance(len);
+    if to.is_empty() && len >= MOVED_WHOLE {
+        *to = from.split_to(len);
+    } else {
+        to.extend_from_slice(&from[..len]);
+        from.advance(len);
+    }
     len
 }
 
