@@ -371,4 +371,39 @@ mod tests {
         far.write_all(b"x").await.unwrap();
         assert!(wire.stirs());
     }
+
+    #[test]
+    fn what_is_moved_arrives_in_order_whether_copied_or_handed_over() {
+        let sent: Vec<u8> = (0..20_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+        for sizes in [[10, 5000, 20_000], [5000, 10, 20_000], [20_000, 0, 0]] {
+            let mut from = BytesMut::from(&sent[..]);
+            let mut to = BytesMut::new();
+            for size in sizes {
+                let moved = shift(&mut from, &mut to, size);
+                assert!(moved <= size);
+                // What arrives later must not get between.
+                assert_eq!(to.len() + from.len(), sent.len());
+            }
+            assert_eq!(to, sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn input_that_keeps_coming_is_taken_in_one_go_but_not_without_end() {
+        let (near, mut far) = tokio::io::duplex(4 * AT_ONCE);
+        let mut wire = Wire::new(near, HIGH_WATER);
+        far.write_all(&vec![b'x'; 3 * AT_ONCE]).await.unwrap();
+        let read = wire.fill().await.unwrap();
+        assert!((AT_ONCE..2 * AT_ONCE).contains(&read), "{read}");
+        drop(far);
+        let mut rest = 0;
+        loop {
+            wire.input.clear();
+            match wire.fill().await.unwrap() {
+                0 => break,
+                more => rest += more,
+            }
+        }
+        assert_eq!(read + rest, 3 * AT_ONCE);
+    }
 }
