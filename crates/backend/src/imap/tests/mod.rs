@@ -3,6 +3,7 @@
 
 mod acl;
 mod append;
+mod binary;
 mod copy;
 mod expunge;
 mod fetch;
