@@ -4,6 +4,7 @@
 mod acl;
 mod append;
 mod binary;
+mod compress;
 mod copy;
 mod expunge;
 mod fetch;
