@@ -28,6 +28,7 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     let literal = start.literal;
     let (found, rights) = target(session, &user, &start.mailbox)?;
     acceptable(session, literal)?;
+    check_room(&user, &found, literal).await?;
     let message = receive(session, &found.partition, literal).await?;
     end_of_command(session).await?;
     let body = message.into_body(literal).await?;
@@ -52,13 +53,8 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         save_date: now,
         seen_by: user.seen_in(name).map(str::to_owned),
     };
-    let appended = match found.partition.append(name, vec![message]).await {
-        Ok(appended) => appended,
-        Err(StoreError::NoSuchMailbox | StoreError::NoSuchHome) => {
-            return Err(no_target(&user, false));
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let appended = found.partition.append(name, vec![message]).await;
+    let appended = appended.map_err(|error| refused(&user, error))?;
     Ok(match SequenceSet::from_numbers(appended.uids) {
         Some(uids) => ok_code(
             Code::AppendUid {
@@ -116,6 +112,28 @@ fn acceptable(session: &Session, literal: LiteralHead) -> Result<(), OpError> {
         }));
     }
     Ok(())
+}
+
+/// Refuses a message that is too much for the mailbox's quota before it comes, where that saves
+/// anybody anything: from a client that waits to be asked, and of a large one the disk. The store
+/// looks again, and alone at a small one that is on its way already.
+async fn check_room(user: &User, found: &Found, literal: LiteralHead) -> Result<(), OpError> {
+    if !literal.sync && literal.len <= INLINE_LIMIT as u64 {
+        return Ok(());
+    }
+    let room = found
+        .partition
+        .check_room(&found.meta.name, 1, literal.len)
+        .await;
+    room.map_err(|error| refused(user, error))
+}
+
+/// What the store's refusal means to the user.
+fn refused(user: &User, error: StoreError) -> OpError {
+    match error {
+        StoreError::NoSuchMailbox | StoreError::NoSuchHome => no_target(user, false),
+        error => error.into(),
+    }
 }
 
 /// A message as it has come in.
