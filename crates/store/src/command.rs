@@ -244,6 +244,9 @@ pub(crate) struct Expunge {
     /// Until when the messages can be restored; 0 for not at all.
     #[prost(int64, tag = "5")]
     pub keep_until: i64,
+    /// All of `uids`, whether they have `\Deleted` or not.
+    #[prost(bool, tag = "6")]
+    pub regardless: bool,
 }
 
 /// COPY or MOVE within a home: the rows are found when it is applied.

@@ -227,7 +227,11 @@ impl Home {
             Some(uids) => UidSet::from_bytes(uids),
             None => UidSet::range(1, u32::MAX),
         };
-        let rows = self.rows(id, &uids, "AND flags & 8 != 0")?;
+        let condition = match c.regardless {
+            true => "",
+            false => "AND flags & 8 != 0",
+        };
+        let rows = self.rows(id, &uids, condition)?;
         let keep = (c.keep_until > 0).then_some(Keep {
             now: c.now,
             until: c.keep_until,

@@ -153,6 +153,28 @@ impl Partition {
         mailbox: &MailboxHandle,
         uids: Option<&UidSet>,
     ) -> Result<Expunged, StoreError> {
+        self.expunge_some(mailbox, uids, false).await
+    }
+
+    /// Removes messages whether they have `\Deleted` or not, in one record: all of those that are
+    /// still there. They can be restored like others that were expunged.
+    ///
+    /// # Errors
+    /// As [`Partition::expunge`].
+    pub async fn remove(
+        &self,
+        mailbox: &MailboxHandle,
+        uids: &UidSet,
+    ) -> Result<Expunged, StoreError> {
+        self.expunge_some(mailbox, Some(uids), true).await
+    }
+
+    async fn expunge_some(
+        &self,
+        mailbox: &MailboxHandle,
+        uids: Option<&UidSet>,
+        regardless: bool,
+    ) -> Result<Expunged, StoreError> {
         let (now, keep_until) = self.shared.keep(self.shared.config.expunge_delay);
         let op = Op::Expunge(command::Expunge {
             home: mailbox.home(),
@@ -160,6 +182,7 @@ impl Partition {
             uids: uids.map(UidSet::to_bytes),
             now,
             keep_until,
+            regardless,
         });
         match self.shared.submit_one(op, Cargo::default()).await? {
             Outcome::Expunged(expunged) => Ok(expunged),

@@ -372,6 +372,31 @@ async fn flags_change_and_are_told() {
     assert_eq!((status.messages, status.deleted), (3, 0));
 }
 
+/// As POP3 does it.
+#[tokio::test]
+async fn messages_are_removed_without_a_flag() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["board"]).await;
+    let board = name("board");
+    let messages = ["a", "b", "c", "d"].map(message).into();
+    partition.append(&board, messages).await.unwrap();
+    let handle = partition.open_mailbox(&board).await.unwrap();
+    let wanted: UidSet = [1, 3].into_iter().collect();
+    let removed = partition.remove(&handle, &wanted).await.unwrap();
+    assert_eq!(removed.uids, wanted);
+    // What another has removed meanwhile is no error.
+    let wanted = UidSet::range(2, 3);
+    let removed = partition.remove(&handle, &wanted).await.unwrap();
+    assert_eq!(removed.uids, UidSet::range(2, 2));
+    assert_eq!(uids(&handle.view()), [4]);
+    let before = dump(&partition).await;
+    drop(handle);
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    assert_eq!(dump(&open(&dir)).await, before);
+}
+
 #[tokio::test]
 async fn seen_is_each_users_own_in_a_shared_mailbox() {
     let dir = TempDir::new().unwrap();
