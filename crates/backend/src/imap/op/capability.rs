@@ -26,6 +26,8 @@ const AFTER_LOGIN: &[&str] = &[
     "RIGHTS=texk",
     "BINARY",
     "COMPRESS=DEFLATE",
+    "MULTIAPPEND",
+    "REPLACE",
 ];
 const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
 

@@ -216,16 +216,6 @@ async fn refused_after_the_message() {
     );
     client.send("a APPEND INBOX ~{3+}\r\na\0b\r\n").await;
     client.play("S: a NO [UNKNOWN-CTE] …").await;
-    // Several messages at once are not offered.
-    client
-        .send("b APPEND INBOX {5+}\r\nhello {5+}\r\nthere\r\nc NOOP\r\n")
-        .await;
-    client
-        .play(
-            "S: b BAD …
-             S: c OK …",
-        )
-        .await;
     client
         .send("d APPEND INBOX {5+}\r\nhello nonsense\r\ne NOOP\r\n")
         .await;

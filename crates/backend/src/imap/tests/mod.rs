@@ -13,6 +13,7 @@ mod idle;
 mod list;
 mod login;
 mod mailboxes;
+mod replace;
 mod search;
 mod select;
 mod session;
