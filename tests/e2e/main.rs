@@ -12,6 +12,7 @@ mod login;
 mod mailboxes;
 mod master;
 mod messages;
+mod over_quota;
 mod repair;
 mod shared;
 mod standalone;

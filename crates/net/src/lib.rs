@@ -13,6 +13,7 @@
 
 pub mod ca;
 pub mod config;
+pub mod deflate;
 pub mod drain;
 pub mod health;
 pub mod http;

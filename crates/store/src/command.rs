@@ -201,6 +201,23 @@ pub(crate) struct Append {
     /// Each goes to every target.
     #[prost(message, repeated, tag = "2")]
     pub messages: Vec<Message>,
+    /// REPLACE: goes when they have come. In the home of the only target.
+    #[prost(message, optional, tag = "3")]
+    pub replaces: Option<Replaced>,
+}
+
+/// The message that REPLACE removes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Replaced {
+    #[prost(bytes = "vec", tag = "1")]
+    pub mailbox: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub uid: u32,
+    #[prost(int64, tag = "3")]
+    pub now: i64,
+    /// As in [`Expunge`].
+    #[prost(int64, tag = "4")]
+    pub keep_until: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -244,6 +261,9 @@ pub(crate) struct Expunge {
     /// Until when the messages can be restored; 0 for not at all.
     #[prost(int64, tag = "5")]
     pub keep_until: i64,
+    /// All of `uids`, whether they have `\Deleted` or not.
+    #[prost(bool, tag = "6")]
+    pub regardless: bool,
 }
 
 /// COPY or MOVE within a home: the rows are found when it is applied.

@@ -115,7 +115,6 @@ impl Session {
                 | C::Sort(_)
                 | C::Thread(_)
                 | C::Notify(_)
-                | C::Compress { .. }
                 | C::Unauthenticate
                 | C::GetMetadata(_)
                 | C::SetMetadata { .. }
@@ -130,6 +129,9 @@ impl Session {
                 boxed(op::select::select(self, true, &mailbox, &params)).await
             }
             (_, C::Idle) => self.idle(draining).await,
+            (_, C::Compress { mechanism }) => {
+                boxed(op::compress::compress(self, tag, &mechanism)).await
+            }
 
             (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,
             (S::Selected(_), C::Close) => boxed(op::close::close(self)).await,

@@ -2,6 +2,7 @@
 
 use murder_net::Stream;
 use murder_net::tls::server_name;
+use murder_store::QuotaLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -264,6 +265,53 @@ async fn large_messages_and_too_large_ones() {
     }
     client.closed().await;
     assert_eq!(bodies(backend.node(), "user/bob").await.len(), 2);
+}
+
+#[tokio::test]
+async fn who_is_over_quota_is_refused_early_and_alone() {
+    let murder = Murder::start().await;
+    let backend = with_users(&murder, &["bob", "carol", "dave"]).await;
+    for (user, storage, message) in [("bob", Some(2), None), ("dave", None, Some(0))] {
+        let root = MailboxName::inbox_of(user).unwrap();
+        let limits = QuotaLimits {
+            storage,
+            message,
+            mailbox: None,
+        };
+        let partition = backend.node().find(&root).unwrap().partition;
+        partition.set_quota(&root, limits).await.unwrap();
+    }
+    let mut client = Client::greeted(&backend).await;
+    let (ok, full) = ("250 2.1.5", "452 4.2.2");
+    let big = [b"Subject: big\r\n\r\n".to_vec(), vec![b'x'; 2050]].concat();
+    let mail = |size: usize| format!("MAIL FROM:<a@b> SIZE={size}");
+    assert_eq!(client.say(&mail(2049)).await, "250 2.1.0");
+    for (recipient, code) in [("bob", full), ("carol", ok), ("dave", full)] {
+        assert_eq!(client.say(&format!("RCPT TO:<{recipient}>")).await, code);
+    }
+    assert_eq!(client.say("DATA").await, "354");
+    client.send(&stuffed(&[&big[..], b"\r\n"].concat())).await;
+    assert_eq!(client.code().await, ok);
+    // One that fits, and one that is larger than was said.
+    assert_eq!(client.say(&mail(10)).await, "250 2.1.0");
+    assert_eq!(client.say("RCPT TO:<bob>").await, ok);
+    assert_eq!(client.say("DATA").await, "354");
+    client.send(b"x\r\n.\r\n").await;
+    assert_eq!(client.code().await, ok);
+    assert_eq!(client.say(&mail(10)).await, "250 2.1.0");
+    assert_eq!(client.say("RCPT TO:<bob>").await, ok);
+    assert_eq!(client.say("RCPT TO:<carol>").await, ok);
+    assert_eq!(client.say("DATA").await, "354");
+    client.send(&stuffed(&[&big[..], b"\r\n"].concat())).await;
+    assert_eq!(client.codes(2).await, [full, ok]);
+    // Without a size, after the message only.
+    assert_eq!(client.deliver(&["dave"], b"x\r\n").await, [full]);
+    let counts = ["user/bob", "user/carol", "user/dave"].map(|text| bodies(backend.node(), text));
+    let mut found = Vec::new();
+    for count in counts {
+        found.push(count.await.len());
+    }
+    assert_eq!(found, [1, 2, 0]);
 }
 
 #[tokio::test]

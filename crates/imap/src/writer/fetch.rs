@@ -166,6 +166,18 @@ impl FetchWriter<'_> {
         self.octets(octets, true);
     }
 
+    /// `BINARY[path]<origin> {len}`, or `~{len}` if there is a NUL in the octets: the caller then
+    /// puts exactly `len` octets into [`FetchWriter::output`].
+    pub fn binary_head(&mut self, path: &[u32], origin: Option<u64>, len: u64, nul: bool) {
+        let out = self.item();
+        out.extend_from_slice(b"BINARY[");
+        put_path(out, path);
+        out.extend_from_slice(b"]");
+        put_origin(out, origin);
+        let tilde = if nul { "~" } else { "" };
+        put(out, format_args!(" {tilde}{{{len}}}\r\n"));
+    }
+
     /// `BINARY.SIZE[path] n`
     pub fn binary_size(&mut self, path: &[u32], size: u64) {
         let out = self.item();

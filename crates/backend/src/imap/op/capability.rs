@@ -6,8 +6,8 @@ use murder_net::Role;
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::session::{Session, State};
 
-/// What there is once somebody has logged in; frontends have the same.
-const AFTER_LOGIN: [&str; 16] = [
+/// What there is once somebody has logged in.
+const AFTER_LOGIN: &[&str] = &[
     "IMAP4rev1",
     "LITERAL+",
     "ID",
@@ -24,21 +24,25 @@ const AFTER_LOGIN: [&str; 16] = [
     "CREATE-SPECIAL-USE",
     "ACL",
     "RIGHTS=texk",
+    "BINARY",
+    "COMPRESS=DEFLATE",
+    "MULTIAPPEND",
+    "REPLACE",
 ];
-const BEFORE_LOGIN: [&str; 5] = ["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
+const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
 
 /// The capabilities of this session at this moment.
 fn list(session: &Session) -> Vec<String> {
     let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
     if !matches!(session.state, State::NotAuthenticated) {
-        let mut list: Vec<String> = owned(&AFTER_LOGIN);
+        let mut list: Vec<String> = owned(AFTER_LOGIN);
         list.push(format!(
             "APPENDLIMIT={}",
             session.node.config.imap.append_limit
         ));
         return list;
     }
-    let mut list: Vec<String> = owned(&BEFORE_LOGIN);
+    let mut list: Vec<String> = owned(BEFORE_LOGIN);
     if can_start_tls(session) {
         list.push("STARTTLS".to_owned());
     }

@@ -3,6 +3,8 @@
 
 mod acl;
 mod append;
+mod binary;
+mod compress;
 mod copy;
 mod expunge;
 mod fetch;
@@ -11,6 +13,7 @@ mod idle;
 mod list;
 mod login;
 mod mailboxes;
+mod replace;
 mod search;
 mod select;
 mod session;
