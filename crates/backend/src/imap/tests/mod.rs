@@ -3,7 +3,11 @@
 
 mod acl;
 mod append;
+mod codes;
+mod concurrent;
+mod condstore;
 mod copy;
+mod enable;
 mod expunge;
 mod fetch;
 mod hostile;
@@ -11,9 +15,15 @@ mod idle;
 mod list;
 mod login;
 mod mailboxes;
+mod object_id;
+mod qresync;
+mod rev2;
 mod search;
 mod select;
 mod session;
 mod store;
 mod support;
+mod uid_only;
+mod unauthenticate;
 mod updates;
+mod utf8;
