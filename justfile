@@ -10,10 +10,12 @@ ci: fmt clippy deny docs test clients
 # Formatting, checked.
 fmt:
     cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 # Lints, as errors.
 clippy:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --no-default-features --locked -- -D warnings
 
 # Licences, banned crates and sources of every dependency.
 deny:
@@ -35,6 +37,14 @@ test:
 clients:
     cargo test --workspace --locked --no-run
     tests/clients/check.py target/debug/murder
+
+# Fuzz a parser: command, response, structure or header (needs `cargo install cargo-fuzz` and a
+# C++ compiler).
+fuzz TARGET SECONDS="600":
+    mkdir -p fuzz/corpus/{{TARGET}}
+    cd fuzz && cargo fuzz run -s none {{TARGET}} corpus/{{TARGET}} seeds/{{TARGET}} -- \
+        -max_total_time={{SECONDS}} -max_len=4096 -timeout=20 \
+        -dict=seeds/{{ if TARGET =~ "command|response" { "imap" } else { "mime" } }}.dict
 
 # The figures of docs/performance.md.
 bench *ARGS:
