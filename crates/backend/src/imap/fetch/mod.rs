@@ -2,6 +2,7 @@
 //! the message's bytes.
 
 mod binary;
+pub(crate) mod partial;
 mod plan;
 mod row;
 mod source;

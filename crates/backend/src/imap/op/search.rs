@@ -6,6 +6,7 @@ use std::sync::Arc;
 use murder_imap::{Esearch, Search, SearchReturn, SequenceSet, Tag};
 use murder_mailbox::Rights;
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::search::{Context, Found, Program, Scope, run};
 use crate::imap::session::Session;
@@ -21,7 +22,17 @@ pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) ->
         Rights::READ,
         "You may not read this mailbox",
     )?;
-    let wanted = search.returns.as_deref().map(Returns::of).transpose()?;
+    let enabled = selected.enabled;
+    if search.charset.is_some() && enabled.has(Extension::Utf8) {
+        // RFC 6855 section 3.
+        return Err(bad("With UTF8=ACCEPT enabled, a search names no charset"));
+    }
+    let returns = match &search.returns {
+        // IMAP4rev2 has no SEARCH response.
+        None if enabled.has(Extension::Rev2) => Some(&[][..]),
+        returns => returns.as_deref(),
+    };
+    let wanted = returns.map(Returns::of).transpose()?;
     let context = Context {
         view: &selected.view,
         now: now(),
