@@ -6,9 +6,11 @@ use murder_imap::{Replaced, Status};
 use murder_mailbox::Rights;
 use murder_store::{AppendMessage, MailboxHandle, Partition, StoreError, UidSet};
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::op::append::{append_uid, refused};
 use crate::imap::session::{Session, State, User};
+use crate::imap::uid_only;
 use crate::imap::updates::{Expunges, refreshed, report};
 use crate::node::Found;
 
@@ -31,6 +33,9 @@ pub(super) fn source(
 ) -> Result<Source, OpError> {
     if !matches!(session.state, State::Selected(_)) {
         return Err(bad("Select a mailbox first"));
+    }
+    if !replaced.uid && session.enabled.has(Extension::UidOnly) {
+        return Err(uid_only::required());
     }
     let selected = refreshed(&mut session.state, &mut session.writer, replaced.uid)?;
     let places = selected.places(replaced.uid, &replaced.message)?;
