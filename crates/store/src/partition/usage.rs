@@ -64,6 +64,28 @@ impl Partition {
         blocking(move || shared.disk_usage()).await
     }
 
+    /// Bytes of messages that are only kept so that they and their mailboxes can be restored, in
+    /// homes that had some at the last checkpoint. Asks each of these homes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn kept_bytes(&self) -> Result<u64, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let db = PartitionDb::open(&shared.config.path.join("partition.db"))?;
+            let mut kept = 0;
+            for home in db.due(i64::MAX)? {
+                match shared.readers.with(home, |r| r.kept_bytes()) {
+                    Ok(bytes) => kept += bytes,
+                    // It has gone meanwhile, or is damaged, which others report.
+                    Err(error) => tracing::debug!(home, %error, "what it keeps is not known"),
+                }
+            }
+            Ok(kept)
+        })
+        .await
+    }
+
     /// What a home (a [`home_key`](murder_mailbox::MailboxName::home_key)) takes on disk.
     ///
     /// # Errors
