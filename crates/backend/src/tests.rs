@@ -104,7 +104,7 @@ impl Murder {
         config.http.listen = Some(free_port());
         for partition in ["default", "fast"] {
             let path = self.dir.path().join(name).join(partition);
-            let section = PartitionSection { path };
+            let section = PartitionSection::new(path);
             config.partitions.insert(partition.into(), section);
         }
         config

@@ -23,7 +23,7 @@ fn alone(dir: &TempDir) -> BackendConfig {
     config.imap.listen = vec![free_port()];
     config.lmtp.listen = vec![free_port()];
     let path = dir.path().join("mail");
-    let section = PartitionSection { path };
+    let section = PartitionSection::new(path);
     config.partitions.insert("default".into(), section);
     config
 }
