@@ -15,6 +15,7 @@ use murder_mupdate::{
 use murder_net::config::LogConfig;
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_store::io::{DiskIo, JournalIo};
 use murder_store::{Partition, Repaired};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -71,9 +72,17 @@ impl Backend {
     /// # Errors
     /// When a certificate, a partition or an address cannot be used.
     pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
+        Self::start_over(config, Arc::new(DiskIo)).await
+    }
+
+    /// As [`start`](Self::start), with another layer under the journals.
+    pub(crate) async fn start_over(
+        config: BackendConfig,
+        io: Arc<dyn JournalIo>,
+    ) -> anyhow::Result<Self> {
         config.validate()?;
         let shutdown = Shutdown::new();
-        match Self::start_under(config, &shutdown).await {
+        match Self::start_under(config, io, &shutdown).await {
             Ok(backend) => Ok(backend),
             Err(error) => {
                 shutdown.drain(Duration::ZERO).await;
@@ -82,7 +91,11 @@ impl Backend {
         }
     }
 
-    async fn start_under(config: BackendConfig, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    async fn start_under(
+        config: BackendConfig,
+        io: Arc<dyn JournalIo>,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
         let node_tls = node_tls(&config)?;
         let tls = server_tls(&config, node_tls.as_ref())?;
         let listeners = Listeners::bind(&config, tls.as_ref())?;
@@ -100,7 +113,7 @@ impl Backend {
             let (health, metrics) = (health.clone(), metrics.clone());
             addresses.http = Some(murder_net::http::serve(listen, health, metrics, shutdown)?);
         }
-        let partitions = open_partitions(&config).await?;
+        let partitions = open_partitions(&config, &io).await?;
         counters::store(&metrics, &partitions);
         counters::connections(&metrics, "imap", &listeners.imap_limits);
         counters::connections(&metrics, "lmtp", &listeners.lmtp_limits);
@@ -263,13 +276,15 @@ pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaire
 
 async fn open_partitions(
     config: &BackendConfig,
+    io: &Arc<dyn JournalIo>,
 ) -> anyhow::Result<BTreeMap<String, Arc<Partition>>> {
     let opening: Vec<_> = config
         .partitions
         .iter()
         .map(|(name, section)| {
             let config = section.to_store(name);
-            let opening = tokio::task::spawn_blocking(move || Partition::open(config));
+            let io = Arc::clone(io);
+            let opening = tokio::task::spawn_blocking(move || Partition::open_with(config, io));
             (name.clone(), opening)
         })
         .collect();

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod alone;
+mod full;
 mod lmtp;
 mod mailboxes;
 mod reconciling;

@@ -96,9 +96,10 @@ fn nstring<'a>(rest: &mut &'a [u8]) -> Option<Option<Cow<'a, [u8]>>> {
 /// One line of a bounded length, for a terminal.
 fn cut(text: &str) -> String {
     let shown = text.chars().take(SHOWN);
-    shown
+    let shown: String = shown
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+        .collect();
+    shown.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -48,13 +48,10 @@ pub(super) async fn set(
     by: &str,
 ) -> Result<Option<v1::Quota>, Status> {
     let root = name_of(&request.root)?;
-    if request.remove == request.limits.is_empty() {
-        // Neither of them, or both.
-        if !request.remove {
-            return Err(invalid("no limit is given"));
-        }
-    } else if request.remove {
-        return Err(invalid("a root that is removed has no limits"));
+    match (request.remove, request.limits.is_empty()) {
+        (false, true) => return Err(invalid("no limit is given")),
+        (true, false) => return Err(invalid("a root that is removed has no limits")),
+        _ => {}
     }
     let partition = partition_of(node, &root, &request.partition)?;
     let home = root.home_key();

@@ -7,7 +7,7 @@ use murder_store::StoreError;
 use super::*;
 use crate::BackendService;
 
-fn alone(dir: &TempDir) -> BackendConfig {
+pub(super) fn alone(dir: &TempDir) -> BackendConfig {
     let hash = murder_auth::hash_password("secret").unwrap();
     let users = dir.path().join("users");
     let text = format!("bob:{hash}\nadmin:{hash}::admin\ngone:{hash}::disabled\n");
