@@ -60,7 +60,6 @@ struct ShownPartition {
 
 impl From<v1::PartitionUsage> for ShownPartition {
     fn from(usage: v1::PartitionUsage) -> Self {
-        let bodies = usage.journal_bytes + usage.large_body_bytes;
         Self {
             name: usage.name,
             path: usage.path,
@@ -74,7 +73,7 @@ impl From<v1::PartitionUsage> for ShownPartition {
             other_bytes: usage.other_bytes,
             living_bytes: usage.living_bytes,
             kept_bytes: usage.kept_bytes,
-            garbage_bytes: bodies.saturating_sub(usage.living_bytes),
+            garbage_bytes: usage.garbage_bytes,
             bytes_free: usage.bytes_free,
             bytes_total: usage.bytes_total,
         }

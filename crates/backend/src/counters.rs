@@ -163,6 +163,14 @@ pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partiti
     counter("segments_dropped", "Files of the journal removed", |m| {
         &m.segments_dropped
     });
+    counter(
+        "compacted_bodies",
+        "Bodies that were written anew to empty their file",
+        |m| &m.compacted_bodies,
+    );
+    counter("compacted_bytes", "Bytes of these bodies", |m| {
+        &m.compacted_bytes
+    });
     let gauge = |name: &str, help: &str, of: fn((usize, usize)) -> usize| {
         let all = all.clone();
         metrics.gauge_from(name, help, move || {

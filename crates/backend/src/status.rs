@@ -16,9 +16,6 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A partition whose file system has less free is read-only for others: room for a segment of
 /// the journal and for the homes to grow by what is in it.
 const LEAST_FREE: u64 = 128 << 20;
-/// What must find room on the disk before a partition that was full is not called so any more: a
-/// body with what a record and a home need beside it.
-const ROOM_AGAIN: u64 = 1 << 20;
 /// How often the files of the partitions are added up, at most.
 const USAGE_EVERY: Duration = Duration::from_secs(60);
 /// And so many times as long as adding up took: a hundred thousand homes are many files.
@@ -119,7 +116,9 @@ impl Watched {
         let disk_full = Metrics::get(&self.partition.metrics().disk_full);
         let refused = disk_full > std::mem::replace(&mut self.disk_full, disk_full);
         if refused || self.full {
-            self.full = refused || self.partition.check_disk(ROOM_AGAIN).await.is_err();
+            // What the journal needs next.
+            let room = self.partition.config().segment_bytes;
+            self.full = refused || self.partition.check_disk(room).await.is_err();
         }
     }
 
@@ -191,7 +190,6 @@ pub(crate) async fn measure(node: Arc<Node>) {
 async fn set_usage(node: &Node, partition: &Partition) -> Result<(), StoreError> {
     let usage = partition.disk_usage().await?;
     let kept = partition.kept_bytes().await?;
-    let bodies = usage.journal + usage.large_bodies;
     let gauges = &node.counters;
     for (gauge, bytes) in [
         (&gauges.journal_size, usage.journal),
@@ -200,7 +198,7 @@ async fn set_usage(node: &Node, partition: &Partition) -> Result<(), StoreError>
         (&gauges.other_size, usage.other),
         (&gauges.living, usage.living),
         (&gauges.kept, kept),
-        (&gauges.garbage, bodies.saturating_sub(usage.living)),
+        (&gauges.garbage, usage.garbage),
     ] {
         let label = [("partition", partition.config().name.clone())];
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);

@@ -33,6 +33,7 @@ pub(super) async fn partitions(node: &Node) -> Result<Vec<v1::PartitionUsage>, S
             other_bytes: usage.other,
             living_bytes: usage.living,
             kept_bytes: partition.kept_bytes().await?,
+            garbage_bytes: usage.garbage,
             bytes_free: usage.free,
             bytes_total: usage.size,
         });
