@@ -37,10 +37,17 @@ impl Node {
         if self.find(to).is_some() {
             return Err(ChangeError::AlreadyExists);
         }
+        let mut acl = Acl::parse(&deleted.acl).unwrap_or_default();
+        if let Some(owner) = to.owner_user()
+            && acl.get(&owner).is_empty()
+        {
+            // The home has got another name since.
+            acl.set(&owner, Acl::owned_by(&owner).get(&owner))?;
+        }
         self.make(NewMailbox {
             name: to,
             partition,
-            acl: Acl::parse(&deleted.acl).unwrap_or_default(),
+            acl,
             special_use: deleted.special_use,
             origin: Origin::Deleted(deleted.id),
         })
