@@ -31,7 +31,9 @@ pub(super) fn unavailable(message: impl Into<String>) -> Status {
 /// What the store refuses.
 pub(super) fn refused(error: StoreError) -> Status {
     let kind = match error {
-        StoreError::NoSuchMailbox | StoreError::NoSuchHome => ErrorKind::NotFound,
+        StoreError::NoSuchMailbox | StoreError::NoSuchHome | StoreError::NoSuchMessage => {
+            ErrorKind::NotFound
+        }
         StoreError::MailboxExists => ErrorKind::AlreadyExists,
         StoreError::CrossHome
         | StoreError::InboxRename
