@@ -63,6 +63,9 @@ pub(crate) enum Op {
     /// Never journaled: repair applies it in the place of records that are lost.
     #[prost(message, tag = "19")]
     Lost(Lost),
+    /// Makes the counters that quota is decided by what there is.
+    #[prost(message, tag = "20")]
+    Recount(Recount),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -399,6 +402,13 @@ pub(crate) struct SetQuota {
     pub mailbox: Option<u64>,
 }
 
+/// Counts the messages of a home anew.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Recount {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -437,6 +447,7 @@ impl Op {
             Self::RestoreMailbox(c) => vec![c.create.home],
             Self::SetQuota(c) => vec![c.home],
             Self::Lost(c) => vec![c.home],
+            Self::Recount(c) => vec![c.home],
         }
     }
 

@@ -513,7 +513,7 @@ async fn alone_an_inbox_is_made_and_a_return_path_kept() {
     config.lmtp.return_path = true;
     config.lmtp.message_limit = 1000;
     let path = dir.path().join("mail");
-    let section = PartitionSection { path };
+    let section = PartitionSection::new(path);
     config.partitions.insert("default".into(), section);
     let backend = Backend::start(config).await.unwrap();
     let mut client = Client::connect(&backend).await;
