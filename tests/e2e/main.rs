@@ -13,6 +13,7 @@ mod mailboxes;
 mod master;
 mod messages;
 mod over_quota;
+mod pop3;
 mod repair;
 mod shared;
 mod standalone;

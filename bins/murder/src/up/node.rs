@@ -38,9 +38,15 @@ impl Kind {
     /// What it listens for.
     pub const fn services(self) -> &'static [Service] {
         match self {
-            Self::Frontend | Self::Backend => {
-                &[Service::Imap, Service::Imaps, Service::Lmtp, Service::Http]
-            }
+            Self::Frontend => &[Service::Imap, Service::Imaps, Service::Lmtp, Service::Http],
+            Self::Backend => &[
+                Service::Imap,
+                Service::Imaps,
+                Service::Lmtp,
+                Service::Http,
+                Service::Pop3,
+                Service::Pop3s,
+            ],
             Self::Master => &[Service::Grpc, Service::Http],
         }
     }
@@ -55,6 +61,8 @@ pub enum Service {
     Lmtp,
     Http,
     Grpc,
+    Pop3,
+    Pop3s,
 }
 
 /// One node.
