@@ -157,6 +157,8 @@ fn number(word: &str) -> Result<u32, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(line: &str) -> Result<Command, CommandError> {
@@ -246,5 +248,21 @@ mod tests {
         }
         let odd = Command::parse(b"PASS \xff\xfe");
         assert_eq!(odd, Ok(Command::Pass(Secret::new(*b"\xff\xfe"))));
+    }
+
+    proptest! {
+        /// Whatever comes is a command or none, and the same in capitals.
+        #[test]
+        fn any_line(
+            keyword in prop_oneof![
+                Just("pass"), Just("auth plain"), Just("user"), Just("top"), Just("list"), Just("x"),
+            ],
+            rest in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let line = |keyword: &str| [keyword.as_bytes(), b" ", &rest[..]].concat();
+            let parsed = Command::parse(&line(keyword));
+            prop_assert_eq!(parsed, Command::parse(&line(&keyword.to_uppercase())));
+            let _ = Command::parse(&rest);
+        }
     }
 }
