@@ -66,7 +66,7 @@ async fn guessing_passwords() {
 
 #[tokio::test]
 async fn who_does_not_log_in_is_sent_away() {
-    let server = Server::with(|config| config.limits.login_timeout_seconds = 1);
+    let server = Server::with(|config| config.limits.login_timeout_seconds = 3);
     let mut silent = server.connect_pop3().await;
     let mut busy = server.connect_pop3().await;
     busy.send("USER bob\r\nAUTH PLAIN\r\n").await;

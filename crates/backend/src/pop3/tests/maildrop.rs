@@ -78,7 +78,7 @@ async fn a_lost_connection_removes_nothing() {
 /// RFC 1939 section 3: without a word, and without the UPDATE state.
 #[tokio::test]
 async fn a_silent_client_is_left() {
-    let server = Server::with(|config| config.limits.idle_timeout_seconds = 1);
+    let server = Server::with(|config| config.limits.idle_timeout_seconds = 2);
     put_all(&server, &[b"a\r\n", b"b\r\n", b"c\r\n"]).await;
     let mut client = marked(&server).await;
     assert_eq!(client.ends().await, [""; 0]);
