@@ -33,7 +33,7 @@ docs:
 test:
     cargo test --workspace --locked
 
-# Real clients (curl, imaplib, smtplib, mbsync, openssl) against a murder as the tests build it.
+# Real clients (curl, imaplib, poplib, smtplib, mbsync, openssl) against a murder as the tests build it.
 clients:
     cargo test --workspace --locked --no-run
     tests/clients/check.py target/debug/murder

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Uses a local murder with real clients: curl, imaplib, smtplib, mbsync, openssl.
+"""Uses a local murder with real clients: curl, imaplib, poplib, smtplib, mbsync, openssl.
 
     tests/clients/check.py [target/debug/murder]
 
@@ -13,6 +13,7 @@ import imaplib
 import json
 import os
 import pathlib
+import poplib
 import re
 import shutil
 import smtplib
@@ -23,6 +24,7 @@ import tempfile
 import traceback
 
 imaplib._MAXLINE = 10_000_000
+poplib._MAXLINE = 10_000_000
 CHECKS = []
 
 
@@ -52,6 +54,12 @@ class Murder:
     def admin(self):
         admin = self.topology["admin"]
         return self.imap(0, admin["user"], admin["password"])
+
+    def pop3(self, backend, user):
+        client = poplib.POP3(*self.address("backends", backend, "pop3"), timeout=60)
+        client.user(user)
+        client.pass_(self.password)
+        return client
 
     def lmtp(self, frontend):
         return smtplib.LMTP(*self.address("frontends", frontend, "lmtp"), timeout=60)
@@ -213,6 +221,97 @@ def imaplib_over_tls(murder):
     with imaplib.IMAP4(host, port, timeout=60) as client:
         ok(client.starttls(ssl_context=context))
         ok(client.login(murder.user(8), murder.password))
+
+
+def as_sent_by_pop3(message):
+    """Every line ends with CRLF."""
+    message = re.sub(rb"(?<!\r)\n", b"\r\n", message)
+    return message if message.endswith(b"\n") or not message else message + b"\r\n"
+
+
+@check
+def poplib_email_test_data(murder):
+    user = murder.user(11)
+    messages = list(email_test_data().values())
+    with murder.imap(0, user) as client:
+        imaplib.MapCRLF = re.compile(rb"\r\n")
+        for message in messages:
+            ok(client.append("INBOX", None, None, message))
+    client = murder.pop3(0, user)
+    sent = [as_sent_by_pop3(message) for message in messages]
+    assert client.stat() == (len(sent), sum(map(len, sent))), client.stat()
+    sizes = [int(line.split()[1]) for line in client.list()[1]]
+    assert sizes == list(map(len, sent))
+    ids = [line.split()[1] for line in client.uidl()[1]]
+    assert len(set(ids)) == len(ids)
+    for number, message in enumerate(sent, 1):
+        got = b"".join(line + b"\r\n" for line in client.retr(number)[1])
+        # poplib takes a CR at the start of a line for a part of the line end before it.
+        assert got == message or re.search(rb"\n\r[^\n]", message), number
+        header = re.match(rb".*?\r\n\r\n|.*", message, re.DOTALL).group()
+        top = b"".join(line + b"\r\n" for line in client.top(number, 0)[1])
+        assert top == header, (number, top, header)
+        client.dele(number)
+    client.rset()
+    for number in range(2, len(sent) + 1):
+        client.dele(number)
+    client.quit()
+    client = murder.pop3(0, user)
+    assert client.uidl(1) == b"+OK 1 " + ids[0], client.uidl(1)
+    client.dele(1)
+    # Without QUIT.
+    client.close()
+    client = murder.pop3(0, user)
+    assert client.stat() == (1, len(sent[0]))
+    client.quit()
+
+
+@check
+def poplib_over_tls(murder):
+    user = murder.user(13)
+    with murder.lmtp(0) as lmtp:
+        assert lmtp.sendmail("s@example.org", [user], b"Subject: tls\r\n\r\nx\r\n") == {}
+    context = ssl.create_default_context(cafile=murder.ca)
+    host, port = murder.address("backends", 0, "pop3s")
+    implicit = poplib.POP3_SSL(host, port, context=context, timeout=60)
+    host, port = murder.address("backends", 0, "pop3")
+    stls = poplib.POP3(host, port, timeout=60)
+    assert "STLS" in stls.capa()
+    stls.stls(context=context)
+    for client in (implicit, stls):
+        capabilities = client.capa()
+        assert "STLS" not in capabilities and capabilities["SASL"] == ["PLAIN"], capabilities
+        client.user(user)
+        try:
+            client.pass_("wrong")
+        except poplib.error_proto as error:
+            assert b"[AUTH]" in error.args[0], error
+        else:
+            raise AssertionError("a wrong password was accepted")
+        client.user(user)
+        client.pass_(murder.password)
+        assert client.stat()[0] == 1
+        client.quit()
+
+
+@check
+def curl_pop3_and_pop3s(murder):
+    user = murder.user(15)
+    login = f"{user}:{murder.password}"
+    with murder.lmtp(0) as lmtp:
+        for number in (1, 2):
+            message = f"Subject: number {number}\r\n\r\n.dot\r\n".encode()
+            assert lmtp.sendmail("s@example.org", [user], message) == {}
+    plain = "pop3://%s:%d" % murder.address("backends", 0, "pop3")
+    tls = "pop3s://%s:%d" % murder.address("backends", 0, "pop3s")
+    size = len(b"Subject: number 1\r\n\r\n.dot\r\n")
+    for url, more in ((plain, []), (plain, ["--ssl-reqd", "--cacert", murder.ca]), (tls, ["--cacert", murder.ca])):
+        listing = run("curl", "-sS", "-u", login, *more, f"{url}/")
+        assert listing.split() == ["1", str(size), "2", str(size)], listing
+        assert "number 2\n\n.dot\n" in run("curl", "-sS", "-u", login, *more, f"{url}/2")
+    run("curl", "-sS", "-u", login, f"{plain}/1", "-X", "DELE", "--head")
+    listing = run("curl", "-sS", "-u", login, f"{plain}/", "-X", "UIDL")
+    assert len(listing.splitlines()) == 1, listing
 
 
 @check

@@ -14,6 +14,7 @@ mod master;
 mod messages;
 mod operator;
 mod over_quota;
+mod pop3;
 mod quota;
 mod repair;
 mod restore;

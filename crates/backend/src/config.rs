@@ -26,6 +26,8 @@ pub struct BackendConfig {
     pub users: UsersConfig,
     /// `[imap]`: the IMAP server.
     pub imap: ImapConfig,
+    /// `[pop3]`: the POP3 server.
+    pub pop3: Pop3Config,
     /// `[lmtp]`: the LMTP server.
     pub lmtp: LmtpConfig,
     /// `[admin]`: operators' calls.
@@ -92,6 +94,21 @@ impl Default for ImapConfig {
             unauthenticate: true,
         }
     }
+}
+
+/// `[pop3]`: the POP3 server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pop3Config {
+    /// `address:port`s with STLS. Default: none.
+    pub listen: Vec<SocketAddr>,
+    /// `address:port`s with implicit TLS. Default: none.
+    pub tls_listen: Vec<SocketAddr>,
+    /// Whether clients on this machine may log in without TLS. Default: false.
+    pub allow_plaintext_loopback: bool,
+    /// Whether RETR sets `\Seen`: a program has the message then, but nobody has read it yet.
+    /// Default: false.
+    pub mark_seen: bool,
 }
 
 /// `[lmtp]`: the LMTP server.
@@ -316,10 +333,15 @@ impl BackendConfig {
             self.admin.listen.is_none() || self.cluster.is_some(),
             "`admin.listen` needs `[cluster]`: operators are known by their certificates"
         );
-        anyhow::ensure!(
-            self.imap.tls_listen.is_empty() || self.tls.is_some() || self.cluster.is_some(),
-            "`imap.tls_listen` needs a certificate: `[tls]` or `[cluster]`"
-        );
+        for (section, tls_listen) in [
+            ("imap", &self.imap.tls_listen),
+            ("pop3", &self.pop3.tls_listen),
+        ] {
+            anyhow::ensure!(
+                tls_listen.is_empty() || self.tls.is_some() || self.cluster.is_some(),
+                "`{section}.tls_listen` needs a certificate: `[tls]` or `[cluster]`"
+            );
+        }
         anyhow::ensure!(
             self.imap.max_command >= LEAST_COMMAND,
             "`imap.max_command` is less than {LEAST_COMMAND}"
@@ -445,6 +467,10 @@ mod tests {
                 "`users.file`",
             ),
             (format!("{ALONE}{imaps}"), "needs a certificate"),
+            (
+                format!("{ALONE}[pop3]\ntls_listen = [\"127.0.0.1:995\"]\n"),
+                "`pop3.tls_listen` needs a certificate",
+            ),
             (
                 format!("{ALONE}[imap]\nmax_command = 1\n"),
                 "imap.max_command",

@@ -1,4 +1,4 @@
-//! The backend role: IMAP and LMTP sessions over the store, and what operators do to it.
+//! The backend role: IMAP, POP3 and LMTP sessions over the store, and what operators do to it.
 //!
 //! It holds the mail of its partitions and serves it to frontends (as the user that a frontend
 //! vouches for, in canonical names) and to clients directly. With a master configured, every
@@ -16,17 +16,20 @@ mod config;
 mod counters;
 mod imap;
 mod lmtp;
+mod login;
 mod mailboxes;
 mod node;
+mod pop3;
 mod reconcile;
 mod role;
 mod status;
+mod stream;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{
-    AdminConfig, BackendConfig, ImapConfig, LmtpConfig, PartitionSection, UsersConfig,
+    AdminConfig, BackendConfig, ImapConfig, LmtpConfig, PartitionSection, Pop3Config, UsersConfig,
 };
 pub use murder_store::{LostRecords, Repaired};
 pub use role::{Backend, BackendAddresses, BackendService, repair};

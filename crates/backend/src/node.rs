@@ -14,6 +14,7 @@ use crate::config::BackendConfig;
 use crate::counters::Counters;
 use crate::imap::ImapMetrics;
 use crate::mailboxes::Changes;
+use crate::pop3::Pop3;
 
 /// How long somebody whom the replica does not know yet may keep the master busy.
 const BARRIER: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ pub(crate) struct Node {
     pub namespace: NamespaceConfig,
     /// Logged-in connections of each user.
     pub per_user: Limit<String>,
-    /// For STARTTLS, in IMAP and LMTP; `None` without a certificate.
+    /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Conditions.
     pub health: Health,
@@ -50,6 +51,8 @@ pub(crate) struct Node {
     pub counters: Counters,
     /// What IMAP sessions count.
     pub imap: ImapMetrics,
+    /// What POP3 sessions share.
+    pub pop3: Pop3,
     /// Owns the sessions.
     pub shutdown: Shutdown,
     /// The order of changes of the list of mailboxes.

@@ -25,7 +25,7 @@ use crate::mailboxes::Changes;
 use crate::node::{Cluster, Node};
 use crate::reconcile::reconcile;
 use crate::status::{self, Watch};
-use crate::{admin, imap, lmtp};
+use crate::{admin, imap, lmtp, pop3};
 
 /// How long a start waits for the master to reconcile with; after that the backend serves what
 /// it has, and reconciles when the master is there.
@@ -40,6 +40,10 @@ pub struct BackendAddresses {
     pub imap: Vec<SocketAddr>,
     /// IMAP with implicit TLS.
     pub imaps: Vec<SocketAddr>,
+    /// POP3 with STLS.
+    pub pop3: Vec<SocketAddr>,
+    /// POP3 with implicit TLS.
+    pub pop3s: Vec<SocketAddr>,
     /// LMTP.
     pub lmtp: Vec<SocketAddr>,
     /// Operators' calls.
@@ -116,6 +120,7 @@ impl Backend {
         let partitions = open_partitions(&config, &io).await?;
         counters::store(&metrics, &partitions);
         counters::connections(&metrics, "imap", &listeners.imap_limits);
+        counters::connections(&metrics, "pop3", &listeners.pop3_limits);
         counters::connections(&metrics, "lmtp", &listeners.lmtp_limits);
         let cluster = match &node_tls {
             Some(tls) if config.in_murder() => Some(join(&config, tls).await?),
@@ -139,6 +144,7 @@ impl Backend {
             health,
             counters: Counters::new(&metrics),
             imap: imap::ImapMetrics::new(&metrics),
+            pop3: pop3::Pop3::new(&metrics),
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
@@ -378,8 +384,11 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
 struct Listeners {
     imap: Vec<Listener>,
     imaps: Vec<Listener>,
+    pop3: Vec<Listener>,
+    pop3s: Vec<Listener>,
     lmtp: Vec<Listener>,
     imap_limits: ConnectionLimits,
+    pop3_limits: ConnectionLimits,
     lmtp_limits: ConnectionLimits,
 }
 
@@ -389,6 +398,7 @@ impl Listeners {
         tls: Option<&Arc<rustls::ServerConfig>>,
     ) -> anyhow::Result<Self> {
         let imap_limits = ConnectionLimits::new(&config.limits);
+        let pop3_limits = ConnectionLimits::new(&config.limits);
         let lmtp_limits = ConnectionLimits::new(&config.limits);
         let all = |addresses: &[SocketAddr], limits: &ConnectionLimits, refusal: &'static [u8]| {
             addresses
@@ -400,19 +410,26 @@ impl Listeners {
                 .collect::<std::io::Result<Vec<_>>>()
         };
         let too_many_imap = b"* BYE Too many connections\r\n";
+        let too_many_pop3 = b"-ERR [SYS/TEMP] Too many connections\r\n";
         let too_many_lmtp = b"421 4.7.0 Too many connections\r\n";
-        let mut imaps = all(&config.imap.tls_listen, &imap_limits, too_many_imap)?;
-        if let Some(tls) = tls {
-            imaps = imaps
-                .into_iter()
-                .map(|listener| listener.with_tls(Arc::clone(tls)))
-                .collect();
-        }
+        let under_tls = |listeners: Vec<Listener>| -> Vec<Listener> {
+            let listeners = listeners.into_iter();
+            let with_tls = listeners.map(|listener| match tls {
+                Some(tls) => listener.with_tls(Arc::clone(tls)),
+                None => listener,
+            });
+            with_tls.collect()
+        };
+        let imaps = all(&config.imap.tls_listen, &imap_limits, too_many_imap)?;
+        let pop3s = all(&config.pop3.tls_listen, &pop3_limits, too_many_pop3)?;
         Ok(Self {
             imap: all(&config.imap.listen, &imap_limits, too_many_imap)?,
-            imaps,
+            imaps: under_tls(imaps),
+            pop3: all(&config.pop3.listen, &pop3_limits, too_many_pop3)?,
+            pop3s: under_tls(pop3s),
             lmtp: all(&config.lmtp.listen, &lmtp_limits, too_many_lmtp)?,
             imap_limits,
+            pop3_limits,
             lmtp_limits,
         })
     }
@@ -422,6 +439,8 @@ impl Listeners {
         BackendAddresses {
             imap: of(&self.imap),
             imaps: of(&self.imaps),
+            pop3: of(&self.pop3),
+            pop3s: of(&self.pop3s),
             lmtp: of(&self.lmtp),
             admin: None,
             http: None,
@@ -433,6 +452,12 @@ impl Listeners {
             let shared = Arc::clone(node);
             listener.spawn(&node.shutdown, move |connection: Connection| {
                 imap::serve(Arc::clone(&shared), connection)
+            });
+        }
+        for listener in self.pop3.into_iter().chain(self.pop3s) {
+            let shared = Arc::clone(node);
+            listener.spawn(&node.shutdown, move |connection: Connection| {
+                pop3::serve(Arc::clone(&shared), connection)
             });
         }
         for listener in self.lmtp {
@@ -476,6 +501,8 @@ impl murder_net::service::Service for BackendService {
         let BackendAddresses {
             imap,
             imaps,
+            pop3,
+            pop3s,
             lmtp,
             admin,
             http,
@@ -485,6 +512,8 @@ impl murder_net::service::Service for BackendService {
         imap.iter()
             .map(named("imap"))
             .chain(imaps.iter().map(named("imaps")))
+            .chain(pop3.iter().map(named("pop3")))
+            .chain(pop3s.iter().map(named("pop3s")))
             .chain(lmtp.iter().map(named("lmtp")))
             .chain(admin.iter().map(named("admin")))
             .chain(http.iter().map(named("http")))

@@ -1,5 +1,5 @@
 //! A whole murder on loopback, in the test's process ([`Murder`]) or as processes of its own
-//! ([`Processes`]); scriptable clients ([`ImapClient`], [`LmtpClient`]); and mail to send
+//! ([`Processes`]); scriptable clients ([`ImapClient`], [`LmtpClient`], [`Pop3Client`]); and mail to send
 //! ([`corpus`]).
 //!
 //! It shares no parser with what it tests: its clients read answers with a grammar of their own, so
@@ -15,6 +15,7 @@ mod lmtp;
 mod loopback;
 mod murder;
 mod password;
+mod pop3;
 mod processes;
 mod stream;
 mod topology;
@@ -25,6 +26,7 @@ pub use imap::{Answer, Fetch, ImapClient, Listed, Reply, Selected, Status, Value
 pub use lmtp::{LmtpClient, LmtpReply};
 pub use murder::{Addresses, Builder, Murder};
 pub use password::cheap_hash;
+pub use pop3::Pop3Client;
 pub use processes::{Processes, ProcessesBuilder, RunningNode};
 pub use stream::Trust;
 pub use topology::{Admin, MailNode, MasterNode, Topology, Users};

@@ -40,6 +40,10 @@ pub struct MailNode {
     pub lmtp: SocketAddr,
     /// Health, readiness and metrics.
     pub http: SocketAddr,
+    /// POP3 with STLS; a backend's.
+    pub pop3: Option<SocketAddr>,
+    /// POP3 with implicit TLS; a backend's.
+    pub pop3s: Option<SocketAddr>,
     /// A backend's.
     #[serde(default)]
     pub partitions: Vec<String>,
@@ -126,7 +130,8 @@ mod tests {
         let text = r#"{"frontends":[{"name":"fe1","imap":"127.0.0.1:1","imaps":"127.0.0.1:2",
             "lmtp":"127.0.0.1:3","http":"127.0.0.1:4","pid":7,"config":"/m/fe1.toml"}],
             "backends":[{"name":"be1","imap":"127.0.0.1:1","imaps":"127.0.0.1:2",
-            "lmtp":"127.0.0.1:3","http":"127.0.0.1:4","partitions":["default"],"pid":8,
+            "lmtp":"127.0.0.1:3","http":"127.0.0.1:4","pop3":"127.0.0.1:5","pop3s":"127.0.0.1:6",
+            "partitions":["default"],"pid":8,
             "config":"/m/be1.toml"}],
             "masters":[{"name":"mu1","grpc":"127.0.0.1:5","http":"127.0.0.1:6","pid":9,
             "config":"/m/mu1.toml"}],

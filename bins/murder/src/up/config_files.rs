@@ -63,6 +63,12 @@ fn node_config(node: &Node, plan: &Plan) -> String {
         text += &format!("\n[lmtp]\nlisten = [\"{}\"]\n\n", address(Service::Lmtp));
         if node.kind == Kind::Backend {
             text += &format!(
+                "[pop3]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\n\
+                 allow_plaintext_loopback = true\n\n",
+                address(Service::Pop3),
+                address(Service::Pop3s)
+            );
+            text += &format!(
                 "[admin]\nlisten = \"{}\"\n\n[partitions.{PARTITION}]\n\
                  path = \"data/{PARTITION}\"\n\n",
                 address(Service::Admin)

@@ -45,6 +45,8 @@ impl Kind {
                 Service::Lmtp,
                 Service::Http,
                 Service::Admin,
+                Service::Pop3,
+                Service::Pop3s,
             ],
             Self::Master => &[Service::Grpc, Service::Http],
         }
@@ -61,6 +63,8 @@ pub enum Service {
     Http,
     Grpc,
     Admin,
+    Pop3,
+    Pop3s,
 }
 
 /// One node.

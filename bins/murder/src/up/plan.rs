@@ -151,12 +151,18 @@ impl Plan {
 
     /// The topology, without process ids.
     pub fn topology(&self) -> Topology {
+        let pop3 = |node: &Node, service| {
+            let listens = node.kind.services().contains(&service);
+            listens.then(|| node.address(service))
+        };
         let mail_node = |node: &Node| MailNode {
             name: node.name.clone(),
             imap: node.address(Service::Imap),
             imaps: node.address(Service::Imaps),
             lmtp: node.address(Service::Lmtp),
             http: node.address(Service::Http),
+            pop3: pop3(node, Service::Pop3),
+            pop3s: pop3(node, Service::Pop3s),
             partitions: match node.kind {
                 Kind::Backend => vec![PARTITION.to_owned()],
                 Kind::Frontend | Kind::Master => Vec::new(),
@@ -278,7 +284,7 @@ mod tests {
         assert_eq!(again.of(Kind::Frontend).count(), 1);
         let more = plan(dir.path(), &["--frontends", "2", "--password", "p"]);
         let all = addresses(&more);
-        assert_eq!(all.len(), 2 * 4 + 2 * 5 + 2);
+        assert_eq!(all.len(), 2 * 4 + 2 * 7 + 2);
         assert_eq!(
             all.iter().collect::<std::collections::BTreeSet<_>>().len(),
             all.len()

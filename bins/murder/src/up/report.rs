@@ -35,6 +35,9 @@ fn text(topology: &Topology, dir: &Path) -> String {
             "  {:<6}{:<17}{:<17}{:<17}{}\n",
             node.name, node.imap, node.imaps, node.lmtp, node.http
         );
+        if let (Some(pop3), Some(pop3s)) = (&node.pop3, &node.pop3s) {
+            text += &format!("  {:<6}pop3 {pop3}, pop3s {pop3s}\n", "");
+        }
     }
     for node in &topology.masters {
         text += &format!(

@@ -33,6 +33,12 @@ pub struct MailNode {
     pub lmtp: String,
     pub http: String,
     /// A backend's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pop3: Option<String>,
+    /// A backend's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pop3s: Option<String>,
+    /// A backend's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<String>,
     /// The process; with `--no-restart` also after it has died.
@@ -158,6 +164,8 @@ mod tests {
             imaps: "127.0.0.1:2".to_owned(),
             lmtp: "127.0.0.1:3".to_owned(),
             http: "127.0.0.1:4".to_owned(),
+            pop3: (!partitions.is_empty()).then(|| "127.0.0.1:7".to_owned()),
+            pop3s: (!partitions.is_empty()).then(|| "127.0.0.1:8".to_owned()),
             partitions: partitions.iter().map(|name| (*name).to_owned()).collect(),
             pid: 7,
             config: PathBuf::from("/m/n.toml"),
@@ -186,7 +194,7 @@ mod tests {
             ca: PathBuf::from("/m/ca/ca.pem"),
         };
         topology.set_pid("be1", 9);
-        let text = r#"{"frontends":[{"name":"fe1","imap":"127.0.0.1:1","imaps":"127.0.0.1:2","lmtp":"127.0.0.1:3","http":"127.0.0.1:4","pid":7,"config":"/m/n.toml"}],"backends":[{"name":"be1","imap":"127.0.0.1:1","imaps":"127.0.0.1:2","lmtp":"127.0.0.1:3","http":"127.0.0.1:4","partitions":["default"],"pid":9,"config":"/m/n.toml"}],"masters":[{"name":"mu1","grpc":"127.0.0.1:5","http":"127.0.0.1:6","pid":8,"config":"/m/mu1.toml"}],"admin":{"user":"admin","password":"secret"},"users":{"pattern":"user{}","first":1,"count":100,"password":"secret"},"hierarchy_separator":"/","ca":"/m/ca/ca.pem"}"#;
+        let text = r#"{"frontends":[{"name":"fe1","imap":"127.0.0.1:1","imaps":"127.0.0.1:2","lmtp":"127.0.0.1:3","http":"127.0.0.1:4","pid":7,"config":"/m/n.toml"}],"backends":[{"name":"be1","imap":"127.0.0.1:1","imaps":"127.0.0.1:2","lmtp":"127.0.0.1:3","http":"127.0.0.1:4","pop3":"127.0.0.1:7","pop3s":"127.0.0.1:8","partitions":["default"],"pid":9,"config":"/m/n.toml"}],"masters":[{"name":"mu1","grpc":"127.0.0.1:5","http":"127.0.0.1:6","pid":8,"config":"/m/mu1.toml"}],"admin":{"user":"admin","password":"secret"},"users":{"pattern":"user{}","first":1,"count":100,"password":"secret"},"hierarchy_separator":"/","ca":"/m/ca/ca.pem"}"#;
         assert_eq!(serde_json::to_string(&topology).unwrap(), text);
     }
 }

@@ -15,9 +15,8 @@ mod qresync;
 mod search;
 mod selected;
 mod session;
-mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod uid_only;
 mod updates;
 mod utf8;

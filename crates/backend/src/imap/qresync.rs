@@ -9,8 +9,8 @@ use murder_store::{MailboxView, StoreError, UidSet};
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, bad};
 use crate::imap::selected::{Selected, flag_words};
-use crate::imap::stream::ClientStream;
 use crate::imap::updates::{start_fetch, tell_vanished};
+use crate::stream::ClientStream;
 
 /// `QRESYNC (uidvalidity modseq [known-uids] [seq-match-data])` of SELECT.
 pub(crate) struct Resync {

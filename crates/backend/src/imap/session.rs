@@ -22,14 +22,13 @@ use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
 use crate::imap::metrics::OpenSession;
 use crate::imap::op;
 use crate::imap::selected::Selected;
-use crate::imap::stream::ClientStream;
 use crate::imap::updates::{self, Expunges};
+use crate::login::MAX_FAILED_LOGINS;
 use crate::node::{Found, Node};
+use crate::stream::ClientStream;
 
 /// Bad commands in a row after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
-/// Failed logins on one connection: more than anyone mistypes a password.
-const MAX_FAILED_LOGINS: u32 = 10;
 /// What may be sent before login: names, passwords and SASL responses are far smaller.
 const BEFORE_LOGIN: usize = 16 * 1024;
 /// How long a client may take to hear the last word.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use murder_auth::normalize_user;
 use murder_lmtp::Recipient;
 use murder_mailbox::{Identity, MailboxName, Namespace, NamespaceConfig, Rights};
-use murder_store::{Partition, StoreError};
+use murder_store::{INLINE_LIMIT, Partition, StoreError};
 
 use super::reply::{self, Reply};
 use crate::node::{Found, Node};
@@ -18,10 +18,13 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Refuses a message of the size that the sender has declared if it is too much for the
-    /// mailbox's quota. What decides is whether there is room when it is delivered.
+    /// Refuses a large message, of the size that the sender has declared, if it is too much for
+    /// the mailbox's quota. The store looks again when it is delivered, and alone at small ones:
+    /// to read a home for each would cost more than it saves.
     pub async fn check_room(&self, size: Option<u64>) -> Result<(), Reply> {
-        let Some(size) = size else { return Ok(()) };
+        let Some(size) = size.filter(|size| *size > INLINE_LIMIT as u64) else {
+            return Ok(());
+        };
         match self.partition.check_room(&self.mailbox, 1, size).await {
             Err(error @ StoreError::OverQuota { .. }) => Err(reply::of_store(&error)),
             // The delivery finds out the rest.

@@ -271,7 +271,7 @@ async fn large_messages_and_too_large_ones() {
 async fn who_is_over_quota_is_refused_early_and_alone() {
     let murder = Murder::start().await;
     let backend = with_users(&murder, &["bob", "carol", "dave"]).await;
-    for (user, storage, message) in [("bob", Some(2), None), ("dave", None, Some(0))] {
+    for (user, storage, message) in [("bob", Some(300), None), ("dave", None, Some(0))] {
         let root = MailboxName::inbox_of(user).unwrap();
         let limits = QuotaLimits {
             storage,
@@ -283,35 +283,41 @@ async fn who_is_over_quota_is_refused_early_and_alone() {
     }
     let mut client = Client::greeted(&backend).await;
     let (ok, full) = ("250 2.1.5", "452 4.2.2");
-    let big = [b"Subject: big\r\n\r\n".to_vec(), vec![b'x'; 2050]].concat();
+    let mut big = b"Subject: big\r\n\r\n".to_vec();
+    big.resize(310_000 - 2, b'x');
+    big.extend_from_slice(b"\r\n");
     let mail = |size: usize| format!("MAIL FROM:<a@b> SIZE={size}");
-    assert_eq!(client.say(&mail(2049)).await, "250 2.1.0");
+    assert_eq!(client.say(&mail(big.len())).await, "250 2.1.0");
     for (recipient, code) in [("bob", full), ("carol", ok), ("dave", full)] {
         assert_eq!(client.say(&format!("RCPT TO:<{recipient}>")).await, code);
     }
     assert_eq!(client.say("DATA").await, "354");
-    client.send(&stuffed(&[&big[..], b"\r\n"].concat())).await;
+    client.send(&stuffed(&big)).await;
     assert_eq!(client.code().await, ok);
-    // One that fits, and one that is larger than was said.
-    assert_eq!(client.say(&mail(10)).await, "250 2.1.0");
+    // One that fits.
+    assert_eq!(client.say(&mail(300_000)).await, "250 2.1.0");
     assert_eq!(client.say("RCPT TO:<bob>").await, ok);
     assert_eq!(client.say("DATA").await, "354");
     client.send(b"x\r\n.\r\n").await;
     assert_eq!(client.code().await, ok);
-    assert_eq!(client.say(&mail(10)).await, "250 2.1.0");
-    assert_eq!(client.say("RCPT TO:<bob>").await, ok);
-    assert_eq!(client.say("RCPT TO:<carol>").await, ok);
-    assert_eq!(client.say("DATA").await, "354");
-    client.send(&stuffed(&[&big[..], b"\r\n"].concat())).await;
-    assert_eq!(client.codes(2).await, [full, ok]);
-    // Without a size, after the message only.
-    assert_eq!(client.deliver(&["dave"], b"x\r\n").await, [full]);
+    // Small ones, larger ones than was said, and those without a size: after the message.
+    for (size, body) in [(Some(3), &b"x\r\n"[..]), (Some(3), &big), (None, &big)] {
+        let mail = size.map_or("MAIL FROM:<a@b>".to_owned(), mail);
+        assert_eq!(client.say(&mail).await, "250 2.1.0");
+        for recipient in ["bob", "carol", "dave"] {
+            assert_eq!(client.say(&format!("RCPT TO:<{recipient}>")).await, ok);
+        }
+        assert_eq!(client.say("DATA").await, "354");
+        client.send(&stuffed(body)).await;
+        let bob = if body.len() < 1000 { ok } else { full };
+        assert_eq!(client.codes(3).await, [bob, ok, full]);
+    }
     let counts = ["user/bob", "user/carol", "user/dave"].map(|text| bodies(backend.node(), text));
     let mut found = Vec::new();
     for count in counts {
         found.push(count.await.len());
     }
-    assert_eq!(found, [1, 2, 0]);
+    assert_eq!(found, [2, 4, 0]);
 }
 
 #[tokio::test]

@@ -4,8 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use murder_net::Role;
 
-/// Where a node listens. A master's `imap`, `imaps` and `lmtp` are none, nor is another node's
-/// `grpc`, nor a frontend's `admin`: their port is 0.
+/// Where a node listens. What its role does not listen for has port 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     /// IMAP with STARTTLS.
@@ -14,6 +13,10 @@ pub struct Addresses {
     pub imaps: SocketAddr,
     /// LMTP.
     pub lmtp: SocketAddr,
+    /// POP3 with STLS; a backend's.
+    pub pop3: SocketAddr,
+    /// POP3 with implicit TLS; a backend's.
+    pub pop3s: SocketAddr,
     /// Health, readiness and metrics.
     pub http: SocketAddr,
     /// The master's.
@@ -30,6 +33,8 @@ impl Addresses {
             imap: any,
             imaps: any,
             lmtp: any,
+            pop3: any,
+            pop3s: any,
             http: any,
             grpc: any,
             admin: any,
@@ -82,6 +87,11 @@ pub(super) fn text(
         extra.imap, at.lmtp, extra.lmtp
     );
     if role == Role::Backend {
+        text += &format!(
+            "[pop3]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\n\
+             allow_plaintext_loopback = true\n\n",
+            at.pop3, at.pop3s
+        );
         text += &format!(
             "[admin]\nlisten = \"{}\"\n\n[partitions.default]\npath = \"data/default\"\n{}\n\n",
             at.admin, extra.partition

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::imap::ImapClient;
 use crate::lmtp::LmtpClient;
+use crate::pop3::Pop3Client;
 use crate::stream::Trust;
 use crate::wait::{wait_until, within};
 
@@ -149,6 +150,16 @@ impl Murder {
     /// When the frontend does not greet.
     pub async fn lmtp(&self, number: usize) -> anyhow::Result<LmtpClient> {
         LmtpClient::connect(self.frontend(number).lmtp).await
+    }
+
+    /// A POP3 client of backend `number`, logged in as `user`.
+    ///
+    /// # Errors
+    /// When it cannot log in.
+    pub async fn pop3(&self, number: usize, user: &str) -> anyhow::Result<Pop3Client> {
+        let mut client = Pop3Client::connect(self.backend(number).pop3).await?;
+        client.login(user, &self.password).await?;
+        Ok(client)
     }
 
     /// Kills backend `number`, as `kill -9` would: nothing is put in order.

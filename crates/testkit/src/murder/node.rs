@@ -137,7 +137,7 @@ impl RunningRole for Master {
 
 /// Frontends and backends have addresses of one form.
 macro_rules! mail_role {
-    ($role:ty, $config:ty, $kind:expr $(, $admin:ident)?) => {
+    ($role:ty, $config:ty, $kind:expr $(, $more:ident)* $(; $admin:ident)?) => {
         impl RunningRole for $role {
             type Config = $config;
             const ROLE: Role = $kind;
@@ -151,6 +151,7 @@ macro_rules! mail_role {
                 set(&mut addresses.imap, taken.imap.first());
                 set(&mut addresses.imaps, taken.imaps.first());
                 set(&mut addresses.lmtp, taken.lmtp.first());
+                $(set(&mut addresses.$more, taken.$more.first());)*
                 set(&mut addresses.http, taken.http.as_ref());
                 $(set(&mut addresses.admin, taken.$admin.as_ref());)?
             }
@@ -170,5 +171,5 @@ macro_rules! mail_role {
     };
 }
 
-mail_role!(Backend, BackendConfig, Role::Backend, admin);
+mail_role!(Backend, BackendConfig, Role::Backend, pop3, pop3s; admin);
 mail_role!(Frontend, FrontendConfig, Role::Frontend);

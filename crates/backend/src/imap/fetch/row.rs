@@ -14,8 +14,8 @@ use super::source::{Found, PartCache, Source};
 use super::{PIECE, WHOLE_LIMIT};
 use crate::imap::enabled::Extension;
 use crate::imap::selected::flag_words;
-use crate::imap::stream::ClientStream;
 use crate::imap::updates::start_fetch;
+use crate::stream::ClientStream;
 
 /// Why a message was not written.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! LOGIN (RFC 9051 section 6.2.3), and what every login with a password ends with.
 
+use std::sync::Arc;
+
 use murder_auth::AuthError;
 use murder_imap::{Code, Secret};
 use murder_mailbox::{Identity, Namespace};
-use tracing::{info, warn};
 
 use crate::imap::errors::{OpError, OpResult, no, ok_code};
 use crate::imap::op::capability;
 use crate::imap::session::{Session, User};
+use crate::login::{LoggedIn, NotLoggedIn, Origin};
 
 /// LOGIN user password
 pub(crate) async fn login(session: &mut Session, user: String, password: &Secret) -> OpResult {
@@ -33,33 +35,26 @@ pub(crate) async fn finish(
     claimed: &str,
     result: Result<Identity, AuthError>,
 ) -> OpResult {
-    let identity = match result {
-        Ok(identity) => identity,
-        Err(AuthError::Busy) => {
-            return Err(no(Code::Unavailable, "Too many logins, try again"));
+    let origin = Origin {
+        protocol: "imap",
+        peer: session.peer,
+        tls: session.stream.is_tls(),
+    };
+    let node = Arc::clone(&session.node);
+    let LoggedIn { identity, slot } = match node.log_in(origin, claimed, result).await {
+        Ok(logged_in) => logged_in,
+        Err(refused) => {
+            if refused.is_failure() {
+                node.imap.failed_logins.inc();
+                session.failed_logins += 1;
+            }
+            return Err(answer(refused));
         }
-        Err(error) => return Err(failed(session, claimed, error).await),
     };
-    let Some(slot) = session.node.per_user.take(&identity.user) else {
-        info!(user = identity.user, "too many connections of this user");
-        return Err(no(Code::Limit, "Too many connections of this user"));
-    };
-    if session.node.cluster.is_none()
-        && let Err(error) = session.node.autocreate_inbox(&identity).await
-    {
-        // Login works all the same: other mailboxes may be there.
-        warn!(user = identity.user, %error, "could not create the INBOX");
-    }
     let namespace = Namespace::client(
         session.node.namespace.clone(),
         &identity.user,
         identity.admin,
-    );
-    info!(
-        user = identity.user,
-        peer = %session.peer,
-        tls = session.stream.is_tls(),
-        "logged in"
     );
     session.logged_in(User {
         identity,
@@ -69,19 +64,14 @@ pub(crate) async fn finish(
     Ok(ok_code(capability::code(session), "Logged in"))
 }
 
-async fn failed(session: &mut Session, claimed: &str, error: AuthError) -> OpError {
-    /// The most of a name that is logged; no user's is longer.
-    const MAX_LOGGED: usize = 255;
-    session.node.imap.failed_logins.inc();
-    session.failed_logins += 1;
-    let claimed = &claimed[..claimed.floor_char_boundary(MAX_LOGGED)];
-    info!(user = ?claimed, peer = %session.peer, %error, "login failed");
-    tokio::time::sleep(session.node.config.limits.failed_login_delay()).await;
-    match error {
-        AuthError::NotAuthorized => no(
+fn answer(refused: NotLoggedIn) -> OpError {
+    match refused {
+        NotLoggedIn::Failed => no(Code::AuthenticationFailed, "Authentication failed"),
+        NotLoggedIn::NotAuthorized => no(
             Code::AuthorizationFailed,
             "Not authorized to act as that user",
         ),
-        _ => no(Code::AuthenticationFailed, "Authentication failed"),
+        NotLoggedIn::Busy => no(Code::Unavailable, "Too many logins, try again"),
+        NotLoggedIn::TooManyConnections => no(Code::Limit, "Too many connections of this user"),
     }
 }

@@ -25,7 +25,7 @@ mod search;
 mod select;
 mod session;
 mod store;
-mod support;
+pub(crate) mod support;
 mod uid_only;
 mod unauthenticate;
 mod updates;

@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::imap::{ImapMetrics, serve};
 use crate::mailboxes::Changes;
 use crate::node::Node;
+use crate::pop3::Pop3;
 
 /// Everybody's.
 pub const PASSWORD: &str = "secret";
@@ -29,6 +30,7 @@ static HASH: LazyLock<String> = LazyLock::new(|| hash_password(PASSWORD).unwrap(
 pub struct Server {
     pub node: Arc<Node>,
     pub address: SocketAddr,
+    pub pop3: SocketAddr,
     pub ca: Option<Ca>,
     pub folder: TempDir,
 }
@@ -65,6 +67,7 @@ impl Server {
         let mut config = BackendConfig::default();
         config.node.name = "be1".into();
         config.imap.allow_plaintext_loopback = true;
+        config.pop3.allow_plaintext_loopback = true;
         config.limits.failed_login_delay_ms = 0;
         change(&mut config);
         let partitions = partitions.iter().map(|name| {
@@ -111,21 +114,30 @@ impl Server {
             tls: own.map(|own| own.server_config()),
             health: Health::new(),
             imap: ImapMetrics::new(&metrics),
+            pop3: Pop3::new(&metrics),
             counters: Counters::new(&metrics),
             changes: Changes::default(),
             metrics,
             shutdown: Shutdown::new(),
             config,
         });
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listen = || Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listen();
         let address = listener.local_addr();
         let served = Arc::clone(&node);
         listener.spawn(&node.shutdown, move |connection| {
             serve(Arc::clone(&served), connection)
         });
+        let listener = listen();
+        let pop3 = listener.local_addr();
+        let served = Arc::clone(&node);
+        listener.spawn(&node.shutdown, move |connection| {
+            crate::pop3::serve(Arc::clone(&served), connection)
+        });
         Self {
             node,
             address,
+            pop3,
             ca,
             folder,
         }
@@ -142,6 +154,45 @@ impl Server {
     /// A client that has not read the greeting.
     pub async fn connect_raw(&self) -> Client {
         Client::over(Stream::connect(self.address).await.unwrap())
+    }
+
+    /// A POP3 client, greeted.
+    pub async fn connect_pop3(&self) -> Client {
+        let mut client = Client::over(Stream::connect(self.pop3).await.unwrap());
+        client.play("S: +OK be1 POP3 server ready").await;
+        client
+    }
+
+    /// A POP3 client that has logged in.
+    pub async fn login_pop3(&self, user: &str) -> Client {
+        let mut client = self.connect_pop3().await;
+        client
+            .play(&format!(
+                "C: USER {user}
+                 S: +OK …
+                 C: PASS {PASSWORD}
+                 S: +OK …"
+            ))
+            .await;
+        client
+    }
+
+    /// A TLS client by STLS, showing the certificate of node `name` with `role`.
+    pub async fn connect_pop3_as_node(&self, name: &str, role: Role) -> Client {
+        self.stls(self.connect_pop3().await, name, role).await
+    }
+
+    /// The same of a POP3 client that is there.
+    pub async fn stls(&self, mut client: Client, name: &str, role: Role) -> Client {
+        let ca = self.ca.as_ref().unwrap();
+        let own = node_tls(ca, &self.folder, name, role);
+        client
+            .play(
+                "C: STLS
+                 S: +OK Begin TLS negotiation",
+            )
+            .await;
+        client.start_tls(&own).await
     }
 
     /// A client that has logged in.
@@ -305,6 +356,15 @@ impl Client {
     /// One line without its line break; panics at the end of the connection.
     pub async fn line(&mut self) -> String {
         self.try_line().await.expect("a line, not the end")
+    }
+
+    /// So many octets.
+    pub async fn octets(&mut self, count: usize) -> Vec<u8> {
+        let mut octets = vec![0; count];
+        let read = self.stream.read_exact(&mut octets);
+        let read = tokio::time::timeout(PATIENCE, read).await;
+        read.expect("an answer in time").unwrap();
+        octets
     }
 
     /// One line, or `None` at the end of the connection.

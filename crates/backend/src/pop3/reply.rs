@@ -1,0 +1,177 @@
+//! Single-line replies with their response codes (RFC 2449 section 8, RFC 3206), and how errors
+//! become them: the only place for that.
+
+use std::borrow::Cow;
+
+use murder_pop3::CommandError;
+use murder_store::StoreError;
+
+use crate::login::NotLoggedIn;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// `+OK`, and not `-ERR`.
+    pub ok: bool,
+    /// What stands in brackets.
+    pub code: Option<&'static str>,
+    /// For humans; or, after `+OK`, what the command asks for.
+    pub text: Cow<'static, str>,
+}
+
+/// The user's credentials are wrong (RFC 3206 section 6).
+const AUTH: Option<&str> = Some("AUTH");
+/// Something of the server's that passes (RFC 3206 section 4).
+const TEMPORARY: Option<&str> = Some("SYS/TEMP");
+/// Something of the server's that an administrator has to see to (RFC 3206 section 4).
+const PERMANENT: Option<&str> = Some("SYS/PERM");
+/// To a frontend, of a mailbox that it should look for elsewhere. To anybody else it would be
+/// [`TEMPORARY`], as levels that are not known are to be ignored.
+const NOT_HERE: Option<&str> = Some("SYS/TEMP/NOT-HERE");
+/// The maildrop is in use (RFC 2449 section 8.1.2): here, by too many.
+const IN_USE: Option<&str> = Some("IN-USE");
+
+const fn err(code: Option<&'static str>, text: &'static str) -> Reply {
+    Reply {
+        ok: false,
+        code,
+        text: Cow::Borrowed(text),
+    }
+}
+
+/// `+OK text`
+pub(super) fn ok(text: impl Into<Cow<'static, str>>) -> Reply {
+    Reply {
+        ok: true,
+        code: None,
+        text: text.into(),
+    }
+}
+
+/// `-ERR text`
+pub(super) fn refused(text: impl Into<Cow<'static, str>>) -> Reply {
+    Reply {
+        ok: false,
+        code: None,
+        text: text.into(),
+    }
+}
+
+/// `2 messages`
+pub(super) fn messages(count: u64) -> String {
+    match count {
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    }
+}
+
+pub(super) const SHUTTING_DOWN: Reply = err(TEMPORARY, "Shutting down");
+pub(super) const TOO_MANY_ERRORS: Reply = err(None, "Too many bad commands");
+pub(super) const TOO_MANY_LOGINS: Reply = err(None, "Too many failed logins");
+pub(super) const LINE_TOO_LONG: Reply = err(None, "Line too long");
+pub(super) const LOG_IN_FIRST: Reply = err(None, "Log in first");
+pub(super) const LOGGED_IN_ALREADY: Reply = err(None, "Logged in already");
+pub(super) const NO_TLS: Reply = err(None, "TLS is not available");
+pub(super) const TLS_ALREADY: Reply = err(None, "Command not permitted when TLS active");
+pub(super) const DATA_BEHIND_STLS: Reply = err(None, "Data behind STLS");
+pub(super) const NEEDS_TLS: Reply = err(None, "Use TLS first");
+pub(super) const SAY_USER: Reply = err(None, "Say USER first");
+pub(super) const UNKNOWN_MECHANISM: Reply = err(None, "Mechanism is not supported");
+pub(super) const CANCELLED: Reply = err(None, "Authentication cancelled");
+pub(super) const MALFORMED_SASL: Reply = err(None, "Malformed SASL response");
+pub(super) const ONLY_FRONTENDS: Reply =
+    err(AUTH, "Only the frontends of the murder may act for users");
+pub(super) const NAME_A_USER: Reply = err(AUTH, "Name a user to act for");
+pub(super) const NO_SUCH_USER: Reply = err(AUTH, "No such user, or the account is disabled");
+pub(super) const INBOX_NOT_HERE: Reply = err(NOT_HERE, "INBOX is not on this backend");
+pub(super) const NO_INBOX: Reply = err(PERMANENT, "There is no INBOX of yours on this server");
+pub(super) const MAY_NOT_READ: Reply = err(PERMANENT, "You may not read your INBOX");
+pub(super) const MAY_NOT_DELETE: Reply = err(None, "You may not delete messages");
+pub(super) const NOT_REMOVED: Reply = err(None, "Deleted messages were not removed");
+
+impl Reply {
+    /// Its line.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self.ok {
+            true => b"+OK",
+            false => b"-ERR",
+        });
+        if let Some(code) = self.code {
+            out.extend_from_slice(b" [");
+            out.extend_from_slice(code.as_bytes());
+            out.push(b']');
+        }
+        if !self.text.is_empty() {
+            out.push(b' ');
+            out.extend_from_slice(self.text.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl From<CommandError> for Reply {
+    fn from(error: CommandError) -> Self {
+        refused(error.to_string())
+    }
+}
+
+impl From<NotLoggedIn> for Reply {
+    fn from(error: NotLoggedIn) -> Self {
+        match error {
+            NotLoggedIn::Failed => err(AUTH, "Authentication failed"),
+            NotLoggedIn::NotAuthorized => err(AUTH, "Not authorized to act as that user"),
+            NotLoggedIn::Busy => err(TEMPORARY, "Too many logins, try again"),
+            NotLoggedIn::TooManyConnections => err(IN_USE, "Too many connections of yours"),
+        }
+    }
+}
+
+impl From<StoreError> for Reply {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::BodyGone => refused("Message was expunged"),
+            StoreError::NoSuchMailbox | StoreError::NoSuchHome => {
+                err(TEMPORARY, "INBOX is not here any more")
+            }
+            StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
+                tracing::error!(%error, "damaged");
+                err(PERMANENT, "Message or mailbox is damaged")
+            }
+            error => {
+                tracing::warn!(%error, "the store refuses");
+                err(TEMPORARY, "Temporarily not possible")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        for (reply, line) in [
+            (ok(""), "+OK\r\n"),
+            (ok("2 320"), "+OK 2 320\r\n"),
+            (refused("No such message"), "-ERR No such message\r\n"),
+            (
+                NotLoggedIn::Failed.into(),
+                "-ERR [AUTH] Authentication failed\r\n",
+            ),
+            (
+                NotLoggedIn::TooManyConnections.into(),
+                "-ERR [IN-USE] Too many connections of yours\r\n",
+            ),
+            (
+                StoreError::DiskFull.into(),
+                "-ERR [SYS/TEMP] Temporarily not possible\r\n",
+            ),
+            (CommandError::Unknown.into(), "-ERR Unknown command\r\n"),
+        ] {
+            let mut out = Vec::new();
+            reply.write(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), line);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Input that no mail client sends.
+
+use super::with_messages;
+use crate::imap::tests::support::Server;
+
+#[tokio::test]
+async fn lines_that_are_no_commands() {
+    let server = with_messages(&[b"a\r\n"]).await;
+    let mut client = server.login_pop3("bob").await;
+    for (line, answer) in [
+        (&b"\r\n"[..], "-ERR Unknown command"),
+        (b"\0\0\0\0\r\n", "-ERR Unknown command"),
+        (b"\xff\xfe\xfd\r\n", "-ERR Unknown command"),
+        (b"RETR \xff\r\n", "-ERR Syntax error"),
+        (b"RETR 1\r1\r\n", "-ERR Syntax error"),
+        (
+            b"RETR 00000000000000000000000000\r\n",
+            "-ERR No such message, only 1 message in maildrop",
+        ),
+        (
+            b"APOP bob c4c9334bac560ecc979e58001b3e22fb\r\n",
+            "-ERR Unknown command",
+        ),
+        (b"NOOP\n", "+OK"),
+    ] {
+        client.send(line).await;
+        assert_eq!(client.line().await, answer, "{line:?}");
+    }
+    for length in [300, 4000] {
+        client.send(vec![b'x'; length]).await;
+        client.play("C:\nS: -ERR Unknown command").await;
+    }
+    for length in [5000, 1 << 20] {
+        client.send(vec![b'x'; length]).await;
+        client.play("C: NOOP\nS: -ERR Line too long").await;
+    }
+    client.play("C: NOOP\nS: +OK").await;
+}
+
+#[tokio::test]
+async fn too_many_bad_commands() {
+    let server = Server::start();
+    for line in ["GET / HTTP/1.1", "STAT", "USER", "PASS x"] {
+        let mut client = server.connect_pop3().await;
+        client.send(format!("{line}\r\n").repeat(200)).await;
+        let lines = client.ends().await;
+        assert_eq!(lines.len(), 21, "{line}");
+        assert_eq!(lines.last().unwrap(), "-ERR Too many bad commands");
+    }
+}
+
+#[tokio::test]
+async fn guessing_passwords() {
+    let server = Server::start();
+    let mut client = server.connect_pop3().await;
+    client.send("USER bob\r\nPASS guess\r\n".repeat(50)).await;
+    let lines = client.ends().await;
+    let refused = lines
+        .iter()
+        .filter(|line| line.starts_with("-ERR [AUTH] "))
+        .count();
+    assert_eq!(refused, 10);
+    assert_eq!(lines.last().unwrap(), "-ERR Too many failed logins");
+    assert_eq!(server.node.pop3.metrics.failed_logins.get(), 10);
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_is_sent_away() {
+    let server = Server::with(|config| config.limits.login_timeout_seconds = 3);
+    let mut silent = server.connect_pop3().await;
+    let mut busy = server.connect_pop3().await;
+    busy.send("USER bob\r\nAUTH PLAIN\r\n").await;
+    assert_eq!(silent.ends().await, [""; 0]);
+    assert_eq!(busy.ends().await, ["+OK Send the password", "+ "]);
+}
+
+/// One who sends commands and does not read stops the session, and in the end loses it.
+#[tokio::test]
+async fn a_client_that_does_not_read() {
+    let server = Server::with(|config| config.limits.slow_reader_seconds = 1);
+    super::put_all(&server, &[&super::sized(500_000)]).await;
+    let mut client = server.login_pop3("bob").await;
+    let all = "RETR 1\r\n".repeat(1000);
+    let mut sent = 0;
+    while sent < 200 && client.try_send(&all).await.is_ok() {
+        sent += 1;
+    }
+    let gone = async {
+        while server.node.per_user.used("bob") > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let gone = tokio::time::timeout(std::time::Duration::from_secs(20), gone);
+    gone.await.expect("the session ends");
+    assert!(server.node.pop3.metrics.retrieved.get() < 1000);
+}
