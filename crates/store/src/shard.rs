@@ -352,6 +352,14 @@ impl Shard {
         }
         let committed = self.until_done(home, |shard| {
             let settled = shard.shared.settled();
+            #[cfg(test)]
+            if shard
+                .shared
+                .commits_fail
+                .load(std::sync::atomic::Ordering::SeqCst)
+            {
+                return Err(StoreError::DiskFull);
+            }
             Metrics::add(&shard.shared.metrics.transactions, 1);
             shard.open(home)?.commit(settled)
         });

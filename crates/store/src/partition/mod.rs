@@ -8,6 +8,8 @@ mod open;
 mod quota;
 mod repair;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use compact::Compacted;
@@ -78,6 +80,9 @@ pub(crate) struct Shared {
     settled: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
+    /// Commits of homes fail as on a full disk.
+    #[cfg(test)]
+    pub commits_fail: std::sync::atomic::AtomicBool,
     /// Homes that were found damaged.
     pub damaged_homes: Mutex<BTreeSet<u64>>,
     /// Read by those who create mailboxes, written by those who give homes other keys.

@@ -124,6 +124,8 @@ impl Partition {
             settled: AtomicU64::new(from.lsn),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            #[cfg(test)]
+            commits_fail: false.into(),
             damaged_homes: Mutex::default(),
             home_keys: RwLock::new(()),
             config,
