@@ -142,7 +142,7 @@ impl Checkpointer {
         self.shared.set_settled(at.lsn);
         let dropped = std::mem::take(changes).dropped;
         for home in dropped {
-            self.shared.close_readers(home);
+            self.shared.readers.close(home);
             if let Err(e) = remove_home(&self.shared.homes_dir, home) {
                 tracing::warn!(home, error = %e, "could not remove the file of a dropped home");
             }

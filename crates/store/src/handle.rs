@@ -147,7 +147,12 @@ impl MailboxHandle {
         let contents: Vec<i64> = rows.iter().map(|r| r.content).collect();
         let shared = Arc::clone(&self.shared);
         let home = self.home;
-        blocking(move || shared.read_home(home, |reader| reader.contents(&contents))).await
+        blocking(move || {
+            shared
+                .readers
+                .with(home, |reader| reader.contents(&contents))
+        })
+        .await
     }
 
     /// The UIDs expunged after the mailbox's HIGHESTMODSEQ was `modseq` (RFC 7162 QRESYNC).
@@ -157,7 +162,12 @@ impl MailboxHandle {
     pub async fn expunged_since(&self, modseq: u64) -> Result<UidSet, StoreError> {
         let shared = Arc::clone(&self.shared);
         let (home, id) = (self.home, self.id);
-        blocking(move || shared.read_home(home, |reader| reader.expunged_since(id, modseq))).await
+        blocking(move || {
+            shared
+                .readers
+                .with(home, |reader| reader.expunged_since(id, modseq))
+        })
+        .await
     }
 
     /// Takes the view that was read from the database, and what happened meanwhile.

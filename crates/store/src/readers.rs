@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::home::schema;
+use crate::inbox::Inbox;
 use crate::items::Content;
 use crate::mailbox::MailboxStatus;
 use crate::message::{BodyLocation, InternalDate};
@@ -85,25 +86,31 @@ impl FetchedItems {
 #[derive(Debug)]
 pub(crate) struct Readers {
     dir: PathBuf,
+    /// Of the shards that write the homes.
+    inboxes: Vec<Arc<Inbox>>,
     idle: Mutex<LruCache<u64, Reader>>,
 }
 
 impl Readers {
-    pub fn new(dir: PathBuf, limit: usize) -> Self {
+    pub fn new(dir: PathBuf, inboxes: Vec<Arc<Inbox>>, limit: usize) -> Self {
         Self {
             dir,
+            inboxes,
             idle: Mutex::new(LruCache::new(
                 NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN),
             )),
         }
     }
 
-    /// Runs `read` with a connection to a home.
+    /// Runs `read` with a connection to a home, whose database has everything that the home has
+    /// shown. Blocks until it does.
     pub fn with<T>(
         &self,
         home: u64,
         read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        let shard = home % self.inboxes.len() as u64;
+        self.inboxes[shard as usize].committed(home)?;
         let idle = self.idle.lock().pop(&home);
         let reader = match idle {
             Some(reader) => reader,

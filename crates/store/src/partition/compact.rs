@@ -184,7 +184,7 @@ impl Shared {
         let mut complete = true;
         let mut found: BTreeMap<(u64, u32), Living> = BTreeMap::new();
         for &home in homes {
-            let bodies = match self.read_home(home, |r| r.bodies_in(segment)) {
+            let bodies = match self.readers.with(home, |r| r.bodies_in(segment)) {
                 Ok(bodies) => bodies,
                 // It keeps what it refers to, and so the segment.
                 Err(e) => {

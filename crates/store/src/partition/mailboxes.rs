@@ -256,7 +256,7 @@ impl Partition {
     pub async fn subscriptions(&self, home: &str) -> Result<Vec<MailboxName>, StoreError> {
         let shared = Arc::clone(&self.shared);
         let home = shared.catalogue.home(home).ok_or(StoreError::NoSuchHome)?;
-        let names = blocking(move || shared.read_home(home, |r| r.subscriptions())).await?;
+        let names = blocking(move || shared.readers.with(home, |r| r.subscriptions())).await?;
         Ok(names
             .iter()
             .filter_map(|name| MailboxName::parse_canonical(name).ok())
@@ -300,7 +300,7 @@ impl Partition {
         let id = mailbox.id;
         let shared = Arc::clone(&self.shared);
         let recent = shared.recents.get(id);
-        let mut status = blocking(move || shared.read_home(home, |r| r.status(id, recent)))
+        let mut status = blocking(move || shared.readers.with(home, |r| r.status(id, recent)))
             .await?
             .ok_or(StoreError::NoSuchMailbox)?;
         if let Some(user) = user.filter(|_| !mailbox.shared_seen) {
@@ -337,7 +337,8 @@ impl Partition {
                 let (shared, handle) = (Arc::clone(shared), Arc::clone(&handle));
                 blocking(move || {
                     let (view, recent) = shared
-                        .read_home(home, |r| r.load_view(id))?
+                        .readers
+                        .with(home, |r| r.load_view(id))?
                         .ok_or(StoreError::NoSuchMailbox)?;
                     crate::Metrics::add(&shared.metrics.views_loaded, 1);
                     handle.finish_loading(view, recent);

@@ -41,7 +41,7 @@ use crate::journal::writer::ToJournal;
 use crate::journal::{ApplyResult, Outcome, Submission};
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
-use crate::readers::{Reader, Readers};
+use crate::readers::Readers;
 use crate::segments::{SegmentPin, Segments};
 
 /// Bytes of commands and bodies that may wait for the journal: a few batches; beyond that,
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     pub catalogue: Catalogue,
     pub handles: Handles,
     pub recents: Recents,
-    readers: Readers,
+    pub readers: Readers,
     /// Of each shard.
     pub inboxes: Vec<Arc<Inbox>>,
     pub segments: Arc<Segments>,
@@ -236,22 +236,6 @@ impl Shared {
             self.closed.wait_for(&mut queue, time);
         }
         queue.is_none()
-    }
-
-    /// Reads a home's database, with everything that the home has shown in it. Blocks.
-    pub fn read_home<T>(
-        &self,
-        home: u64,
-        read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let shards = self.inboxes.len() as u64;
-        self.inboxes[(home % shards) as usize].committed(home)?;
-        self.readers.with(home, read)
-    }
-
-    /// Closes the connections that read a home.
-    pub fn close_readers(&self, home: u64) {
-        self.readers.close(home);
     }
 
     /// The last record that a checkpoint has counted.

@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::handles::{Handles, Recents};
 use crate::health::HealthCell;
 use crate::home::schema;
-use crate::inbox::ShardSender;
+use crate::inbox::{Inbox, ShardSender};
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::Entry;
 use crate::journal::recovery::{self, Place, Scan};
@@ -105,13 +105,14 @@ impl Partition {
             0 => thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
+        let inboxes: Vec<Arc<Inbox>> = (0..shards).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
-            inboxes: (0..shards).map(|_| Arc::default()).collect(),
             tag: db.tag,
             catalogue,
             handles: Handles::new(config.view_cache_bytes),
             recents: Recents::default(),
-            readers: Readers::new(homes_dir.clone(), config.readers),
+            readers: Readers::new(homes_dir.clone(), inboxes.clone(), config.readers),
+            inboxes,
             segments: Arc::new(segments),
             metrics: Arc::default(),
             health,

@@ -115,7 +115,7 @@ impl Partition {
     pub async fn check_quota(&self, home: &str) -> Result<Vec<QuotaDifference>, StoreError> {
         let shared = Arc::clone(&self.shared);
         let number = shared.catalogue.home(home).ok_or(StoreError::NoSuchHome)?;
-        let found = blocking(move || shared.read_home(number, |r| r.recount())).await?;
+        let found = blocking(move || shared.readers.with(number, |r| r.recount())).await?;
         let mut counted: BTreeMap<&str, Amount> = found
             .roots
             .iter()
@@ -139,7 +139,7 @@ impl Partition {
     async fn roots(&self, home: &str) -> Result<Vec<(String, QuotaLimits, Amount)>, StoreError> {
         let shared = Arc::clone(&self.shared);
         let home = shared.catalogue.home(home).ok_or(StoreError::NoSuchHome)?;
-        blocking(move || shared.read_home(home, |r| r.quotas())).await
+        blocking(move || shared.readers.with(home, |r| r.quotas())).await
     }
 }
 

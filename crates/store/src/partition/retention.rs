@@ -30,7 +30,7 @@ impl Partition {
     pub async fn restorable(&self, home: &str) -> Result<Restorable, StoreError> {
         let shared = Arc::clone(&self.shared);
         let home = shared.catalogue.home(home).ok_or(StoreError::NoSuchHome)?;
-        blocking(move || shared.read_home(home, |r| r.restorable())).await
+        blocking(move || shared.readers.with(home, |r| r.restorable())).await
     }
 
     /// Brings back messages that were expunged from a mailbox, all or none: with new UIDs and

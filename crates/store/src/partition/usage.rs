@@ -72,7 +72,7 @@ impl Partition {
         let shared = Arc::clone(&self.shared);
         let home = shared.catalogue.home(home).ok_or(StoreError::NoSuchHome)?;
         blocking(move || {
-            let (messages, all) = shared.read_home(home, |r| r.body_bytes())?;
+            let (messages, all) = shared.readers.with(home, |r| r.body_bytes())?;
             let path = schema::path(&shared.homes_dir, home);
             let mut database = 0;
             for extension in ["db", "db-wal", "db-shm"] {
