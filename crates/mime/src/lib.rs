@@ -46,7 +46,7 @@ mod wire;
 pub use address::{Address, addresses};
 pub use content_type::{ContentType, Disposition, Param};
 pub use date::{SentDate, parse_date};
-pub use fetch::FetchItems;
+pub use fetch::{FetchItems, LISTED_LIMIT, LISTED_VERSION, is_listed};
 pub use header::{Field, Fields, fields, header_len, header_raw, header_text, message_id};
 pub use part::{Encoding, Message, Part, PartKind};
 pub use search::{contains_folded, fold, for_each_text, header_search_text};

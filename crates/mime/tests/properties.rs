@@ -6,8 +6,8 @@ mod response;
 
 use murder_mime::{
     FetchItems, Message, Part, PartKind, PartWhat, Section, addresses, contains_folded, fields,
-    fold, for_each_text, header_len, header_raw, header_search_text, header_text, message_id,
-    parse_date, section, section_decoded,
+    fold, for_each_text, header_len, header_raw, header_search_text, header_text, is_listed,
+    message_id, parse_date, section, section_decoded,
 };
 use proptest::prelude::*;
 use response::{Value, check_body, check_envelope};
@@ -195,6 +195,20 @@ fn check_all(raw: &[u8]) {
     let blank = root.header().len() - fields(raw).map(|f| f.whole.len()).sum::<usize>();
     let (these, others) = (fields_of(false), fields_of(true));
     assert_eq!(these.len() + others.len(), root.header().len() + blank);
+
+    // What is kept for lists gives the same as the message.
+    let listed = items.listed.unwrap();
+    for names in [
+        vec!["Subject"],
+        vec!["to", "FROM", "Content-Type"],
+        vec!["Content-Language", "Message-ID", "X-Priority"],
+        vec!["Priority"],
+    ] {
+        assert!(is_listed(names.iter().copied()));
+        let names = names.into_iter().map(str::to_owned).collect();
+        let fields = Section::HeaderFields { names, not: false };
+        assert_eq!(section(&listed, &fields), section(raw, &fields));
+    }
 
     let mut visited = 0;
     assert!(for_each_text(raw, &mut |_| {

@@ -83,8 +83,9 @@ static LEFT: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
 type Bench = fn(&Runtime) -> Vec<Figure>;
 
 /// The benches by name.
-pub const BENCHES: [(&str, Bench); 7] = [
+pub const BENCHES: [(&str, Bench); 8] = [
     ("deliveries", deliveries),
+    ("writers", writers),
     ("mailbox", large_mailbox),
     ("replay", replay),
     ("idle", idle_homes),
@@ -190,11 +191,16 @@ fn users(count: usize) -> Vec<MailboxName> {
 }
 
 /// Each writer delivers to its own mailbox, one message after the other.
-async fn deliver(partition: &Arc<Partition>, each: usize, bytes: usize) -> Duration {
-    let bodies: Arc<Vec<Bytes>> = Arc::new((0..32).map(|n| message(n, bytes)).collect());
+async fn deliver(
+    partition: &Arc<Partition>,
+    writers: usize,
+    each: usize,
+    bytes: usize,
+) -> Duration {
+    let bodies = Arc::new(bodies(bytes));
     let started = Instant::now();
     let mut tasks = JoinSet::new();
-    for (n, target) in users(WRITERS).into_iter().enumerate() {
+    for (n, target) in users(writers).into_iter().enumerate() {
         let (partition, bodies) = (Arc::clone(partition), Arc::clone(&bodies));
         tasks.spawn(async move {
             for m in 0..each {
@@ -211,16 +217,23 @@ async fn deliver(partition: &Arc<Partition>, each: usize, bytes: usize) -> Durat
     started.elapsed()
 }
 
-/// Writes as many bytes in as many batches, each made durable, to files like segments.
-fn raw_writes(dir: &Path, bytes: u64, batches: u64) -> Duration {
+/// The bodies that deliveries take turns with.
+fn bodies(bytes: usize) -> Vec<Bytes> {
+    (0..32).map(|n| message(n, bytes)).collect()
+}
+
+/// Writes as many bytes of the same bodies in as many batches, each with one vectored write
+/// and made durable, to files like segments.
+fn raw_writes(dir: &Path, bodies: &[Bytes], bytes: u64, batches: u64) -> Duration {
     let segment = PartitionConfig::new("", "").segment_bytes;
-    let batch = vec![0x5a; (bytes / batches) as usize];
+    let batch_bytes = (bytes / batches) as usize;
     std::fs::create_dir_all(dir).unwrap();
+    let mut bodies = bodies.iter().cycle();
     let started = Instant::now();
     let mut file: Option<(Arc<dyn JournalFile>, u64)> = None;
     for n in 0..batches {
         let (current, position) = match file.take() {
-            Some((current, position)) if position + batch.len() as u64 <= segment => {
+            Some((current, position)) if position + batch_bytes as u64 <= segment => {
                 (current, position)
             }
             _ => {
@@ -230,11 +243,16 @@ fn raw_writes(dir: &Path, bytes: u64, batches: u64) -> Duration {
                 (new, 0)
             }
         };
-        current
-            .write_all_at(&mut [IoSlice::new(&batch)], position)
-            .unwrap();
+        let mut batch = Vec::new();
+        let mut left = batch_bytes;
+        while left > 0 {
+            let body = bodies.next().unwrap();
+            batch.push(IoSlice::new(&body[..body.len().min(left)]));
+            left -= body.len().min(left);
+        }
+        current.write_all_at(&mut batch, position).unwrap();
         current.sync_data().unwrap();
-        file = Some((current, position + batch.len() as u64));
+        file = Some((current, position + batch_bytes as u64));
     }
     started.elapsed()
 }
@@ -244,7 +262,7 @@ fn deliveries(runtime: &Runtime) -> Vec<Figure> {
     let dir = scratch();
     let partition = Partition::open(config(&dir)).unwrap();
     runtime.block_on(create_all(&partition, &users(WRITERS)));
-    runtime.block_on(deliver(&partition, 5, MESSAGE_BYTES));
+    runtime.block_on(deliver(&partition, WRITERS, 5, MESSAGE_BYTES));
     let counters = || {
         let m = partition.metrics();
         (
@@ -255,15 +273,16 @@ fn deliveries(runtime: &Runtime) -> Vec<Figure> {
     };
     // What the disk does changes from second to second where others use it: asked on both sides.
     let raws = scratch();
-    let raw_before = raw_writes(&raws.path().join("before"), 250 << 20, 500);
+    let bodies = bodies(MESSAGE_BYTES);
+    let raw_before = raw_writes(&raws.path().join("before"), &bodies, 250 << 20, 400);
     let before = counters();
     let cpu = cpu_time();
-    let store = runtime.block_on(deliver(&partition, EACH, MESSAGE_BYTES));
+    let store = runtime.block_on(deliver(&partition, WRITERS, EACH, MESSAGE_BYTES));
     let cpu = cpu_time() - cpu;
     let after = counters();
     let (batches, fsyncs) = (after.0 - before.0, after.1 - before.1);
     let bytes = after.2 - before.2;
-    let raw_after = raw_writes(&raws.path().join("after"), bytes, batches);
+    let raw_after = raw_writes(&raws.path().join("after"), &bodies, bytes, batches);
     let raw = (raw_before.mul_f64(bytes as f64 / f64::from(250 << 20)) + raw_after) / 2;
     runtime.block_on(partition.shutdown()).unwrap();
     let count = (WRITERS * EACH) as f64;
@@ -289,6 +308,31 @@ fn deliveries(runtime: &Runtime) -> Vec<Figure> {
         ),
         Figure::at_least("  deliveries an fdatasync", count / fsyncs as f64, "", 20.0),
     ]
+}
+
+/// Fewer and more writers at a time.
+fn writers(runtime: &Runtime) -> Vec<Figure> {
+    const MANY: usize = 256;
+    let dir = scratch();
+    let partition = Partition::open(config(&dir)).unwrap();
+    runtime.block_on(create_all(&partition, &users(MANY)));
+    let mut figures = Vec::new();
+    for (name, writers, each) in [
+        ("deliveries of 20 KiB, 1 writer", 1, 2000),
+        ("deliveries of 20 KiB, 8 writers", 8, 1000),
+        ("deliveries of 20 KiB, 256 writers", MANY, 100),
+    ] {
+        runtime.block_on(deliver(&partition, writers, 5, MESSAGE_BYTES));
+        let cpu = cpu_time();
+        let took = runtime.block_on(deliver(&partition, writers, each, MESSAGE_BYTES));
+        let cpu = cpu_time() - cpu;
+        let count = (writers * each) as f64;
+        figures.push(Figure::plain(name, count / took.as_secs_f64(), "/s"));
+        let cpu = cpu.as_secs_f64() * 1e6 / count;
+        figures.push(Figure::plain("  CPU of a delivery", cpu, "µs"));
+    }
+    runtime.block_on(partition.shutdown()).unwrap();
+    figures
 }
 
 fn large_mailbox(runtime: &Runtime) -> Vec<Figure> {
@@ -376,7 +420,7 @@ fn replay(runtime: &Runtime) -> Vec<Figure> {
     };
     let partition = Partition::open(config.clone()).unwrap();
     runtime.block_on(create_all(&partition, &users(WRITERS)));
-    runtime.block_on(deliver(&partition, 200, MESSAGE_BYTES));
+    runtime.block_on(deliver(&partition, WRITERS, 200, MESSAGE_BYTES));
     let bytes = Metrics::get(&partition.metrics().journal_bytes) as f64;
     let copy = scratch();
     // As after a power failure that left nothing but the journal.
@@ -479,7 +523,7 @@ fn compaction(runtime: &Runtime) -> Vec<Figure> {
     };
     let partition = Partition::open(config).unwrap();
     runtime.block_on(create_all(&partition, &users(WRITERS)));
-    runtime.block_on(deliver(&partition, 150, MESSAGE_BYTES));
+    runtime.block_on(deliver(&partition, WRITERS, 150, MESSAGE_BYTES));
     runtime.block_on(async {
         for target in users(WRITERS) {
             let handle = partition.open_mailbox(&target).await.unwrap();
@@ -549,7 +593,7 @@ fn latency(runtime: &Runtime) -> Vec<Figure> {
         })
         .collect();
     runtime.block_on(partition.shutdown()).unwrap();
-    let raw = raw_writes(dir.path(), 500 * 4500, 500);
+    let raw = raw_writes(dir.path(), &[body], 500 * 4500, 500);
     vec![
         Figure::plain("APPEND of 4 KiB, one writer: median", at(&times, 50), "ms"),
         Figure::plain(

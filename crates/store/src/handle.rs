@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, watch};
@@ -135,13 +136,21 @@ impl MailboxHandle {
         rows: &[MessageRow],
         parts: FetchParts,
     ) -> Result<Vec<Option<FetchedItems>>, StoreError> {
+        FetchedItems::decode_all(self.contents(rows).await?, parts)
+    }
+
+    /// Precomputed items as they are stored.
+    pub(crate) async fn contents(
+        &self,
+        rows: &[MessageRow],
+    ) -> Result<Vec<Option<Bytes>>, StoreError> {
         let contents: Vec<i64> = rows.iter().map(|r| r.content).collect();
         let shared = Arc::clone(&self.shared);
         let home = self.home;
         blocking(move || {
             shared
                 .readers
-                .with(home, |reader| reader.fetch_items(&contents, parts))
+                .with(home, |reader| reader.contents(&contents))
         })
         .await
     }

@@ -1,14 +1,15 @@
 //! What is computed from a message's bytes once and kept ready to send.
 
-use murder_mime::FetchItems;
+use bytes::Bytes;
+use murder_mime::{FetchItems, LISTED_VERSION};
+use prost::Message as _;
 
 /// A message's precomputed FETCH items and dates: a pure function of its bytes, so that a
 /// replay gives the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Items {
-    pub envelope: Vec<u8>,
-    pub body: Vec<u8>,
-    pub bodystructure: Vec<u8>,
+    /// [`Content`], encoded.
+    pub content: Bytes,
     pub sent: Option<i64>,
     pub sent_day: Option<i32>,
     pub header_len: u32,
@@ -17,15 +18,38 @@ pub(crate) struct Items {
 impl Items {
     pub fn compute(raw: &[u8]) -> Self {
         let items = FetchItems::compute(raw);
+        let content = Content {
+            envelope: items.envelope.into(),
+            body: items.body.into(),
+            bodystructure: items.bodystructure.into(),
+            listed_version: LISTED_VERSION,
+            listed: items.listed.map(Bytes::from),
+        };
         Self {
-            envelope: items.envelope,
-            body: items.body,
-            bodystructure: items.bodystructure,
+            content: content.encode_to_vec().into(),
             sent: items.sent,
             sent_day: items.sent_date.map(|(y, m, d)| days(y, m, d)),
             header_len: items.header_len,
         }
     }
+}
+
+/// What is stored of a message besides its row, in `content`. Fields are only ever added, and
+/// those of a message that was stored before are absent.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct Content {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub envelope: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub body: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub bodystructure: Bytes,
+    /// Which fields `listed` has: [`LISTED_VERSION`] when it was made.
+    #[prost(uint32, tag = "4")]
+    pub listed_version: u32,
+    /// Absent when they are too long.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub listed: Option<Bytes>,
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar.

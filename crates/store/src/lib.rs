@@ -31,6 +31,7 @@ mod handle;
 mod handles;
 mod health;
 mod home;
+mod inbox;
 pub mod io;
 mod items;
 mod journal;

@@ -8,12 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lru::LruCache;
 use murder_mailbox::MailboxId;
+use murder_mime::LISTED_VERSION;
 use parking_lot::Mutex;
+use prost::Message as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::home::schema;
+use crate::inbox::Inbox;
+use crate::items::Content;
 use crate::mailbox::MailboxStatus;
 use crate::message::{BodyLocation, InternalDate};
 use crate::quota::{Amount, QuotaLimits};
@@ -30,6 +34,8 @@ pub struct FetchParts {
     pub body: bool,
     /// BODYSTRUCTURE.
     pub bodystructure: bool,
+    /// The fields that clients list mailboxes with.
+    pub listed: bool,
 }
 
 /// Precomputed items of a message, as they stand in a FETCH response; those not asked for are
@@ -42,31 +48,69 @@ pub struct FetchedItems {
     pub body: Bytes,
     /// What follows `BODYSTRUCTURE `.
     pub bodystructure: Bytes,
+    /// [`FetchItems::listed`](murder_mime::FetchItems::listed); `None` also when it was stored by
+    /// a version that listed other fields.
+    pub listed: Option<Bytes>,
+}
+
+impl FetchedItems {
+    /// Reads what is stored.
+    fn decode(stored: Bytes, parts: FetchParts) -> Result<Self, StoreError> {
+        let content = Content::decode(stored).map_err(|e| StoreError::Io {
+            what: "reading precomputed items",
+            why: e.to_string(),
+        })?;
+        let pick = |wanted: bool, item: Bytes| if wanted { item } else { Bytes::new() };
+        let known = parts.listed && content.listed_version == LISTED_VERSION;
+        Ok(Self {
+            envelope: pick(parts.envelope, content.envelope),
+            body: pick(parts.body, content.body),
+            bodystructure: pick(parts.bodystructure, content.bodystructure),
+            listed: content.listed.filter(|_| known),
+        })
+    }
+
+    /// As [`FetchedItems::decode`], for many.
+    pub(crate) fn decode_all(
+        stored: Vec<Option<Bytes>>,
+        parts: FetchParts,
+    ) -> Result<Vec<Option<Self>>, StoreError> {
+        stored
+            .into_iter()
+            .map(|one| one.map(|bytes| Self::decode(bytes, parts)).transpose())
+            .collect()
+    }
 }
 
 /// The read connections of a partition.
 #[derive(Debug)]
 pub(crate) struct Readers {
     dir: PathBuf,
+    /// Of the shards that write the homes.
+    inboxes: Vec<Arc<Inbox>>,
     idle: Mutex<LruCache<u64, Reader>>,
 }
 
 impl Readers {
-    pub fn new(dir: PathBuf, limit: usize) -> Self {
+    pub fn new(dir: PathBuf, inboxes: Vec<Arc<Inbox>>, limit: usize) -> Self {
         Self {
             dir,
+            inboxes,
             idle: Mutex::new(LruCache::new(
                 NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN),
             )),
         }
     }
 
-    /// Runs `read` with a connection to a home.
+    /// Runs `read` with a connection to a home, whose database has everything that the home has
+    /// shown. Blocks until it does.
     pub fn with<T>(
         &self,
         home: u64,
         read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        let shard = home % self.inboxes.len() as u64;
+        self.inboxes[shard as usize].committed(home)?;
         let idle = self.idle.lock().pop(&home);
         let reader = match idle {
             Some(reader) => reader,
@@ -201,35 +245,15 @@ impl Reader {
         Ok(Some((view, recent)))
     }
 
-    /// Precomputed items by content key.
-    pub fn fetch_items(
-        &self,
-        contents: &[i64],
-        parts: FetchParts,
-    ) -> rusqlite::Result<Vec<Option<FetchedItems>>> {
+    /// Precomputed items by content key, as they are stored.
+    pub fn contents(&self, contents: &[i64]) -> rusqlite::Result<Vec<Option<Bytes>>> {
         let tx = self.0.unchecked_transaction()?;
-        let pick = |wanted: bool, column: &'static str| if wanted { column } else { "x''" };
-        let sql = format!(
-            "SELECT {}, {}, {} FROM content WHERE id = ?1",
-            pick(parts.envelope, "envelope"),
-            pick(parts.body, "body"),
-            pick(parts.bodystructure, "bodystructure"),
-        );
         let mut out = Vec::with_capacity(contents.len());
         {
-            let mut query = tx.prepare_cached(&sql)?;
+            let mut query = tx.prepare_cached("SELECT items FROM content WHERE id = ?1")?;
             for content in contents {
-                out.push(
-                    query
-                        .query_row([content], |r| {
-                            Ok(FetchedItems {
-                                envelope: r.get::<_, Vec<u8>>(0)?.into(),
-                                body: r.get::<_, Vec<u8>>(1)?.into(),
-                                bodystructure: r.get::<_, Vec<u8>>(2)?.into(),
-                            })
-                        })
-                        .optional()?,
-                );
+                let items = query.query_row([content], |r| r.get::<_, Vec<u8>>(0));
+                out.push(items.optional()?.map(Bytes::from));
             }
         }
         tx.finish()?;
@@ -429,7 +453,7 @@ impl Reader {
         let messages = tx
             .prepare_cached(
                 "SELECT mailbox.id, uid, email_id, flags, internal_date, zone, segment, offset, \
-                 len, crc, envelope, expunged_at, expunged.keep_until FROM expunged \
+                 len, crc, items, expunged_at, expunged.keep_until FROM expunged \
                  JOIN mailbox ON expunged.mailbox = mailbox.rowno \
                  LEFT JOIN content ON expunged.content = content.id \
                  WHERE mailbox.keep_until = 0 \
@@ -451,7 +475,12 @@ impl Reader {
                         len: r.get(8)?,
                         crc: r.get(9)?,
                     },
-                    envelope: r.get::<_, Option<Vec<u8>>>(10)?.unwrap_or_default().into(),
+                    // A bad one shows where the message is read.
+                    envelope: r
+                        .get::<_, Option<Vec<u8>>>(10)?
+                        .and_then(|items| Content::decode(Bytes::from(items)).ok())
+                        .unwrap_or_default()
+                        .envelope,
                     expunged_at: r.get(11)?,
                     keep_until: r.get(12)?,
                 })

@@ -1,14 +1,18 @@
 //! A shard: the one thread that writes its homes.
 //!
-//! Entries come in batches, ascending by LSN. All of a home's commands of a batch are one
-//! transaction. A cross-home MOVE ends the batch: its target is applied, then its source, which
+//! Entries come in batches, ascending by LSN. All of a home's commands of a batch are applied
+//! at once. A cross-home MOVE ends the batch: its target is applied, then its source, which
 //! waits for the target's outcome if that is another shard's. Waits only go to lower LSNs, so
 //! they end.
+//!
+//! What was applied is shown and answered at once, since it is durable in the journal, and
+//! committed later, with what the home gets until then: when a reader wants it, when there is
+//! much of it, when nothing else is to be done, at a checkpoint.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -18,20 +22,23 @@ use crate::checkpoint::{Changes, Report, Round, remove_home};
 use crate::command::{self, Op};
 use crate::error::StoreError;
 use crate::home::{Effects, Home, schema};
+use crate::inbox::{Next, ShardReceiver};
 use crate::journal::{Entry, Outcome};
 use crate::metrics::Metrics;
 use crate::partition::Shared;
 use crate::uidset::UidSet;
 
-/// Batches that may wait for a shard: enough that it never runs dry while the next batch is
-/// being synced, few enough that a slow shard slows the journal soon.
-pub(crate) const QUEUE: usize = 4;
 /// How long to wait before a home that could not be written is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 /// New homes up to this many are synced one by one at a checkpoint.
 const FRESH_EACH: usize = 16;
 /// The fewest homes a shard keeps open.
 const MIN_OPEN: usize = 4;
+/// Records after which a home commits: by then the cost of the commit is spread enough, and
+/// its changed pages still fit the page cache.
+const UNCOMMITTED_RECORDS: usize = 32;
+/// Homes of a shard with open transactions: what a checkpoint may have to commit at once.
+const UNCOMMITTED_HOMES: usize = 256;
 
 /// What a shard is sent.
 #[derive(Debug)]
@@ -72,7 +79,12 @@ pub(crate) struct Shard {
     shards: u64,
     shared: Arc<Shared>,
     reports: Sender<Report>,
+    inbox: ShardReceiver,
     homes: LruCache<u64, Home>,
+    /// Homes with open transactions, the oldest first.
+    uncommitted: VecDeque<u64>,
+    /// Shown, but rolled back when something failed: to be applied again first.
+    again: HashMap<u64, Vec<Arc<Entry>>>,
     damaged: HashMap<u64, StoreError>,
     changes: Changes,
     fresh: HashSet<u64>,
@@ -87,6 +99,7 @@ impl Shard {
         index: usize,
         shards: usize,
         shared: Arc<Shared>,
+        inbox: ShardReceiver,
         reports: Sender<Report>,
         replay: Replay,
     ) -> Self {
@@ -96,6 +109,9 @@ impl Shard {
             shards: shards as u64,
             shared,
             reports,
+            inbox,
+            uncommitted: VecDeque::new(),
+            again: HashMap::new(),
             homes: LruCache::new(NonZeroUsize::new(open).unwrap_or(NonZeroUsize::MIN)),
             damaged: HashMap::new(),
             changes: Changes::default(),
@@ -106,21 +122,37 @@ impl Shard {
     }
 
     /// Works until the journal thread is gone.
-    pub fn run(mut self, queue: &Receiver<ToShard>) {
-        for message in queue {
-            match message {
-                ToShard::Entries(entries) => self.entries(entries),
-                ToShard::Checkpoint(round) => self.checkpoint(round),
-                ToShard::Lost {
-                    lsn,
-                    home,
-                    concerned,
-                } => self.lost(lsn, home, &concerned),
-                ToShard::Replayed(done) => {
-                    self.replay = None;
-                    // Whoever opens the partition waits for it.
-                    let _ = done.send(());
+    pub fn run(mut self) {
+        loop {
+            match self.inbox.next(!self.uncommitted.is_empty()) {
+                Next::Message(message) => self.message(message),
+                Next::Wanted => self.commit_wanted(),
+                Next::Idle => {
+                    while let Some(&home) = self.uncommitted.front()
+                        && !self.inbox.has_work()
+                    {
+                        self.commit(home);
+                    }
                 }
+                Next::Closed => break,
+            }
+        }
+        self.commit_all();
+    }
+
+    fn message(&mut self, message: ToShard) {
+        match message {
+            ToShard::Entries(entries) => self.entries(entries),
+            ToShard::Checkpoint(round) => self.checkpoint(round),
+            ToShard::Lost {
+                lsn,
+                home,
+                concerned,
+            } => self.lost(lsn, home, &concerned),
+            ToShard::Replayed(done) => {
+                self.replay = None;
+                // Whoever opens the partition waits for it.
+                let _ = done.send(());
             }
         }
     }
@@ -197,52 +229,41 @@ impl Shard {
         }
         for (home, entries) in groups {
             self.apply(home, &entries);
+            self.commit_wanted();
         }
     }
 
     /// Applies a group of entries to a home, for as long as it takes: they are durable, so
     /// they must happen.
     fn apply(&mut self, home: u64, entries: &[Arc<Entry>]) {
-        let mut stalled = false;
-        loop {
-            if self.abandoned {
+        match self.until_done(home, |shard| shard.try_apply(home, entries)) {
+            Ok(effects) => {
+                let dropped = effects.dropped;
+                self.publish(home, entries, effects);
+                let records = self.homes.peek(&home).map_or(0, Home::uncommitted);
+                if dropped || records >= UNCOMMITTED_RECORDS {
+                    self.commit(home);
+                }
+                if dropped {
+                    self.forget(home);
+                }
+                while self.uncommitted.len() > UNCOMMITTED_HOMES
+                    && let Some(&oldest) = self.uncommitted.front()
+                {
+                    self.commit(oldest);
+                }
+            }
+            Err(StoreError::Closed) => {
                 for entry in entries {
                     entry.abandon_arrival();
                 }
-                return;
             }
-            if let Some(error) = self.damaged.get(&home) {
+            Err(error) => {
                 for entry in entries {
                     if target_of(entry) == Some(home) {
                         entry.set_arrived(UidSet::new());
                     }
                     entry.answer(home, Err(error.clone()));
-                }
-                return;
-            }
-            match self.try_apply(home, entries) {
-                Ok(effects) => {
-                    if stalled {
-                        self.shared.health.recovered();
-                    }
-                    self.publish(home, entries, effects);
-                    return;
-                }
-                Err(error @ StoreError::HomeDamaged { .. }) => {
-                    tracing::error!(%error, "a home is damaged");
-                    self.homes.pop(&home);
-                    self.damaged.insert(home, error);
-                }
-                Err(error) => {
-                    self.homes.pop(&home);
-                    if self.shared.closed_within(Duration::ZERO) {
-                        tracing::error!(home, %error, "closing although a home could not be written; the next start will replay");
-                        self.abandoned = true;
-                        continue;
-                    }
-                    stalled = true;
-                    self.shared.health.stalled(&error);
-                    self.shared.closed_within(RETRY);
                 }
             }
         }
@@ -250,9 +271,124 @@ impl Shard {
 
     fn try_apply(&mut self, home: u64, entries: &[Arc<Entry>]) -> Result<Effects, StoreError> {
         let shared = Arc::clone(&self.shared);
-        let home = self.open(home)?;
-        Metrics::add(&shared.metrics.transactions, 1);
-        home.apply(entries, &shared.segments, shared.settled())
+        let open = self.open(home)?;
+        let had = open.uncommitted();
+        let effects = open.apply(entries, &shared.segments)?;
+        if had == 0 && open.uncommitted() > 0 {
+            self.inbox.uncommitted(home);
+            self.uncommitted.push_back(home);
+        }
+        Ok(effects)
+    }
+
+    /// Tries something with a home until it works.
+    ///
+    /// # Errors
+    /// That the home is damaged; [`StoreError::Closed`] when it did not work until the
+    /// partition was closed.
+    fn until_done<T>(
+        &mut self,
+        home: u64,
+        mut work: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut stalled = false;
+        loop {
+            if self.abandoned {
+                return Err(StoreError::Closed);
+            }
+            if let Some(error) = self.damaged.get(&home) {
+                return Err(error.clone());
+            }
+            match work(self) {
+                Ok(done) => {
+                    if stalled {
+                        self.shared.health.recovered();
+                        self.inbox.stalled(None);
+                    }
+                    return Ok(done);
+                }
+                Err(error @ StoreError::HomeDamaged { .. }) => {
+                    tracing::error!(%error, "a home is damaged");
+                    self.roll_back(home);
+                    // The journal keeps what was shown, as there is no checkpoint any more.
+                    self.again.remove(&home);
+                    self.damaged.insert(home, error);
+                    self.is_committed(home);
+                    if stalled {
+                        self.shared.health.recovered();
+                        self.inbox.stalled(None);
+                    }
+                }
+                Err(error) => {
+                    self.roll_back(home);
+                    if self.shared.closed_within(Duration::ZERO) {
+                        tracing::error!(home, %error, "closing although a home could not be written; the next start will replay");
+                        self.abandoned = true;
+                        continue;
+                    }
+                    stalled = true;
+                    self.shared.health.stalled(&error);
+                    self.inbox.stalled(Some(error));
+                    self.shared.closed_within(RETRY);
+                }
+            }
+        }
+    }
+
+    /// Closes a home on which something failed, remembering what it has shown.
+    fn roll_back(&mut self, id: u64) {
+        if let Some(mut home) = self.homes.pop(&id) {
+            let entries = home.take_uncommitted();
+            if !entries.is_empty() {
+                self.again.insert(id, entries);
+            }
+        }
+    }
+
+    /// Commits what a home has shown, for as long as it takes.
+    fn commit(&mut self, home: u64) {
+        if !self.uncommitted.contains(&home) {
+            return;
+        }
+        let committed = self.until_done(home, |shard| {
+            let settled = shard.shared.settled();
+            #[cfg(test)]
+            if shard
+                .shared
+                .commits_fail
+                .load(std::sync::atomic::Ordering::SeqCst)
+            {
+                return Err(StoreError::DiskFull);
+            }
+            Metrics::add(&shard.shared.metrics.transactions, 1);
+            shard.open(home)?.commit(settled)
+        });
+        if let Ok(committed) = committed {
+            self.changes.merge(Changes::of_home(
+                home,
+                committed.segments,
+                committed.purge_at,
+            ));
+        }
+        self.is_committed(home);
+    }
+
+    fn is_committed(&mut self, home: u64) {
+        self.uncommitted.retain(|&other| other != home);
+        self.inbox.committed(home);
+    }
+
+    fn commit_all(&mut self) {
+        while let Some(&home) = self.uncommitted.front() {
+            self.commit(home);
+        }
+    }
+
+    /// Commits the homes that somebody waits to read.
+    fn commit_wanted(&mut self) {
+        for home in self.inbox.wanted() {
+            self.commit(home);
+        }
     }
 
     fn open(&mut self, id: u64) -> Result<&mut Home, StoreError> {
@@ -274,7 +410,7 @@ impl Shard {
                     .map_err(|e| StoreError::io("removing an unfinished home", &e))?;
                 opened = open();
             }
-            let (home, fresh) = opened?;
+            let (mut home, fresh) = opened?;
             Metrics::add(&self.shared.metrics.homes_opened, 1);
             if fresh {
                 self.fresh.insert(id);
@@ -291,13 +427,29 @@ impl Shard {
                 }
                 replay.met.insert(id);
             }
-            let evicted = self.homes.push(id, home);
-            drop(evicted);
+            if let Some(entries) = self.again.remove(&id)
+                && let Err(error) = home.apply(&entries, &self.shared.segments)
+            {
+                self.again.insert(id, entries);
+                return Err(error);
+            }
+            self.make_room();
+            self.homes.push(id, home);
         }
         self.homes.get_mut(&id).ok_or(StoreError::Closed)
     }
 
-    /// Shows what was committed: names first, then messages, then the answers.
+    /// Closes the home that was not used for the longest time when there are too many.
+    fn make_room(&mut self) {
+        if self.homes.len() == self.homes.cap().get()
+            && let Some((&oldest, _)) = self.homes.peek_lru()
+        {
+            self.commit(oldest);
+            self.homes.pop(&oldest);
+        }
+    }
+
+    /// Shows what was applied: names first, then messages, then the answers.
     fn publish(&mut self, home: u64, entries: &[Arc<Entry>], effects: Effects) {
         if effects.results.iter().all(Option::is_none) {
             // Only in replay: the home may be ahead of the catalogue.
@@ -305,11 +457,6 @@ impl Shard {
                 self.forget(home);
             }
             return;
-        }
-        self.changes
-            .merge(Changes::of_home(home, effects.segments, effects.purge_at));
-        if effects.dropped {
-            self.forget(home);
         }
         let shared = &self.shared;
         if effects.catalogue
@@ -347,6 +494,7 @@ impl Shard {
     }
 
     fn checkpoint(&mut self, round: Round) {
+        self.commit_all();
         for (home, id, uid) in self.shared.recents.of(|home| self.mine(home)) {
             if self.abandoned || self.damaged.contains_key(&home) {
                 continue;

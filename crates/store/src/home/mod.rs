@@ -1,8 +1,9 @@
 //! A home open for writing: its SQLite connection and what is cached of it.
 //!
-//! One shard thread owns it. A group of records is applied in one transaction, `applied_lsn`
-//! with it; when anything fails the transaction is rolled back and the home is opened again,
-//! so that the cache never differs from the file.
+//! One shard thread owns it. Groups of records are applied in one transaction, `applied_lsn`
+//! with it, which the shard commits when it sees fit; when anything fails the transaction is
+//! rolled back, the home is opened again and what was shown is applied again, so that the cache
+//! never differs from the file for good.
 
 mod keywords;
 mod mailboxes;
@@ -103,11 +104,16 @@ pub(crate) struct Effects {
     /// A result for each entry; `None` for one that had been applied before.
     pub results: Vec<Option<ApplyResult>>,
     pub views: Vec<(MailboxId, ViewChange)>,
-    pub segments: SegmentChanges,
     /// Whether mailboxes, names or ACLs changed.
     pub catalogue: bool,
     /// The home is to be forgotten.
     pub dropped: bool,
+}
+
+/// What a transaction did, for the next checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    pub segments: SegmentChanges,
     /// When something is to be forgotten; 0 for never.
     pub purge_at: i64,
 }
@@ -120,6 +126,8 @@ pub(crate) struct Home {
     /// Nothing has been committed to the file yet.
     fresh: bool,
     applied_lsn: u64,
+    /// Applied in the transaction that is open; none is when it is empty.
+    uncommitted: Vec<Arc<Entry>>,
     key: String,
     next_content: i64,
     mailboxes: HashMap<MailboxId, Mailbox>,
@@ -175,6 +183,7 @@ impl Home {
             conn,
             fresh,
             applied_lsn: 0,
+            uncommitted: Vec::new(),
             key: String::new(),
             next_content: 1,
             mailboxes: HashMap::new(),
@@ -303,57 +312,39 @@ impl Home {
             .map_err(sql)
     }
 
-    /// Applies a group of records, ascending by LSN, in one transaction. `settled` is the
-    /// last checkpoint.
+    /// Applies a group of records, ascending by LSN, in the transaction that is open or a new
+    /// one.
     ///
     /// # Errors
-    /// When nothing was applied; the home must be opened again.
+    /// When nothing of the group was applied; the home must be opened again, and what was not
+    /// committed applied again.
     pub fn apply(
         &mut self,
         entries: &[Arc<Entry>],
         segments: &Segments,
-        settled: u64,
     ) -> Result<Effects, StoreError> {
-        self.try_apply(entries, segments, settled)
+        self.try_apply(entries, segments)
             .map_err(|e| self.sort_out(e))
     }
 
-    fn try_apply(
-        &mut self,
-        entries: &[Arc<Entry>],
-        segments: &Segments,
-        settled: u64,
-    ) -> Result<Effects, Stop> {
+    fn try_apply(&mut self, entries: &[Arc<Entry>], segments: &Segments) -> Result<Effects, Stop> {
         let mut effects = Effects::default();
-        if entries.iter().all(|e| e.lsn <= self.applied_lsn) {
-            for entry in entries {
-                self.skip(entry)?;
-                effects.results.push(None);
-            }
-            return Ok(effects);
-        }
-        self.conn
-            .prepare_cached("BEGIN IMMEDIATE")
-            .and_then(|mut s| s.execute([]))
-            .map_err(sql)?;
         for entry in entries {
             if entry.lsn <= self.applied_lsn {
                 self.skip(entry)?;
                 effects.results.push(None);
                 continue;
             }
+            if self.uncommitted.is_empty() && effects.results.iter().all(Option::is_none) {
+                self.run("BEGIN IMMEDIATE", [])?;
+            }
             effects.results.push(Some(self.apply_one(entry, segments)?));
             self.applied_lsn = entry.lsn;
         }
-        self.write_back(settled).map_err(sql)?;
-        self.conn
-            .prepare_cached("COMMIT")
-            .and_then(|mut s| s.execute([]))
-            .map_err(sql)?;
-        if self.fresh {
-            schema::settle(&self.conn).map_err(sql)?;
-            self.fresh = false;
-        }
+        let new = entries.iter().zip(&effects.results);
+        let new = new.filter(|(_, result)| result.is_some());
+        self.uncommitted
+            .extend(new.map(|(entry, _)| Arc::clone(entry)));
         let lsn = self.applied_lsn;
         for (id, mut change) in self.views.drain() {
             change.lsn = lsn;
@@ -369,11 +360,43 @@ impl Home {
             }
             effects.views.push((id, change));
         }
-        effects.segments = std::mem::take(&mut self.segments);
         effects.catalogue = std::mem::take(&mut self.catalogue);
         effects.dropped = std::mem::take(&mut self.dropped);
-        effects.purge_at = self.purge_at;
         Ok(effects)
+    }
+
+    /// How many records the open transaction holds.
+    pub fn uncommitted(&self) -> usize {
+        self.uncommitted.len()
+    }
+
+    /// Takes the records that the open transaction holds, to be applied again.
+    pub fn take_uncommitted(&mut self) -> Vec<Arc<Entry>> {
+        std::mem::take(&mut self.uncommitted)
+    }
+
+    /// Commits what was applied. `settled` is the last checkpoint.
+    ///
+    /// # Errors
+    /// When nothing of it was committed, as [`Home::apply`].
+    pub fn commit(&mut self, settled: u64) -> Result<Committed, StoreError> {
+        self.try_commit(settled)
+            .map_err(|e| self.sort_out(sql(e)))?;
+        self.uncommitted.clear();
+        Ok(Committed {
+            segments: std::mem::take(&mut self.segments),
+            purge_at: self.purge_at,
+        })
+    }
+
+    fn try_commit(&mut self, settled: u64) -> rusqlite::Result<()> {
+        self.write_back(settled)?;
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        if self.fresh {
+            schema::settle(&self.conn)?;
+            self.fresh = false;
+        }
+        Ok(())
     }
 
     /// A record that the home has: only a MOVE's source may still want to know.

@@ -223,8 +223,8 @@ impl Home {
         let content = self.next_content;
         self.next_content += 1;
         self.run(
-            "INSERT INTO content VALUES (?1, 1, ?2, ?3, ?4)",
-            params![content, items.envelope, items.body, items.bodystructure],
+            "INSERT INTO content VALUES (?1, 1, ?2)",
+            params![content, &items.content[..]],
         )?;
         self.count(location.segment, 1, i64::from(location.len));
         Ok(content)

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 
 /// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
@@ -106,9 +106,7 @@ CREATE INDEX expunged_due ON expunged (keep_until);
 CREATE TABLE content (
     id INTEGER PRIMARY KEY,
     refs INTEGER NOT NULL,
-    envelope BLOB NOT NULL,
-    body BLOB NOT NULL,
-    bodystructure BLOB NOT NULL
+    items BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE tombstone (

@@ -3,13 +3,13 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc;
 
 use super::{Entry, Submission, record, segment};
 use crate::checkpoint::Round;
 use crate::error::{StoreError, is_full};
+use crate::inbox::ShardSender;
 use crate::io::JournalFile;
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
@@ -58,7 +58,7 @@ enum Failure {
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub shared: Arc<Shared>,
-    pub shards: Vec<SyncSender<ToShard>>,
+    pub shards: Vec<ShardSender>,
     pub next_lsn: u64,
     current: Option<Current>,
     /// Where records are looked for when nothing is written after the last one.
@@ -72,7 +72,7 @@ impl Writer {
     /// the last record.
     pub fn new(
         shared: Arc<Shared>,
-        shards: Vec<SyncSender<ToShard>>,
+        shards: Vec<ShardSender>,
         next_lsn: u64,
         end: (u64, u64),
     ) -> Self {
@@ -92,6 +92,9 @@ impl Writer {
     pub fn run(mut self, mut queue: mpsc::Receiver<ToJournal>) {
         let mut held = None;
         while let Some(first) = held.take().or_else(|| queue.blocking_recv()) {
+            // While a batch waits for the shards, another one would only wait behind it: what
+            // comes meanwhile shares the next `fdatasync` instead.
+            self.shards.iter().for_each(ShardSender::wait_taken);
             let mut batch = Vec::new();
             let mut bytes = 0;
             let mut asked = None;

@@ -348,22 +348,15 @@ impl Partition {
             .flat_map(|&(low, high)| view.rows_by_uid(low, high))
             .collect();
         let segments = Arc::clone(&self.shared.segments);
-        let parts = crate::FetchParts {
-            envelope: true,
-            body: true,
-            bodystructure: true,
-        };
-        let fetched = source.fetch_items(&rows, parts).await?;
+        let contents = source.contents(&rows).await?;
         let save_date = self.shared.config.clock.now();
         let mut messages = Vec::with_capacity(rows.len());
         let mut items = Vec::with_capacity(rows.len());
-        for (row, fetched) in rows.iter().zip(fetched) {
+        for (row, content) in rows.iter().zip(contents) {
             // Expunged since the view was taken.
-            let Some(fetched) = fetched else { continue };
+            let Some(content) = content else { continue };
             items.push(Arc::new(Items {
-                envelope: fetched.envelope.into(),
-                body: fetched.body.into(),
-                bodystructure: fetched.bodystructure.into(),
+                content,
                 sent: row.sent,
                 sent_day: row.sent_day,
                 header_len: row.header_len,

@@ -8,6 +8,8 @@ mod open;
 mod quota;
 mod repair;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use compact::Compacted;
@@ -33,6 +35,7 @@ use crate::config::PartitionConfig;
 use crate::error::StoreError;
 use crate::handles::{Handles, Recents};
 use crate::health::{Health, HealthCell};
+use crate::inbox::Inbox;
 use crate::items::Items;
 use crate::journal::writer::ToJournal;
 use crate::journal::{ApplyResult, Outcome, Submission};
@@ -58,6 +61,8 @@ pub(crate) struct Shared {
     pub handles: Handles,
     pub recents: Recents,
     pub readers: Readers,
+    /// Of each shard.
+    pub inboxes: Vec<Arc<Inbox>>,
     pub segments: Arc<Segments>,
     pub metrics: Arc<Metrics>,
     pub health: HealthCell,
@@ -75,6 +80,9 @@ pub(crate) struct Shared {
     settled: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
+    /// Commits of homes fail as on a full disk.
+    #[cfg(test)]
+    pub commits_fail: std::sync::atomic::AtomicBool,
     /// Homes that were found damaged.
     pub damaged_homes: Mutex<BTreeSet<u64>>,
     /// Read by those who create mailboxes, written by those who give homes other keys.

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
@@ -19,6 +19,7 @@ use crate::error::StoreError;
 use crate::handles::{Handles, Recents};
 use crate::health::HealthCell;
 use crate::home::schema;
+use crate::inbox::{Inbox, ShardSender};
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::Entry;
 use crate::journal::recovery::{self, Place, Scan};
@@ -28,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::partition_db::{Checkpoint, PartitionDb};
 use crate::readers::Readers;
 use crate::segments::{SegmentName, Segments};
-use crate::shard::{self, Replay, Shard, ToShard};
+use crate::shard::{Replay, Shard, ToShard};
 
 /// Records handed to the shards at a time during replay.
 const REPLAY_BATCH: usize = 512;
@@ -100,12 +101,18 @@ impl Partition {
             cut(&*io, &segments.dir, &scan)?;
         }
         let (queue, waiting) = tokio::sync::mpsc::channel(writer::QUEUE);
+        let shards = match config.shards {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        let inboxes: Vec<Arc<Inbox>> = (0..shards).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
             tag: db.tag,
             catalogue,
             handles: Handles::new(config.view_cache_bytes),
             recents: Recents::default(),
-            readers: Readers::new(homes_dir.clone(), config.readers),
+            readers: Readers::new(homes_dir.clone(), inboxes.clone(), config.readers),
+            inboxes,
             segments: Arc::new(segments),
             metrics: Arc::default(),
             health,
@@ -118,6 +125,8 @@ impl Partition {
             settled: AtomicU64::new(from.lsn),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            #[cfg(test)]
+            commits_fail: false.into(),
             damaged_homes: Mutex::default(),
             home_keys: RwLock::new(()),
             config,
@@ -206,7 +215,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .map_err(|e| StoreError::io("starting a thread", &e))
 }
 
-type Threads = (Vec<SyncSender<ToShard>>, Vec<JoinHandle<()>>);
+type Threads = (Vec<ShardSender>, Vec<JoinHandle<()>>);
 
 fn start_threads(
     shared: &Arc<Shared>,
@@ -214,10 +223,7 @@ fn start_threads(
     lock: File,
     replay: impl Fn() -> Replay,
 ) -> Result<Threads, StoreError> {
-    let count = match shared.config.shards {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    };
+    let count = shared.inboxes.len();
     let (reports, reported) = mpsc::channel();
     let checkpointer = Checkpointer {
         shared: Arc::clone(shared),
@@ -227,10 +233,12 @@ fn start_threads(
     };
     let mut threads = vec![spawn("checkpoint", move || checkpointer.run(&reported))?];
     let mut shards = Vec::with_capacity(count);
-    for index in 0..count {
-        let (sender, queue) = mpsc::sync_channel(shard::QUEUE);
-        let shard = Shard::new(index, count, Arc::clone(shared), reports.clone(), replay());
-        threads.push(spawn(&format!("shard{index}"), move || shard.run(&queue))?);
+    for (index, inbox) in shared.inboxes.iter().enumerate() {
+        let (sender, receiver) = inbox.ends();
+        let reports = reports.clone();
+        let shared = Arc::clone(shared);
+        let shard = Shard::new(index, count, shared, receiver, reports, replay());
+        threads.push(spawn(&format!("shard{index}"), move || shard.run())?);
         shards.push(sender);
     }
     Ok((shards, threads))
@@ -240,7 +248,7 @@ fn start_threads(
 /// the homes that the losses concern; they are known when the shards have applied everything.
 fn replay_records(
     shared: &Shared,
-    shards: &[SyncSender<ToShard>],
+    shards: &[ShardSender],
     scan: &Scan,
     lost: Vec<Lost>,
 ) -> Result<Arc<Mutex<BTreeSet<u64>>>, StoreError> {
@@ -251,13 +259,11 @@ fn replay_records(
         replay_part(shared, shards, &scan.records[from..to])?;
         from = to;
         for shard in shards {
-            shard
-                .send(ToShard::Lost {
-                    lsn: loss.last_lsn,
-                    home: loss.home,
-                    concerned: Arc::clone(&concerned),
-                })
-                .map_err(|_| StoreError::Closed)?;
+            shard.send(ToShard::Lost {
+                lsn: loss.last_lsn,
+                home: loss.home,
+                concerned: Arc::clone(&concerned),
+            })?;
         }
     }
     replay_part(shared, shards, &scan.records[from..])?;
@@ -266,7 +272,7 @@ fn replay_records(
 
 fn replay_part(
     shared: &Shared,
-    shards: &[SyncSender<ToShard>],
+    shards: &[ShardSender],
     records: &[Place],
 ) -> Result<(), StoreError> {
     for records in records.chunks(REPLAY_BATCH) {
@@ -287,9 +293,7 @@ fn replay_part(
             distribute(&entry, &mut by_shard);
         }
         for (shard, entries) in shards.iter().zip(by_shard) {
-            shard
-                .send(ToShard::Entries(entries))
-                .map_err(|_| StoreError::Closed)?;
+            shard.send(ToShard::Entries(entries))?;
         }
         Metrics::add(&shared.metrics.replayed, records.len() as u64);
     }
@@ -299,15 +303,13 @@ fn replay_part(
 /// Waits until the shards have applied everything, and makes that the new checkpoint.
 fn finish_replay(
     catalogue: &Catalogue,
-    shards: &[SyncSender<ToShard>],
+    shards: &[ShardSender],
     scan: &Scan,
     damaged: bool,
 ) -> Result<(), StoreError> {
     let (done, finished) = mpsc::channel();
     for shard in shards {
-        shard
-            .send(ToShard::Replayed(done.clone()))
-            .map_err(|_| StoreError::Closed)?;
+        shard.send(ToShard::Replayed(done.clone()))?;
     }
     for _ in shards {
         finished.recv().map_err(|_| StoreError::Closed)?;
@@ -326,9 +328,7 @@ fn finish_replay(
         done: Some(done),
     };
     for shard in shards {
-        shard
-            .send(ToShard::Checkpoint(round.clone()))
-            .map_err(|_| StoreError::Closed)?;
+        shard.send(ToShard::Checkpoint(round.clone()))?;
     }
     drop(round);
     finished.recv().map_err(|_| StoreError::Closed)

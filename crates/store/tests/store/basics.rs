@@ -81,6 +81,7 @@ async fn a_message_comes_back_as_it_went_in() {
         let parts = FetchParts {
             envelope: true,
             bodystructure: true,
+            listed: false,
             body: false,
         };
         let items = handle.fetch_items(&[row], parts).await.unwrap();

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::faulty::FaultyIo;
 use crate::model::{Model, NAMES, Time, kept_config, new_body};
 use crate::support::*;
+use crate::torn;
 
 /// Explicit checkpoints only, so that the test knows what is durable in the homes.
 fn crash_config(dir: &TempDir, time: &Time) -> PartitionConfig {
@@ -169,19 +170,73 @@ async fn deliver_at_once(partition: &Arc<Partition>, rng: &mut Rng) -> Vec<InFli
     tasks.join_all().await
 }
 
-/// Some homes fall back to what was synced last: their WAL was still in memory.
+/// Of what homes wrote since they were synced, not all is there.
 fn lose_homes(homes: &Path, safe: &Path, rng: &mut Rng) {
     for number in 1..20u64 {
-        if rng.below(2) == 0 {
-            continue;
+        let file = format!("{number:02x}/{number}.db");
+        torn::lose_power(&homes.join(&file), &safe.join(&file), rng);
+    }
+}
+
+/// A few changes since the last checkpoint, which may be in their homes' files or not; nothing
+/// but these files and `partition.db` suffers.
+#[test]
+fn homes_come_back_from_whatever_is_left_of_them() {
+    each_seed(0..800, crash_of_databases);
+}
+
+async fn crash_of_databases(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let (dir, safe, after) = (fast_dir(), fast_dir(), fast_dir());
+    let mut model = Model::default();
+    let time = model.time.clone();
+    let partition = Partition::open(crash_config(&dir, &time)).unwrap();
+    let checkpoints = || Metrics::get(&partition.metrics().checkpoints);
+    let mut counted = checkpoints();
+    copy_databases(dir.path(), safe.path());
+    for _ in 0..rng.below(24) {
+        match rng.below(8) {
+            0 => partition.checkpoint().await.unwrap(),
+            _ => model.step(&partition, &mut rng).await.unwrap(),
         }
-        for extension in ["db", "db-wal", "db-shm"] {
-            let file = format!("{number:02x}/{number}.{extension}");
-            let (at, kept) = (homes.join(&file), safe.join(&file));
-            let _ = std::fs::remove_file(&at);
-            if kept.exists() {
-                std::fs::copy(kept, at).unwrap();
+        if rng.below(4) == 0 {
+            // Whoever reads has what was shown committed.
+            for mailbox in NAMES {
+                let _ = partition.status(&name(mailbox), None).await;
             }
+        }
+        // A purge makes one as well.
+        if checkpoints() > counted {
+            counted = checkpoints();
+            copy_databases(dir.path(), safe.path());
+        }
+    }
+    copy_dir(dir.path(), after.path());
+    let of = |dir: &TempDir| dir.path().join("partition/partition.db");
+    if rng.below(3) == 0 {
+        // The power goes in the middle of a checkpoint.
+        partition.checkpoint().await.unwrap();
+        copy_databases(dir.path(), after.path());
+        torn::lose_power_in_commit(&of(&after), &of(&safe), &mut rng);
+    } else {
+        lose_homes(&homes_of(&after), &homes_of(&safe), &mut rng);
+        torn::lose_power_in_commit(&of(&after), &of(&safe), &mut rng);
+    }
+    drop(partition);
+    let partition = Partition::open(crash_config(&after, &time)).unwrap();
+    assert_eq!(partition.health(), Health::Healthy);
+    settle(&partition, &mut model).await;
+    model.check(&partition).await;
+}
+
+/// Copies what is not the journal.
+fn copy_databases(from: &Path, to: &Path) {
+    let (from, to) = (from.join("partition"), to.join("partition"));
+    let _ = std::fs::remove_dir_all(to.join("homes"));
+    copy_dir(&from.join("homes"), &to.join("homes"));
+    for file in ["partition.db", "partition.db-wal"] {
+        if from.join(file).exists() {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
         }
     }
 }
@@ -317,7 +372,7 @@ fn homes_of(dir: &TempDir) -> std::path::PathBuf {
 
 #[test]
 fn a_move_between_homes_is_never_half_done() {
-    each_seed(0..40, crash_during_moves);
+    each_seed(0..100, crash_during_moves);
 }
 
 async fn crash_during_moves(seed: u64) {

@@ -13,3 +13,4 @@ mod repair;
 mod retention;
 mod scale;
 mod support;
+mod torn;

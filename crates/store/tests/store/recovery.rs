@@ -310,6 +310,39 @@ async fn a_home_that_cannot_be_written_is_tried_until_it_can() {
     assert_eq!(partition.counts(), (3, 3));
 }
 
+/// The commit finds the database damaged: the journal keeps what was shown.
+#[tokio::test]
+async fn what_was_shown_survives_a_home_that_is_damaged() {
+    let dir = TempDir::new().unwrap();
+    let bob = name("user/bob");
+    let home = dir.path().join("partition/homes/01/1.db");
+    let change = |statement: &str| {
+        let conn = rusqlite::Connection::open(&home).unwrap();
+        conn.busy_timeout(std::time::Duration::from_secs(10))
+            .unwrap();
+        conn.execute_batch(statement).unwrap();
+    };
+    {
+        let partition = open(&dir);
+        create(&partition, &["user/bob"]).await;
+        partition.checkpoint().await.unwrap();
+        change(
+            "CREATE TRIGGER broken BEFORE UPDATE ON meta \
+             BEGIN SELECT raise(ABORT, 'broken'); END",
+        );
+        partition.append(&bob, vec![message("1")]).await.unwrap();
+        assert_eq!(partition.status(&bob, None).await.unwrap().messages, 0);
+        let refused = partition.append(&bob, vec![message("2")]).await;
+        assert!(matches!(refused, Err(StoreError::HomeDamaged { .. })));
+        partition.shutdown().await.unwrap();
+    }
+    change("DROP TRIGGER broken");
+    let partition = open(&dir);
+    let inbox = partition.open_mailbox(&bob).await.unwrap();
+    let row = inbox.view().row(1).unwrap();
+    assert_eq!(partition.read_body(row.location).await.unwrap(), raw("1"));
+}
+
 #[tokio::test]
 async fn a_damaged_home_concerns_nobody_else() {
     let dir = TempDir::new().unwrap();

@@ -187,6 +187,7 @@ pub struct Dumped {
     pub email_id: [u8; 16],
     pub save_date: i64,
     pub envelope: Bytes,
+    pub listed: Bytes,
 }
 
 impl std::fmt::Debug for Dumped {
@@ -230,6 +231,7 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
         let rows: Vec<_> = view.rows(1, view.len()).collect();
         let parts = FetchParts {
             envelope: true,
+            listed: true,
             ..FetchParts::default()
         };
         let items = handle.fetch_items(&rows, parts).await.unwrap();
@@ -249,7 +251,8 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
                 body: partition.read_body(row.location).await.unwrap(),
                 email_id: row.email_id,
                 save_date: row.save_date,
-                envelope: items.unwrap().envelope,
+                envelope: items.clone().unwrap().envelope,
+                listed: items.unwrap().listed.unwrap(),
             });
         }
         let status = partition.status(&meta.name, None).await.unwrap();

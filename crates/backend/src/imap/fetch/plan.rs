@@ -34,6 +34,8 @@ pub(super) struct Octets {
     pub section: murder_mime::Section,
     /// Which of them.
     pub partial: Option<Partial>,
+    /// Fields that are all among those that are stored beside the message.
+    pub listed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(crate) struct Plan {
     pub parts: FetchParts,
     /// Some of it sets `\Seen`.
     pub sets_seen: bool,
-    /// Some of it is octets of the message.
+    /// Some of it is octets of the message, unless [`Plan::parts`] has them.
     pub reads_bodies: bool,
     /// Only messages with a greater MODSEQ (RFC 7162 section 3.1.4.1).
     pub changed_since: Option<u64>,
@@ -108,6 +110,7 @@ impl Plan {
                     name: Name::Body(section.clone()),
                     section: mime_section(section),
                     partial: *partial,
+                    listed: is_listed(section),
                 }),
                 FetchItem::Rfc822 => rfc822("RFC822", murder_mime::Section::Full),
                 FetchItem::Rfc822Header => rfc822("RFC822.HEADER", murder_mime::Section::Header),
@@ -116,11 +119,13 @@ impl Plan {
                     name: Name::Binary(path.clone()),
                     section: part(path),
                     partial: *partial,
+                    listed: false,
                 }),
                 FetchItem::BinarySize { path } => Want::Octets(Octets {
                     name: Name::BinarySize(path.clone()),
                     section: part(path),
                     partial: None,
+                    listed: false,
                 }),
                 FetchItem::Preview { .. } => return Err(bad("PREVIEW is not supported")),
             };
@@ -155,7 +160,10 @@ impl Plan {
             Want::Envelope => self.parts.envelope = true,
             Want::Body => self.parts.body = true,
             Want::BodyStructure => self.parts.bodystructure = true,
-            Want::Octets(_) => self.reads_bodies = true,
+            Want::Octets(octets) => {
+                self.parts.listed |= octets.listed;
+                self.reads_bodies = true;
+            }
             Want::ModSeq => self.condstore = true,
             _ => {}
         }
@@ -233,7 +241,18 @@ fn rfc822(name: &'static str, section: murder_mime::Section) -> Want {
         name: Name::Rfc822(name),
         section,
         partial: None,
+        listed: false,
     })
+}
+
+/// Whether a section consists of fields that are stored beside every message.
+fn is_listed(section: &Section) -> bool {
+    match section {
+        Section::HeaderFields { names, not: false } => {
+            murder_mime::is_listed(names.iter().map(String::as_str))
+        }
+        _ => false,
+    }
 }
 
 fn mime_section(section: &Section) -> murder_mime::Section {

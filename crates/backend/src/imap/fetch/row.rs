@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use bytes::Bytes;
 use murder_imap::{DateTime, FetchWriter, ResponseWriter};
 use murder_mailbox::MailboxId;
 use murder_mime::Message;
@@ -10,7 +11,7 @@ use murder_store::{FetchedItems, Flags, MailboxView, MessageRow, Partition, Stor
 
 use super::binary::{self, Encoded};
 use super::plan::{Name, Octets, Plan, Want};
-use super::source::{Found, PartCache, Source};
+use super::source::{Found, PartCache, Source, of_listed};
 use super::{PIECE, WHOLE_LIMIT};
 use crate::imap::enabled::Extension;
 use crate::imap::selected::flag_words;
@@ -78,9 +79,12 @@ impl RowWriter<'_> {
         items: Option<&FetchedItems>,
     ) -> Result<(), FetchError> {
         let plan = self.plan;
-        let source = match plan.reads_bodies {
-            true => Some(Source::open(self.partition, *row, plan).await?),
-            false => None,
+        let listed = items.and_then(|items| items.listed.as_ref());
+        // What is not stored beside the message.
+        let of_body = || plan.octets().filter(|o| !o.listed || listed.is_none());
+        let source = match of_body().next() {
+            Some(_) => Some(Source::open(self.partition, *row, of_body()).await?),
+            None => None,
         };
         let raw = source.as_ref().and_then(Source::whole).cloned();
         let parsed = raw
@@ -99,12 +103,12 @@ impl RowWriter<'_> {
         }
         // What is found first, before a byte is written: most that can fail fails here.
         let mut first = None;
-        if let (Some(source), Some(octets)) = (&source, plan.octets().next()) {
+        if let (Some(source), Some(octets)) = (&source, of_body().next()) {
             let found = source.find(octets, parsed.as_ref(), self.parts).await?;
             if let Found::Stream(place) | Found::Encoded(Encoded { place, .. }) = &found {
                 self.read_piece(source, place.start, place.end).await?;
             }
-            first = Some(found);
+            first = Some((octets, found));
         }
         let words = || flag_words(state.view, state.flags, state.recent, row.keywords);
         let mut fetch = start_fetch(plan.enabled, self.writer, row);
@@ -129,9 +133,14 @@ impl RowWriter<'_> {
                     fetch.body_structure(items.map_or(&[][..], |i| &i.bodystructure));
                 }
                 Want::Octets(octets) => {
+                    if let Some(listed) = listed.filter(|_| octets.listed) {
+                        put_bytes(&mut fetch, octets, of_listed(listed, octets));
+                        fetch.output().flush_if_full(self.stream).await?;
+                        continue;
+                    }
                     let Some(source) = &source else { continue };
-                    let found = match first.take() {
-                        Some(found) => found,
+                    let found = match first.take_if(|(of, _)| *of == octets) {
+                        Some((_, found)) => found,
                         None => source
                             .find(octets, parsed.as_ref(), self.parts)
                             .await
@@ -183,10 +192,16 @@ async fn put(
     partition: &Partition,
     stream: &mut ClientStream,
 ) -> Result<(), FetchError> {
-    let origin = octets.partial.map(|partial| partial.origin);
-    let ready = match found {
-        Found::Nil => None,
-        Found::Ready(bytes) => Some(bytes),
+    let origin = octets.origin();
+    let place = match found {
+        Found::Nil => {
+            put_bytes(fetch, octets, None);
+            return Ok(());
+        }
+        Found::Ready(bytes) => {
+            put_bytes(fetch, octets, Some(bytes));
+            return Ok(());
+        }
         Found::Encoded(encoded) => {
             match &octets.name {
                 Name::BinarySize(path) => fetch.binary_size(path, encoded.len),
@@ -199,29 +214,31 @@ async fn put(
             }
             return Ok(());
         }
-        Found::Stream(place) => {
-            let len = u64::from(place.end - place.start);
-            match &octets.name {
-                Name::Body(section) => fetch.section_head(section, origin, len),
-                Name::Rfc822(name) => fetch.rfc822_head(name, len),
-                Name::Binary(path) => fetch.binary_head(path, origin, len, false),
-                Name::BinarySize(path) => {
-                    fetch.binary_size(path, len);
-                    return Ok(());
-                }
-            }
-            return pour(fetch, place, source, partition, stream).await;
-        }
+        Found::Stream(place) => place,
     };
+    let len = u64::from(place.end - place.start);
     match &octets.name {
-        Name::Body(section) => fetch.section(section, origin, ready),
-        Name::Rfc822(name) => fetch.rfc822(name, ready),
-        Name::Binary(path) => fetch.binary(path, origin, ready),
+        Name::Body(section) => fetch.section_head(section, origin, len),
+        Name::Rfc822(name) => fetch.rfc822_head(name, len),
+        Name::Binary(path) => fetch.binary_head(path, origin, len, false),
         Name::BinarySize(path) => {
-            fetch.binary_size(path, ready.map_or(0, |bytes| bytes.len() as u64));
+            fetch.binary_size(path, len);
+            return Ok(());
         }
     }
-    Ok(())
+    pour(fetch, place, source, partition, stream).await
+}
+
+/// Writes octets that are at hand, or NIL.
+fn put_bytes(fetch: &mut FetchWriter<'_>, octets: &Octets, bytes: Option<Bytes>) {
+    match &octets.name {
+        Name::Body(section) => fetch.section(section, octets.origin(), bytes),
+        Name::Rfc822(name) => fetch.rfc822(name, bytes),
+        Name::Binary(path) => fetch.binary(path, octets.origin(), bytes),
+        Name::BinarySize(path) => {
+            fetch.binary_size(path, bytes.map_or(0, |bytes| bytes.len() as u64));
+        }
+    }
 }
 
 /// Sends a range of a message piece by piece.
@@ -264,6 +281,11 @@ pub(super) fn cut_off(error: StoreError) -> FetchError {
 }
 
 impl Octets {
+    /// Where a part of the octets begins.
+    fn origin(&self) -> Option<u64> {
+        self.partial.map(|partial| partial.origin)
+    }
+
     /// Whether the message's parts must be known.
     fn needs_structure(&self) -> bool {
         matches!(self.section, murder_mime::Section::Part { .. })

@@ -8,7 +8,7 @@ use murder_mime::{Decoder, Encoding, Message, PartWhat, Section};
 use murder_store::{BodyLocation, MessageRow, Partition, StoreError};
 
 use super::binary::{self, Encoded};
-use super::plan::{Octets, Plan};
+use super::plan::Octets;
 use super::{WHOLE_LIMIT, room_for};
 
 /// Where a section's octets come from.
@@ -52,14 +52,13 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Reads what `plan` needs of a message, if it is not too much to hold.
+    /// Reads what `wanted` needs of a message, if it is not too much to hold.
     pub async fn open(
         partition: &'a Partition,
         row: MessageRow,
-        plan: &Plan,
+        wanted: impl Iterator<Item = &Octets>,
     ) -> Result<Self, StoreError> {
-        let needed = plan
-            .octets()
+        let needed = wanted
             .map(|octets| octets.place(&row).unwrap_or_else(|| needed(octets, &row)))
             .filter(|range| !range.is_empty())
             .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
@@ -267,15 +266,25 @@ async fn read(
     partition.read_body_range(at, range.start, len).await
 }
 
+/// The octets of fields that are all among `listed`, those that are stored beside the message.
+pub(super) fn of_listed(listed: &Bytes, octets: &Octets) -> Option<Bytes> {
+    let fields = murder_mime::section(listed, &octets.section)?;
+    Some(cut(listed, fields, octets))
+}
+
 /// A section that was found in `raw`, without a copy if it is a slice of it.
 fn ready(raw: &Bytes, section: Option<Cow<'_, [u8]>>, octets: &Octets) -> Found {
+    section.map_or(Found::Nil, |found| Found::Ready(cut(raw, found, octets)))
+}
+
+/// What is asked for of a section that was found in `raw`.
+fn cut(raw: &Bytes, section: Cow<'_, [u8]>, octets: &Octets) -> Bytes {
     let bytes = match section {
-        None => return Found::Nil,
-        Some(Cow::Borrowed(slice)) => raw.slice_ref(slice),
-        Some(Cow::Owned(copy)) => Bytes::from(copy),
+        Cow::Borrowed(slice) => raw.slice_ref(slice),
+        Cow::Owned(copy) => Bytes::from(copy),
     };
     let cut = octets.cut(0..len(&bytes));
-    Found::Ready(bytes.slice(cut.start as usize..cut.end as usize))
+    bytes.slice(cut.start as usize..cut.end as usize)
 }
 
 enum Located {

@@ -106,6 +106,52 @@ async fn sections() {
 }
 
 #[tokio::test]
+async fn fields_of_an_endless_header() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    let to = format!(
+        "To: {}z@example.org\r\n",
+        "a@example.org,\r\n ".repeat(2000)
+    );
+    let raw = format!("X-Before: 1\r\nSubject: long\r\n{to}X-After: 2\r\n\r\ntext\r\n");
+    server.put("user/bob", raw).await;
+    let _ = bob.ask("EXAMINE INBOX").await;
+    for (item, wanted) in [
+        (
+            "BODY[HEADER.FIELDS (Subject)]",
+            "Subject: long\r\n\r\n".to_owned(),
+        ),
+        ("BODY[HEADER.FIELDS (To)]", format!("{to}\r\n")),
+        ("BODY[HEADER.FIELDS (To)]<4.13>", "a@example.org".to_owned()),
+        (
+            "BODY[HEADER.FIELDS (X-After Subject)]",
+            "Subject: long\r\nX-After: 2\r\n\r\n".to_owned(),
+        ),
+    ] {
+        assert_eq!(octets(&mut bob, item).await, Some(wanted), "{item}");
+    }
+}
+
+#[tokio::test]
+async fn stored_fields_beside_those_of_the_message() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    server.put("user/bob", MULTIPART).await;
+    let _ = bob.ask("EXAMINE INBOX").await;
+    bob.play(
+        "C: a FETCH 1 (BODY[HEADER.FIELDS (TO)] BODY[1] BODY[HEADER.FIELDS (Subject)]<0.3> UID)
+         S: * 1 FETCH (BODY[HEADER.FIELDS (TO)] {23}
+         S: To: bob@example.org
+         S: …
+         S:  BODY[1] {5}
+         S: first BODY[HEADER.FIELDS (Subject)]<0> {3}
+         S: Sub UID 1)
+         S: a OK FETCH completed",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn everything_else() {
     let server = Server::start();
     let mut bob = server.login("bob").await;
