@@ -15,6 +15,7 @@ mod admin;
 mod config;
 mod counters;
 mod imap;
+mod line;
 mod lmtp;
 mod login;
 mod mailboxes;

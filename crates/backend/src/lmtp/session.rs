@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr;
 use murder_lmtp::{Command, Sender, Terminator};
 use murder_net::{Connection, Peer, Role, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +14,7 @@ use super::deliver::Incoming;
 use super::recipient::{Target, resolve};
 use super::reply::{self, Reply};
 use super::unstuff::Unstuffer;
+use crate::line::{LineCutter, TooLong};
 use crate::node::Node;
 
 /// The most bytes in a command line: RFC 5321 section 4.5.3.1.4 wants 512 and room for
@@ -48,8 +48,8 @@ pub(super) struct Session {
     client: Client,
     /// Bytes that have come and are not used yet. None are held while idle.
     input: BytesMut,
-    /// Within a line that is too long.
-    skipping: bool,
+    /// Cuts commands off it.
+    lines: LineCutter,
     output: Vec<u8>,
     greeted: bool,
     transaction: Option<Transaction>,
@@ -117,7 +117,7 @@ impl Session {
             stream: connection.stream,
             client: Client::Stranger,
             input: BytesMut::new(),
-            skipping: false,
+            lines: LineCutter::new(MAX_LINE),
             output: Vec::new(),
             greeted: false,
             transaction: None,
@@ -394,22 +394,8 @@ impl Session {
 
     /// The next line that has come, without its CRLF.
     fn line(&mut self) -> Option<Result<Bytes, Reply>> {
-        let Some(at) = memchr(b'\n', &self.input) else {
-            if self.input.len() > MAX_LINE {
-                self.skipping = true;
-                self.input.clear();
-            }
-            return None;
-        };
-        let mut line = self.input.split_to(at + 1);
-        if std::mem::take(&mut self.skipping) || line.len() > MAX_LINE {
-            return Some(Err(reply::LINE_TOO_LONG));
-        }
-        line.truncate(at);
-        if line.last() == Some(&b'\r') {
-            line.truncate(at - 1);
-        }
-        Some(Ok(line.freeze()))
+        let line = self.lines.cut(&mut self.input)?;
+        Some(line.map_err(|TooLong| reply::LINE_TOO_LONG))
     }
 
     /// Waits for more of a command. Nothing but the connection is held meanwhile.

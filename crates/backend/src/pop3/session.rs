@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use memchr::memchr;
 use murder_net::{Connection, Role, Slot};
 use murder_pop3::{Command, Secret};
 use murder_store::StoreError;
@@ -18,6 +17,7 @@ use super::maildrop::Maildrop;
 use super::metrics::OpenSession;
 use super::reply::{self, Reply, ok};
 use super::{authorization, transaction};
+use crate::line::{LineCutter, TooLong};
 use crate::login::MAX_FAILED_LOGINS;
 use crate::node::Node;
 use crate::stream::ClientStream;
@@ -116,8 +116,8 @@ pub(super) struct Session {
     pub span: Span,
     /// Bytes that have come and are not used yet. None are held while idle.
     input: BytesMut,
-    /// Within a line that is too long.
-    skipping: bool,
+    /// Cuts commands off it.
+    lines: LineCutter,
     bad_commands: u32,
     _open: OpenSession,
 }
@@ -135,7 +135,7 @@ impl Session {
             slot: None,
             span: Span::current(),
             input: BytesMut::new(),
-            skipping: false,
+            lines: LineCutter::new(MAX_LINE),
             bad_commands: 0,
             _open: node.pop3.metrics.open_session(),
             node,
@@ -273,7 +273,7 @@ impl Session {
 
     /// Whether anything has come that is no line yet.
     pub(super) fn has_buffered(&self) -> bool {
-        self.skipping || !self.input.is_empty()
+        self.lines.is_skipping() || !self.input.is_empty()
     }
 
     /// A line within a command: a SASL response.
@@ -292,22 +292,8 @@ impl Session {
 
     /// The next line that has come, without its line break.
     fn line(&mut self) -> Option<Result<Bytes, Reply>> {
-        let Some(at) = memchr(b'\n', &self.input) else {
-            if self.input.len() > MAX_LINE {
-                self.skipping = true;
-                self.input.clear();
-            }
-            return None;
-        };
-        let mut line = self.input.split_to(at + 1);
-        if std::mem::take(&mut self.skipping) || line.len() > MAX_LINE {
-            return Some(Err(reply::LINE_TOO_LONG));
-        }
-        line.truncate(at);
-        if line.last() == Some(&b'\r') {
-            line.truncate(at - 1);
-        }
-        Some(Ok(line.freeze()))
+        let line = self.lines.cut(&mut self.input)?;
+        Some(line.map_err(|TooLong| reply::LINE_TOO_LONG))
     }
 
     /// Sends what is queued and waits for more; no buffer is held meanwhile.
