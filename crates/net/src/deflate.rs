@@ -15,7 +15,7 @@ const INPUT: usize = 8 * 1024;
 const OUTPUT: usize = 16 * 1024;
 
 /// A connection on which both sides compress. What was read or written and waits is held only as
-/// long as it waits; the two windows are held for good, some 300 KiB.
+/// long as it waits; the two windows are held for good.
 #[derive(Debug)]
 pub struct Deflated {
     inner: Stream,
