@@ -111,10 +111,7 @@ impl Session {
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
             (
                 _,
-                C::MultiSearch(_)
-                | C::Sort(_)
-                | C::Thread(_)
-                | C::Notify(_)
+                C::Notify(_)
                 | C::Compress { .. }
                 | C::Unauthenticate
                 | C::GetMetadata(_)
@@ -130,6 +127,9 @@ impl Session {
                 boxed(op::select::select(self, true, &mailbox, &params)).await
             }
             (_, C::Idle) => self.idle(draining).await,
+            (_, C::MultiSearch(search)) => {
+                boxed(op::multi_search::multi_search(self, tag, &search)).await
+            }
 
             (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,
             (S::Selected(_), C::Close) => boxed(op::close::close(self)).await,
@@ -140,6 +140,10 @@ impl Session {
             }
             (S::Selected(_), C::Search(search)) => {
                 boxed(op::search::search(self, tag, &search)).await
+            }
+            (S::Selected(_), C::Sort(sort)) => boxed(op::sort::sort(self, tag, &sort)).await,
+            (S::Selected(_), C::Thread(thread)) => {
+                boxed(op::thread::thread(self, tag, &thread)).await
             }
             (
                 S::Selected(_),
@@ -178,6 +182,8 @@ impl Session {
                 | C::Expunge
                 | C::UidExpunge { .. }
                 | C::Search(_)
+                | C::Sort(_)
+                | C::Thread(_)
                 | C::Fetch { .. }
                 | C::Store { .. }
                 | C::Copy { .. }
@@ -212,6 +218,8 @@ pub(crate) fn expunges_during(command: &Command) -> Expunges {
     match command {
         Command::Fetch { uid: false, .. } | Command::Store { uid: false, .. } => Expunges::Held,
         Command::Search(search) if !search.uid => Expunges::Held,
+        Command::Sort(sort) if !sort.uid => Expunges::Held,
+        Command::Thread(thread) if !thread.uid => Expunges::Held,
         _ => Expunges::Allowed,
     }
 }

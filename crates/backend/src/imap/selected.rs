@@ -30,6 +30,8 @@ pub(crate) struct Selected {
     pub at_select: Rights,
     /// What is `\Recent` in this session.
     pub recent: UidSet,
+    /// What `$` means (RFC 5182), messages that have gone since included.
+    pub saved: UidSet,
     /// Whose `\Seen` counts; `None` for the owner.
     pub seen_user: Option<String>,
     /// The client has asked for mod-sequences (RFC 7162 section 3.1): it is told them with every
@@ -63,6 +65,7 @@ impl Selected {
             handle,
             examined,
             recent: UidSet::new(),
+            saved: UidSet::new(),
             condstore: false,
             uid_command: false,
             parts: PartCache::default(),
@@ -125,20 +128,21 @@ impl Selected {
     /// The messages that a set means, as ascending ranges of sequence numbers in `view`.
     ///
     /// # Errors
-    /// BAD for a sequence number that there is not, and for `$`.
+    /// BAD for a sequence number that there is not.
     pub fn places(
         &self,
         uid: bool,
         set: &SequenceSet,
     ) -> Result<Vec<RangeInclusive<u32>>, OpError> {
-        if set.is_saved_result() {
-            return Err(bad("Saved search results are not supported"));
-        }
         let view = &self.view;
-        if uid {
+        if uid || set.is_saved_result() {
             let last = view.last_uid().unwrap_or(0);
-            return Ok(set
-                .resolve(last)
+            let saved = self.saved.ranges().iter().map(|(low, high)| *low..=*high);
+            let uids = match set.is_saved_result() {
+                true => saved.collect(),
+                false => set.resolve(last),
+            };
+            return Ok(uids
                 .into_iter()
                 .map(|uids| {
                     let above = uids.end().checked_add(1);
