@@ -261,7 +261,10 @@ async fn open_partitions(
         .partitions
         .iter()
         .map(|(name, section)| {
-            let config = partition_config(name, section);
+            let config = PartitionConfig {
+                index_texts: config.search.index,
+                ..partition_config(name, section)
+            };
             let opening = tokio::task::spawn_blocking(move || Partition::open(config));
             (name.clone(), opening)
         })

@@ -13,6 +13,7 @@ mod login;
 mod mailboxes;
 mod multi_search;
 mod search;
+mod search_corpus;
 mod select;
 mod session;
 mod sort;
