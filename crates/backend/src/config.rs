@@ -71,6 +71,9 @@ pub struct ImapConfig {
     pub max_command: usize,
     /// The most bytes in an appended message. Default: 67108864.
     pub append_limit: u64,
+    /// Whether clients that come directly may log out and in again on the same connection
+    /// (UNAUTHENTICATE, RFC 8437). Default: true.
+    pub unauthenticate: bool,
 }
 
 impl Default for ImapConfig {
@@ -84,6 +87,7 @@ impl Default for ImapConfig {
             autocreate_inbox: true,
             max_command: 64 << 10,
             append_limit: 64 << 20,
+            unauthenticate: true,
         }
     }
 }

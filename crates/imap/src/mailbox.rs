@@ -14,6 +14,16 @@ pub struct MailboxArg(pub Vec<u8>);
 #[error("mailbox name is not valid {0}")]
 pub struct MailboxArgError(&'static str);
 
+impl MailboxArgError {
+    /// Whether they are no UTF-8, which is an error of syntax (RFC 6855 section 3).
+    #[must_use]
+    pub fn is_syntax(&self) -> bool {
+        self.0 == UTF_8
+    }
+}
+
+const UTF_8: &str = "UTF-8";
+
 impl MailboxArg {
     /// The octets.
     #[must_use]
@@ -33,7 +43,7 @@ impl MailboxArg {
         if utf8_mode || !self.0.is_ascii() {
             std::str::from_utf8(&self.0)
                 .map(str::to_owned)
-                .map_err(|_| MailboxArgError("UTF-8"))
+                .map_err(|_| MailboxArgError(UTF_8))
         } else {
             utf7::decode(&self.0).map_err(|_| MailboxArgError("modified UTF-7"))
         }

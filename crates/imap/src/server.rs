@@ -504,6 +504,10 @@ impl CommandReader {
                 }
                 return None;
             };
+            if at >= self.limits.command {
+                self.start_skip(Some((None, TOO_LONG.to_owned())));
+                continue;
+            }
             let line = without_break(&self.buf[..=at]);
             let next = match (utf8, line) {
                 (false, line) => append_next(line),

@@ -155,11 +155,15 @@ impl ResponseWriter {
     fn condition(&mut self, status: Status, code: Option<&Code>, text: &str) {
         self.out.write(status.as_str().as_bytes());
         self.out.write(b" ");
+        let mut text = text;
         if let Some(code) = code {
             let mut code = code.to_string();
             // Only a text code could hold such; it would end the code, or the line.
             code.retain(|c| !matches!(c, ']' | '\r' | '\n' | '\0'));
             put(self.tail(), format_args!("[{code}] "));
+        } else {
+            // It would be taken for the start of a code, also behind what `put_text` leaves out.
+            text = text.trim_start_matches(['[', '\r', '\n', '\0']);
         }
         put_text(self.tail(), text);
         self.crlf();

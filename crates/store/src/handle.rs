@@ -150,19 +150,30 @@ impl MailboxHandle {
         .await
     }
 
-    /// The UIDs expunged after the mailbox's HIGHESTMODSEQ was `modseq` (RFC 7162 QRESYNC).
+    /// The UIDs expunged after the mailbox's HIGHESTMODSEQ was `modseq` (RFC 7162 QRESYNC). For a
+    /// client that was away for thousands of expunges it may be some more, or UIDs that never
+    /// were; none has a message in the newest view.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the database cannot be read.
     pub async fn expunged_since(&self, modseq: u64) -> Result<UidSet, StoreError> {
         let shared = Arc::clone(&self.shared);
         let (home, id) = (self.home, self.id);
-        blocking(move || {
+        let mut uids = blocking(move || {
             shared
                 .readers
                 .with(home, |reader| reader.expunged_since(id, modseq))
         })
-        .await
+        .await?;
+        let view = self.view();
+        let there: UidSet = uids
+            .ranges()
+            .iter()
+            .flat_map(|&(low, high)| view.rows_by_uid(low, high))
+            .map(|row| row.uid)
+            .collect();
+        uids.subtract(&there);
+        Ok(uids)
     }
 
     /// Takes the view that was read from the database, and what happened meanwhile.

@@ -258,18 +258,35 @@ impl Reader {
         rows.collect()
     }
 
-    /// UIDs expunged after `modseq`.
+    /// UIDs expunged after `modseq`; of those expunged long ago it may be ranges that hold more,
+    /// among them UIDs of messages that are there.
     pub fn expunged_since(&self, id: MailboxId, modseq: u64) -> rusqlite::Result<UidSet> {
         let mut query = self.0.prepare_cached(
             "SELECT low, high FROM tombstone JOIN mailbox ON tombstone.mailbox = mailbox.rowno \
              WHERE mailbox.id = ?1 AND keep_until = 0 AND modseq > ?2",
         )?;
-        let mut rows = query.query(params![id.to_bytes(), modseq.cast_signed()])?;
+        let ranges = query.query_map(params![id.to_bytes(), modseq.cast_signed()], |r| {
+            Ok((r.get(0)?, r.get(1)?))
+        })?;
+        let mut ranges: Vec<(u32, u32)> = ranges.collect::<rusqlite::Result<_>>()?;
+        ranges.sort_unstable();
         let mut uids = UidSet::new();
-        while let Some(row) = rows.next()? {
-            uids.insert_range(row.get(0)?, row.get(1)?);
+        for (low, high) in ranges {
+            uids.insert_range(low, high);
         }
         Ok(uids)
+    }
+
+    /// The bytes of the messages with `\Deleted`.
+    pub fn deleted_bytes(&self, id: MailboxId) -> rusqlite::Result<u64> {
+        self.0
+            .prepare_cached(
+                "SELECT coalesce(sum(len), 0) FROM message JOIN mailbox \
+                 ON message.mailbox = mailbox.rowno \
+                 WHERE mailbox.id = ?1 AND keep_until = 0 AND flags & 8 != 0",
+            )?
+            .query_row([id.to_bytes()], |r| r.get::<_, i64>(0))
+            .map(i64::cast_unsigned)
     }
 
     /// The mailbox's counters, with `unseen` that of the owner.

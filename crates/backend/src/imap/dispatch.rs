@@ -2,13 +2,15 @@
 
 use std::pin::Pin;
 
-use murder_imap::{Command, Tag};
+use murder_imap::{Command, SearchKey, Tag};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad};
 use crate::imap::op;
 use crate::imap::session::{SHUTTING_DOWN, Session, State, TOO_LONG};
+use crate::imap::uid_only;
 use crate::imap::updates::Expunges;
 
 impl Session {
@@ -22,6 +24,9 @@ impl Session {
     ) -> OpResult {
         use Command as C;
         use State as S;
+        if self.enabled.has(Extension::UidOnly) {
+            uid_only::check(&command)?;
+        }
         match (&self.state, command) {
             (_, C::Capability) => op::capability::capability(self),
             (_, C::Noop) => op::noop::noop(),
@@ -48,7 +53,8 @@ impl Session {
                 Err(bad("Already logged in"))
             }
 
-            (_, C::Enable { .. }) => op::enable::enable(self),
+            (_, C::Enable { capabilities }) => op::enable::enable(self, &capabilities),
+            (_, C::Unauthenticate) => op::unauthenticate::unauthenticate(self),
             (_, C::Namespace) => op::namespace::namespace(self),
             (_, C::List(list)) => boxed(op::list::list(self, &list)).await,
             (_, C::Lsub { reference, pattern }) => {
@@ -113,7 +119,6 @@ impl Session {
                 _,
                 C::Notify(_)
                 | C::Compress { .. }
-                | C::Unauthenticate
                 | C::GetMetadata(_)
                 | C::SetMetadata { .. }
                 | C::GetQuota { .. }
@@ -212,14 +217,19 @@ pub(crate) fn boxed<'a, T>(
     Box::pin(future)
 }
 
-/// EXPUNGE must not come while one of these is in progress, as its message numbers would shift
-/// (RFC 9051 section 7.5.1).
+/// EXPUNGE and VANISHED must not come while one of these is in progress, as its message numbers
+/// would shift (RFC 9051 section 7.5.1, RFC 7162 section 3.2.10.2).
 pub(crate) fn expunges_during(command: &Command) -> Expunges {
+    let held = |uid: bool, keys: &[SearchKey]| match !uid || uid_only::has_numbers(keys) {
+        true => Expunges::Held,
+        false => Expunges::Allowed,
+    };
     match command {
         Command::Fetch { uid: false, .. } | Command::Store { uid: false, .. } => Expunges::Held,
-        Command::Search(search) if !search.uid => Expunges::Held,
-        Command::Sort(sort) if !sort.uid => Expunges::Held,
-        Command::Thread(thread) if !thread.uid => Expunges::Held,
+        Command::Search(search) => held(search.uid, &search.keys),
+        Command::Sort(sort) => held(sort.uid, &sort.keys),
+        Command::Thread(thread) => held(thread.uid, &thread.keys),
+        Command::MultiSearch(search) => held(true, &search.keys),
         _ => Expunges::Allowed,
     }
 }

@@ -73,6 +73,15 @@ pub(crate) fn bad(text: impl Into<Cow<'static, str>>) -> OpError {
     })
 }
 
+/// `BAD [code] text`
+pub(crate) fn bad_code(code: Code, text: &'static str) -> OpError {
+    OpError::Refused(Completion {
+        status: Status::Bad,
+        code: Some(code),
+        text: text.into(),
+    })
+}
+
 impl From<io::Error> for OpError {
     fn from(error: io::Error) -> Self {
         Self::Gone(error)
@@ -81,7 +90,11 @@ impl From<io::Error> for OpError {
 
 impl From<MailboxArgError> for OpError {
     fn from(error: MailboxArgError) -> Self {
-        no(Code::Cannot, capitalised(&error.to_string()))
+        let text = capitalised(&error.to_string());
+        match error.is_syntax() {
+            true => bad(text),
+            false => no(Code::Cannot, text),
+        }
     }
 }
 
@@ -110,7 +123,7 @@ impl From<StoreError> for OpError {
             StoreError::BodyGone => (Code::ExpungeIssued, "Message was expunged".into()),
             StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
                 tracing::error!(%error, "damaged");
-                (Code::ContactAdmin, "Mailbox is damaged".into())
+                (Code::Corruption, "Mailbox is damaged".into())
             }
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
@@ -205,10 +218,7 @@ mod tests {
             home: 7,
             why: "secret detail".into(),
         };
-        assert_eq!(
-            shown(damaged.into()),
-            "NO [CONTACTADMIN] Mailbox is damaged"
-        );
+        assert_eq!(shown(damaged.into()), "NO [CORRUPTION] Mailbox is damaged");
         assert_eq!(
             shown(NameError::TooDeep.into()),
             "NO [CANNOT] Mailbox name has too many levels"

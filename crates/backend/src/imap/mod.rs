@@ -6,17 +6,21 @@
 //! the two commands.
 
 mod dispatch;
+mod enabled;
 mod errors;
 mod fetch;
 mod metrics;
 mod op;
+mod qresync;
 mod search;
 mod selected;
 mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod uid_only;
 mod updates;
+mod utf8;
 
 use std::sync::Arc;
 

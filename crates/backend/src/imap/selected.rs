@@ -7,6 +7,7 @@ use murder_imap::{Code, SequenceSet};
 use murder_mailbox::{Identity, Rights};
 use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
 
+use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, bad, no};
 use crate::imap::fetch::PartCache;
 use crate::imap::session::{State, User};
@@ -34,14 +35,30 @@ pub(crate) struct Selected {
     pub saved: UidSet,
     /// Whose `\Seen` counts; `None` for the owner.
     pub seen_user: Option<String>,
+    /// What the client has enabled.
+    pub enabled: Enabled,
     /// The client has asked for mod-sequences (RFC 7162 section 3.1): it is told them with every
-    /// change of flags.
+    /// change of flags. Commands that ask for them set it, for the session to enable CONDSTORE.
     pub condstore: bool,
+    /// What the client has to be told of mod-sequences at the end of the command.
+    pub modseq: ModSeqNews,
     /// The command under way is a UID command: changes are told with the UID (RFC 9051
     /// section 6.4.9).
     pub uid_command: bool,
     /// Where the parts of the large message are that the client is fetching in pieces.
     pub parts: PartCache,
+}
+
+/// What a client that counts mod-sequences has to be told of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ModSeqNews {
+    /// The mailbox's HIGHESTMODSEQ when nothing that had happened was kept from the client.
+    pub complete: u64,
+    /// It has to be told how far it has come: it hears of mod-sequences for the first time, or
+    /// was told that messages went, from which it could not tell.
+    pub due: bool,
+    /// The client was told mod-sequences by this command.
+    pub told: bool,
 }
 
 /// The selected mailbox of a session.
@@ -53,24 +70,34 @@ pub(crate) fn selected(state: &mut State) -> Result<&mut Selected, OpError> {
 }
 
 impl Selected {
-    /// Selects `handle`, the mailbox `found`, for `user`.
-    pub fn new(found: Found, handle: Arc<MailboxHandle>, user: &User, examined: bool) -> Self {
+    /// Selects `handle`, the mailbox `found`, for `user` who has enabled `enabled`.
+    pub fn new(
+        found: Found,
+        handle: Arc<MailboxHandle>,
+        user: &User,
+        enabled: Enabled,
+        examined: bool,
+    ) -> Self {
         let view = handle.view();
         let mut selected = Self {
             at_select: found.rights_of(&user.identity),
             seen_user: user.seen_in(&found.meta.name).map(str::to_owned),
             partition: found.partition,
             newest: Arc::clone(&view),
-            view,
+            view: Arc::clone(&view),
             handle,
             examined,
             recent: UidSet::new(),
             saved: UidSet::new(),
-            condstore: false,
+            enabled,
+            condstore: enabled.has(Extension::CondStore),
+            modseq: ModSeqNews {
+                complete: view.highest_modseq(),
+                ..ModSeqNews::default()
+            },
             uid_command: false,
             parts: PartCache::default(),
         };
-        let view = Arc::clone(&selected.view);
         selected.take_recent(&view);
         selected
     }
@@ -137,9 +164,8 @@ impl Selected {
         let view = &self.view;
         if uid || set.is_saved_result() {
             let last = view.last_uid().unwrap_or(0);
-            let saved = self.saved.ranges().iter().map(|(low, high)| *low..=*high);
             let uids = match set.is_saved_result() {
-                true => saved.collect(),
+                true => self.saved_there(),
                 false => set.resolve(last),
             };
             return Ok(uids
@@ -164,6 +190,22 @@ impl Selected {
             .collect())
     }
 
+    /// What `$` means, without the messages that are gone, told or not (RFC 5182 section 2.1).
+    fn saved_there(&self) -> Vec<RangeInclusive<u32>> {
+        let ranges = |set: &UidSet| {
+            set.ranges()
+                .iter()
+                .map(|(low, high)| *low..=*high)
+                .collect()
+        };
+        if !self.holds_expunged() {
+            return ranges(&self.saved);
+        }
+        // A saved range holds nothing but messages that were there.
+        let there = |uid: &u32| self.newest.seq_of(*uid).is_some();
+        ranges(&self.saved.iter().filter(there).collect())
+    }
+
     /// The UIDs of messages.
     pub fn uids(&self, places: &[RangeInclusive<u32>]) -> UidSet {
         places
@@ -176,6 +218,11 @@ impl Selected {
     /// The flags of a message of `view` as the user sees them.
     pub fn flags_of(&self, view: &MailboxView, row: &MessageRow) -> Flags {
         view.flags_for(row, self.seen_user.as_deref())
+    }
+
+    /// Whether a message is told to be `\Recent`: IMAP4rev2 has no such flag.
+    pub fn is_recent(&self, uid: u32) -> bool {
+        !self.enabled.has(Extension::Rev2) && self.recent.contains(uid)
     }
 
     /// Whether the client may know messages that are gone.

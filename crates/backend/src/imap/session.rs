@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug};
 
 use crate::imap::dispatch::{boxed, expunges_during};
+use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
 use crate::imap::metrics::OpenSession;
 use crate::imap::op;
@@ -101,6 +102,8 @@ pub(crate) struct Session {
     pub state: State,
     /// Who has logged in.
     pub user: Option<Arc<User>>,
+    /// What the client has enabled.
+    pub enabled: Enabled,
     /// The client's address.
     pub peer: IpAddr,
     /// Logins that failed.
@@ -118,10 +121,7 @@ pub(crate) struct Session {
 impl Session {
     /// A session over `connection`, in the current span.
     pub(crate) fn new(node: Arc<Node>, connection: Connection) -> Self {
-        let limits = Limits {
-            command: node.config.imap.max_command.min(BEFORE_LOGIN),
-            append: BEFORE_LOGIN as u64,
-        };
+        let limits = limits_before_login(&node);
         let patience = node.config.limits.slow_reader();
         Self {
             peer: connection.peer_addr.ip().to_canonical(),
@@ -130,6 +130,7 @@ impl Session {
             writer: ResponseWriter::new(NameEncoding::default()),
             state: State::NotAuthenticated,
             user: None,
+            enabled: Enabled::default(),
             failed_logins: 0,
             login_deadline: Instant::now() + node.config.limits.login_timeout(),
             span: Span::current(),
@@ -226,8 +227,10 @@ impl Session {
             Err(OpError::Gone(error)) => return Err(Ended::Client(error)),
             Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
         };
+        let mut completion = completion;
         if let State::Selected(_) = self.state {
             updates::report(self, expunges);
+            updates::tell_modseq(self, &mut completion);
         }
         let code = completion.code.as_ref();
         self.writer
@@ -334,11 +337,42 @@ impl Session {
         self.state = State::Authenticated;
     }
 
+    /// Enables an extension, for the selected mailbox too.
+    pub(crate) fn enable(&mut self, extension: Extension) {
+        // A frontend's connection goes on to serve other clients of the user.
+        if !self.is_frontends() {
+            self.enabled.add(extension);
+        }
+        if let State::Selected(selected) = &mut self.state {
+            selected.enabled.add(extension);
+            let condstore = selected.enabled.has(Extension::CondStore);
+            selected.modseq.due |= condstore && !selected.condstore;
+            selected.condstore |= condstore;
+        }
+    }
+
+    /// Forgets who has logged in, and everything that is theirs: the connection is what it was
+    /// at its start, but for TLS and for logins that have failed (RFC 8437 section 3).
+    pub(crate) fn log_out(&mut self) {
+        self.state = State::NotAuthenticated;
+        self.user = None;
+        self.enabled = Enabled::default();
+        self.writer.set_names(NameEncoding::default());
+        self.reader.set_limits(limits_before_login(&self.node));
+        self.login_deadline = Instant::now() + self.node.config.limits.login_timeout();
+    }
+
     /// The canonical name of a mailbox that the client names.
     pub(crate) fn mailbox_name(&self, mailbox: &MailboxArg) -> Result<MailboxName, OpError> {
         let user = self.user()?;
         let text = mailbox.to_utf8(self.is_utf8())?;
         Ok(user.namespace.parse(&text)?)
+    }
+
+    /// Whether a frontend acts for the user here.
+    pub(crate) fn is_frontends(&self) -> bool {
+        let user = self.user.as_ref();
+        user.is_some_and(|user| user.namespace.is_canonical())
     }
 
     /// Whether the client sends names in UTF-8.
@@ -367,6 +401,14 @@ impl Session {
             }
         }
         Err(no_such_mailbox(user.namespace.is_canonical() && !here))
+    }
+}
+
+/// What may be sent before login.
+fn limits_before_login(node: &Node) -> Limits {
+    Limits {
+        command: node.config.imap.max_command.min(BEFORE_LOGIN),
+        append: BEFORE_LOGIN as u64,
     }
 }
 

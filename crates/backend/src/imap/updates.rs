@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use murder_imap::{Code, Flag, Keyword, ResponseWriter, Status};
+use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet, Status};
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
-use crate::imap::errors::OpError;
+use crate::imap::enabled::{Enabled, Extension};
+use crate::imap::errors::{Completion, OpError};
 use crate::imap::selected::{Selected, flag_words, selected};
 use crate::imap::session::{Session, State};
 
@@ -28,7 +29,11 @@ pub(crate) enum Expunges {
 /// for one to be emptied on its side too.
 pub(crate) const DELETED: &str = "The selected mailbox was deleted";
 
-/// Writes what changed in the selected mailbox: EXPUNGE, FLAGS, EXISTS, RECENT, FETCH FLAGS.
+/// Ranges in one VANISHED: clients and proxies bound their lines, and this is some 20 KiB.
+const RANGES_IN_LINE: usize = 1024;
+
+/// Writes what changed in the selected mailbox: EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH
+/// FLAGS.
 ///
 /// What it writes is bounded by the mailbox: at most one line a message, of some 50 bytes.
 pub(crate) fn report(session: &mut Session, expunges: Expunges) {
@@ -106,22 +111,29 @@ pub(crate) fn tell(
     let diff = MailboxView::diff(&selected.view, &new);
     let next = if diff.expunged.is_empty() || !held {
         // Descending, so that each number is still what it was in the old view.
-        for seq in diff.expunged.iter().rev() {
-            writer.expunge(*seq);
+        if selected.enabled.vanished() {
+            tell_vanished(writer, false, &diff.vanished);
+        } else {
+            for seq in diff.expunged.iter().rev() {
+                writer.expunge(*seq);
+            }
         }
+        selected.modseq.due |= !diff.expunged.is_empty();
+        selected.modseq.complete = new.highest_modseq();
         Arc::clone(&new)
     } else {
         Arc::new(new.with_held(&selected.view, &diff.vanished))
     };
     let known = std::mem::replace(&mut selected.view, next);
     selected.newest = Arc::clone(&new);
+    selected.modseq.told |= selected.condstore;
     if diff.keywords {
         tell_flags(selected, writer);
     }
     if diff.added > 0 {
         selected.take_recent(&new);
         writer.exists(selected.view.len());
-        writer.recent(selected.recent_count());
+        tell_recent(selected, writer);
     }
     for uid in diff.changed {
         if own.uids().is_some_and(|uids| uids.contains(uid)) {
@@ -161,11 +173,89 @@ pub(crate) fn tell(
                     let after = before.map(|(flags, keywords)| expected(flags, keywords));
                     before == told && after == now
                 });
-                if !as_expected || echo.contains(row.uid) {
+                if !as_expected {
                     tell_fetch(selected, writer, &row);
+                } else if echo.contains(row.uid) {
+                    tell_message(selected, writer, &row, false);
                 }
             }
         }
+    }
+}
+
+/// `* n RECENT`, which IMAP4rev2 has not.
+pub(crate) fn tell_recent(selected: &Selected, writer: &mut ResponseWriter) {
+    if !selected.enabled.has(Extension::Rev2) {
+        writer.recent(selected.recent_count());
+    }
+}
+
+/// `* VANISHED uids`, or with `earlier` `* VANISHED (EARLIER) uids`; nothing if there are none.
+pub(crate) fn tell_vanished(writer: &mut ResponseWriter, earlier: bool, uids: &UidSet) {
+    for ranges in uids.ranges().chunks(RANGES_IN_LINE) {
+        let ranges = ranges.iter().map(|&(low, high)| low..=high);
+        if let Some(set) = SequenceSet::from_ranges(ranges) {
+            writer.vanished(earlier, &set);
+        }
+    }
+}
+
+/// Starts the answer of one message, `* n FETCH (` or `* uid UIDFETCH (`.
+pub(crate) fn start_fetch<'a>(
+    enabled: Enabled,
+    writer: &'a mut ResponseWriter,
+    row: &MessageRow,
+) -> FetchWriter<'a> {
+    match enabled.has(Extension::UidOnly) {
+        true => writer.uid_fetch(row.uid),
+        false => writer.fetch(row.seq),
+    }
+}
+
+/// At the end of a command, when all there is to tell has been told: how far in mod-sequences the
+/// client has come, where it could not tell by itself (RFC 7162 sections 3.1, 3.2 and 6).
+///
+/// That is when it hears of mod-sequences for the first time, when it was told that messages
+/// went, and when it was told mod-sequences while that was kept back: then it is as far as before
+/// the first of them went.
+pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
+    let State::Selected(selected) = &mut session.state else {
+        return;
+    };
+    let news = std::mem::take(&mut selected.modseq);
+    selected.modseq.complete = news.complete;
+    if !selected.condstore {
+        return;
+    }
+    let first = !selected.enabled.has(Extension::CondStore);
+    selected.enabled.add(Extension::CondStore);
+    // A frontend's connection goes on to serve other clients of the user.
+    let frontends = session
+        .user
+        .as_ref()
+        .is_some_and(|user| user.namespace.is_canonical());
+    if !frontends {
+        session.enabled.add(Extension::CondStore);
+    }
+    let held = selected.holds_expunged();
+    if first || news.due || (held && news.told) {
+        let code = Code::HighestModSeq(match held {
+            true => news.complete,
+            false => selected.newest.highest_modseq(),
+        });
+        match completion.code {
+            None if completion.status == Status::Ok => completion.code = Some(code),
+            _ => session
+                .writer
+                .untagged(Status::Ok, Some(&code), "Highest mod-sequence"),
+        }
+    }
+}
+
+/// Tells the flags of messages, whether the client knows them or not.
+pub(crate) fn tell_messages(selected: &Selected, writer: &mut ResponseWriter, uids: &UidSet) {
+    for row in present(selected, uids) {
+        tell_fetch(selected, writer, &row);
     }
 }
 
@@ -203,17 +293,26 @@ fn keyword_bits(from: &Keywords, to: &Keywords, bits: u64) -> Option<u64> {
 
 /// `* n FETCH (FLAGS (…))`
 fn tell_fetch(selected: &Selected, writer: &mut ResponseWriter, row: &MessageRow) {
-    let view = &selected.view;
-    let mut fetch = writer.fetch(row.seq);
-    if selected.uid_command {
+    tell_message(selected, writer, row, true);
+}
+
+/// `* n FETCH (…)` with what a client is told unasked: the UID if it wants it (RFC 9051 section
+/// 6.4.9 and appendix E.21, RFC 7162 section 3.2.4), flags, the mod-sequence if it counts them.
+fn tell_message(selected: &Selected, writer: &mut ResponseWriter, row: &MessageRow, flags: bool) {
+    let enabled = selected.enabled;
+    let mut fetch = start_fetch(enabled, writer, row);
+    let uid = selected.uid_command || selected.condstore || enabled.has(Extension::Rev2);
+    if uid && !enabled.has(Extension::UidOnly) {
         fetch.uid(row.uid);
     }
-    fetch.flags(flag_words(
-        view,
-        selected.flags_of(view, row),
-        selected.recent.contains(row.uid),
-        row.keywords,
-    ));
+    if flags {
+        fetch.flags(flag_words(
+            &selected.view,
+            selected.flags_of(&selected.view, row),
+            selected.is_recent(row.uid),
+            row.keywords,
+        ));
+    }
     if selected.condstore {
         fetch.modseq(row.modseq);
     }

@@ -184,6 +184,13 @@ fn text_cannot_break_the_line() {
         written(|w| w.no(&tag("a"), Some(&evil), "one\r\n* BYE\0 two")),
         "a NO [X a OK [] one* BYE two\r\n"
     );
+    // Found by fuzzing: nor can it start with what is no code of ours.
+    for text in ["[ALERT] all", "\0[\0[ALERT] all"] {
+        assert_eq!(
+            written(|w| w.no(&tag("a"), None, text)),
+            "a NO ALERT] all\r\n"
+        );
+    }
 }
 
 #[test]

@@ -262,6 +262,17 @@ fn an_append_that_is_dropped_is_skipped() {
     });
 }
 
+/// Found by fuzzing: what follows a message was too long only if it did not come at once.
+#[test]
+fn what_follows_a_message_is_as_bounded() {
+    let flags = ["x"; 150].join(" ");
+    let sent = format!("a APPEND x {{3+}}\r\nabc ({flags}) {{4+}}\r\nabcd\r\nb NOOP\r\n");
+    check(
+        sent.as_bytes(),
+        &[Seen::AppendBad("a".into()), command("b", "NOOP")],
+    );
+}
+
 #[test]
 fn bad_appends() {
     check(

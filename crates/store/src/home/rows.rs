@@ -20,6 +20,14 @@ use crate::readers::{MESSAGE_COLUMNS, message_row};
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
 
+/// The most tombstones of a mailbox, give or take what is written between two looks: half a MiB
+/// of a home. A client that was away for less than half as many expunges is told exactly what
+/// went meanwhile.
+const MAX_TOMBSTONES: i64 = 16_384;
+/// Expunges, and ranges of one, after which their number is looked at: it costs a walk over
+/// them.
+const LOOK_AFTER: usize = 64;
+
 /// One command's work on the messages of one mailbox: counters, the view's change and other
 /// users' `\Seen` are collected and written once.
 pub(super) struct Work {
@@ -275,7 +283,7 @@ impl Home {
         Ok(Expunged { uids, modseq })
     }
 
-    /// Writes tombstones (RFC 7162 section 3.2.5).
+    /// Writes tombstones (RFC 7162 section 3.2.5), and joins the oldest when there are too many.
     pub(super) fn bury(&self, rowno: i64, modseq: u64, uids: &UidSet) -> Result<(), Stop> {
         for (low, high) in uids.ranges() {
             self.run(
@@ -283,7 +291,49 @@ impl Home {
                 params![rowno, modseq.cast_signed(), low, high],
             )?;
         }
-        Ok(())
+        let look = uids.ranges().len() > LOOK_AFTER || modseq.is_multiple_of(LOOK_AFTER as u64);
+        match look {
+            true => self.join_tombstones(rowno),
+            false => Ok(()),
+        }
+    }
+
+    /// Replaces all but the newest half of a mailbox's tombstones, if there are more than
+    /// [`MAX_TOMBSTONES`], by one that stands for every UID up to their greatest. Which of them
+    /// still have messages is known when it is asked for. Nothing is forgotten: a client that
+    /// comes with a MODSEQ from that time is told of more than it needs to be.
+    fn join_tombstones(&self, rowno: i64) -> Result<(), Stop> {
+        let nth_newest = |nth: i64| {
+            self.conn
+                .prepare_cached(
+                    "SELECT modseq FROM tombstone WHERE mailbox = ?1 \
+                     ORDER BY modseq DESC, low DESC LIMIT 1 OFFSET ?2",
+                )
+                .and_then(|mut s| {
+                    let row = s.query_row(params![rowno, nth], |r| r.get::<_, i64>(0));
+                    row.optional()
+                })
+                .map_err(sql)
+        };
+        if nth_newest(MAX_TOMBSTONES)?.is_none() {
+            return Ok(());
+        }
+        let Some(modseq) = nth_newest(MAX_TOMBSTONES / 2)? else {
+            return Ok(());
+        };
+        let high: u32 = self
+            .conn
+            .prepare_cached("SELECT max(high) FROM tombstone WHERE mailbox = ?1 AND modseq <= ?2")
+            .and_then(|mut s| s.query_row(params![rowno, modseq], |r| r.get(0)))
+            .map_err(sql)?;
+        self.run(
+            "DELETE FROM tombstone WHERE mailbox = ?1 AND modseq <= ?2",
+            params![rowno, modseq],
+        )?;
+        self.run(
+            "INSERT INTO tombstone VALUES (?1, ?2, 1, ?3)",
+            params![rowno, modseq, high],
+        )
     }
 
     /// Takes one reference from a content, which goes with the last.

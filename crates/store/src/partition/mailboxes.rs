@@ -313,6 +313,22 @@ impl Partition {
         Ok(status)
     }
 
+    /// The bytes of a mailbox's messages with `\Deleted` (DELETED-STORAGE, RFC 9208). Costs a
+    /// look at each message.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMailbox`], [`StoreError::Io`].
+    pub async fn deleted_storage(&self, name: &MailboxName) -> Result<u64, StoreError> {
+        let (home, mailbox) = self.find(name)?;
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            shared
+                .readers
+                .with(home, |reader| reader.deleted_bytes(mailbox.id))
+        })
+        .await
+    }
+
     /// Opens a mailbox: its view is loaded when nobody had it open.
     ///
     /// # Errors

@@ -33,8 +33,35 @@ impl Partition {
         name: &MailboxName,
         messages: Vec<AppendMessage>,
     ) -> Result<Appended, StoreError> {
+        self.append_as(name, messages, &[]).await
+    }
+
+    /// Appends copies of messages of another partition, which keep their EMAILIDs (RFC 8474
+    /// section 5.1): `email_ids` has one for each.
+    ///
+    /// # Errors
+    /// As [`Partition::append`].
+    pub async fn append_copies(
+        &self,
+        name: &MailboxName,
+        messages: Vec<AppendMessage>,
+        email_ids: &[[u8; 16]],
+    ) -> Result<Appended, StoreError> {
+        debug_assert_eq!(messages.len(), email_ids.len());
+        self.append_as(name, messages, email_ids).await
+    }
+
+    async fn append_as(
+        &self,
+        name: &MailboxName,
+        messages: Vec<AppendMessage>,
+        email_ids: &[[u8; 16]],
+    ) -> Result<Appended, StoreError> {
         let target = self.target(name)?;
-        let (messages, cargo) = self.load(messages).await?;
+        let (mut messages, cargo) = self.load(messages).await?;
+        for (message, id) in messages.iter_mut().zip(email_ids) {
+            message.email_id = id.to_vec();
+        }
         let op = Op::Append(Append {
             targets: vec![target],
             messages,

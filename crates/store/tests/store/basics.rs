@@ -598,3 +598,53 @@ async fn a_deleted_mailbox_tells_its_sessions() {
         Err(StoreError::NoSuchMailbox)
     ));
 }
+
+#[tokio::test]
+async fn old_tombstones_are_joined_and_nothing_is_forgotten() {
+    const PAIRS: u32 = 10_000;
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let bob = name("user/bob");
+    let handle = partition.open_mailbox(&bob).await.unwrap();
+    for _ in 0..8 {
+        let new = (0..PAIRS / 4).map(|_| message("x")).collect();
+        partition.append(&bob, new).await.unwrap();
+    }
+    let deleted = StoreOp::new(StoreMode::Add, Flags::DELETED, Vec::new());
+    let all = UidSet::range(1, 2 * PAIRS);
+    partition.store_flags(&handle, &all, deleted).await.unwrap();
+    let start = handle.view().highest_modseq();
+    // Every second message, so that each is a tombstone: first most, then the rest.
+    let odd = |low: u32, high: u32| -> UidSet { (low..high).step_by(2).collect() };
+    partition
+        .expunge(&handle, Some(&odd(1, 2001)))
+        .await
+        .unwrap();
+    let early = handle.view().highest_modseq();
+    for low in (2001..2 * PAIRS).step_by(400) {
+        let uids = odd(low, (low + 400).min(2 * PAIRS));
+        partition.expunge(&handle, Some(&uids)).await.unwrap();
+    }
+    assert_eq!(
+        handle.expunged_since(start).await.unwrap(),
+        odd(1, 2 * PAIRS)
+    );
+    // Then 10,000 more, one of them alone: too many to be kept apart.
+    let even: UidSet = (2..2 * PAIRS).step_by(2).collect();
+    let before_all = handle.view().highest_modseq();
+    partition.expunge(&handle, Some(&even)).await.unwrap();
+    let before_last = handle.view().highest_modseq();
+    let last = UidSet::range(2 * PAIRS, 2 * PAIRS);
+    partition
+        .append(&bob, vec![message("stays")])
+        .await
+        .unwrap();
+    partition.expunge(&handle, Some(&last)).await.unwrap();
+    assert!(handle.view().uids().eq([2 * PAIRS + 1]));
+    for modseq in [0, start, early, before_all] {
+        let told = handle.expunged_since(modseq).await.unwrap();
+        assert_eq!(told, UidSet::range(1, 2 * PAIRS), "{modseq}");
+    }
+    assert_eq!(handle.expunged_since(before_last).await.unwrap(), last);
+}

@@ -1,6 +1,7 @@
 //! What FETCH sends of a message: from the view's columns, from the precomputed items, or from
 //! the message's bytes.
 
+pub(crate) mod partial;
 mod plan;
 mod row;
 mod source;

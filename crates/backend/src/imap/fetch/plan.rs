@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use murder_imap::{FetchItem, FetchModifier, PartWhat, Partial, Section};
+use murder_imap::{FetchItem, FetchModifier, PartWhat, Partial, PartialRange, Section};
 use murder_store::{FetchParts, MessageRow};
 
+use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, bad};
 
 /// One item of the answer.
@@ -53,6 +54,13 @@ pub(crate) struct Plan {
     pub reads_bodies: bool,
     /// Only messages with a greater MODSEQ (RFC 7162 section 3.1.4.1).
     pub changed_since: Option<u64>,
+    /// Of the messages of the set, only those at these places (RFC 9394 section 3.3).
+    pub partial: Option<PartialRange>,
+    /// Messages of the set that went since [`Plan::changed_since`] are told first (RFC 7162
+    /// section 3.2.6).
+    pub vanished: bool,
+    /// What the client has enabled.
+    pub enabled: Enabled,
     /// It asks for mod-sequences, which from now on are told with changes of flags.
     pub condstore: bool,
 }
@@ -61,14 +69,20 @@ impl Plan {
     /// Reads the items of FETCH, or of UID FETCH, which answers the UID in any case.
     ///
     /// # Errors
-    /// BAD for what is not served (and not advertised): BINARY, PREVIEW, VANISHED, PARTIAL.
+    /// BAD for what is not served (and not advertised): BINARY, PREVIEW; for modifiers where they
+    /// mean nothing.
     pub fn new(
         uid: bool,
         items: &[FetchItem],
         modifiers: &[FetchModifier],
+        enabled: Enabled,
     ) -> Result<Self, OpError> {
-        let mut plan = Self::default();
-        if uid {
+        let mut plan = Self {
+            enabled,
+            ..Self::default()
+        };
+        // UIDFETCH has the UID in its place.
+        if uid && !enabled.has(Extension::UidOnly) {
             plan.wants.push(Want::Uid);
         }
         for item in items {
@@ -108,8 +122,17 @@ impl Plan {
                     plan.changed_since = Some(*modseq);
                     plan.want(Want::ModSeq);
                 }
-                FetchModifier::Vanished => return Err(bad("VANISHED is not supported")),
-                FetchModifier::Partial(_) => return Err(bad("PARTIAL is not supported")),
+                FetchModifier::Vanished => plan.vanished = true,
+                FetchModifier::Partial(range) if uid => plan.partial = Some(*range),
+                FetchModifier::Partial(_) => return Err(bad("PARTIAL is for UID FETCH")),
+            }
+        }
+        if plan.vanished {
+            if !uid || plan.changed_since.is_none() {
+                return Err(bad("VANISHED is for UID FETCH with CHANGEDSINCE"));
+            }
+            if !enabled.has(Extension::QResync) {
+                return Err(bad("QRESYNC is not enabled"));
             }
         }
         Ok(plan)
@@ -135,9 +158,9 @@ impl Plan {
         self.parts != FetchParts::default()
     }
 
-    /// Whether FLAGS are answered.
-    pub(super) fn has_flags(&self) -> bool {
-        self.wants.contains(&Want::Flags)
+    /// Whether an item is answered.
+    pub(super) fn has(&self, want: &Want) -> bool {
+        self.wants.contains(want)
     }
 
     /// The sections that are asked for.

@@ -11,8 +11,10 @@ use murder_store::{FetchedItems, Flags, MailboxView, MessageRow, Partition, Stor
 use super::plan::{Name, Octets, Plan, Want};
 use super::source::{Found, PartCache, Source};
 use super::{PIECE, WHOLE_LIMIT};
+use crate::imap::enabled::Extension;
 use crate::imap::selected::flag_words;
 use crate::imap::stream::ClientStream;
+use crate::imap::updates::start_fetch;
 
 /// Why a message was not written.
 #[derive(Debug)]
@@ -59,6 +61,9 @@ pub(crate) struct RowState<'a> {
     pub recent: bool,
     /// Its FLAGS are told even if they are not asked for: this command has changed them.
     pub tell_flags: bool,
+    /// The client counts mod-sequences: flags that are told unasked come with one and with the
+    /// UID (RFC 7162 section 3.2.4).
+    pub condstore: bool,
 }
 
 impl RowWriter<'_> {
@@ -89,7 +94,7 @@ impl RowWriter<'_> {
             first = Some(found);
         }
         let words = || flag_words(state.view, state.flags, state.recent, row.keywords);
-        let mut fetch = self.writer.fetch(row.seq);
+        let mut fetch = start_fetch(plan.enabled, self.writer, row);
         for want in &plan.wants {
             match want {
                 Want::Uid => fetch.uid(row.uid),
@@ -132,8 +137,16 @@ impl RowWriter<'_> {
             }
             fetch.output().flush_if_full(self.stream).await?;
         }
-        if state.tell_flags && !plan.has_flags() {
-            fetch.flags(words());
+        if state.tell_flags {
+            if state.condstore && !plan.has(&Want::Uid) && !plan.enabled.has(Extension::UidOnly) {
+                fetch.uid(row.uid);
+            }
+            if !plan.has(&Want::Flags) {
+                fetch.flags(words());
+            }
+            if state.condstore && !plan.has(&Want::ModSeq) {
+                fetch.modseq(row.modseq);
+            }
         }
         fetch.finish();
         Ok(())

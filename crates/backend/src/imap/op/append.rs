@@ -12,8 +12,10 @@ use murder_store::{
     AppendMessage, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, Partition, StoreError,
 };
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, no_such_mailbox, ok, ok_code};
 use crate::imap::session::{Session, User, not_permitted};
+use crate::imap::utf8::HeaderScan;
 use crate::node::{Found, now};
 
 /// Octets of the message taken at a time: a TLS record.
@@ -104,8 +106,8 @@ fn acceptable(session: &Session, literal: LiteralHead) -> Result<(), OpError> {
     if literal.len > session.node.config.imap.append_limit {
         return Err(no(Code::TooBig, "Message is too big"));
     }
-    if literal.utf8 {
-        return Err(bad("UTF8 is not enabled"));
+    if literal.utf8 && !session.enabled.has(Extension::Utf8) {
+        return Err(bad("UTF8=ACCEPT is not enabled"));
     }
     // A frontend refuses a client's itself: from there it is a copy of one that was delivered.
     if literal.len == 0 && !session.user()?.namespace.is_canonical() {
@@ -124,6 +126,8 @@ enum Received {
     Staged(Box<BodyWriter>),
     /// Passed over, as it has a NUL.
     Nul,
+    /// Refused for its header, which the client must not send.
+    EightBitHeader,
 }
 
 impl Received {
@@ -137,6 +141,10 @@ impl Received {
                 Err(no(Code::UnknownCte, "Messages with NULs cannot be stored"))
             }
             Self::Nul => Err(bad("A message must not hold NULs")),
+            Self::EightBitHeader => Err(no(
+                Code::Cannot,
+                "Header has 8-bit characters: enable UTF8=ACCEPT to append it",
+            )),
         }
     }
 }
@@ -159,6 +167,7 @@ async fn receive(
     }
     session.flush().await?;
     let mut parts = BytesMut::new();
+    let mut header = HeaderScan::default();
     loop {
         let chunk = session
             .within_command(async |reader, stream| reader.read_literal_chunk(stream, CHUNK).await)
@@ -167,8 +176,9 @@ async fn receive(
         if memchr::memchr(0, &chunk).is_some() {
             received = Received::Nul;
         }
+        header.take(&chunk);
         match &mut received {
-            Received::Nul => parts = BytesMut::new(),
+            Received::Nul | Received::EightBitHeader => parts = BytesMut::new(),
             Received::Staged(writer) => writer.write(chunk).await?,
             Received::Inline(whole) if chunk.len() == len => *whole = chunk,
             Received::Inline(_) => {
@@ -184,7 +194,17 @@ async fn receive(
     {
         *whole = parts.freeze();
     }
+    if header.has_8bit() && !may_have_8bit(session) && !matches!(received, Received::Nul) {
+        received = Received::EightBitHeader;
+    }
     Ok(received)
+}
+
+/// Whether a message may have 8-bit characters in its header: by RFC 6855 section 4 not from a
+/// client that has not said that it knows of such. A frontend hands on what was delivered.
+fn may_have_8bit(session: &Session) -> bool {
+    let enabled = session.enabled;
+    enabled.has(Extension::Utf8) || enabled.has(Extension::Rev2) || session.is_frontends()
 }
 
 /// Waits for the end of the command; before that nothing is stored.

@@ -4,9 +4,10 @@ use murder_imap::Code;
 use murder_net::Role;
 
 use crate::imap::errors::{OpResult, ok};
+use crate::imap::op::unauthenticate;
 use crate::imap::session::{Session, State};
 
-/// What there is once somebody has logged in; frontends have the same.
+/// What there is once somebody has logged in, also for frontends, which offer the same.
 const AFTER_LOGIN: [&str; 16] = [
     "IMAP4rev1",
     "LITERAL+",
@@ -25,13 +26,42 @@ const AFTER_LOGIN: [&str; 16] = [
     "ACL",
     "RIGHTS=texk",
 ];
+/// What only a client that has come directly has besides, as frontends do not pass on what it
+/// takes.
+const DIRECT: [&str; 19] = [
+    "CONDSTORE",
+    "QRESYNC",
+    "UTF8=ACCEPT",
+    "UIDONLY",
+    "OBJECTID",
+    "SAVEDATE",
+    "STATUS=SIZE",
+    "ESEARCH",
+    "SEARCHRES",
+    "PARTIAL",
+    "WITHIN",
+    "SEARCH=FUZZY",
+    "MULTISEARCH",
+    "SORT",
+    "SORT=DISPLAY",
+    "ESORT",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
+    "INPROGRESS",
+];
 const BEFORE_LOGIN: [&str; 5] = ["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
 
 /// The capabilities of this session at this moment.
-fn list(session: &Session) -> Vec<String> {
+pub(crate) fn list(session: &Session) -> Vec<String> {
     let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
     if !matches!(session.state, State::NotAuthenticated) {
         let mut list: Vec<String> = owned(&AFTER_LOGIN);
+        if !session.is_frontends() {
+            list.extend(owned(&DIRECT));
+        }
+        if unauthenticate::is_offered(session) {
+            list.push("UNAUTHENTICATE".to_owned());
+        }
         list.push(format!(
             "APPENDLIMIT={}",
             session.node.config.imap.append_limit

@@ -185,6 +185,7 @@ async fn append_batch(
     copied: &mut Copied,
 ) -> Result<UidSet, StoreError> {
     let mut messages = Vec::with_capacity(rows.len());
+    let mut email_ids = Vec::with_capacity(rows.len());
     let mut arrived = UidSet::new();
     for row in rows {
         let body = match load(&source.partition, &target.partition, row).await {
@@ -208,13 +209,14 @@ async fn append_batch(
             save_date: now(),
             seen_by: flags.target.clone(),
         });
+        email_ids.push(row.email_id);
         arrived.insert(row.uid);
     }
     if messages.is_empty() {
         return Ok(arrived);
     }
     let (partition, name) = (&target.partition, &target.meta.name);
-    let appended = partition.append(name, messages).await?;
+    let appended = partition.append_copies(name, messages, &email_ids).await?;
     copied.uidvalidity = appended.uidvalidity;
     copied.source.extend(arrived.iter());
     copied.target.extend(appended.uids);

@@ -1,11 +1,36 @@
-//! ENABLE (RFC 5161).
+//! ENABLE (RFC 5161, RFC 9051 section 6.3.1).
 
-use crate::imap::errors::{OpResult, ok};
-use crate::imap::session::Session;
+use murder_imap::NameEncoding;
 
-/// ENABLE: nothing that is advertised needs enabling; unknown capabilities are ignored, as
-/// RFC 5161 section 3.1 asks.
-pub(crate) fn enable(session: &mut Session) -> OpResult {
-    session.writer.enabled([""; 0]);
+use crate::imap::enabled::Extension;
+use crate::imap::errors::{OpResult, bad, ok};
+use crate::imap::session::{Session, State};
+
+/// ENABLE: what there is of `capabilities` is enabled and named, also when it was before; the
+/// others are ignored.
+///
+/// Once a mailbox is selected it is too late for all but CONDSTORE and QRESYNC, of which nothing
+/// that was said before depends; clients must not ask for them either (section 3.1), but do.
+pub(crate) fn enable(session: &mut Session, capabilities: &[String]) -> OpResult {
+    let asked: Vec<Extension> = Extension::ALL
+        .into_iter()
+        .filter(|extension| {
+            let mut names = capabilities.iter();
+            names.any(|name| name.eq_ignore_ascii_case(extension.name()))
+        })
+        .collect();
+    let late =
+        |extension: &Extension| !matches!(extension, Extension::CondStore | Extension::QResync);
+    if matches!(session.state, State::Selected(_)) && asked.iter().any(late) {
+        return Err(bad("That must be enabled before a mailbox is selected"));
+    }
+    for extension in &asked {
+        session.enable(*extension);
+    }
+    if session.enabled.has(Extension::Rev2) || session.enabled.has(Extension::Utf8) {
+        session.writer.set_names(NameEncoding::Utf8);
+    }
+    let names = asked.into_iter().map(Extension::name);
+    session.writer.enabled(names);
     Ok(ok("ENABLE completed"))
 }

@@ -6,11 +6,13 @@ use murder_imap::{Code, FetchItem, FetchModifier, SequenceSet};
 use murder_mailbox::Rights;
 use murder_store::{Flags, MessageRow, StoreError, StoreMode, StoreOp, UidSet};
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, no, ok};
-use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter};
+use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter, partial};
+use crate::imap::qresync;
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, Own, refreshed, tell};
+use crate::imap::updates::{Expunges, Own, refreshed, tell, tell_vanished};
 
 /// Messages that are looked at together: one read of precomputed items, one write of `\Seen`.
 const BATCH_ROWS: usize = 256;
@@ -27,7 +29,7 @@ pub(crate) async fn fetch(
     modifiers: &[FetchModifier],
 ) -> OpResult {
     let user = session.user()?;
-    let plan = Plan::new(uid, items, modifiers)?;
+    let plan = Plan::new(uid, items, modifiers, session.enabled)?;
     let Session {
         state,
         writer,
@@ -41,8 +43,19 @@ pub(crate) async fn fetch(
         "You may not read this mailbox",
     )?;
     let marks = plan.sets_seen && !selected.examined && rights.contains(Rights::SEEN);
-    let places = selected.places(uid, set)?;
+    let mut places = selected.places(uid, set)?;
     selected.condstore |= plan.condstore;
+    selected.modseq.told |= selected.condstore;
+    let has_recent = !selected.enabled.has(Extension::Rev2);
+    if plan.vanished {
+        let since = plan.changed_since.unwrap_or_default();
+        let known = known_uids(selected, set);
+        let vanished = qresync::vanished(selected, since, &known).await?;
+        tell_vanished(writer, true, &vanished);
+    }
+    if let Some(range) = plan.partial {
+        places = partial::places(selected, &places, range);
+    }
     let mut all_there = true;
     let mut damaged = None;
     let mut rows = Vec::new();
@@ -82,8 +95,9 @@ pub(crate) async fn fetch(
                 let state = RowState {
                     view: &view,
                     flags: view.flags_for(row, selected.seen_user.as_deref()),
-                    recent: selected.recent.contains(row.uid),
+                    recent: has_recent && selected.recent.contains(row.uid),
                     tell_flags: marked.contains(row.uid),
+                    condstore: selected.condstore,
                 };
                 match to.write(row, state, fetched).await {
                     Ok(()) => {}
@@ -110,6 +124,17 @@ pub(crate) async fn fetch(
             "Some of the messages were expunged meanwhile",
         )),
     }
+}
+
+/// The UIDs of a set, of messages that are there and of others. `*` stands for the greatest UID
+/// that there has been: what went from the end of the mailbox is in `1:*`.
+fn known_uids(selected: &Selected, set: &SequenceSet) -> UidSet {
+    let max = selected.view.uidnext().saturating_sub(1);
+    let mut uids = UidSet::new();
+    for range in set.resolve(max) {
+        uids.insert_range(*range.start(), *range.end());
+    }
+    uids
 }
 
 /// Takes the next messages from `next..=last` into `rows`; returns where to go on.

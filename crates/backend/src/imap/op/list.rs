@@ -8,6 +8,7 @@ use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::op::status;
 use crate::imap::op::subscribe::no_home;
@@ -21,9 +22,6 @@ const MAX_PATTERNS: usize = 8 * 1024;
 pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
     let user = session.user()?;
     let separator = user.namespace.separator();
-    if let Some(item) = status::unsupported(&list.returns.status) {
-        return Err(bad(format!("STATUS {} is not supported", item.as_str())));
-    }
     if !list.returns.metadata.is_empty() {
         return Err(bad("METADATA is not supported"));
     }
@@ -46,10 +44,16 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         special_use_only: list.selection.special_use,
     };
     let rows = listing::list(entries(session, &user, &subscribed), separator, &query);
+    // IMAP4rev2 has but the extended one.
+    let extended = list.extended || session.enabled.has(Extension::Rev2);
+    let how = List {
+        extended,
+        ..list.clone()
+    };
     for row in &rows {
         session
             .writer
-            .list(&ListRow::answering(list, row, separator));
+            .list(&ListRow::answering(&how, row, separator));
         if row.exists {
             details(session, &user, row, list).await?;
         }
@@ -141,6 +145,29 @@ fn entry(user: &User, mailbox: &MailboxMeta, subscribed: bool) -> Option<Entry> 
     })
 }
 
+/// What LIST says of a mailbox that is there.
+pub(super) fn row_of(session: &Session, user: &User, mailbox: &MailboxMeta) -> Option<Row> {
+    let entry = entry(user, mailbox, false)?;
+    let below = format!("{}{}", entry.name, user.namespace.separator());
+    let home = mailbox.name.home_key();
+    let mut partitions = session.node.partitions.values();
+    let has_children = partitions.any(|partition| {
+        let mut mailboxes = partition.home_mailboxes(home).into_iter();
+        mailboxes.any(|other| {
+            let name = user.namespace.render(&other.name);
+            name.is_some_and(|name| name.starts_with(&below)) && is_visible(&user.identity, &other)
+        })
+    });
+    Some(Row {
+        name: entry.name,
+        exists: true,
+        has_children,
+        subscribed: false,
+        special_use: entry.special_use,
+        child_info: false,
+    })
+}
+
 /// What is subscribed, whether it is there or not.
 fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<Entry> {
     let found = session.node.find(name);
@@ -203,6 +230,7 @@ async fn details(
         session.writer.my_rights(&row.name, &rights.to_imap());
     }
     if !items.is_empty() && rights.contains(Rights::READ) {
+        status::note_modseq(session, items);
         match status::values(session, user, &found, items).await {
             Ok(values) => session.writer.status(&row.name, &values),
             Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no STATUS"),

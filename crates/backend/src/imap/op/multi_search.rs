@@ -7,7 +7,7 @@ use murder_imap::{Code, Esearch, MailboxArg, MailboxFilter, MultiSearch, SearchR
 use murder_mailbox::{MailboxName, Rights};
 use murder_store::{StoreError, UidSet};
 
-use super::search::{Query, find, finish, scope, settle};
+use super::search::{Query, check_charset, find, finish, scope, settle};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::search::{Context, Found, Program, Progress, Returns, Scope, run};
 use crate::imap::session::{Session, State, User};
@@ -23,6 +23,7 @@ pub(crate) async fn multi_search(
     tag: &Tag,
     search: &MultiSearch,
 ) -> OpResult {
+    check_charset(session, search.charset.as_deref())?;
     let sources = search
         .sources
         .as_deref()

@@ -7,7 +7,8 @@ use murder_imap::{Esearch, Search, SearchKey, SearchReturn, Status, Tag};
 use murder_mailbox::Rights;
 use murder_store::UidSet;
 
-use crate::imap::errors::{OpError, OpResult, no, ok};
+use crate::imap::enabled::Extension;
+use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::search::{Context, Found, Hits, Program, Progress, Returns, Scope, run};
 use crate::imap::selected::Selected;
 use crate::imap::session::{Session, State};
@@ -20,14 +21,30 @@ const MAX_SAVED_RANGES: usize = 64 * 1024;
 
 /// Finds messages.
 pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) -> OpResult {
+    check_charset(session, search.charset.as_deref())?;
     let query = Query {
         uid: search.uid,
         charset: search.charset.as_deref(),
         keys: &search.keys,
-        returns: search.returns.as_deref(),
+        returns: match &search.returns {
+            // IMAP4rev2 has no SEARCH response.
+            None if session.enabled.has(Extension::Rev2) => Some(&[][..]),
+            returns => returns.as_deref(),
+        },
     };
     let result = answer(session, tag, &query).await;
     settle(session, &query, result)
+}
+
+/// Refuses a charset where the client has said that all is UTF-8 (RFC 6855 section 3).
+///
+/// # Errors
+/// BAD.
+pub(super) fn check_charset(session: &Session, charset: Option<&str>) -> Result<(), OpError> {
+    match charset.is_some() && session.enabled.has(Extension::Utf8) {
+        true => Err(bad("With UTF8=ACCEPT enabled, a search names no charset")),
+        false => Ok(()),
+    }
 }
 
 /// What SEARCH, SORT and THREAD have in common.

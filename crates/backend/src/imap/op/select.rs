@@ -1,17 +1,22 @@
 //! SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3, RFC 3501 for RECENT and UNSEEN).
 
-use murder_imap::{Code, MailboxArg, SelectParam, Status};
+use murder_imap::{Code, List, ListRow, MailboxArg, SelectParam, Status};
 use murder_mailbox::Rights;
 use murder_store::{CHUNK_ROWS, Flags, MailboxView, StoreError};
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, no_such_mailbox, ok_code};
+use crate::imap::op::list;
+use crate::imap::qresync::Resync;
 use crate::imap::selected::Selected;
 use crate::imap::session::{Session, State};
-use crate::imap::updates::tell_flags;
+use crate::imap::uid_only;
+use crate::imap::updates::{tell_flags, tell_recent};
 
 /// Opens a mailbox. Whatever was selected before no longer is, also when this fails.
 ///
-/// CONDSTORE is taken (RFC 7162 section 3.1.8): the mailbox has mod-sequences. QRESYNC is not.
+/// HIGHESTMODSEQ (RFC 7162 section 3.1.2.1) and MAILBOXID (RFC 8474 section 4.2) are told to
+/// everybody, UNSEEN and RECENT only where they mean something.
 pub(crate) async fn select(
     session: &mut Session,
     examine: bool,
@@ -19,13 +24,14 @@ pub(crate) async fn select(
     params: &[SelectParam],
 ) -> OpResult {
     let user = session.user()?;
-    if params
-        .iter()
-        .any(|p| matches!(p, SelectParam::QResync { .. }))
-    {
-        return Err(bad("QRESYNC is not supported"));
+    let resync = resync(session, params)?;
+    if matches!(session.state, State::Selected(_)) {
+        session.state = State::Authenticated;
+        let text = "Previous mailbox is now closed";
+        session
+            .writer
+            .untagged(Status::Ok, Some(&Code::Closed), text);
     }
-    session.state = State::Authenticated;
     let name = session.mailbox_name(mailbox)?;
     let found = session.find_with(&name, Rights::READ)?;
     let opened = found.partition.open_mailbox(&found.meta.name).await;
@@ -33,35 +39,94 @@ pub(crate) async fn select(
         StoreError::NoSuchMailbox => no_such_mailbox(user.namespace.is_canonical()),
         error => OpError::from(error),
     })?;
-    let mut selected = Selected::new(found, handle, &user, examine);
+    if params.contains(&SelectParam::CondStore) {
+        session.enable(Extension::CondStore);
+    }
+    let rev2 = session.enabled.has(Extension::Rev2);
+    if rev2 && let Some(row) = list::row_of(session, &user, &found.meta) {
+        let list = List {
+            extended: true,
+            ..List::default()
+        };
+        let row = ListRow::answering(&list, &row, user.namespace.separator());
+        session.writer.list(&row);
+    }
+    let mut selected = Box::new(Selected::new(
+        found,
+        handle,
+        &user,
+        session.enabled,
+        examine,
+    ));
+    if params.contains(&SelectParam::CondStore) {
+        selected.condstore = true;
+        selected.enabled.add(Extension::CondStore);
+    }
     let writer = &mut session.writer;
     let view = &selected.view;
     tell_flags(&selected, writer);
     writer.exists(view.len());
-    writer.recent(selected.recent_count());
-    if let Some(unseen) = first_unseen(view, selected.seen_user.as_deref()) {
+    tell_recent(&selected, writer);
+    if !rev2
+        && !session.enabled.has(Extension::UidOnly)
+        && let Some(unseen) = first_unseen(view, selected.seen_user.as_deref())
+    {
         let code = Code::Unseen(unseen);
         writer.untagged(Status::Ok, Some(&code), "First unseen message");
     }
-    let code = Code::UidValidity(view.uidvalidity());
-    writer.untagged(Status::Ok, Some(&code), "UIDs are valid");
-    let code = Code::UidNext(view.uidnext());
-    writer.untagged(Status::Ok, Some(&code), "Predicted next UID");
-    if params.contains(&SelectParam::CondStore) {
-        let code = Code::HighestModSeq(view.highest_modseq());
-        writer.untagged(Status::Ok, Some(&code), "Highest mod-sequence");
-        selected.condstore = true;
+    for (code, text) in [
+        (Code::UidValidity(view.uidvalidity()), "UIDs are valid"),
+        (Code::UidNext(view.uidnext()), "Predicted next UID"),
+        (
+            Code::HighestModSeq(view.highest_modseq()),
+            "Highest mod-sequence",
+        ),
+        (Code::MailboxId(view.id().to_string()), "Mailbox ID"),
+    ] {
+        writer.untagged(Status::Ok, Some(&code), text);
     }
+    if let Some(resync) = resync
+        && resync.uidvalidity == view.uidvalidity()
+    {
+        resync.tell(&selected, writer, &mut session.stream).await?;
+    }
+    selected.modseq.due = false;
     let code = match selected.is_read_only() {
         true => Code::ReadOnly,
         false => Code::ReadWrite,
     };
-    session.state = State::Selected(Box::new(selected));
+    session.state = State::Selected(selected);
     let text = match examine {
         true => "EXAMINE completed",
         false => "SELECT completed",
     };
     Ok(ok_code(code, text))
+}
+
+/// The QRESYNC parameter. It is looked at before anything else: when it is wrong, what is
+/// selected stays so.
+fn resync(session: &Session, params: &[SelectParam]) -> Result<Option<Resync>, OpError> {
+    let mut found = None;
+    for param in params {
+        let SelectParam::QResync {
+            uidvalidity,
+            modseq,
+            known_uids,
+            seq_match,
+        } = param
+        else {
+            continue;
+        };
+        if !session.enabled.has(Extension::QResync) {
+            return Err(bad("QRESYNC is not enabled"));
+        }
+        if seq_match.is_some() && session.enabled.has(Extension::UidOnly) {
+            return Err(uid_only::required());
+        }
+        let (known_uids, seq_match) = (known_uids.as_ref(), seq_match.as_ref());
+        found = Some(Resync::new(*uidvalidity, *modseq, known_uids, seq_match)?);
+    }
+    Ok(found)
 }
 
 /// The sequence number of the first message that the user has not seen.

@@ -4,7 +4,8 @@ use murder_imap::{MailboxArg, StatusItem, StatusValue};
 use murder_mailbox::Rights;
 use murder_store::StoreError;
 
-use crate::imap::errors::{OpResult, bad, ok};
+use crate::imap::enabled::Extension;
+use crate::imap::errors::{OpResult, ok};
 use crate::imap::session::{Session, User};
 use crate::node::Found;
 
@@ -16,24 +17,23 @@ pub(crate) async fn status(
 ) -> OpResult {
     let user = session.user()?;
     let name = session.mailbox_name(mailbox)?;
-    if let Some(item) = unsupported(items) {
-        return Err(bad(format!("STATUS {} is not supported", item.as_str())));
-    }
     let found = session.find_with(&name, Rights::READ)?;
     let values = values(session, &user, &found, items).await?;
+    note_modseq(session, items);
     // Parsed by the same namespace: it can be written in it.
     let shown = user.namespace.render(&name).unwrap_or_default();
     session.writer.status(&shown, &values);
     Ok(ok("STATUS completed"))
 }
 
-/// An item that no mailbox here has an answer to.
-pub(crate) fn unsupported(items: &[StatusItem]) -> Option<StatusItem> {
-    let unsupported = |item: &&StatusItem| **item == StatusItem::DeletedStorage;
-    items.iter().find(unsupported).copied()
+/// To ask for HIGHESTMODSEQ enables CONDSTORE (RFC 7162 section 3.1).
+pub(super) fn note_modseq(session: &mut Session, items: &[StatusItem]) {
+    if items.contains(&StatusItem::HighestModSeq) {
+        session.enable(Extension::CondStore);
+    }
 }
 
-/// The values of `items`, in their order; items that are [`unsupported`] are left out.
+/// The values of `items`, in their order.
 pub(crate) async fn values(
     session: &Session,
     user: &User,
@@ -43,20 +43,22 @@ pub(crate) async fn values(
     let name = &found.meta.name;
     let status = found.partition.status(name, user.seen_in(name)).await?;
     let append_limit = session.node.config.imap.append_limit;
-    let value = |item: &StatusItem| {
-        Some(match item {
-            StatusItem::Messages => StatusValue::Messages(status.messages),
-            StatusItem::Recent => StatusValue::Recent(status.recent),
-            StatusItem::UidNext => StatusValue::UidNext(status.uidnext),
-            StatusItem::UidValidity => StatusValue::UidValidity(status.uidvalidity),
-            StatusItem::Unseen => StatusValue::Unseen(status.unseen),
-            StatusItem::Deleted => StatusValue::Deleted(status.deleted),
-            StatusItem::Size => StatusValue::Size(status.size),
-            StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq),
-            StatusItem::AppendLimit => StatusValue::AppendLimit(Some(append_limit)),
-            StatusItem::MailboxId => StatusValue::MailboxId(status.id.to_string()),
-            StatusItem::DeletedStorage => return None,
-        })
+    let deleted_storage = match status.deleted > 0 && items.contains(&StatusItem::DeletedStorage) {
+        true => found.partition.deleted_storage(name).await?,
+        false => 0,
     };
-    Ok(items.iter().filter_map(value).collect())
+    let value = |item: &StatusItem| match item {
+        StatusItem::Messages => StatusValue::Messages(status.messages),
+        StatusItem::Recent => StatusValue::Recent(status.recent),
+        StatusItem::UidNext => StatusValue::UidNext(status.uidnext),
+        StatusItem::UidValidity => StatusValue::UidValidity(status.uidvalidity),
+        StatusItem::Unseen => StatusValue::Unseen(status.unseen),
+        StatusItem::Deleted => StatusValue::Deleted(status.deleted),
+        StatusItem::Size => StatusValue::Size(status.size),
+        StatusItem::HighestModSeq => StatusValue::HighestModSeq(status.highest_modseq),
+        StatusItem::AppendLimit => StatusValue::AppendLimit(Some(append_limit)),
+        StatusItem::MailboxId => StatusValue::MailboxId(status.id.to_string()),
+        StatusItem::DeletedStorage => StatusValue::DeletedStorage(deleted_storage),
+    };
+    Ok(items.iter().map(value).collect())
 }

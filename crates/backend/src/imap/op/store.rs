@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier};
 use murder_mailbox::Rights;
-use murder_store::{Flags, Keywords, StoreOp, UidSet};
+use murder_store::{Flags, Keywords, MailboxView, MessageRow, StoreError, StoreOp, Stored, UidSet};
 
 use crate::imap::errors::{OpResult, no, ok, ok_code};
-use crate::imap::selected::selected;
+use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, Own, refreshed, tell};
+use crate::imap::updates::{Expunges, Own, refreshed, tell, tell_messages};
 
 /// Changes flags, as far as the user may.
 pub(crate) async fn store(
@@ -44,49 +44,105 @@ pub(crate) async fn store(
     let mut done = UidSet::new();
     let mut modified = UidSet::new();
     if !uids.is_empty() {
-        let (partition, handle) = (&selected.partition, &selected.handle);
-        let stored = partition.store_flags(handle, &uids, op.clone()).await?;
-        done = uids.clone();
+        let stored = run(selected, &known, &uids, &op).await?;
+        done = uids;
         done.subtract(&stored.modified);
         modified = stored.modified;
-        let new = handle.view();
-        let changed = match selected.condstore {
-            true => stored.changed,
-            false => UidSet::new(),
-        };
+        let new = selected.handle.view();
         let expected = |flags, keywords| apply(&op, flags, keywords, new.keywords());
+        let mut echo = match (unchanged_since, selected.condstore) {
+            // RFC 7162 section 3.1.3: of each message, also if its flags were so before.
+            (Some(_), _) => done.clone(),
+            (None, true) => stored.changed,
+            (None, false) => UidSet::new(),
+        };
+        if !silent {
+            echo = done.clone();
+            // Why they were left alone spares the client a FETCH.
+            echo.union_with(&modified);
+        }
         let own = match silent {
             true => Own::Silent {
                 uids: &done,
                 known: &known,
                 expected: &expected,
-                echo: &changed,
+                echo: &echo,
             },
-            false => Own::Echo(&done),
+            false => Own::Echo(&echo),
         };
         tell(selected, &mut session.writer, Expunges::Held, &own);
+        if silent {
+            tell_messages(selected, &mut session.writer, &modified);
+        }
     }
-    if modified.is_empty() {
-        let gone = !uid
-            && selected.holds_expunged()
-            && done.iter().any(|uid| selected.newest.seq_of(uid).is_none());
-        return match gone {
-            // RFC 2180 section 4.2.
-            true => Err(no(
-                Code::ExpungeIssued,
-                "Some of the messages were expunged meanwhile",
-            )),
-            false => Ok(ok("STORE completed")),
-        };
-    }
+    let gone = !uid
+        && selected.holds_expunged()
+        && done.iter().any(|uid| selected.newest.seq_of(uid).is_none());
     let numbers = modified.iter().filter_map(|number| match uid {
         true => Some(number),
         false => selected.view.seq_of(number),
     });
-    Ok(match SequenceSet::from_numbers(numbers) {
-        Some(set) => ok_code(Code::Modified(set), "Conditional store failed"),
-        None => ok("STORE completed"),
-    })
+    match (SequenceSet::from_numbers(numbers), gone) {
+        (None, false) => Ok(ok("STORE completed")),
+        (Some(set), false) => Ok(ok_code(Code::Modified(set), "Conditional store failed")),
+        // RFC 2180 section 4.2, and RFC 7162 section 3.1.3, example 11.
+        (set, true) => Err(no(
+            set.map_or(Code::ExpungeIssued, Code::Modified),
+            "Some of the messages were expunged meanwhile",
+        )),
+    }
+}
+
+/// Changes flags in the store.
+///
+/// Of a message that another session has changed since the client was last told, a conditional
+/// +FLAGS or -FLAGS is tried once more if none of *these* flags was changed: the client could not
+/// know of the others, and is told of them now (RFC 7162 section 3.1.12).
+async fn run(
+    selected: &Selected,
+    known: &MailboxView,
+    uids: &UidSet,
+    op: &StoreOp,
+) -> Result<Stored, StoreError> {
+    let (partition, handle) = (&selected.partition, &selected.handle);
+    let mut stored = partition.store_flags(handle, uids, op.clone()).await?;
+    let Some(since) = op.unchanged_since else {
+        return Ok(stored);
+    };
+    if stored.modified.is_empty() || op.mode == murder_store::StoreMode::Replace {
+        return Ok(stored);
+    }
+    let new = handle.view();
+    let concerned = |view: &MailboxView, row: &MessageRow| {
+        let flags = selected.flags_of(view, row) & op.flags;
+        let has = |name: &String| view.keywords().names(row.keywords).any(|n| n == name);
+        let keywords: Vec<bool> = op.keywords.iter().map(has).collect();
+        (flags, keywords)
+    };
+    let mut again = UidSet::new();
+    let mut newest = since;
+    for uid in stored.modified.iter() {
+        let (Some(before), Some(now)) = (known.row_by_uid(uid), new.row_by_uid(uid)) else {
+            continue;
+        };
+        if before.modseq <= since && concerned(known, &before) == concerned(&new, &now) {
+            again.insert(uid);
+            newest = newest.max(now.modseq);
+        }
+    }
+    if again.is_empty() {
+        return Ok(stored);
+    }
+    let op = StoreOp {
+        unchanged_since: Some(newest),
+        ..op.clone()
+    };
+    let second = partition.store_flags(handle, &again, op).await?;
+    again.subtract(&second.modified);
+    stored.modified.subtract(&again);
+    stored.changed.union_with(&second.changed);
+    stored.modseq = second.modseq;
+    Ok(stored)
 }
 
 /// What a command wants set, or not.

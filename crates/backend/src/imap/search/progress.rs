@@ -84,3 +84,74 @@ impl<'a> Progress<'a> {
         Ok(self.writer.flush(self.stream).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use murder_imap::NameEncoding;
+    use murder_net::Stream;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn connection() -> (ClientStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let stream = Stream::new(accepted.unwrap().0).unwrap();
+        (
+            ClientStream::new(stream, Duration::from_secs(20)),
+            client.unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn it_is_told_when_it_is_time() {
+        let (mut stream, client) = connection().await;
+        let mut writer = ResponseWriter::new(NameEncoding::default());
+        let shutdown = Shutdown::new();
+        let mut progress =
+            Progress::new(&mut writer, &mut stream, &shutdown, Some("A1".to_owned()));
+        progress.tick(1, 10).await.unwrap();
+        assert!(progress.writer().output().is_empty());
+        progress.next = Instant::now();
+        progress.tick(3, 10).await.unwrap();
+        let mut line = String::new();
+        let mut lines = BufReader::new(client);
+        lines.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "* OK [INPROGRESS (\"A1\" 3 10)] Still searching\r\n");
+        // Not again at once.
+        progress.tick(4, 10).await.unwrap();
+        assert!(progress.writer().output().is_empty());
+        // A frontend is told nothing.
+        let mut progress = Progress::new(&mut writer, &mut stream, &shutdown, None);
+        progress.next = Instant::now();
+        progress.tick(3, 10).await.unwrap();
+        assert!(progress.writer().output().is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_the_client_and_with_the_server() {
+        let (mut stream, client) = connection().await;
+        let mut writer = ResponseWriter::new(NameEncoding::default());
+        let shutdown = Shutdown::new();
+        let mut progress =
+            Progress::new(&mut writer, &mut stream, &shutdown, Some("A1".to_owned()));
+        drop(client);
+        let ended = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                progress.next = Instant::now();
+                if let Err(error) = progress.tick(0, 1).await {
+                    return error;
+                }
+            }
+        });
+        assert!(matches!(ended.await.unwrap(), OpError::Gone(_)));
+        let (mut stream, _client) = connection().await;
+        let _ = shutdown.drain(Duration::ZERO).await;
+        let mut progress = Progress::new(&mut writer, &mut stream, &shutdown, None);
+        let ended = progress.tick(0, 1).await.unwrap_err();
+        assert!(matches!(ended, OpError::Bye(_)));
+    }
+}

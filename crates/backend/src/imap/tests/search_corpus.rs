@@ -348,3 +348,81 @@ async fn hostile_searches_end_soon() {
     // Some milliseconds each, without optimisation and on a busy machine.
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
+
+/// What searches take; `MURDER_MESSAGES` says of how many messages. To be run optimised, alone:
+/// `cargo nextest run --release -p murder-backend --run-ignored only figures --no-capture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints figures, tests nothing"]
+async fn figures() {
+    let count = std::env::var("MURDER_MESSAGES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let count: u32 = count.unwrap_or(10_000);
+    let server = Server::with_store(|config| PartitionConfig {
+        segment_bytes: 64 << 20,
+        index_delay: std::time::Duration::from_secs(3600),
+        ..config
+    });
+    let mut bob = server.login("bob").await;
+    let (partition, _) = server.open("user/bob").await;
+    let mut rng = Rng(1);
+    let inbox = murder_mailbox::MailboxName::parse_canonical("user/bob").unwrap();
+    let mut batch = Vec::new();
+    for n in 1..=count {
+        let parent = rng.below(u64::from(n));
+        let rare = if n % 5000 == 77 { "quizzaciously" } else { "" };
+        let words: Vec<String> = (0..300)
+            .map(|_| format!("w{}", rng.below(20_000)))
+            .collect();
+        let raw = format!(
+            "From: {} <{}@example.org>\r\nTo: bob@example.org\r\nSubject: Re: {}\r\n\
+             Date: Tue, {} Nov 2026 01:02:03 +0100\r\nMessage-ID: <{n}@x>\r\n\
+             References: <{parent}@x>\r\n\r\n{} {rare}\r\n",
+            rng.words(2),
+            rng.below(1000),
+            rng.words(4),
+            1 + rng.below(28),
+            words.join(" "),
+        );
+        batch.push(message(raw));
+        if batch.len() == 200 || n == count {
+            partition
+                .append(&inbox, std::mem::take(&mut batch))
+                .await
+                .unwrap();
+        }
+    }
+    bob.select("INBOX").await;
+    let commands = [
+        "SEARCH TEXT quizzaciously",
+        "SEARCH BODY nowhere",
+        "SEARCH SUBJECT crow",
+        "SEARCH FROM 777@",
+        "SEARCH FUZZY TEXT quizaciously",
+        "SEARCH UNSEEN SINCE 1-Jan-2020",
+        "SORT (ARRIVAL) UTF-8 ALL",
+        "SORT (SUBJECT REVERSE DATE) UTF-8 ALL",
+        "SORT (DISPLAYFROM) UTF-8 ALL",
+        "THREAD REFERENCES UTF-8 ALL",
+        "THREAD ORDEREDSUBJECT UTF-8 ALL",
+    ];
+    for when in ["without", "with"] {
+        if when == "with" {
+            let started = std::time::Instant::now();
+            partition.index_all().await;
+            println!("{count} messages indexed in {:?}", started.elapsed());
+            println!("{:?}", partition.home_usage("user/bob").await.unwrap());
+        }
+        for command in commands {
+            let mut best = std::time::Duration::MAX;
+            let mut bytes = 0;
+            for _ in 0..3 {
+                let started = std::time::Instant::now();
+                let lines = bob.ask(command).await;
+                bytes = lines.iter().map(String::len).sum();
+                best = best.min(started.elapsed());
+            }
+            println!("{when} index: {command}: {best:?}, {bytes} bytes");
+        }
+    }
+}

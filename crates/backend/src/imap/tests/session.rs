@@ -51,6 +51,7 @@ async fn capabilities_are_what_can_be_done() {
     let mut client = server.connect().await;
     let after_login = "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE CHILDREN \
          LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk \
+         CONDSTORE QRESYNC UTF8=ACCEPT UIDONLY OBJECTID SAVEDATE STATUS=SIZE UNAUTHENTICATE \
          APPENDLIMIT=67108864";
     client
         .play(&format!(
@@ -77,7 +78,7 @@ async fn small_talk() {
             env!("CARGO_PKG_VERSION"),
             "\")
              S: a OK ID completed
-             C: b ENABLE CONDSTORE X-NONSENSE
+             C: b ENABLE X-NONSENSE ACL
              S: * ENABLED
              S: b OK ENABLE completed
              C: c NAMESPACE

@@ -157,7 +157,9 @@ async fn unchanged_since() {
     let _ = bob.ask("SELECT INBOX").await;
     bob.play(
         "C: a UID STORE 1:2 (UNCHANGEDSINCE 2) +FLAGS.SILENT \\Flagged
-         S: * 1 FETCH (UID 1 FLAGS (\\Flagged) MODSEQ (4))
+         S: * 1 FETCH (UID 1 MODSEQ (4))
+         S: * 2 FETCH (UID 2 FLAGS () MODSEQ (3))
+         S: * OK [HIGHESTMODSEQ 4] …
          S: a OK [MODIFIED 2] …
          C: b FETCH 1:2 FLAGS
          S: * 1 FETCH (FLAGS (\\Flagged))

@@ -1,0 +1,23 @@
+//! UNAUTHENTICATE (RFC 8437).
+
+use murder_imap::Code;
+
+use crate::imap::errors::{OpResult, bad, ok_code};
+use crate::imap::op::capability;
+use crate::imap::session::Session;
+
+/// Whether the command is there: unless the configuration says otherwise, and not for frontends,
+/// which do not pass it on.
+pub(crate) fn is_offered(session: &Session) -> bool {
+    session.node.config.imap.unauthenticate && !session.is_frontends()
+}
+
+/// The connection as it was before login, but for TLS. Messages with `\Deleted` stay.
+pub(crate) fn unauthenticate(session: &mut Session) -> OpResult {
+    if !is_offered(session) {
+        return Err(bad("UNAUTHENTICATE is not offered"));
+    }
+    session.log_out();
+    let code = Code::Capability(capability::list(session));
+    Ok(ok_code(code, "UNAUTHENTICATE completed"))
+}
