@@ -430,15 +430,18 @@ async fn play(seed: u64) {
     }
 }
 
-/// `MURDER_SEED=17` plays that one again.
+/// `MURDER_SEED=17` plays that one again, `MURDER_SEED=0..500` many.
 #[tokio::test]
 async fn clients_of_every_kind_know_their_mailbox() {
     let seeds = match std::env::var("MURDER_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().unwrap();
-            seed..seed + 1
-        }
-        Err(_) => 0..4,
+        Ok(seeds) => match seeds.split_once("..") {
+            Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
+            None => {
+                let seed = seeds.parse().unwrap();
+                seed..seed + 1
+            }
+        },
+        Err(_) => 0..3,
     };
     for seed in seeds {
         play(seed).await;
