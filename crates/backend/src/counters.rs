@@ -116,6 +116,11 @@ pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partiti
     counter("views_loaded", "Views built from a home", |m| {
         &m.views_loaded
     });
+    counter(
+        "indexed_messages",
+        "Messages added to full-text indexes",
+        |m| &m.indexed,
+    );
     counter("segments_dropped", "Files of the journal removed", |m| {
         &m.segments_dropped
     });
