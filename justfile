@@ -50,3 +50,8 @@ fuzz TARGET SECONDS="600":
 bench *ARGS:
     cargo build --release --locked -p murder
     cargo run --release --locked -p murder-bench -- {{ARGS}}
+
+# Ours beside other servers on this machine: --peer NAME=IMAP,LMTP,PASSWORD,... for each.
+bench-peers *ARGS:
+    cargo build --release --locked -p murder
+    cargo run --release --locked -p murder-bench -- side-by-side {{ARGS}}

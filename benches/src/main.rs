@@ -2,23 +2,26 @@
 //! it.
 //!
 //! Without `--topology` it starts one of its own, of real processes, with `murder` from its own
-//! folder.
+//! folder. `side-by-side` measures it beside other servers.
 
 mod figure;
 mod measure;
+mod side_by_side;
 mod target;
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use figure::Figure;
 use target::Target;
 
 /// Measures a murder.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "murder-bench", version)]
+#[command(name = "murder-bench", version, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Measure the running murder of this topology file, instead of one of its own
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
@@ -48,6 +51,11 @@ pub struct Arguments {
     json: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    SideBySide(side_by_side::Arguments),
+}
+
 /// What can be measured, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
@@ -71,9 +79,21 @@ pub enum What {
     Store,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> anyhow::Result<()> {
+    let mut arguments = Arguments::parse();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    match arguments.command.take() {
+        None => runtime.enable_all().build()?.block_on(alone(&arguments)),
+        Some(Command::SideBySide(arguments)) => {
+            // One thread costs the servers the least of the processors that they share with it.
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build()?;
+            runtime.block_on(side_by_side::run(arguments))
+        }
+    }
+}
+
+async fn alone(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted: Vec<What> = What::value_variants()
         .iter()
         .copied()
@@ -84,13 +104,13 @@ async fn main() -> anyhow::Result<()> {
     for what in wanted {
         let measured = match (what, &mut target) {
             (What::Up, _) if arguments.topology.is_some() => continue,
-            (What::Up, _) => measure::up::measure(&arguments).await?,
+            (What::Up, _) => measure::up::measure(arguments).await?,
             (what, target) => {
                 let target = match target {
                     Some(target) => target,
-                    None => target.insert(Target::new(&arguments).await?),
+                    None => target.insert(Target::new(arguments).await?),
                 };
-                measure::run(what, target, &arguments).await?
+                measure::run(what, target, arguments).await?
             }
         };
         for figure in measured {

@@ -15,8 +15,8 @@ pub struct Target {
 }
 
 /// The `murder` program.
-pub fn program(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    if let Some(program) = &arguments.murder {
+pub fn program(said: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(program) = said {
         return Ok(program.clone());
     }
     let own = std::env::current_exe()?;
@@ -40,7 +40,7 @@ impl Target {
             });
         }
         let users = (2 * arguments.idle).max(100);
-        let processes = Processes::builder(program(arguments)?)
+        let processes = Processes::builder(program(arguments.murder.as_ref())?)
             .users(users)
             .start()
             .await?;

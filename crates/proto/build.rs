@@ -5,8 +5,13 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
-    let files = ["directory.proto", "mupdate.proto", "log.proto"]
-        .map(|file| root.join("murder/v1").join(file));
+    let files = [
+        "admin.proto",
+        "directory.proto",
+        "mupdate.proto",
+        "log.proto",
+    ]
+    .map(|file| root.join("murder/v1").join(file));
     for file in &files {
         println!("cargo::rerun-if-changed={}", file.display());
     }

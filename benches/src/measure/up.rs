@@ -11,7 +11,7 @@ use crate::target::program;
 const ROUNDS: usize = 3;
 
 pub async fn measure(arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
-    let program = program(arguments)?;
+    let program = program(arguments.murder.as_ref())?;
     let (mut first, mut again, mut restarted) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = Instant::now();

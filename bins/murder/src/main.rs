@@ -1,14 +1,20 @@
 //! The operator's tool: users, certificates, the state of a murder; and a whole murder on this
 //! machine, which is what it does when it is told nothing.
 
+mod backends;
 mod cert;
 mod http;
 mod mailbox;
+mod nodes;
 mod operator;
 mod output;
+mod partition;
 mod password;
+mod quota;
 mod repair;
+mod restore;
 mod status;
+mod units;
 mod up;
 mod user;
 
@@ -51,6 +57,15 @@ enum Command {
     /// Look at the location map
     #[command(subcommand)]
     Mailbox(mailbox::Command),
+    /// Bring back what was expunged or deleted
+    #[command(subcommand)]
+    Restore(restore::Command),
+    /// Look at and set what mailboxes may hold
+    #[command(subcommand)]
+    Quota(quota::Command),
+    /// See what partitions and homes take on disk
+    #[command(subcommand)]
+    Partition(partition::Command),
     /// Salvage a damaged journal of a backend that does not run
     Repair(repair::Arguments),
     /// Be one role of a murder, as `murder-frontend`, `murder-backend`, `murder-mupdate` are
@@ -77,6 +92,9 @@ fn main() -> ExitCode {
         Command::Cert(command) => cert::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Mailbox(command) => mailbox::run(command),
+        Command::Restore(command) => restore::run(command),
+        Command::Quota(command) => quota::run(command),
+        Command::Partition(command) => partition::run(command),
         Command::Repair(arguments) => repair::run(&arguments),
         Command::Role(role) => return run_role(&role),
     };

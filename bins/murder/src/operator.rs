@@ -1,14 +1,17 @@
-//! How this tool finds the master: an operator's configuration file, with a certificate that has
+//! How this tool finds the master and the backends: an operator's configuration file, with a certificate that has
 //! the role `operator`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
 use murder_net::config::{ClusterConfig, MupdateConfig};
 use murder_net::{ConfigError, NodeTls};
+use rustls::ClientConfig;
 use serde::Deserialize;
 
+use crate::backends::Backends;
 use crate::up::DEFAULT_DIR;
 
 /// The operator's folder in a local murder.
@@ -34,7 +37,45 @@ pub struct Target {
 #[serde(deny_unknown_fields)]
 struct OperatorConfig {
     cluster: ClusterConfig,
+    /// Not needed for a backend that works alone.
+    #[serde(default)]
     mupdate: MupdateConfig,
+}
+
+/// Which backends are meant: those of a murder, or one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BackendTarget {
+    #[command(flatten)]
+    target: Target,
+    /// A backend's admin address; for one that works alone, or without asking the master
+    #[arg(long, value_name = "HOST:PORT")]
+    backend: Option<String>,
+}
+
+impl BackendTarget {
+    /// Runs a command with the means to reach backends.
+    ///
+    /// # Errors
+    /// When there is no usable configuration; the command's own.
+    pub fn run<T>(
+        &self,
+        command: impl AsyncFnOnce(Backends) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let Some(address) = &self.backend else {
+            return self
+                .target
+                .run_with(async |client, tls| command(Backends::of_murder(client, tls)).await);
+        };
+        let config: OperatorConfig = murder_net::load(&self.target.file()?)?;
+        let tls = NodeTls::load(&config.cluster)?.client_config();
+        runtime()?.block_on(command(Backends::one(address.clone(), tls)))
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 impl Target {
@@ -46,12 +87,20 @@ impl Target {
         &self,
         command: impl AsyncFnOnce(MupdateClient) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        self.run_with(async |client, _| command(client).await)
+    }
+
+    /// As [`run`](Self::run), with the operator's TLS for other nodes.
+    fn run_with<T>(
+        &self,
+        command: impl AsyncFnOnce(MupdateClient, Arc<ClientConfig>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let config = load(&self.file()?)?;
         let masters = config.mupdate.masters.join(", ");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let done = runtime.block_on(async { command(client(config)?).await });
+        let done = runtime()?.block_on(async {
+            let tls = NodeTls::load(&config.cluster)?.client_config();
+            command(client(config.mupdate, Arc::clone(&tls)), tls).await
+        });
         done.map_err(|error| match error.downcast_ref::<MupdateError>() {
             Some(refused) if refused.is_unavailable() => error.context(format!("asked {masters}")),
             _ => error,
@@ -77,7 +126,9 @@ impl Target {
 /// # Errors
 /// When there is no usable configuration.
 pub fn connect_to_dir(dir: &Path) -> anyhow::Result<MupdateClient> {
-    client(load(&dir.join(FOLDER).join(CONFIG_FILE))?)
+    let config = load(&dir.join(FOLDER).join(CONFIG_FILE))?;
+    let tls = NodeTls::load(&config.cluster)?.client_config();
+    Ok(client(config.mupdate, tls))
 }
 
 fn load(file: &Path) -> anyhow::Result<OperatorConfig> {
@@ -91,8 +142,6 @@ fn load(file: &Path) -> anyhow::Result<OperatorConfig> {
     Ok(config)
 }
 
-fn client(config: OperatorConfig) -> anyhow::Result<MupdateClient> {
-    let tls = NodeTls::load(&config.cluster)?;
-    let config = MupdateClientConfig::new(config.mupdate.masters, tls.client_config());
-    Ok(MupdateClient::new(config))
+fn client(mupdate: MupdateConfig, tls: Arc<ClientConfig>) -> MupdateClient {
+    MupdateClient::new(MupdateClientConfig::new(mupdate.masters, tls))
 }

@@ -1,21 +1,15 @@
 //! `murder status`: what the master knows of the nodes and partitions, and what the nodes say of
 //! themselves.
 
-use std::time::Duration;
-
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use murder_mupdate::{MupdateClient, Node, NodeState, Partition, PartitionState};
-use murder_mupdate::{Replica, ReplicaConfig, Topic};
 use serde::Serialize;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::http::not_ready_reasons;
+use crate::nodes::Tables;
 use crate::operator::Target;
 use crate::output::{Table, print, print_json, print_line};
-
-/// For the table of nodes to come from the master.
-const WAIT: Duration = Duration::from_secs(10);
 
 /// What `murder status` can be told.
 #[derive(Debug, clap::Args)]
@@ -82,26 +76,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn ask(client: MupdateClient) -> anyhow::Result<Status> {
-    let revision = client.barrier().await?;
-    let dir = tempfile::tempdir().context("cannot make a directory for a replica")?;
-    let config = ReplicaConfig {
-        dir: dir.path().to_owned(),
-        node: "murder status".to_owned(),
-        topics: vec![Topic::Nodes],
-    };
-    let stop = CancellationToken::new();
-    let followed = async {
-        let replica = Replica::start(config, client, stop.clone()).await?;
-        replica.wait_for(revision, WAIT).await?;
-        anyhow::Ok((replica.nodes(), replica.partitions()))
-    };
-    let followed = followed.await;
-    stop.cancel();
-    let (nodes, partitions) = followed?;
+    let tables = Tables::ask(client).await?;
     Ok(Status {
-        revision,
-        nodes: show_nodes(nodes).await,
-        partitions: partitions.into_iter().map(show_partition).collect(),
+        revision: tables.revision,
+        nodes: show_nodes(tables.nodes).await,
+        partitions: tables.partitions.into_iter().map(show_partition).collect(),
     })
 }
 

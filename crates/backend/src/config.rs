@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
     ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig, TlsConfig, path,
 };
+use murder_store::PartitionConfig;
 use serde::{Deserialize, Serialize};
 
 /// A backend's configuration: one field a section.
@@ -28,6 +30,8 @@ pub struct BackendConfig {
     pub lmtp: LmtpConfig,
     /// `[search]`: the full-text index.
     pub search: SearchConfig,
+    /// `[admin]`: operators' calls.
+    pub admin: AdminConfig,
     /// `[tls]`: the certificate that mail clients see.
     pub tls: Option<TlsConfig>,
     /// `[partitions.NAME]`: where the mail is.
@@ -137,6 +141,16 @@ impl Default for SearchConfig {
     }
 }
 
+/// `[admin]`: where operators' calls are taken, over mTLS: restoring, quota, disk usage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// `address:port`. Default: none.
+    pub listen: Option<SocketAddr>,
+    /// `host:port` by which operators reach `listen`. Default: that address.
+    pub advertise: Option<String>,
+}
+
 /// `[partitions.NAME]`: one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,7 +158,130 @@ pub struct PartitionSection {
     /// The partition's directory. No default.
     #[serde(deserialize_with = "path")]
     pub path: PathBuf,
+    /// How long expunged messages can be restored, in days; 0 for not at all. Default: 7.
+    #[serde(default = "default::keep_days")]
+    pub expunge_delay_days: u32,
+    /// How long deleted mailboxes can be restored, in days; 0 for not at all. Default: 7.
+    #[serde(default = "default::keep_days")]
+    pub delete_delay_days: u32,
+    /// A file of the journal is emptied when fewer than this many percent of it are bodies of
+    /// messages; 0 for never. Default: 50.
+    #[serde(default = "default::compact_below_percent")]
+    pub compact_below_percent: u8,
+    /// The most bytes a second that emptying files moves; 0 for no limit. Default: 33554432.
+    #[serde(default = "default::compact_bytes_per_second")]
+    pub compact_bytes_per_second: u64,
+    /// The most bytes of journal to be replayed at a start. Default: 268435456.
+    #[serde(default = "default::checkpoint_bytes")]
+    pub checkpoint_bytes: u64,
+    /// Homes whose databases are kept open. Default: 2048.
+    #[serde(default = "default::open_homes")]
+    pub open_homes: usize,
+    /// Bytes of memory for the message lists of mailboxes that nobody has selected. Default:
+    /// 134217728.
+    #[serde(default = "default::view_cache_bytes")]
+    pub view_cache_bytes: usize,
 }
+
+impl PartitionSection {
+    /// The defaults for a partition in that directory.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            expunge_delay_days: default::keep_days(),
+            delete_delay_days: default::keep_days(),
+            compact_below_percent: default::compact_below_percent(),
+            compact_bytes_per_second: default::compact_bytes_per_second(),
+            checkpoint_bytes: default::checkpoint_bytes(),
+            open_homes: default::open_homes(),
+            view_cache_bytes: default::view_cache_bytes(),
+        }
+    }
+
+    /// What the store opens it with.
+    pub(crate) fn to_store(&self, name: &str) -> PartitionConfig {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
+        PartitionConfig {
+            expunge_delay: days(self.expunge_delay_days),
+            delete_delay: days(self.delete_delay_days),
+            compact_below_percent: self.compact_below_percent,
+            compact_bytes_per_second: self.compact_bytes_per_second,
+            checkpoint_bytes: self.checkpoint_bytes,
+            open_homes: self.open_homes,
+            view_cache_bytes: self.view_cache_bytes,
+            ..PartitionConfig::new(name, &self.path)
+        }
+    }
+
+    fn validate(&self, name: &str) -> anyhow::Result<()> {
+        for (key, days) in [
+            ("expunge_delay_days", self.expunge_delay_days),
+            ("delete_delay_days", self.delete_delay_days),
+        ] {
+            anyhow::ensure!(
+                days <= LONGEST_DELAY_DAYS,
+                "`partitions.{name}.{key}` is more than {LONGEST_DELAY_DAYS}"
+            );
+        }
+        anyhow::ensure!(
+            self.compact_below_percent <= MOST_COMPACT_PERCENT,
+            "`partitions.{name}.compact_below_percent` is more than {MOST_COMPACT_PERCENT}: files \
+             that are nearly full would be written anew all the time"
+        );
+        anyhow::ensure!(
+            self.checkpoint_bytes >= LEAST_CHECKPOINT,
+            "`partitions.{name}.checkpoint_bytes` is less than {LEAST_CHECKPOINT}"
+        );
+        anyhow::ensure!(
+            self.open_homes >= LEAST_OPEN_HOMES,
+            "`partitions.{name}.open_homes` is less than {LEAST_OPEN_HOMES}"
+        );
+        Ok(())
+    }
+}
+
+/// The store's defaults, as the file has them.
+mod default {
+    use murder_store::PartitionConfig;
+
+    fn store() -> PartitionConfig {
+        PartitionConfig::new("", "")
+    }
+
+    pub(super) const fn keep_days() -> u32 {
+        7
+    }
+
+    pub(super) fn compact_below_percent() -> u8 {
+        store().compact_below_percent
+    }
+
+    pub(super) fn compact_bytes_per_second() -> u64 {
+        store().compact_bytes_per_second
+    }
+
+    pub(super) fn checkpoint_bytes() -> u64 {
+        store().checkpoint_bytes
+    }
+
+    pub(super) fn open_homes() -> usize {
+        store().open_homes
+    }
+
+    pub(super) fn view_cache_bytes() -> usize {
+        store().view_cache_bytes
+    }
+}
+
+/// A hundred years: times stay numbers that can be counted with.
+const LONGEST_DELAY_DAYS: u32 = 36_500;
+/// Emptying a fuller file wins too little for what it costs.
+const MOST_COMPACT_PERCENT: u8 = 90;
+/// A checkpoint costs a few `fsync`s: not more often than each few hundred deliveries.
+const LEAST_CHECKPOINT: u64 = 1 << 20;
+/// A few for each writer thread.
+const LEAST_OPEN_HOMES: usize = 64;
 
 /// The least that [`ImapConfig::max_command`] may be: a command with a few mailbox names.
 const LEAST_COMMAND: usize = 8 << 10;
@@ -185,7 +322,17 @@ impl BackendConfig {
                 &self.imap.advertise,
             )?;
             reachable("lmtp", "listen", &self.lmtp.listen, &self.lmtp.advertise)?;
+            reachable(
+                "admin",
+                "listen",
+                self.admin.listen.as_slice(),
+                &self.admin.advertise,
+            )?;
         }
+        anyhow::ensure!(
+            self.admin.listen.is_none() || self.cluster.is_some(),
+            "`admin.listen` needs `[cluster]`: operators are known by their certificates"
+        );
         anyhow::ensure!(
             self.imap.tls_listen.is_empty() || self.tls.is_some() || self.cluster.is_some(),
             "`imap.tls_listen` needs a certificate: `[tls]` or `[cluster]`"
@@ -224,12 +371,13 @@ impl BackendConfig {
                 "two partitions have the path {}",
                 partition.path.display()
             );
+            partition.validate(name)?;
         }
         Ok(())
     }
 }
 
-/// Frontends are told the first address: it must be one that means something to them.
+/// Others are told the first address: it must be one that means something to them.
 fn reachable(
     section: &str,
     key: &str,
@@ -242,7 +390,7 @@ fn reachable(
     anyhow::ensure!(
         !unspecified || advertise.is_some(),
         "`{section}.{key}` begins with an address that stands for all of the machine's: \
-         `{section}.advertise` must say by which frontends reach it"
+         `{section}.advertise` must say how it is reached from elsewhere"
     );
     Ok(())
 }
@@ -275,6 +423,15 @@ mod tests {
         assert_eq!(config.imap.append_limit, 67_108_864);
         assert_eq!(config.lmtp.message_limit, 67_108_864);
         assert!(!config.lmtp.open && !config.lmtp.return_path);
+        assert_eq!(config.admin, AdminConfig::default());
+        // As the store has them.
+        let partition = &config.partitions["default"];
+        let (opened, store) = (
+            partition.to_store("default"),
+            PartitionConfig::new("default", &partition.path),
+        );
+        assert_eq!(format!("{opened:?}"), format!("{store:?}"));
+        assert_eq!(*partition, PartitionSection::new("/etc/murder/mail"));
     }
 
     #[test]
@@ -321,6 +478,24 @@ mod tests {
                 format!("{ALONE}[partitions.two]\npath = \"mail\"\n"),
                 "two partitions",
             ),
+            (
+                format!("{ALONE}[admin]\nlisten = \"127.0.0.1:3906\"\n"),
+                "`admin.listen` needs `[cluster]`",
+            ),
+            (
+                format!("{murder}{imaps}[admin]\nlisten = \"0.0.0.0:3906\"\n"),
+                "`admin.advertise`",
+            ),
+            (
+                format!("{ALONE}expunge_delay_days = 40000\n"),
+                "partitions.default.expunge_delay_days",
+            ),
+            (
+                format!("{ALONE}compact_below_percent = 95\n"),
+                "compact_below_percent",
+            ),
+            (format!("{ALONE}checkpoint_bytes = 0\n"), "checkpoint_bytes"),
+            (format!("{ALONE}open_homes = 1\n"), "open_homes"),
         ] {
             let error = parse(&text).unwrap().validate().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

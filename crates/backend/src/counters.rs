@@ -30,6 +30,22 @@ pub(crate) struct Counters {
     pub free_bytes: Family<OfPartition, Gauge>,
     /// 1 for a partition that takes changes.
     pub writable: Family<OfPartition, Gauge>,
+    /// Allocated for journal segments.
+    pub journal_size: Family<OfPartition, Gauge>,
+    /// Allocated for files of large bodies.
+    pub large_bodies: Family<OfPartition, Gauge>,
+    /// Allocated for the homes' databases.
+    pub homes_size: Family<OfPartition, Gauge>,
+    /// Allocated for full-text indexes.
+    pub index_size: Family<OfPartition, Gauge>,
+    /// Allocated for everything else.
+    pub other_size: Family<OfPartition, Gauge>,
+    /// Bodies that homes refer to.
+    pub living: Family<OfPartition, Gauge>,
+    /// Bodies of what can be restored.
+    pub kept: Family<OfPartition, Gauge>,
+    /// What of segments and files of bodies is of no use.
+    pub garbage: Family<OfPartition, Gauge>,
 }
 
 impl Counters {
@@ -57,6 +73,38 @@ impl Counters {
                 "Free bytes of the partition's file system",
             ),
             writable: metrics.gauges("partition_writable", "Whether the partition takes changes"),
+            journal_size: metrics.gauges(
+                "partition_journal_bytes",
+                "Bytes allocated for journal segments",
+            ),
+            large_bodies: metrics.gauges(
+                "partition_large_body_bytes",
+                "Bytes allocated for files of large bodies",
+            ),
+            homes_size: metrics.gauges(
+                "partition_home_bytes",
+                "Bytes allocated for the databases of homes",
+            ),
+            index_size: metrics.gauges(
+                "partition_index_bytes",
+                "Bytes allocated for full-text indexes",
+            ),
+            other_size: metrics.gauges(
+                "partition_other_bytes",
+                "Bytes allocated for everything else",
+            ),
+            living: metrics.gauges(
+                "partition_living_bytes",
+                "Bytes of bodies that homes refer to",
+            ),
+            kept: metrics.gauges(
+                "partition_kept_bytes",
+                "Bytes of bodies of what was expunged or deleted and can be restored",
+            ),
+            garbage: metrics.gauges(
+                "partition_garbage_bytes",
+                "Bytes of segments and files of bodies that no home refers to",
+            ),
         }
     }
 }
@@ -98,9 +146,11 @@ pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partiti
         "Bytes of bodies in files of their own",
         |m| &m.staged_bytes,
     );
-    counter("disk_full", "Batches that failed for want of room", |m| {
-        &m.disk_full
-    });
+    counter(
+        "disk_full",
+        "Batches and large bodies that failed for want of room",
+        |m| &m.disk_full,
+    );
     counter("checkpoints", "Checkpoints", |m| &m.checkpoints);
     counter(
         "replayed_records",
@@ -123,6 +173,14 @@ pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partiti
     );
     counter("segments_dropped", "Files of the journal removed", |m| {
         &m.segments_dropped
+    });
+    counter(
+        "compacted_bodies",
+        "Bodies that were written anew to empty their file",
+        |m| &m.compacted_bodies,
+    );
+    counter("compacted_bytes", "Bytes of these bodies", |m| {
+        &m.compacted_bytes
     });
     let gauge = |name: &str, help: &str, of: fn((usize, usize)) -> usize| {
         let all = all.clone();

@@ -1,4 +1,4 @@
-//! The backend role: IMAP and LMTP sessions over the store.
+//! The backend role: IMAP and LMTP sessions over the store, and what operators do to it.
 //!
 //! It holds the mail of its partitions and serves it to frontends (as the user that a frontend
 //! vouches for, in canonical names) and to clients directly. With a master configured, every
@@ -11,6 +11,7 @@
 //! * Nothing is answered before the store says that it is durable.
 //! * A mailbox exists here only under a name that the master has given to it.
 
+mod admin;
 mod config;
 mod counters;
 mod imap;
@@ -24,6 +25,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use config::{BackendConfig, ImapConfig, LmtpConfig, PartitionSection, UsersConfig};
+pub use config::{
+    AdminConfig, BackendConfig, ImapConfig, LmtpConfig, PartitionSection, UsersConfig,
+};
 pub use murder_store::{LostRecords, Repaired};
 pub use role::{Backend, BackendAddresses, BackendService, repair};

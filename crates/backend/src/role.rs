@@ -15,16 +15,17 @@ use murder_mupdate::{
 use murder_net::config::LogConfig;
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_store::{Partition, PartitionConfig, Repaired};
-use tokio_util::sync::CancellationToken;
+use murder_store::io::{DiskIo, JournalIo};
+use murder_store::{Partition, Repaired};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::{BackendConfig, PartitionSection};
+use crate::config::BackendConfig;
 use crate::counters::{self, Counters};
 use crate::mailboxes::Changes;
 use crate::node::{Cluster, Node};
 use crate::reconcile::reconcile;
 use crate::status::{self, Watch};
-use crate::{imap, lmtp};
+use crate::{admin, imap, lmtp};
 
 /// How long a start waits for the master to reconcile with; after that the backend serves what
 /// it has, and reconciles when the master is there.
@@ -41,6 +42,8 @@ pub struct BackendAddresses {
     pub imaps: Vec<SocketAddr>,
     /// LMTP.
     pub lmtp: Vec<SocketAddr>,
+    /// Operators' calls.
+    pub admin: Option<SocketAddr>,
     /// Health, readiness and metrics.
     pub http: Option<SocketAddr>,
 }
@@ -50,6 +53,8 @@ pub struct Backend {
     addresses: BackendAddresses,
     node: Arc<Node>,
     session: Option<Arc<NodeSession>>,
+    /// Ends the connections of operators.
+    _killed: DropGuard,
 }
 
 impl std::fmt::Debug for Backend {
@@ -67,9 +72,17 @@ impl Backend {
     /// # Errors
     /// When a certificate, a partition or an address cannot be used.
     pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
+        Self::start_over(config, Arc::new(DiskIo)).await
+    }
+
+    /// As [`start`](Self::start), with another layer under the journals.
+    pub(crate) async fn start_over(
+        config: BackendConfig,
+        io: Arc<dyn JournalIo>,
+    ) -> anyhow::Result<Self> {
         config.validate()?;
         let shutdown = Shutdown::new();
-        match Self::start_under(config, &shutdown).await {
+        match Self::start_under(config, io, &shutdown).await {
             Ok(backend) => Ok(backend),
             Err(error) => {
                 shutdown.drain(Duration::ZERO).await;
@@ -78,18 +91,29 @@ impl Backend {
         }
     }
 
-    async fn start_under(config: BackendConfig, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    async fn start_under(
+        config: BackendConfig,
+        io: Arc<dyn JournalIo>,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
         let node_tls = node_tls(&config)?;
         let tls = server_tls(&config, node_tls.as_ref())?;
         let listeners = Listeners::bind(&config, tls.as_ref())?;
+        let admin = match (config.admin.listen, &node_tls) {
+            (Some(listen), Some(tls)) => {
+                Some(Listener::bind(listen)?.with_tls(tls.server_config()))
+            }
+            _ => None,
+        };
         let mut addresses = listeners.addresses();
+        addresses.admin = admin.as_ref().map(Listener::local_addr);
         let health = Health::new();
         let metrics = Metrics::new("backend");
         if let Some(listen) = config.http.listen {
             let (health, metrics) = (health.clone(), metrics.clone());
             addresses.http = Some(murder_net::http::serve(listen, health, metrics, shutdown)?);
         }
-        let partitions = open_partitions(&config).await?;
+        let partitions = open_partitions(&config, &io).await?;
         counters::store(&metrics, &partitions);
         counters::connections(&metrics, "imap", &listeners.imap_limits);
         counters::connections(&metrics, "lmtp", &listeners.lmtp_limits);
@@ -121,11 +145,17 @@ impl Backend {
             config,
         });
         let session = enter(&node, &addresses).await;
+        node.shutdown.spawn(status::measure(Arc::clone(&node)));
         listeners.serve(&node);
+        let killed = CancellationToken::new();
+        if let Some(listener) = admin {
+            admin::serve(&node, listener, &killed);
+        }
         Ok(Self {
             addresses,
             node,
             session,
+            _killed: killed.drop_guard(),
         })
     }
 
@@ -229,16 +259,6 @@ fn server_tls(
     }
 }
 
-/// What a partition is opened with.
-fn partition_config(name: &str, section: &PartitionSection) -> PartitionConfig {
-    PartitionConfig {
-        // What is expunged or deleted goes at once: nobody could ask for it back yet.
-        expunge_delay: Duration::ZERO,
-        delete_delay: Duration::ZERO,
-        ..PartitionConfig::new(name, &section.path)
-    }
-}
-
 /// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair`].
 /// Blocks.
 ///
@@ -250,22 +270,24 @@ pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaire
         .partitions
         .get(partition)
         .with_context(|| format!("there is no partition {partition:?}"))?;
-    murder_store::repair(partition_config(partition, section))
+    murder_store::repair(section.to_store(partition))
         .with_context(|| format!("partition {partition:?}"))
 }
 
 async fn open_partitions(
     config: &BackendConfig,
+    io: &Arc<dyn JournalIo>,
 ) -> anyhow::Result<BTreeMap<String, Arc<Partition>>> {
     let opening: Vec<_> = config
         .partitions
         .iter()
         .map(|(name, section)| {
-            let config = PartitionConfig {
+            let config = murder_store::PartitionConfig {
                 index_texts: config.search.index,
-                ..partition_config(name, section)
+                ..section.to_store(name)
             };
-            let opening = tokio::task::spawn_blocking(move || Partition::open(config));
+            let io = Arc::clone(io);
+            let opening = tokio::task::spawn_blocking(move || Partition::open_with(config, io));
             (name.clone(), opening)
         })
         .collect();
@@ -336,6 +358,7 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
         imaps: reached_by(&config.imap.advertise, &addresses.imaps),
         lmtp: reached_by(&config.lmtp.advertise, &addresses.lmtp),
         http: reached_by(&None, addresses.http.as_slice()),
+        admin: reached_by(&config.admin.advertise, addresses.admin.as_slice()),
         weight: WEIGHT,
     };
     let status = NodeStatus {
@@ -403,6 +426,7 @@ impl Listeners {
             imap: of(&self.imap),
             imaps: of(&self.imaps),
             lmtp: of(&self.lmtp),
+            admin: None,
             http: None,
         }
     }
@@ -456,6 +480,7 @@ impl murder_net::service::Service for BackendService {
             imap,
             imaps,
             lmtp,
+            admin,
             http,
         } = running.addresses();
         let named =
@@ -464,6 +489,7 @@ impl murder_net::service::Service for BackendService {
             .map(named("imap"))
             .chain(imaps.iter().map(named("imaps")))
             .chain(lmtp.iter().map(named("lmtp")))
+            .chain(admin.iter().map(named("admin")))
             .chain(http.iter().map(named("http")))
             .collect()
     }

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use murder_mupdate::{NodeSession, PartitionState, PartitionStatus};
-use murder_store::{Health, Metrics, Partition};
+use murder_store::{Health, Metrics, Partition, StoreError};
 
 use crate::node::{Cluster, Node};
 use crate::reconcile::reconcile;
@@ -16,6 +16,10 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A partition whose file system has less free is read-only for others: room for a segment of
 /// the journal and for the homes to grow by what is in it.
 const LEAST_FREE: u64 = 128 << 20;
+/// How often the files of the partitions are added up, at most.
+const USAGE_EVERY: Duration = Duration::from_secs(60);
+/// And so many times as long as adding up took: a hundred thousand homes are many files.
+const USAGE_PAUSE: u32 = 50;
 /// From a change that got stuck to the reconciliation, and between two attempts of it.
 const RETRY: Duration = Duration::from_secs(1);
 /// The same when the master refuses: somebody has to look.
@@ -31,7 +35,15 @@ struct Room {
 /// One partition, as it was last looked at.
 struct Watched {
     partition: Arc<Partition>,
+    /// How often there was no room, as it was last looked at.
     disk_full: u64,
+    /// There was no room, and there is none yet as far as is known.
+    full: bool,
+}
+
+/// The name of a partition's condition.
+pub(crate) fn condition_of(partition: &str) -> String {
+    format!("partition:{partition}")
 }
 
 /// The partitions under watch.
@@ -44,6 +56,7 @@ impl Watch {
         let partitions = node.partitions.values().map(|partition| Watched {
             partition: Arc::clone(partition),
             disk_full: 0,
+            full: false,
         });
         Self {
             partitions: partitions.collect(),
@@ -65,9 +78,10 @@ impl Watch {
         let mut statuses = Vec::with_capacity(self.partitions.len());
         for (at, watched) in self.partitions.iter_mut().enumerate() {
             let room = rooms.get(at).copied().flatten();
+            watched.look_for_room().await;
             let trouble = watched.trouble(room);
             let name = &watched.partition.config().name;
-            let condition = format!("partition:{name}");
+            let condition = condition_of(name);
             let writable = trouble.is_none();
             match trouble {
                 None => node.health.ok(&condition),
@@ -96,14 +110,24 @@ impl Watch {
 }
 
 impl Watched {
-    /// Why it should take nothing new.
-    fn trouble(&mut self, room: Option<Room>) -> Option<String> {
+    /// Notes when something found no room. Once it did, nobody may try again for a long time, nor
+    /// does free space say all (there are disk quotas): so this tries.
+    async fn look_for_room(&mut self) {
         let disk_full = Metrics::get(&self.partition.metrics().disk_full);
-        let was_full = disk_full > std::mem::replace(&mut self.disk_full, disk_full);
+        let refused = disk_full > std::mem::replace(&mut self.disk_full, disk_full);
+        if refused || self.full {
+            // What the journal needs next.
+            let room = self.partition.config().segment_bytes;
+            self.full = refused || self.partition.check_disk(room).await.is_err();
+        }
+    }
+
+    /// Why it should take nothing new.
+    fn trouble(&self, room: Option<Room>) -> Option<String> {
         match self.partition.health() {
             Health::ReadOnly { why } => Some(format!("read-only: {why}")),
             Health::Stalled { why } => Some(format!("stalled: {why}")),
-            Health::Healthy if was_full => Some("file system is full".into()),
+            Health::Healthy if self.full => Some("file system is full".into()),
             Health::Healthy => match room {
                 Some(room) if room.free < LEAST_FREE => Some("file system is nearly full".into()),
                 _ => None,
@@ -142,6 +166,46 @@ pub(crate) async fn watch(node: Arc<Node>, mut watch: Watch, session: Option<Arc
             member = report_master(&node, session);
         }
     }
+}
+
+/// Adds up what the partitions take on disk, again and again, until the drain begins.
+pub(crate) async fn measure(node: Arc<Node>) {
+    let draining = node.shutdown.token();
+    let measure = async {
+        loop {
+            let begun = Instant::now();
+            for partition in node.partitions.values() {
+                if let Err(error) = set_usage(&node, partition).await {
+                    let name = &partition.config().name;
+                    tracing::warn!(partition = name, %error, "its disk usage is not known");
+                }
+            }
+            let pause = begun.elapsed().saturating_mul(USAGE_PAUSE);
+            tokio::time::sleep(pause.max(USAGE_EVERY)).await;
+        }
+    };
+    draining.run_until_cancelled(measure).await;
+}
+
+async fn set_usage(node: &Node, partition: &Partition) -> Result<(), StoreError> {
+    let usage = partition.disk_usage().await?;
+    let kept = partition.kept_bytes().await?;
+    let gauges = &node.counters;
+    for (gauge, bytes) in [
+        (&gauges.journal_size, usage.journal),
+        (&gauges.large_bodies, usage.large_bodies),
+        (&gauges.homes_size, usage.homes),
+        (&gauges.index_size, usage.index),
+        (&gauges.other_size, usage.other),
+        (&gauges.living, usage.living),
+        (&gauges.kept, kept),
+        (&gauges.garbage, usage.garbage),
+    ] {
+        let label = [("partition", partition.config().name.clone())];
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        gauge.get_or_create(&label).set(bytes);
+    }
+    Ok(())
 }
 
 /// Sets the condition `mupdate`; whether the node is a member of the murder.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod alone;
+mod full;
 mod lmtp;
 mod mailboxes;
 mod reconciling;
@@ -104,7 +106,7 @@ impl Murder {
         config.http.listen = Some(free_port());
         for partition in ["default", "fast"] {
             let path = self.dir.path().join(name).join(partition);
-            let section = PartitionSection { path };
+            let section = PartitionSection::new(path);
             config.partitions.insert(partition.into(), section);
         }
         config

@@ -130,6 +130,7 @@ mod tests {
             imaps: "127.0.0.1:993".into(),
             lmtp: "127.0.0.1:24".into(),
             http: String::new(),
+            admin: String::new(),
             state,
             weight,
             incarnation: [0; 16],

@@ -148,6 +148,8 @@ impl Frontend {
             imaps: first(&addresses.imaps),
             lmtp: first(&addresses.lmtp),
             http: addresses.http.map(|a| a.to_string()).unwrap_or_default(),
+            // Operators find nothing here to look after.
+            admin: String::new(),
             weight: 0,
         };
         frontend.session = Some(master.register(description, NodeStatus::default()));

@@ -17,8 +17,13 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 const QUIET_ROOM: usize = 1024;
 /// Room made for a read when input keeps coming: a TLS record.
 const BUSY_ROOM: usize = 16 * 1024;
+/// Input that keeps coming is read up to this before it is looked at: as much as is given on at
+/// once, in few large writes instead of one for each record.
+const AT_ONCE: usize = 64 * 1024;
 /// A buffer that has grown beyond this is given back as soon as it is empty.
 const KEEP_CAPACITY: usize = 512;
+/// So much is not copied from one buffer into another that is empty, but handed over.
+const MOVED_WHOLE: usize = 4 * 1024;
 /// With so much waiting to be written to a backend nothing more is put in: what one that does
 /// not read costs, besides the socket's own buffers.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
@@ -94,9 +99,28 @@ impl<S: Transport> Wire<S> {
         self.output.is_empty() && !self.unflushed
     }
 
-    /// Reads what is there; 0 at the end of the stream. While there is nothing, an empty input
-    /// has no buffer.
+    /// Reads what is there, up to [`AT_ONCE`]; 0 at the end of the stream. While there is nothing,
+    /// an empty input has no buffer.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut filled = 0;
+        loop {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(read)) => {
+                    filled += read;
+                    if read > 0 && self.busy && self.input.len() < AT_ONCE {
+                        continue;
+                    }
+                }
+                // What has come before counts; the next read says this again.
+                Poll::Ready(Err(error)) if filled == 0 => return Poll::Ready(Err(error)),
+                Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Ready(Err(_)) | Poll::Pending => {}
+            }
+            return Poll::Ready(Ok(filled));
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stream = self.stream.as_mut().ok_or_else(gone)?;
         match stream.poll_readable(cx) {
             Poll::Ready(Ok(())) => {}
@@ -277,8 +301,12 @@ fn poll_one<S: Transport>(
 /// Moves up to `limit` bytes from one buffer to another; how many.
 pub(crate) fn shift(from: &mut BytesMut, to: &mut BytesMut, limit: usize) -> usize {
     let len = from.len().min(limit);
-    to.extend_from_slice(&from[..len]);
-    from.advance(len);
+    if to.is_empty() && len >= MOVED_WHOLE {
+        *to = from.split_to(len);
+    } else {
+        to.extend_from_slice(&from[..len]);
+        from.advance(len);
+    }
     len
 }
 
@@ -342,5 +370,40 @@ mod tests {
         assert!(!wire.stirs());
         far.write_all(b"x").await.unwrap();
         assert!(wire.stirs());
+    }
+
+    #[test]
+    fn what_is_moved_arrives_in_order_whether_copied_or_handed_over() {
+        let sent: Vec<u8> = (0..20_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+        for sizes in [[10, 5000, 20_000], [5000, 10, 20_000], [20_000, 0, 0]] {
+            let mut from = BytesMut::from(&sent[..]);
+            let mut to = BytesMut::new();
+            for size in sizes {
+                let moved = shift(&mut from, &mut to, size);
+                assert!(moved <= size);
+                // What arrives later must not get between.
+                assert_eq!(to.len() + from.len(), sent.len());
+            }
+            assert_eq!(to, sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn input_that_keeps_coming_is_taken_in_one_go_but_not_without_end() {
+        let (near, mut far) = tokio::io::duplex(4 * AT_ONCE);
+        let mut wire = Wire::new(near, HIGH_WATER);
+        far.write_all(&vec![b'x'; 3 * AT_ONCE]).await.unwrap();
+        let read = wire.fill().await.unwrap();
+        assert!((AT_ONCE..2 * AT_ONCE).contains(&read), "{read}");
+        drop(far);
+        let mut rest = 0;
+        loop {
+            wire.input.clear();
+            match wire.fill().await.unwrap() {
+                0 => break,
+                more => rest += more,
+            }
+        }
+        assert_eq!(read + rest, 3 * AT_ONCE);
     }
 }

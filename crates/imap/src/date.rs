@@ -137,24 +137,40 @@ impl DateTime {
     }
 }
 
+impl DateTime {
+    /// `date-time` without its quotes: ` 1-Feb-1994 21:52:25 -0800`.
+    pub(crate) fn to_text(self) -> [u8; 26] {
+        let date = self.local_date();
+        let second = self.local_seconds().rem_euclid(86_400);
+        let offset = i64::from(self.offset_minutes.unsigned_abs());
+        let mut text = *b"00-Jan-0000 00:00:00 +0000";
+        let mut two = |at: usize, number: i64| {
+            text[at] = b'0' + (number / 10 % 10) as u8;
+            text[at + 1] = b'0' + (number % 10) as u8;
+        };
+        two(0, date.day.into());
+        two(7, i64::from(date.year) / 100);
+        two(9, i64::from(date.year) % 100);
+        two(12, second / 3_600);
+        two(15, second / 60 % 60);
+        two(18, second % 60);
+        two(22, offset / 60);
+        two(24, offset % 60);
+        if date.day < 10 {
+            text[0] = b' ';
+        }
+        text[3..6].copy_from_slice(date.month_name().as_bytes());
+        if self.offset_minutes < 0 {
+            text[21] = b'-';
+        }
+        text
+    }
+}
+
 impl fmt::Display for DateTime {
     /// `date-time` without its quotes: ` 1-Feb-1994 21:52:25 -0800`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let date = self.local_date();
-        let second = self.local_seconds().rem_euclid(86_400);
-        let sign = if self.offset_minutes < 0 { '-' } else { '+' };
-        let offset = self.offset_minutes.unsigned_abs();
-        write!(
-            f,
-            "{:2}-{}-{:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
-            date.day,
-            date.month_name(),
-            date.year,
-            second / 3_600,
-            second / 60 % 60,
-            second % 60,
-            offset / 60,
-            offset % 60,
-        )
+        let text = self.to_text();
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }

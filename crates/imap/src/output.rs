@@ -103,16 +103,23 @@ impl Output {
     /// What the stream returns, or `WriteZero` if it takes nothing.
     pub async fn flush<W: AsyncWrite + Unpin>(&mut self, stream: &mut W) -> io::Result<()> {
         self.write_out(stream).await?;
+        // An idle session keeps no buffer.
+        self.pieces = VecDeque::new();
+        self.tail = BytesMut::new();
         stream.flush().await
     }
 
-    /// As [`Output::flush`], but only if [`Output::is_full`]; does not flush `stream` itself.
+    /// As [`Output::flush`], but only if [`Output::is_full`]; does not flush `stream` itself, and
+    /// keeps its buffers for what follows.
     ///
     /// # Errors
     /// As [`Output::flush`].
     pub async fn flush_if_full<W: AsyncWrite + Unpin>(&mut self, stream: &mut W) -> io::Result<()> {
         if self.is_full() {
             self.write_out(stream).await?;
+            // All that was written is gone, so this is the same memory again, and no growing from
+            // nothing.
+            self.tail.reserve(FLUSH_AT);
         }
         Ok(())
     }
@@ -141,9 +148,6 @@ impl Output {
             }
             self.consume(written);
         }
-        // An idle session keeps no buffer.
-        self.pieces = VecDeque::new();
-        self.tail = BytesMut::new();
         Ok(())
     }
 

@@ -19,7 +19,9 @@ use crate::search::Esearch;
 use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 use crate::tag::Tag;
-use crate::wire::{Style, put, put_astring, put_nstring, put_string, put_text, put_words};
+use crate::wire::{
+    Style, put, put_astring, put_nstring, put_number, put_string, put_text, put_words,
+};
 
 pub use fetch::FetchWriter;
 pub(crate) use fetch::{put_path, put_section_spec};
@@ -560,7 +562,10 @@ impl ResponseWriter {
 
     /// Starts `* seq FETCH (`; [`FetchWriter::finish`] ends it.
     pub fn fetch(&mut self, seq: u32) -> FetchWriter<'_> {
-        put(self.tail(), format_args!("* {seq} FETCH ("));
+        let out = self.tail();
+        out.extend_from_slice(b"* ");
+        put_number(out, seq.into());
+        out.extend_from_slice(b" FETCH (");
         FetchWriter {
             writer: self,
             first: true,

@@ -59,6 +59,7 @@ pub use part::{Encoding, Message, Part, PartKind};
 pub use search::{contains_folded, fold, for_each_text, header_search_text};
 pub use section::{PartWhat, Section, section, section_decoded};
 pub use subject::{BaseSubject, base_subject};
+pub use transfer::Decoder;
 
 /// Parts nested deeper than this are leaves (`APPLICATION/OCTET-STREAM`): the recursion bound.
 /// Real mail, forwarded over and over, stays far below it.

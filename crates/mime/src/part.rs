@@ -168,8 +168,12 @@ impl<'a> Part<'a> {
         &self.kind
     }
 
-    /// The transfer encoding.
+    /// The transfer encoding of its body. Whatever the header says, multiparts and messages are
+    /// not encoded (RFC 2045 section 6.4).
     pub fn encoding(&self) -> Encoding {
+        if !matches!(self.kind, PartKind::Leaf) {
+            return Encoding::Binary;
+        }
         match self.encoding_name().as_slice() {
             b"7BIT" => Encoding::SevenBit,
             b"8BIT" => Encoding::EightBit,

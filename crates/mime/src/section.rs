@@ -66,18 +66,13 @@ pub fn section<'a>(raw: &'a [u8], section: &Section) -> Option<Cow<'a, [u8]>> {
 }
 
 /// The content of a part without its transfer encoding, for `BINARY`. `None` if there is no such
-/// part, it is a multipart or a message, or its encoding is unknown. The empty path is the whole
-/// message as it stands.
+/// part, or its encoding is unknown. Multiparts and messages have none (RFC 2045 section 6.4), and
+/// the empty path is the whole message as it stands.
 pub fn section_decoded<'a>(raw: &'a [u8], path: &[u32]) -> Option<Cow<'a, [u8]>> {
     if path.is_empty() {
         return Some(Cow::Borrowed(raw));
     }
-    let message = Message::parse(raw);
-    let part = message.part(path)?;
-    match part.kind() {
-        PartKind::Leaf => part.decoded(),
-        PartKind::Multipart(_) | PartKind::Message(_) => None,
-    }
+    Message::parse(raw).part(path)?.decoded()
 }
 
 impl<'a> Message<'a> {

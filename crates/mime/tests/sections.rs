@@ -296,7 +296,7 @@ Content-Type: multipart/mixed; boundary=b\n\n\
     assert_eq!(get(&[2]).unwrap(), "café x".as_bytes());
     assert_eq!(get(&[3]), None);
     assert_eq!(get(&[4]).unwrap(), b"plain");
-    assert_eq!(get(&[5]), None);
+    assert_eq!(get(&[5]).unwrap(), b"Subject: x\n\nbody");
     assert_eq!(get(&[5, 1]).unwrap(), b"body");
     assert_eq!(get(&[6]), None);
     assert_eq!(get(&[]).unwrap(), raw);

@@ -2,7 +2,6 @@
 
 mod caller;
 mod config;
-mod connection;
 mod directory;
 mod mupdate;
 mod nodes;
@@ -18,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use murder_net::config::LogConfig;
+use murder_net::grpc::{self, KEEP_ALIVE};
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_proto::v1::directory_server::DirectoryServer;
 use murder_proto::v1::mupdate_server::MupdateServer;
@@ -30,8 +30,6 @@ use crate::consensus::{Consensus, SingleNode, SingleNodeConfig};
 use mupdate::Service;
 use nodes::Sessions;
 
-/// How soon a peer that went away without a word is noticed, at most twice this.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Calls at the same time on one connection: a node has one, and its sessions share it.
 const STREAMS: u32 = 1000;
 
@@ -109,7 +107,7 @@ impl Master {
                 Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
         }
         shutdown.spawn(nodes::sweep(service.clone()));
-        let connections = connection::accept(listener, &shutdown, &master.killed);
+        let connections = grpc::accept(listener, &shutdown, &master.killed);
         let stop = shutdown.token();
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))

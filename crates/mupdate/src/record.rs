@@ -149,6 +149,8 @@ pub struct Node {
     pub lmtp: String,
     /// `host:port` for health and metrics; empty when it serves none.
     pub http: String,
+    /// `host:port` for operators' calls; empty when it takes none.
+    pub admin: String,
     /// What it does.
     pub state: NodeState,
     /// Relative share of new homes.
@@ -324,6 +326,7 @@ impl Node {
             weight: self.weight,
             incarnation: self.incarnation.to_vec(),
             http: self.http.clone(),
+            admin: self.admin.clone(),
         }
     }
 
@@ -352,6 +355,7 @@ impl Node {
             imaps: node.imaps,
             lmtp: node.lmtp,
             http: node.http,
+            admin: node.admin,
             state,
             weight: node.weight,
             incarnation,

@@ -31,6 +31,8 @@ pub struct NodeDescription {
     pub lmtp: String,
     /// `host:port` for health and metrics; empty for none.
     pub http: String,
+    /// `host:port` for operators' calls; empty for none.
+    pub admin: String,
     /// Relative share of new homes.
     pub weight: u32,
 }
@@ -220,6 +222,7 @@ impl Session {
             imaps: self.node.imaps.clone(),
             lmtp: self.node.lmtp.clone(),
             http: self.node.http.clone(),
+            admin: self.node.admin.clone(),
             weight: self.node.weight,
             incarnation: self.incarnation.as_bytes().to_vec(),
             status: Some(status),

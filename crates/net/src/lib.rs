@@ -13,7 +13,9 @@
 
 pub mod ca;
 pub mod config;
+pub mod deflate;
 pub mod drain;
+pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod limits;

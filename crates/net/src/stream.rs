@@ -1,4 +1,4 @@
-//! A connection's bytes, with or without TLS.
+//! A connection's bytes, with or without TLS and compression.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::deflate::Deflated;
 use crate::tls::{Peer, peer_of};
 
 /// The system looks after a silent connection so often that clients behind address translators
@@ -30,6 +31,8 @@ pub enum Stream {
     ServerTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// Under TLS, connected from here.
     ClientTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// One of the others, compressed.
+    Deflated(Box<Deflated>),
 }
 
 impl Stream {
@@ -82,15 +85,31 @@ impl Stream {
             Self::Plain(socket) => Ok(socket),
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "TLS is active already",
+                "TLS or compression is active already",
             )),
         }
+    }
+
+    /// Compresses what is sent from now on, and takes what comes for compressed.
+    #[must_use]
+    pub fn compress(self) -> Self {
+        Self::Deflated(Box::new(Deflated::new(self)))
+    }
+
+    /// Whether it is compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        matches!(self, Self::Deflated(_))
     }
 
     /// Whether it is under TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        !matches!(self, Self::Plain(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::ServerTls(_) | Self::ClientTls(_) => true,
+            Self::Deflated(stream) => stream.inner().is_tls(),
+        }
     }
 
     /// The node at the other end, when it has shown a certificate of the cluster.
@@ -104,6 +123,7 @@ impl Stream {
             Self::Plain(_) => None,
             Self::ServerTls(stream) => stream.get_ref().1.peer_certificates(),
             Self::ClientTls(stream) => stream.get_ref().1.peer_certificates(),
+            Self::Deflated(stream) => stream.inner().peer_certificates(),
         }
     }
 
@@ -114,6 +134,7 @@ impl Stream {
             Self::Plain(socket) => socket,
             Self::ServerTls(stream) => stream.get_ref().0,
             Self::ClientTls(stream) => stream.get_ref().0,
+            Self::Deflated(stream) => stream.inner().tcp(),
         }
     }
 
@@ -161,6 +182,7 @@ impl Stream {
             Self::Plain(socket) => socket.poll_read_ready(cx),
             Self::ServerTls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
             Self::ClientTls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
+            Self::Deflated(stream) => stream.poll_readable(cx),
         }
     }
 }
@@ -175,6 +197,7 @@ impl AsyncRead for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::ServerTls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
             Self::ClientTls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
+            Self::Deflated(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         }
     }
 }
@@ -189,6 +212,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::ServerTls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
             Self::ClientTls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+            Self::Deflated(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
 
@@ -201,6 +225,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::ServerTls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
             Self::ClientTls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
+            Self::Deflated(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -209,6 +234,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::ServerTls(stream) => stream.is_write_vectored(),
             Self::ClientTls(stream) => stream.is_write_vectored(),
+            Self::Deflated(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -217,6 +243,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::ServerTls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Self::ClientTls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Self::Deflated(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
@@ -225,6 +252,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::ServerTls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Self::ClientTls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Self::Deflated(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }

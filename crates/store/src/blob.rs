@@ -126,7 +126,8 @@ impl BodyWriter {
                 .map_err(|e| StoreError::io("creating a body file", &e))?;
             Ok(Arc::new(blob))
         })
-        .await?;
+        .await;
+        let blob = counted(blob, &metrics)?;
         Ok(Self {
             blob,
             metrics,
@@ -170,13 +171,14 @@ impl BodyWriter {
         Metrics::add(&self.metrics.staged_bytes, self.waiting_bytes as u64);
         self.waiting_bytes = 0;
         let blob = Arc::clone(&self.blob);
-        blocking(move || {
+        let written = blocking(move || {
             let mut bufs: Vec<IoSlice<'_>> = waiting.iter().map(|b| IoSlice::new(b)).collect();
             blob.file
                 .write_all_at(&mut bufs, offset)
                 .map_err(|e| StoreError::io("writing a body", &e))
         })
-        .await
+        .await;
+        counted(written, &self.metrics)
     }
 
     /// Makes the body durable.
@@ -206,6 +208,14 @@ impl BodyWriter {
             location,
         })
     }
+}
+
+/// Notes that there was no room.
+fn counted<T>(result: Result<T, StoreError>, metrics: &Metrics) -> Result<T, StoreError> {
+    if matches!(result, Err(StoreError::DiskFull)) {
+        Metrics::add(&metrics.disk_full, 1);
+    }
+    result
 }
 
 /// Runs `work` where it may wait for the disk.

@@ -268,6 +268,17 @@ impl Catalogue {
             .collect()
     }
 
+    /// The keys of all homes, sorted.
+    pub fn keys(&self) -> Vec<Arc<str>> {
+        let tables = self.tables.read();
+        // One that has given its name to another has none.
+        let keys = tables.homes.values().map(|h| &h.key);
+        let mut keys: Vec<_> = keys.filter(|key| !key.is_empty()).cloned().collect();
+        drop(tables);
+        keys.sort_unstable();
+        keys
+    }
+
     /// How many homes and mailboxes there are.
     pub fn counts(&self) -> (usize, usize) {
         let tables = self.tables.read();

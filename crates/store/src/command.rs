@@ -63,6 +63,9 @@ pub(crate) enum Op {
     /// Never journaled: repair applies it in the place of records that are lost.
     #[prost(message, tag = "19")]
     Lost(Lost),
+    /// Makes the counters that quota is decided by what there is.
+    #[prost(message, tag = "20")]
+    Recount(Recount),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -201,6 +204,23 @@ pub(crate) struct Append {
     /// Each goes to every target.
     #[prost(message, repeated, tag = "2")]
     pub messages: Vec<Message>,
+    /// REPLACE: goes when they have come. In the home of the only target.
+    #[prost(message, optional, tag = "3")]
+    pub replaces: Option<Replaced>,
+}
+
+/// The message that REPLACE removes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Replaced {
+    #[prost(bytes = "vec", tag = "1")]
+    pub mailbox: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub uid: u32,
+    #[prost(int64, tag = "3")]
+    pub now: i64,
+    /// As in [`Expunge`].
+    #[prost(int64, tag = "4")]
+    pub keep_until: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -244,6 +264,9 @@ pub(crate) struct Expunge {
     /// Until when the messages can be restored; 0 for not at all.
     #[prost(int64, tag = "5")]
     pub keep_until: i64,
+    /// All of `uids`, whether they have `\Deleted` or not.
+    #[prost(bool, tag = "6")]
+    pub regardless: bool,
 }
 
 /// COPY or MOVE within a home: the rows are found when it is applied.
@@ -379,6 +402,13 @@ pub(crate) struct SetQuota {
     pub mailbox: Option<u64>,
 }
 
+/// Counts the messages of a home anew.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Recount {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -417,6 +447,7 @@ impl Op {
             Self::RestoreMailbox(c) => vec![c.create.home],
             Self::SetQuota(c) => vec![c.home],
             Self::Lost(c) => vec![c.home],
+            Self::Recount(c) => vec![c.home],
         }
     }
 

@@ -35,6 +35,9 @@ pub enum StoreError {
     /// The mailbox would have more than 64 different keywords.
     #[error("too many keywords in this mailbox")]
     TooManyKeywords,
+    /// The message that was to be replaced is gone; nothing was changed.
+    #[error("the message was expunged")]
+    NoSuchMessage,
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,

@@ -15,7 +15,7 @@ pub struct Metrics {
     pub journal_bytes: AtomicU64,
     /// Bytes of bodies written to blob files.
     pub staged_bytes: AtomicU64,
-    /// Batches that failed because the disk was full.
+    /// Batches and large bodies that failed because the disk was full.
     pub disk_full: AtomicU64,
     /// Checkpoints completed.
     pub checkpoints: AtomicU64,

@@ -397,6 +397,16 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// Bytes of messages that are only kept so that they can be restored.
+    pub fn kept_bytes(&self) -> rusqlite::Result<u64> {
+        self.0
+            .prepare_cached(
+                "SELECT (SELECT coalesce(sum(len), 0) FROM expunged) + \
+                 (SELECT coalesce(sum(bytes), 0) FROM mailbox WHERE keep_until > 0)",
+            )?
+            .query_row([], |r| r.get::<_, i64>(0).map(i64::cast_unsigned))
+    }
+
     /// What can be restored.
     pub fn restorable(&self) -> rusqlite::Result<Restorable> {
         let tx = self.0.unchecked_transaction()?;

@@ -62,7 +62,11 @@ fn node_config(node: &Node, plan: &Plan) -> String {
         }
         text += &format!("\n[lmtp]\nlisten = [\"{}\"]\n\n", address(Service::Lmtp));
         if node.kind == Kind::Backend {
-            text += &format!("[partitions.{PARTITION}]\npath = \"data/{PARTITION}\"\n\n");
+            text += &format!(
+                "[admin]\nlisten = \"{}\"\n\n[partitions.{PARTITION}]\n\
+                 path = \"data/{PARTITION}\"\n\n",
+                address(Service::Admin)
+            );
         }
     }
     text + &format!("[http]\nlisten = \"{}\"\n", address(Service::Http))

@@ -35,6 +35,8 @@ const LAST_BACKOFF: Duration = Duration::from_millis(800);
 const RUN_WELL: Duration = Duration::from_secs(10);
 /// Log files of former runs beyond this size are put aside when a node starts.
 const LOG_BYTES: u64 = 16 << 20;
+/// How many threads serve sessions in a node: the runtime's own variable.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
 /// Lines of a log that a failure shows.
 const LOG_LINES: usize = 20;
 
@@ -52,6 +54,7 @@ struct Member {
     node: Node,
     process: Option<Process>,
     backoff: Duration,
+    threads: usize,
 }
 
 #[derive(Debug)]
@@ -90,10 +93,15 @@ impl Fleet {
             Some(file) => Some(std::path::absolute(file)?),
             None => None,
         };
+        // The nodes share the machine: with a thread for every processor in each of them, they
+        // mostly wake each other's up.
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (processors / plan.nodes().len().max(1)).max(1);
         let member = |node: &Node| Member {
             node: node.clone(),
             process: None,
             backoff: FIRST_BACKOFF,
+            threads,
         };
         Ok(Self {
             nodes: plan.nodes().iter().map(member).collect(),
@@ -210,7 +218,11 @@ impl Fleet {
 impl Member {
     async fn spawn(&mut self, board: &Mutex<Board>) -> anyhow::Result<()> {
         let log = open_log(&self.node.log_file())?;
-        let child = Command::new(executable()?)
+        let mut command = Command::new(executable()?);
+        if std::env::var_os(THREADS).is_none() {
+            command.env(THREADS, self.threads.to_string());
+        }
+        let child = command
             .arg("role")
             .arg(self.node.kind.role().as_str())
             .arg("--config")

@@ -38,9 +38,14 @@ impl Kind {
     /// What it listens for.
     pub const fn services(self) -> &'static [Service] {
         match self {
-            Self::Frontend | Self::Backend => {
-                &[Service::Imap, Service::Imaps, Service::Lmtp, Service::Http]
-            }
+            Self::Frontend => &[Service::Imap, Service::Imaps, Service::Lmtp, Service::Http],
+            Self::Backend => &[
+                Service::Imap,
+                Service::Imaps,
+                Service::Lmtp,
+                Service::Http,
+                Service::Admin,
+            ],
             Self::Master => &[Service::Grpc, Service::Http],
         }
     }
@@ -55,6 +60,7 @@ pub enum Service {
     Lmtp,
     Http,
     Grpc,
+    Admin,
 }
 
 /// One node.

@@ -118,7 +118,6 @@ impl Session {
             (
                 _,
                 C::Notify(_)
-                | C::Compress { .. }
                 | C::GetMetadata(_)
                 | C::SetMetadata { .. }
                 | C::GetQuota { .. }
@@ -134,6 +133,9 @@ impl Session {
             (_, C::Idle) => self.idle(draining).await,
             (_, C::MultiSearch(search)) => {
                 boxed(op::multi_search::multi_search(self, tag, &search)).await
+            }
+            (_, C::Compress { mechanism }) => {
+                boxed(op::compress::compress(self, tag, &mechanism)).await
             }
 
             (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,

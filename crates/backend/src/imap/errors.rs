@@ -120,7 +120,9 @@ impl From<StoreError> for OpError {
             }
             StoreError::OverQuota { .. } => (Code::OverQuota, capitalised(&error.to_string())),
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
-            StoreError::BodyGone => (Code::ExpungeIssued, "Message was expunged".into()),
+            StoreError::NoSuchMessage | StoreError::BodyGone => {
+                (Code::ExpungeIssued, "Message was expunged".into())
+            }
             StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
                 tracing::error!(%error, "damaged");
                 (Code::Corruption, "Mailbox is damaged".into())

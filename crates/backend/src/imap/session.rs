@@ -199,7 +199,11 @@ impl Session {
                 self.complete(&tag, result, expunges)
             }
             Event::Append(start) => {
-                self.node.imap.command("APPEND");
+                self.node.imap.command(match &start.replaces {
+                    None => "APPEND",
+                    Some(replaced) if replaced.uid => "UID REPLACE",
+                    Some(_) => "REPLACE",
+                });
                 let tag = start.tag.clone();
                 let via = self.via.clone();
                 let append = boxed(op::append::append(self, start));

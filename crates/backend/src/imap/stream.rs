@@ -64,6 +64,18 @@ impl ClientStream {
         Ok(())
     }
 
+    /// Compresses from here on; see [`Stream::compress`].
+    pub(crate) fn compress(&mut self) -> io::Result<()> {
+        let inner = self.inner.take().ok_or(io::ErrorKind::NotConnected)?;
+        self.inner = Some(inner.compress());
+        Ok(())
+    }
+
+    /// Whether it is compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.inner.as_ref().is_some_and(Stream::is_compressed)
+    }
+
     fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
         match &mut self.inner {
             Some(stream) => Ok(Pin::new(stream)),

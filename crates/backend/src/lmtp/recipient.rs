@@ -5,7 +5,7 @@ use std::sync::Arc;
 use murder_auth::normalize_user;
 use murder_lmtp::Recipient;
 use murder_mailbox::{Identity, MailboxName, Namespace, NamespaceConfig, Rights};
-use murder_store::Partition;
+use murder_store::{Partition, StoreError};
 
 use super::reply::{self, Reply};
 use crate::node::{Found, Node};
@@ -15,6 +15,19 @@ use crate::node::{Found, Node};
 pub(super) struct Target {
     pub partition: Arc<Partition>,
     pub mailbox: MailboxName,
+}
+
+impl Target {
+    /// Refuses a message of the size that the sender has declared if it is too much for the
+    /// mailbox's quota. What decides is whether there is room when it is delivered.
+    pub async fn check_room(&self, size: Option<u64>) -> Result<(), Reply> {
+        let Some(size) = size else { return Ok(()) };
+        match self.partition.check_room(&self.mailbox, 1, size).await {
+            Err(error @ StoreError::OverQuota { .. }) => Err(reply::of_store(&error)),
+            // The delivery finds out the rest.
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Finds the recipient's mailbox on this node. `passed_on`: a frontend believes it to be here.

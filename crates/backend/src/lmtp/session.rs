@@ -257,7 +257,12 @@ impl Session {
                     return Err(reply::TOO_MANY_RECIPIENTS);
                 }
                 let passed_on = self.client == Client::Frontend;
-                match resolve(&self.node, &recipient, passed_on).await {
+                let size = transaction.sender.size;
+                let resolved = match resolve(&self.node, &recipient, passed_on).await {
+                    Ok(target) => target.check_room(size).await.map(|()| target),
+                    Err(refusal) => Err(refusal),
+                };
+                match resolved {
                     Ok(target) => transaction.targets.push(target),
                     Err(refusal) => {
                         tracing::info!(

@@ -16,8 +16,18 @@ pub(super) struct NewMailbox<'a> {
     pub partition: &'a Arc<Partition>,
     pub acl: Acl,
     pub special_use: Option<SpecialUse>,
-    /// The INBOX whose messages it takes over (RENAME of an INBOX).
-    pub from_inbox: Option<&'a MailboxName>,
+    pub origin: Origin<'a>,
+}
+
+/// What a new mailbox begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// Nothing.
+    Nothing,
+    /// The messages of this INBOX, which it takes over (RENAME of an INBOX).
+    Inbox(&'a MailboxName),
+    /// Everything that this deleted mailbox had.
+    Deleted(MailboxId),
 }
 
 impl Node {
@@ -56,13 +66,13 @@ impl Node {
             return Err(ChangeError::AlreadyExists);
         }
         let partition = self.partition_for(name, &place, partition)?;
-        let done = self
+        let (done, _) = self
             .make(NewMailbox {
                 name,
                 partition: &partition,
                 acl: place.acl,
                 special_use,
-                from_inbox: None,
+                origin: Origin::Nothing,
             })
             .await?;
         tracing::info!(mailbox = %name, partition = partition.config().name, "created");
@@ -84,13 +94,16 @@ impl Node {
     }
 
     /// Reserve at the master, make it in the store, activate at the master.
-    pub(super) async fn make(&self, new: NewMailbox<'_>) -> Result<Done, ChangeError> {
+    pub(super) async fn make(
+        &self,
+        new: NewMailbox<'_>,
+    ) -> Result<(Done, MailboxMeta), ChangeError> {
         let id = MailboxId::new();
         let Some(cluster) = &self.cluster else {
             // The store raises it when the name had a greater one before.
             let uidvalidity = u32::try_from(now()).unwrap_or(u32::MAX);
-            store(&new, id, uidvalidity).await?;
-            return Ok(Done::default());
+            let meta = store(&new, id, uidvalidity).await?;
+            return Ok((Done::default(), meta));
         };
         let unfinished = self.changes.begin();
         let reserve = Reserve {
@@ -127,8 +140,8 @@ impl Node {
                         activate.uidvalidity = Some(meta.uidvalidity.max(uidvalidity));
                         cluster.client.activate(activate).await
                     }
-                    Err(MupdateError::AlreadyExists { .. }) if new.from_inbox.is_none() => {
-                        // Empty, and nobody was told of it.
+                    Err(MupdateError::AlreadyExists { .. }) if new.can_be_undone() => {
+                        // Nobody was told of it.
                         if new.partition.delete_mailbox(new.name).await.is_ok() {
                             unfinished.settled();
                         }
@@ -141,9 +154,22 @@ impl Node {
         };
         let revision = activated?.revision;
         unfinished.settled();
-        Ok(Done {
+        let done = Done {
             revision: Some(revision),
-        })
+        };
+        Ok((done, meta))
+    }
+}
+
+impl NewMailbox<'_> {
+    /// Whether it can be deleted again without a loss.
+    fn can_be_undone(&self) -> bool {
+        match self.origin {
+            Origin::Nothing => true,
+            Origin::Inbox(_) => false,
+            // Then it is kept once more.
+            Origin::Deleted(_) => !self.partition.config().delete_delay.is_zero(),
+        }
     }
 }
 
@@ -168,9 +194,11 @@ async fn store(
         now: now(),
         shared_seen: false,
     };
-    match new.from_inbox {
-        None => new.partition.create_mailbox(new.name, create).await,
-        Some(inbox) => new.partition.rename_inbox(inbox, new.name, create).await,
+    let partition = new.partition;
+    match new.origin {
+        Origin::Nothing => partition.create_mailbox(new.name, create).await,
+        Origin::Inbox(inbox) => partition.rename_inbox(inbox, new.name, create).await,
+        Origin::Deleted(deleted) => partition.restore_mailbox(deleted, new.name, create).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Changes of the list of mailboxes: rights, then the master, then the store.
 //!
-//! Every function here checks the rights of who asks. See `docs/architecture.md`, "How a mailbox
+//! Every function here checks the rights of who asks, except for what only operators do. See `docs/architecture.md`, "How a mailbox
 //! change is made".
 //!
 //! A change goes on to its end when the session that asked for it goes away: a call to the master
@@ -16,6 +16,7 @@ mod delete;
 mod order;
 mod place;
 mod rename;
+mod restore;
 
 use std::sync::Arc;
 
@@ -106,12 +107,13 @@ pub(crate) enum AclChange {
 
 impl Node {
     /// Makes a change in a task of its own, which ends early only with the node.
-    async fn to_the_end<F>(
+    async fn to_the_end<T, F>(
         self: &Arc<Self>,
         change: impl FnOnce(Arc<Self>) -> F,
-    ) -> Result<Done, ChangeError>
+    ) -> Result<T, ChangeError>
     where
-        F: Future<Output = Result<Done, ChangeError>> + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, ChangeError>> + Send + 'static,
     {
         let (sender, done) = oneshot::channel();
         let change = change(Arc::clone(self));

@@ -58,7 +58,7 @@ impl Node {
 
     /// A user's mailbox with the name of a namespace would look like one of others to the user,
     /// and never be reached.
-    fn check_reachable(&self, name: &MailboxName) -> Result<(), ChangeError> {
+    pub(super) fn check_reachable(&self, name: &MailboxName) -> Result<(), ChangeError> {
         let top = name.relative().split('/').next().unwrap_or_default();
         let taken = [&self.namespace.other_users, &self.namespace.shared];
         if matches!(name.owner(), Owner::User(_)) && taken.iter().any(|prefix| *prefix == top) {

@@ -6,7 +6,7 @@ use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights};
 use murder_mupdate::{Activate, MupdateError, Operation};
 use murder_store::{Partition, Renamed};
 
-use super::create::NewMailbox;
+use super::create::{NewMailbox, Origin};
 use super::order::Unfinished;
 use super::{ChangeError, Done};
 use crate::node::{Cluster, Node};
@@ -68,9 +68,10 @@ impl Node {
                 partition: &found.partition,
                 acl: place.acl,
                 special_use: None,
-                from_inbox: Some(from),
+                origin: Origin::Inbox(from),
             })
             .await?
+            .0
         } else {
             self.rename_subtree(from, to).await?
         };

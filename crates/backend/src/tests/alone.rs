@@ -6,8 +6,9 @@ use murder_store::StoreError;
 
 use super::*;
 use crate::BackendService;
+use crate::mailboxes::ChangeError;
 
-fn alone(dir: &TempDir) -> BackendConfig {
+pub(super) fn alone(dir: &TempDir) -> BackendConfig {
     let hash = murder_auth::hash_password("secret").unwrap();
     let users = dir.path().join("users");
     let text = format!("bob:{hash}\nadmin:{hash}::admin\ngone:{hash}::disabled\n");
@@ -23,7 +24,7 @@ fn alone(dir: &TempDir) -> BackendConfig {
     config.imap.listen = vec![free_port()];
     config.lmtp.listen = vec![free_port()];
     let path = dir.path().join("mail");
-    let section = PartitionSection { path };
+    let section = PartitionSection::new(path);
     config.partitions.insert("default".into(), section);
     config
 }
@@ -70,6 +71,25 @@ async fn works_alone() {
     node.create_mailbox(&bob, &text, None, None).await.unwrap();
     let second = node.find(&text).unwrap().meta;
     assert!(second.uidvalidity > first.uidvalidity);
+    // The first one is kept, and comes back beside it.
+    let partition = default_partition(node);
+    let kept = partition.restorable("user/bob").await.unwrap().mailboxes;
+    let [kept] = <[_; 1]>::try_from(kept).unwrap();
+    assert_eq!(kept.id, first.id);
+    let taken = node.restore_mailbox(partition, kept.clone(), &text).await;
+    assert!(matches!(taken, Err(ChangeError::AlreadyExists)));
+    let back = name("user/bob/back");
+    let restored = node.restore_mailbox(partition, kept.clone(), &back).await;
+    let (done, meta) = restored.unwrap();
+    assert_eq!((done.revision, &meta.acl), (None, &first.acl));
+    assert_ne!(meta.id, first.id);
+    assert_eq!(node.find(&back).unwrap().meta, meta);
+    // Once.
+    let again = node
+        .restore_mailbox(partition, kept, &name("user/bob/x"))
+        .await;
+    assert!(matches!(again, Err(ChangeError::NoSuchMailbox { .. })));
+    assert!(node.find(&name("user/bob/x")).is_none());
     node.rename_mailbox(&bob, &text, &name("user/bob/b"))
         .await
         .unwrap();

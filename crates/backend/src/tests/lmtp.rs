@@ -2,6 +2,7 @@
 
 use murder_net::Stream;
 use murder_net::tls::server_name;
+use murder_store::QuotaLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -267,6 +268,53 @@ async fn large_messages_and_too_large_ones() {
 }
 
 #[tokio::test]
+async fn who_is_over_quota_is_refused_early_and_alone() {
+    let murder = Murder::start().await;
+    let backend = with_users(&murder, &["bob", "carol", "dave"]).await;
+    for (user, storage, message) in [("bob", Some(2), None), ("dave", None, Some(0))] {
+        let root = MailboxName::inbox_of(user).unwrap();
+        let limits = QuotaLimits {
+            storage,
+            message,
+            mailbox: None,
+        };
+        let partition = backend.node().find(&root).unwrap().partition;
+        partition.set_quota(&root, limits).await.unwrap();
+    }
+    let mut client = Client::greeted(&backend).await;
+    let (ok, full) = ("250 2.1.5", "452 4.2.2");
+    let big = [b"Subject: big\r\n\r\n".to_vec(), vec![b'x'; 2050]].concat();
+    let mail = |size: usize| format!("MAIL FROM:<a@b> SIZE={size}");
+    assert_eq!(client.say(&mail(2049)).await, "250 2.1.0");
+    for (recipient, code) in [("bob", full), ("carol", ok), ("dave", full)] {
+        assert_eq!(client.say(&format!("RCPT TO:<{recipient}>")).await, code);
+    }
+    assert_eq!(client.say("DATA").await, "354");
+    client.send(&stuffed(&[&big[..], b"\r\n"].concat())).await;
+    assert_eq!(client.code().await, ok);
+    // One that fits, and one that is larger than was said.
+    assert_eq!(client.say(&mail(10)).await, "250 2.1.0");
+    assert_eq!(client.say("RCPT TO:<bob>").await, ok);
+    assert_eq!(client.say("DATA").await, "354");
+    client.send(b"x\r\n.\r\n").await;
+    assert_eq!(client.code().await, ok);
+    assert_eq!(client.say(&mail(10)).await, "250 2.1.0");
+    assert_eq!(client.say("RCPT TO:<bob>").await, ok);
+    assert_eq!(client.say("RCPT TO:<carol>").await, ok);
+    assert_eq!(client.say("DATA").await, "354");
+    client.send(&stuffed(&[&big[..], b"\r\n"].concat())).await;
+    assert_eq!(client.codes(2).await, [full, ok]);
+    // Without a size, after the message only.
+    assert_eq!(client.deliver(&["dave"], b"x\r\n").await, [full]);
+    let counts = ["user/bob", "user/carol", "user/dave"].map(|text| bodies(backend.node(), text));
+    let mut found = Vec::new();
+    for count in counts {
+        found.push(count.await.len());
+    }
+    assert_eq!(found, [1, 2, 0]);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_in_the_middle_delivers_nothing() {
     let murder = Murder::start().await;
     let backend = with_users(&murder, &["bob"]).await;
@@ -465,7 +513,7 @@ async fn alone_an_inbox_is_made_and_a_return_path_kept() {
     config.lmtp.return_path = true;
     config.lmtp.message_limit = 1000;
     let path = dir.path().join("mail");
-    let section = PartitionSection { path };
+    let section = PartitionSection::new(path);
     config.partitions.insert("default".into(), section);
     let backend = Backend::start(config).await.unwrap();
     let mut client = Client::connect(&backend).await;

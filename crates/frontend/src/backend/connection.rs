@@ -53,8 +53,6 @@ pub(crate) enum Event {
     Untagged {
         /// How many.
         len: usize,
-        /// The answer begins here.
-        first: bool,
         /// The answer ends here.
         last: bool,
     },
@@ -64,6 +62,15 @@ pub(crate) enum Event {
     Continuation,
     /// The end of the command with this tag.
     Tagged(u32, Completion),
+}
+
+/// Untagged answers at the front of the input, to be taken away.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// So many bytes of answers that are wanted,
+    pub wanted: usize,
+    /// and then so many of one that is not.
+    pub unwanted: usize,
 }
 
 /// Who a connection acts for, and in whose session.
@@ -170,7 +177,7 @@ impl Connection {
             .map_err(|error: ScanError| self.lost(error))?;
         Ok(Some(match piece {
             Piece::More => return Ok(None),
-            Piece::Untagged { len, first, last } => Event::Untagged { len, first, last },
+            Piece::Untagged { len, last, .. } => Event::Untagged { len, last },
             Piece::Continuation { len } => {
                 self.wire.input.advance(len);
                 Event::Continuation
@@ -197,6 +204,41 @@ impl Connection {
                 }
             }
         }))
+    }
+
+    /// Goes through the untagged answers at the front of the input, as far as `passes` says of
+    /// each that begins (`passing` of one that goes on) that it is wanted.
+    ///
+    /// # Errors
+    /// When the backend says something that is no IMAP.
+    pub(crate) fn run(
+        &mut self,
+        passing: &mut bool,
+        passes: impl Fn(&[u8]) -> bool,
+    ) -> Result<Run, BackendError> {
+        let mut run = Run::default();
+        loop {
+            let rest = &self.wire.input[run.wanted..];
+            let piece = match self.scanner.next(rest) {
+                Ok(piece) => piece,
+                // What comes before it is good; it is found again.
+                Err(_) if run.wanted > 0 => return Ok(run),
+                Err(error) => return Err(self.lost(error)),
+            };
+            let Piece::Untagged { len, first, last } = piece else {
+                return Ok(run);
+            };
+            if first {
+                *passing = passes(&rest[..len]);
+            }
+            let wanted = *passing;
+            *passing &= !last;
+            if !wanted {
+                run.unwanted = len;
+                return Ok(run);
+            }
+            run.wanted += len;
+        }
     }
 
     fn line(&mut self, len: usize) -> String {

@@ -198,7 +198,19 @@ impl Selected {
             let Some(connection) = self.connection.as_deref_mut() else {
                 return Ok(passed);
             };
-            match connection.event() {
+            let run = connection.run(&mut self.passing, |answer| !is_the_frontends(answer));
+            let next = match run {
+                Ok(run) if run.wanted + run.unwanted > 0 => {
+                    let input = &mut connection.wire.input;
+                    crate::wire::shift(input, &mut client.wire.output, run.wanted);
+                    input.advance(run.unwanted);
+                    passed = Passed::Something;
+                    continue;
+                }
+                Ok(_) => connection.event(),
+                Err(error) => Err(error),
+            };
+            match next {
                 Ok(None) => return Ok(passed),
                 Ok(Some(event)) => {
                     passed = Passed::Something;
@@ -211,20 +223,12 @@ impl Selected {
     }
 
     fn pass(&mut self, event: Event, client: &mut Client) {
-        let Some(connection) = self.connection.as_deref_mut() else {
-            return;
-        };
         match event {
-            Event::Untagged { len, first, last } => {
-                if first {
-                    self.passing = !is_the_frontends(&connection.wire.input[..len]);
-                }
-                if self.passing {
-                    crate::wire::shift(&mut connection.wire.input, &mut client.wire.output, len);
-                } else {
+            // All have gone by in `pass_answers`.
+            Event::Untagged { len, .. } => {
+                if let Some(connection) = self.connection.as_deref_mut() {
                     connection.wire.input.advance(len);
                 }
-                self.passing &= !last;
             }
             Event::Status(status) => write_status(client, &status),
             Event::Continuation => {
@@ -283,6 +287,10 @@ impl Selected {
 /// Whether an untagged answer is about something that the frontend answers itself: it then
 /// belongs to a command of ours.
 fn is_the_frontends(answer: &[u8]) -> bool {
+    // `* 3 FETCH …`, of which there are many.
+    if answer.get(2).is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     let word = answer
         .get(2..)
         .unwrap_or_default()

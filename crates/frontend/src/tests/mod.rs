@@ -170,6 +170,7 @@ impl Murder {
                 imaps: imaps.local_addr().to_string(),
                 lmtp: lmtp.local_addr().to_string(),
                 http: String::new(),
+                admin: String::new(),
                 weight: 1,
             },
             NodeStatus {

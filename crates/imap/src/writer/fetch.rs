@@ -7,7 +7,7 @@ use crate::date::DateTime;
 use crate::fetch::{PartWhat, Section};
 use crate::output::Output;
 use crate::response::FetchData;
-use crate::wire::{Style, put, put_astring, put_nstring, put_words};
+use crate::wire::{Style, put, put_astring, put_nstring, put_number};
 
 /// Writes the items of one FETCH response.
 ///
@@ -29,30 +29,36 @@ impl FetchWriter<'_> {
 
     /// `UID n`
     pub fn uid(&mut self, uid: u32) {
-        put(self.item(), format_args!("UID {uid}"));
+        self.number("UID ", uid.into());
     }
 
     /// `FLAGS (…)`
-    pub fn flags<T: std::fmt::Display>(&mut self, flags: impl IntoIterator<Item = T>) {
+    pub fn flags<T: AsRef<str>>(&mut self, flags: impl IntoIterator<Item = T>) {
         let out = self.item();
         out.extend_from_slice(b"FLAGS (");
-        put_words(out, flags);
+        for (at, flag) in flags.into_iter().enumerate() {
+            if at > 0 {
+                out.extend_from_slice(b" ");
+            }
+            out.extend_from_slice(flag.as_ref().as_bytes());
+        }
         out.extend_from_slice(b")");
     }
 
     /// `INTERNALDATE "…"`
     pub fn internal_date(&mut self, date: DateTime) {
-        put(self.item(), format_args!("INTERNALDATE \"{date}\""));
+        self.date("INTERNALDATE \"", date);
     }
 
     /// `RFC822.SIZE n`
     pub fn rfc822_size(&mut self, octets: u64) {
-        put(self.item(), format_args!("RFC822.SIZE {octets}"));
+        self.number("RFC822.SIZE ", octets);
     }
 
     /// `MODSEQ (n)`
     pub fn modseq(&mut self, modseq: u64) {
-        put(self.item(), format_args!("MODSEQ ({modseq})"));
+        self.number("MODSEQ (", modseq);
+        self.writer.out.write(b")");
     }
 
     /// `ENVELOPE …`, computed already, parentheses included
@@ -86,7 +92,7 @@ impl FetchWriter<'_> {
     /// `SAVEDATE "…"`, or `NIL` (RFC 8514)
     pub fn save_date(&mut self, date: Option<DateTime>) {
         match date {
-            Some(date) => put(self.item(), format_args!("SAVEDATE \"{date}\"")),
+            Some(date) => self.date("SAVEDATE \"", date),
             None => self.item().extend_from_slice(b"SAVEDATE NIL"),
         }
     }
@@ -97,6 +103,19 @@ impl FetchWriter<'_> {
         let out = self.item();
         out.extend_from_slice(b"PREVIEW ");
         put_nstring(out, preview, style);
+    }
+
+    fn number(&mut self, name: &str, number: u64) {
+        let out = self.item();
+        out.extend_from_slice(name.as_bytes());
+        put_number(out, number);
+    }
+
+    fn date(&mut self, name: &str, date: DateTime) {
+        let out = self.item();
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&date.to_text());
+        out.extend_from_slice(b"\"");
     }
 
     fn ready(&mut self, name: &str, value: &[u8]) {
@@ -147,6 +166,18 @@ impl FetchWriter<'_> {
         self.octets(octets, true);
     }
 
+    /// `BINARY[path]<origin> {len}`, or `~{len}` if there is a NUL in the octets: the caller then
+    /// puts exactly `len` octets into [`FetchWriter::output`].
+    pub fn binary_head(&mut self, path: &[u32], origin: Option<u64>, len: u64, nul: bool) {
+        let out = self.item();
+        out.extend_from_slice(b"BINARY[");
+        put_path(out, path);
+        out.extend_from_slice(b"]");
+        put_origin(out, origin);
+        let tilde = if nul { "~" } else { "" };
+        put(out, format_args!(" {tilde}{{{len}}}\r\n"));
+    }
+
     /// `BINARY.SIZE[path] n`
     pub fn binary_size(&mut self, path: &[u32], size: u64) {
         let out = self.item();
@@ -165,10 +196,12 @@ impl FetchWriter<'_> {
         } else {
             ""
         };
-        put(
-            self.writer.tail(),
-            format_args!(" {tilde}{{{}}}\r\n", octets.len()),
-        );
+        let out = self.writer.tail();
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(tilde.as_bytes());
+        out.extend_from_slice(b"{");
+        put_number(out, octets.len() as u64);
+        out.extend_from_slice(b"}\r\n");
         self.writer.out.push(octets);
     }
 
@@ -177,7 +210,7 @@ impl FetchWriter<'_> {
         let shared = |octets: &Option<Vec<u8>>| octets.as_deref().map(Bytes::copy_from_slice);
         match item {
             FetchData::Uid(uid) => self.uid(*uid),
-            FetchData::Flags(flags) => self.flags(flags),
+            FetchData::Flags(flags) => self.flags(flags.iter().map(ToString::to_string)),
             FetchData::InternalDate(date) => self.internal_date(*date),
             FetchData::Rfc822Size(octets) => self.rfc822_size(*octets),
             FetchData::Envelope(value) => self.envelope(value),

@@ -510,7 +510,7 @@ fn writing() {
         written(|w| {
             let mut fetch = w.fetch(12);
             assert!(fetch.is_empty());
-            fetch.flags([Flag::Seen]);
+            fetch.flags(["\\Seen"]);
             fetch.uid(7);
             fetch.internal_date(DateTime::utc(0));
             fetch.section(&Section::Text, Some(3), Some(Bytes::from_static(b"hi")));

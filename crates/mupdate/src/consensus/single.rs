@@ -63,7 +63,7 @@ struct Shared {
 
 enum Work {
     Propose {
-        entry: v1::LogEntry,
+        entry: Box<v1::LogEntry>,
         answer: oneshot::Sender<Result<(u64, Outcome), ConsensusError>>,
     },
     /// The history on disk.
@@ -133,6 +133,7 @@ impl Consensus for SingleNode {
     ) -> BoxFuture<'_, Result<(u64, Outcome), ConsensusError>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
+            let entry = Box::new(entry);
             self.ask(Work::Propose { entry, answer }, answered).await
         })
     }
@@ -329,7 +330,7 @@ impl Writer {
             for work in group.drain(..) {
                 match work {
                     Work::Propose { entry, answer } => {
-                        entries.push(entry);
+                        entries.push(*entry);
                         answers.push(answer);
                     }
                     Work::Read { after, answer } => {

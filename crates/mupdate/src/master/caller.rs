@@ -1,6 +1,6 @@
 //! Who calls, by certificate, and what that allows.
 
-use murder_net::Role;
+use murder_net::{Role, grpc};
 use murder_proto::v1::{ErrorDetail, ErrorKind};
 use tonic::{Request, Status};
 
@@ -16,11 +16,11 @@ pub(super) struct Caller {
 impl Caller {
     /// The peer that made this call.
     pub fn of<T>(request: &Request<T>) -> Result<Self, Status> {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| denied("no client certificate"))
+        let peer = grpc::peer(request).ok_or_else(|| denied("no client certificate"))?;
+        Ok(Self {
+            name: peer.name.clone(),
+            roles: peer.roles.clone(),
+        })
     }
 
     fn has(&self, role: Role) -> bool {

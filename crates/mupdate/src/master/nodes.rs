@@ -150,6 +150,7 @@ async fn session(
         weight: hello.weight,
         incarnation: incarnation.clone(),
         http: hello.http,
+        admin: hello.admin,
     };
     let number = service.sessions.opened(&hello.node);
     let open = OpenSession {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use murder_mailbox::MailboxId;
 use rusqlite::params;
 
 use super::keywords::keyword_bits;
 use super::retention::Keep;
 use super::{Home, Stop, refuse};
+
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
 use crate::error::StoreError;
 use crate::flags::Flags;
@@ -16,6 +18,7 @@ use crate::message::{Appended, Copied, Expunged, Stored};
 use crate::quota::Amount;
 use crate::segments::Segments;
 use crate::uidset::UidSet;
+use crate::view::MessageRow;
 
 impl Home {
     pub(super) fn append(
@@ -24,6 +27,19 @@ impl Home {
         entry: &Entry,
         segments: &Segments,
     ) -> Result<ApplyResult, Stop> {
+        let replaced = match &c.replaces {
+            None => None,
+            Some(replaced) => {
+                let Some(source) = self.mailbox(&replaced.mailbox).map(|m| m.id) else {
+                    return refuse(StoreError::NoSuchMessage);
+                };
+                let rows = self.rows(source, &UidSet::range(replaced.uid, replaced.uid), "")?;
+                if rows.is_empty() {
+                    return refuse(StoreError::NoSuchMessage);
+                }
+                Some((source, rows, keep(replaced.now, replaced.keep_until)))
+            }
+        };
         let mut results = Vec::new();
         // Bodies are stored once a home, however many of its mailboxes get them.
         let mut contents: Vec<Option<i64>> = vec![None; c.messages.len()];
@@ -31,17 +47,56 @@ impl Home {
             if target.home != self.id {
                 continue;
             }
-            let result =
-                self.append_to(&target.mailbox, &c.messages, entry, segments, &mut contents)?;
+            let more = self.net_amount(
+                &target.mailbox,
+                &c.messages,
+                replaced
+                    .as_ref()
+                    .map(|(source, rows, _)| (*source, rows.as_slice())),
+            );
+            let result = self.append_to(
+                &target.mailbox,
+                &c.messages,
+                more,
+                entry,
+                segments,
+                &mut contents,
+            )?;
             results.push((place, result));
         }
+        if let Some((source, rows, keep)) = replaced
+            && results.iter().all(|(_, result)| result.is_ok())
+        {
+            self.remove(source, &rows, keep)?;
+        }
         Ok(Ok(Outcome::Appended(results)))
+    }
+
+    /// What messages will count for, less what they replace if that counts there too (RFC 8508
+    /// section 3.4).
+    fn net_amount(
+        &mut self,
+        target: &[u8],
+        messages: &[command::Message],
+        replaced: Option<(MailboxId, &[MessageRow])>,
+    ) -> Amount {
+        let mut more = amount(messages);
+        if let Some((source, rows)) = replaced
+            && let Some(target) = self.mailbox(target).map(|m| m.id)
+            && self.governing(&self.mailboxes[&target].name)
+                == self.governing(&self.mailboxes[&source].name)
+        {
+            more.bytes -= rows.iter().map(|r| i64::from(r.location.len)).sum::<i64>();
+            more.messages -= rows.len() as i64;
+        }
+        more
     }
 
     fn append_to(
         &mut self,
         mailbox: &[u8],
         messages: &[command::Message],
+        more: Amount,
         entry: &Entry,
         segments: &Segments,
         contents: &mut [Option<i64>],
@@ -52,7 +107,7 @@ impl Home {
         if !self.has_uids(id, messages.len()) {
             return Ok(Err(StoreError::UidsExhausted));
         }
-        if let Some(over) = self.over_quota(&self.mailboxes[&id].name, amount(messages)) {
+        if let Some(over) = self.over_quota(&self.mailboxes[&id].name, more) {
             return Ok(Err(over));
         }
         let names = messages.iter().flat_map(|m| &m.keywords);
@@ -98,7 +153,8 @@ impl Home {
             Some(id) => self.keywords_that_fit(id, &c.messages)?,
             None => Vec::new(),
         };
-        let appended = self.append_to(&c.target, &kept, entry, segments, &mut contents)?;
+        let more = amount(&kept);
+        let appended = self.append_to(&c.target, &kept, more, entry, segments, &mut contents)?;
         let source: Vec<u32> = match &appended {
             Ok(_) => c.messages.iter().map(|m| m.source_uid).collect(),
             Err(_) => Vec::new(),
@@ -227,11 +283,12 @@ impl Home {
             Some(uids) => UidSet::from_bytes(uids),
             None => UidSet::range(1, u32::MAX),
         };
-        let rows = self.rows(id, &uids, "AND flags & 8 != 0")?;
-        let keep = (c.keep_until > 0).then_some(Keep {
-            now: c.now,
-            until: c.keep_until,
-        });
+        let condition = match c.regardless {
+            true => "",
+            false => "AND flags & 8 != 0",
+        };
+        let rows = self.rows(id, &uids, condition)?;
+        let keep = keep(c.now, c.keep_until);
         Ok(Ok(Outcome::Expunged(self.remove(id, &rows, keep)?)))
     }
 
@@ -323,6 +380,11 @@ impl Home {
         self.finish(work)?;
         Ok(Ok(Outcome::Stored(stored)))
     }
+}
+
+/// How long what goes is kept, if at all.
+fn keep(now: i64, until: i64) -> Option<Keep> {
+    (until > 0).then_some(Keep { now, until })
 }
 
 /// What messages count for.

@@ -417,6 +417,7 @@ impl Home {
             Op::RestoreMailbox(c) => self.restore_mailbox(c),
             Op::SetQuota(c) => self.set_quota(c),
             Op::Lost(_) => self.lost(),
+            Op::Recount(_) => self.recount_messages(),
         }
     }
 

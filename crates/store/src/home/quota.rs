@@ -1,10 +1,10 @@
 //! Quota of a home: its roots in memory and in the database, charged with each change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
 
-use super::{Home, Mailbox, Stop, done, refuse};
+use super::{Home, Mailbox, Stop, done, refuse, sql};
 use crate::catalogue::full_name;
 use crate::command::SetQuota;
 use crate::error::StoreError;
@@ -156,6 +156,27 @@ impl Home {
             self.run("DELETE FROM quota WHERE root = ?1", [&c.root])?;
         } else {
             self.quotas.entry(c.root.clone()).or_default().limits = limits;
+        }
+        self.recount();
+        done()
+    }
+
+    /// Counts the messages of every mailbox, and what the roots hold, from the rows.
+    pub(super) fn recount_messages(&mut self) -> Result<ApplyResult, Stop> {
+        let read = || -> rusqlite::Result<HashMap<i64, (i64, i64)>> {
+            let mut rows = self.conn.prepare_cached(
+                "SELECT mailbox, count(*), sum(len) FROM message GROUP BY mailbox",
+            )?;
+            let rows = rows.query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?;
+            rows.collect()
+        };
+        let counted = read().map_err(sql)?;
+        for mailbox in self.mailboxes.values_mut() {
+            let there = counted.get(&mailbox.rowno).copied().unwrap_or_default();
+            if (mailbox.messages, mailbox.bytes) != there {
+                (mailbox.messages, mailbox.bytes) = there;
+                mailbox.dirty = true;
+            }
         }
         self.recount();
         done()

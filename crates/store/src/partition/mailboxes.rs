@@ -275,6 +275,12 @@ impl Partition {
         self.shared.catalogue.of_home(home)
     }
 
+    /// The keys of all homes, also of those that only have what can be restored, sorted.
+    #[must_use]
+    pub fn homes(&self) -> Vec<Arc<str>> {
+        self.shared.catalogue.keys()
+    }
+
     /// How many homes and mailboxes there are.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {

@@ -1,9 +1,15 @@
 //! Work that can wait: a thread of its own, so that it never delays a shard or the journal.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::error::StoreError;
+use crate::metrics::Metrics;
+
+/// A partition that changes has a checkpoint at least so often, also where little is written:
+/// what is to be purged, and what lives where, is known as of the last one.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
 
 /// Works at each interval until the partition closes.
 pub(super) fn run(shared: &Arc<Shared>) {
@@ -17,12 +23,22 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 async fn work(shared: &Arc<Shared>) {
+    let (mut checked, mut records) = (Instant::now(), Metrics::get(&shared.metrics.records));
     while !shared
         .closing_within(shared.config.maintenance_interval)
         .await
     {
         if shared.health.refusal().is_some() {
             continue;
+        }
+        if checked.elapsed() >= CHECKPOINT_EVERY {
+            checked = Instant::now();
+            let written = Metrics::get(&shared.metrics.records);
+            if std::mem::replace(&mut records, written) != written
+                && let Err(e) = shared.checkpoint().await
+            {
+                tracing::debug!(error = %e, "no checkpoint");
+            }
         }
         match shared.purge().await {
             Ok(_) | Err(StoreError::Closed) => {}

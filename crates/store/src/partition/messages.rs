@@ -65,13 +65,48 @@ impl Partition {
         let op = Op::Append(Append {
             targets: vec![target],
             messages,
+            replaces: None,
         });
-        match self.shared.submit_one(op, cargo).await? {
-            Outcome::Appended(mut results) => results
-                .pop()
-                .map_or(Err(StoreError::NoSuchMailbox), |(_, result)| result),
-            _ => Err(StoreError::NoSuchMailbox),
+        appended(self.shared.submit_one(op, cargo).await?)
+    }
+
+    /// Puts a message in the place of another (RFC 8508): appends it to `target`, which may be
+    /// another mailbox, and removes message `uid` of `source`, whether it has `\Deleted` or not.
+    /// Within a home it is one change; into another home the old message goes after the new one
+    /// has come, so that a crash in between leaves both.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMessage`] when the message is gone already, and as
+    /// [`Partition::append`].
+    pub async fn replace(
+        &self,
+        source: &MailboxHandle,
+        uid: u32,
+        target: &MailboxName,
+        message: AppendMessage,
+    ) -> Result<Appended, StoreError> {
+        let place = self.target(target)?;
+        if place.home != source.home() {
+            if source.view().row_by_uid(uid).is_none() {
+                return Err(StoreError::NoSuchMessage);
+            }
+            let appended = self.append(target, vec![message]).await?;
+            self.remove(source, &UidSet::range(uid, uid)).await?;
+            return Ok(appended);
         }
+        let (messages, cargo) = self.load(vec![message]).await?;
+        let (now, keep_until) = self.shared.keep(self.shared.config.expunge_delay);
+        let op = Op::Append(Append {
+            targets: vec![place],
+            messages,
+            replaces: Some(command::Replaced {
+                mailbox: source.id().to_bytes().to_vec(),
+                uid,
+                now,
+                keep_until,
+            }),
+        });
+        appended(self.shared.submit_one(op, cargo).await?)
     }
 
     /// Delivers one message to many mailboxes, of any homes: one body on disk, a result for
@@ -101,6 +136,7 @@ impl Partition {
             let op = Op::Append(Append {
                 targets: known.iter().map(|(_, target)| target.clone()).collect(),
                 messages: messages.clone(),
+                replaces: None,
             });
             let homes = op.homes();
             let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
@@ -180,6 +216,28 @@ impl Partition {
         mailbox: &MailboxHandle,
         uids: Option<&UidSet>,
     ) -> Result<Expunged, StoreError> {
+        self.expunge_some(mailbox, uids, false).await
+    }
+
+    /// Removes messages whether they have `\Deleted` or not, in one record: all of those that are
+    /// still there. They can be restored like others that were expunged.
+    ///
+    /// # Errors
+    /// As [`Partition::expunge`].
+    pub async fn remove(
+        &self,
+        mailbox: &MailboxHandle,
+        uids: &UidSet,
+    ) -> Result<Expunged, StoreError> {
+        self.expunge_some(mailbox, Some(uids), true).await
+    }
+
+    async fn expunge_some(
+        &self,
+        mailbox: &MailboxHandle,
+        uids: Option<&UidSet>,
+        regardless: bool,
+    ) -> Result<Expunged, StoreError> {
         let (now, keep_until) = self.shared.keep(self.shared.config.expunge_delay);
         let op = Op::Expunge(command::Expunge {
             home: mailbox.home(),
@@ -187,6 +245,7 @@ impl Partition {
             uids: uids.map(UidSet::to_bytes),
             now,
             keep_until,
+            regardless,
         });
         match self.shared.submit_one(op, Cargo::default()).await? {
             Outcome::Expunged(expunged) => Ok(expunged),
@@ -435,6 +494,16 @@ impl Partition {
             Ok(Arc::new(Items::compute(&raw)))
         })
         .await
+    }
+}
+
+/// The outcome of an append to one mailbox.
+fn appended(outcome: Outcome) -> Result<Appended, StoreError> {
+    match outcome {
+        Outcome::Appended(mut results) => results
+            .pop()
+            .map_or(Err(StoreError::NoSuchMailbox), |(_, result)| result),
+        _ => Err(StoreError::NoSuchMailbox),
     }
 }
 

@@ -121,6 +121,18 @@ impl Partition {
         self.shared.stage(size_hint).await
     }
 
+    /// Whether a body of that many bytes would find room on the disk now. Sets the room aside and
+    /// gives it back; nothing is counted.
+    ///
+    /// # Errors
+    /// As [`Partition::stage`].
+    pub async fn check_disk(&self, bytes: u64) -> Result<(), StoreError> {
+        self.shared.check_writable()?;
+        let (segments, uncounted) = (Arc::clone(&self.shared.segments), Arc::default());
+        BodyWriter::create(segments, uncounted, self.shared.tag, bytes).await?;
+        Ok(())
+    }
+
     /// The bytes of a message, compared with their checksum. A location is good while the view
     /// that it is from, and the handle of that, are held: compaction moves bodies, and waits for
     /// those who know the old place.

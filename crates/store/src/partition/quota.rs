@@ -136,6 +136,22 @@ impl Partition {
         Ok(differences)
     }
 
+    /// Makes the counters of a home's mailboxes and quota roots what there is, which
+    /// [`Partition::check_quota`] compares.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHome`], and those of every change.
+    pub async fn repair_quota(&self, home: &str) -> Result<(), StoreError> {
+        let home = self
+            .shared
+            .catalogue
+            .home(home)
+            .ok_or(StoreError::NoSuchHome)?;
+        let op = Op::Recount(command::Recount { home });
+        self.shared.submit_one(op, Cargo::default()).await?;
+        Ok(())
+    }
+
     async fn roots(&self, home: &str) -> Result<Vec<(String, QuotaLimits, Amount)>, StoreError> {
         let shared = Arc::clone(&self.shared);
         let home = shared.catalogue.home(home).ok_or(StoreError::NoSuchHome)?;

@@ -10,8 +10,9 @@ use super::{Partition, Shared};
 use crate::blob::blocking;
 use crate::error::StoreError;
 use crate::fulltext;
-use crate::home::schema;
+use crate::home::{SegmentChange, schema};
 use crate::partition_db::PartitionDb;
+use crate::segments::SegmentName;
 
 /// Bytes in a unit of `st_blocks`.
 const BLOCK: u64 = 512;
@@ -32,6 +33,9 @@ pub struct DiskUsage {
     /// Bodies that homes refer to, each counted once a home, as of the last checkpoint: what
     /// of `journal` and `large_bodies` is of use, or more where bodies are shared.
     pub living: u64,
+    /// What of `journal` and `large_bodies` is of no use to any home: in files that were whole
+    /// at the last checkpoint, and in which everything was counted.
+    pub garbage: u64,
     /// What is free for the store on the file system.
     pub free: u64,
     /// The size of the file system.
@@ -69,6 +73,28 @@ impl Partition {
         blocking(move || shared.disk_usage()).await
     }
 
+    /// Bytes of messages that are only kept so that they and their mailboxes can be restored, in
+    /// homes that had some at the last checkpoint. Asks each of these homes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn kept_bytes(&self) -> Result<u64, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let db = PartitionDb::open(&shared.config.path.join("partition.db"))?;
+            let mut kept = 0;
+            for home in db.due(i64::MAX)? {
+                match shared.readers.with(home, |r| r.kept_bytes()) {
+                    Ok(bytes) => kept += bytes,
+                    // It has gone meanwhile, or is damaged, which others report.
+                    Err(error) => tracing::debug!(home, %error, "what it keeps is not known"),
+                }
+            }
+            Ok(kept)
+        })
+        .await
+    }
+
     /// What a home (a [`home_key`](murder_mailbox::MailboxName::home_key)) takes on disk.
     ///
     /// # Errors
@@ -99,8 +125,14 @@ impl Shared {
     fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
         let io = |e: io::Error| StoreError::io("looking at the partition's files", &e);
         let mut usage = DiskUsage::default();
+        let mut files: Vec<(u64, u64)> = Vec::new();
         add_up(&self.config.path, &mut |path, bytes| {
             let within = |dir: &Path| path.starts_with(dir);
+            let name = path.file_name().and_then(|name| name.to_str());
+            let file = name.and_then(SegmentName::parse);
+            if let Some(file) = file.filter(|_| within(&self.segments.dir)) {
+                files.push((file.number(), bytes));
+            }
             let extension = path.extension().and_then(|e| e.to_str());
             let is_index = extension.is_some_and(|e| fulltext::EXTENSIONS.contains(&e));
             let sum = if within(&self.homes_dir) && is_index {
@@ -118,8 +150,16 @@ impl Shared {
         })
         .map_err(io)?;
         let db = PartitionDb::open(&self.config.path.join("partition.db"))?;
-        let living: i64 = db.segments()?.values().map(|live| live.bytes).sum();
-        usage.living = u64::try_from(living).unwrap_or(0);
+        let segments = db.segments()?;
+        let living = |segment: &SegmentChange| u64::try_from(segment.bytes).unwrap_or(0);
+        usage.living = segments.values().map(living).sum();
+        // Of what came since nothing is known yet.
+        let counted = files
+            .into_iter()
+            .filter(|(number, _)| *number < db.checkpoint.segment);
+        usage.garbage = counted
+            .map(|(number, bytes)| bytes.saturating_sub(segments.get(&number).map_or(0, living)))
+            .sum();
         let system = rustix::fs::statvfs(&self.config.path).map_err(|e| io(e.into()))?;
         usage.free = system.f_bavail * system.f_frsize;
         usage.size = system.f_blocks * system.f_frsize;

@@ -11,6 +11,33 @@ use tempfile::TempDir;
 use crate::support::*;
 
 #[tokio::test]
+async fn a_message_takes_the_place_of_another() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob", "user/bob/Sent", "user/eve"]).await;
+    let (inbox, sent, eve) = (name("user/bob"), name("user/bob/Sent"), name("user/eve"));
+    let messages = vec![message("1"), message("2"), message("3")];
+    partition.append(&inbox, messages).await.unwrap();
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    // In its mailbox, in another one, in another home.
+    for (uid, target, new) in [(2, &inbox, 4), (1, &sent, 1), (4, &eve, 1)] {
+        let replaced = partition.replace(&handle, uid, target, message("new"));
+        assert_eq!(replaced.await.unwrap().uids, [new]);
+    }
+    assert_eq!(uids(&handle.view()), [3]);
+    for target in [&inbox, &eve] {
+        let gone = partition.replace(&handle, 1, target, message("new")).await;
+        assert!(matches!(gone, Err(StoreError::NoSuchMessage)), "{gone:?}");
+    }
+    assert_eq!(uids(&handle.view()), [3]);
+    drop(handle);
+    let before = dump(&partition).await;
+    partition.shutdown().await.unwrap();
+    let partition = open(&dir);
+    assert_eq!(dump(&partition).await, before);
+}
+
+#[tokio::test]
 async fn a_message_comes_back_as_it_went_in() {
     let dir = TempDir::new().unwrap();
     let partition = open(&dir);
@@ -370,6 +397,31 @@ async fn flags_change_and_are_told() {
     );
     let status = partition.status(&board, None).await.unwrap();
     assert_eq!((status.messages, status.deleted), (3, 0));
+}
+
+/// As POP3 does it.
+#[tokio::test]
+async fn messages_are_removed_without_a_flag() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["board"]).await;
+    let board = name("board");
+    let messages = ["a", "b", "c", "d"].map(message).into();
+    partition.append(&board, messages).await.unwrap();
+    let handle = partition.open_mailbox(&board).await.unwrap();
+    let wanted: UidSet = [1, 3].into_iter().collect();
+    let removed = partition.remove(&handle, &wanted).await.unwrap();
+    assert_eq!(removed.uids, wanted);
+    // What another has removed meanwhile is no error.
+    let wanted = UidSet::range(2, 3);
+    let removed = partition.remove(&handle, &wanted).await.unwrap();
+    assert_eq!(removed.uids, UidSet::range(2, 2));
+    assert_eq!(uids(&handle.view()), [4]);
+    let before = dump(&partition).await;
+    drop(handle);
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    assert_eq!(dump(&open(&dir)).await, before);
 }
 
 #[tokio::test]

@@ -80,6 +80,9 @@ async fn what_lives_moves_and_the_rest_goes() {
     let before = dump(&partition).await;
     let (files, bytes) = (journal_files(&dir).len(), journal_bytes(&dir));
     assert!(files > 8);
+    partition.checkpoint().await.unwrap();
+    let garbage = partition.disk_usage().await.unwrap().garbage;
+    assert!((bytes / 2..bytes).contains(&garbage), "{garbage}");
     let done = partition.compact().await.unwrap();
     assert!(done.bodies >= 8 && done.corrupt.is_empty(), "{done:?}");
     assert_eq!(done.examined, done.emptied);
@@ -90,6 +93,8 @@ async fn what_lives_moves_and_the_rest_goes() {
     assert_eq!(dump(&partition).await, before);
     assert!(journal_files(&dir).len() < files / 2);
     assert!(journal_bytes(&dir) < bytes / 2);
+    partition.checkpoint().await.unwrap();
+    assert!(partition.disk_usage().await.unwrap().garbage < garbage / 2);
     // There is nothing left to do.
     let again = partition.compact().await.unwrap();
     assert_eq!(again.bodies, 0);

@@ -219,4 +219,17 @@ async fn what_is_counted_wrong_is_reported() {
     assert!(!found[0].of_root && found[1].of_root);
     assert_eq!((found[1].recorded, found[1].counted), (400, 500));
     assert_eq!(found[1].resource, QuotaResource::Storage);
+    // And repaired, for good.
+    partition.repair_quota("user/bob").await.unwrap();
+    assert!(partition.check_quota("user/bob").await.unwrap().is_empty());
+    let status = partition.status(&inbox, None).await.unwrap();
+    assert_eq!((status.messages, status.size), (1, 500));
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    let partition = open(&dir);
+    assert!(partition.check_quota("user/bob").await.unwrap().is_empty());
+    assert!(matches!(
+        partition.repair_quota("user/eve").await,
+        Err(StoreError::NoSuchHome)
+    ));
 }

@@ -89,6 +89,9 @@ async fn disk_usage_is_what_the_disk_says() {
     partition.checkpoint().await.unwrap();
     let usage = partition.disk_usage().await.unwrap();
     assert_eq!(usage.living, 5000 + 700 + 5000 + large as u64);
+    assert_eq!(usage.garbage, 0);
+    assert_eq!(partition.kept_bytes().await.unwrap(), 700);
+    assert_eq!(partition.homes(), ["user/bob".into(), "user/eve".into()]);
     assert!(usage.large_bodies >= large as u64);
     assert!(usage.journal >= 1 << 20, "a segment is set aside whole");
     assert!(usage.free < usage.size);

@@ -93,6 +93,13 @@ impl Builder {
         self
     }
 
+    /// A line of `[partitions.default]` of every backend.
+    #[must_use]
+    pub fn partition_setting(mut self, line: &str) -> Self {
+        add(&mut self.extra.partition, line);
+        self
+    }
+
     /// Starts it; it is ready when this returns.
     ///
     /// # Errors
@@ -114,9 +121,16 @@ impl Builder {
         master.start().await?;
         let grpc = Some(master.addresses.grpc);
 
-        let files = ca.issue_into(&dir.path().join(OPERATOR), OPERATOR, &[Role::Operator], &[])?;
+        let folder = dir.path().join(OPERATOR);
+        let files = ca.issue_into(&folder, OPERATOR, &[Role::Operator], &[])?;
         let tls = NodeTls::load(&files)?.client_config();
         let masters = vec![master.addresses.grpc.to_string()];
+        // For `murder --dir`.
+        let config = format!(
+            "[cluster]\nca = \"ca.pem\"\ncert = \"{OPERATOR}.pem\"\nkey = \"{OPERATOR}.key\"\n\n\
+             [mupdate]\nmasters = {masters:?}\n"
+        );
+        std::fs::write(folder.join("operator.toml"), config)?;
         let operator = MupdateClient::new(MupdateClientConfig::new(masters, tls));
         operator
             .add_users(&self.accounts()?)

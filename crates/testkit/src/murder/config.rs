@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use murder_net::Role;
 
 /// Where a node listens. A master's `imap`, `imaps` and `lmtp` are none, nor is another node's
-/// `grpc`: their port is 0.
+/// `grpc`, nor a frontend's `admin`: their port is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     /// IMAP with STARTTLS.
@@ -18,6 +18,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The master's.
     pub grpc: SocketAddr,
+    /// A backend's, for operators.
+    pub admin: SocketAddr,
 }
 
 impl Addresses {
@@ -30,6 +32,7 @@ impl Addresses {
             lmtp: any,
             http: any,
             grpc: any,
+            admin: any,
         }
     }
 }
@@ -43,6 +46,8 @@ pub(super) struct Extra {
     pub lmtp: String,
     /// Lines of `[limits]`.
     pub limits: String,
+    /// Lines of `[partitions.default]`.
+    pub partition: String,
 }
 
 /// The text of a node's file.
@@ -77,7 +82,10 @@ pub(super) fn text(
         extra.imap, at.lmtp, extra.lmtp
     );
     if role == Role::Backend {
-        text += "[partitions.default]\npath = \"data/default\"\n\n";
+        text += &format!(
+            "[admin]\nlisten = \"{}\"\n\n[partitions.default]\npath = \"data/default\"\n{}\n\n",
+            at.admin, extra.partition
+        );
     }
     text + &format!("[limits]\n{}\n", extra.limits)
 }

@@ -137,7 +137,7 @@ impl RunningRole for Master {
 
 /// Frontends and backends have addresses of one form.
 macro_rules! mail_role {
-    ($role:ty, $config:ty, $kind:expr) => {
+    ($role:ty, $config:ty, $kind:expr $(, $admin:ident)?) => {
         impl RunningRole for $role {
             type Config = $config;
             const ROLE: Role = $kind;
@@ -152,6 +152,7 @@ macro_rules! mail_role {
                 set(&mut addresses.imaps, taken.imaps.first());
                 set(&mut addresses.lmtp, taken.lmtp.first());
                 set(&mut addresses.http, taken.http.as_ref());
+                $(set(&mut addresses.admin, taken.$admin.as_ref());)?
             }
 
             fn health(&self) -> &Health {
@@ -169,5 +170,5 @@ macro_rules! mail_role {
     };
 }
 
-mail_role!(Backend, BackendConfig, Role::Backend);
+mail_role!(Backend, BackendConfig, Role::Backend, admin);
 mail_role!(Frontend, FrontendConfig, Role::Frontend);

@@ -1,6 +1,7 @@
 //! What FETCH sends of a message: from the view's columns, from the precomputed items, or from
 //! the message's bytes.
 
+mod binary;
 pub(crate) mod partial;
 mod plan;
 mod row;

@@ -40,6 +40,10 @@ pub(super) struct Octets {
 pub(super) enum Name {
     Body(Section),
     Rfc822(&'static str),
+    /// `BINARY[path]`, without the part's transfer encoding (RFC 3516).
+    Binary(Vec<u32>),
+    /// `BINARY.SIZE[path]`
+    BinarySize(Vec<u32>),
 }
 
 /// What a FETCH command asks for.
@@ -69,8 +73,8 @@ impl Plan {
     /// Reads the items of FETCH, or of UID FETCH, which answers the UID in any case.
     ///
     /// # Errors
-    /// BAD for what is not served (and not advertised): BINARY, PREVIEW; for modifiers where they
-    /// mean nothing.
+    /// BAD for what is not served (and not advertised): PREVIEW; for modifiers where they mean
+    /// nothing.
     pub fn new(
         uid: bool,
         items: &[FetchItem],
@@ -108,9 +112,16 @@ impl Plan {
                 FetchItem::Rfc822 => rfc822("RFC822", murder_mime::Section::Full),
                 FetchItem::Rfc822Header => rfc822("RFC822.HEADER", murder_mime::Section::Header),
                 FetchItem::Rfc822Text => rfc822("RFC822.TEXT", murder_mime::Section::Text),
-                FetchItem::Binary { .. } | FetchItem::BinarySize { .. } => {
-                    return Err(bad("BINARY is not supported"));
-                }
+                FetchItem::Binary { path, partial, .. } => Want::Octets(Octets {
+                    name: Name::Binary(path.clone()),
+                    section: part(path),
+                    partial: *partial,
+                }),
+                FetchItem::BinarySize { path } => Want::Octets(Octets {
+                    name: Name::BinarySize(path.clone()),
+                    section: part(path),
+                    partial: None,
+                }),
                 FetchItem::Preview { .. } => return Err(bad("PREVIEW is not supported")),
             };
             plan.sets_seen |= item.sets_seen();
@@ -173,6 +184,14 @@ impl Plan {
 }
 
 impl Octets {
+    /// Whether a transfer encoding is undone, for all that can be told without the message.
+    pub fn is_decoded(&self) -> bool {
+        match &self.name {
+            Name::Binary(path) | Name::BinarySize(path) => !path.is_empty(),
+            Name::Body(_) | Name::Rfc822(_) => false,
+        }
+    }
+
     /// Where in the message the octets are, if that can be told without reading it.
     pub fn place(&self, row: &MessageRow) -> Option<Range<u32>> {
         let (header, end) = (row.header_len.min(row.location.len), row.location.len);
@@ -195,6 +214,17 @@ impl Octets {
         // Never more than `whole`, which fits.
         let cut = partial.range((whole.end - whole.start) as usize);
         whole.start + cut.start as u32..whole.start + cut.end as u32
+    }
+}
+
+/// The body of a part; the whole message if there is no number.
+fn part(path: &[u32]) -> murder_mime::Section {
+    match path {
+        [] => murder_mime::Section::Full,
+        path => murder_mime::Section::Part {
+            path: path.to_vec(),
+            what: murder_mime::PartWhat::Body,
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use murder_mailbox::MailboxId;
 use murder_mime::Message;
 use murder_store::{FetchedItems, Flags, MailboxView, MessageRow, Partition, StoreError};
 
+use super::binary::{self, Encoded};
 use super::plan::{Name, Octets, Plan, Want};
 use super::source::{Found, PartCache, Source};
 use super::{PIECE, WHOLE_LIMIT};
@@ -21,6 +22,8 @@ use crate::imap::updates::start_fetch;
 pub(crate) enum FetchError {
     /// It cannot be read; nothing of it was written.
     Store(StoreError),
+    /// A part has a transfer encoding that cannot be undone; nothing of it was written.
+    UnknownCte,
     /// The connection is gone, or had to be cut in the middle of a literal.
     Gone(io::Error),
 }
@@ -84,11 +87,21 @@ impl RowWriter<'_> {
             .as_ref()
             .filter(|_| plan.octets().any(|o| o.needs_structure()))
             .map(|raw| Message::parse(raw));
+        if let Some(source) = &source {
+            for octets in plan.octets().filter(|octets| octets.is_decoded()) {
+                if !source
+                    .is_decodable(octets, parsed.as_ref(), self.parts)
+                    .await?
+                {
+                    return Err(FetchError::UnknownCte);
+                }
+            }
+        }
         // What is found first, before a byte is written: most that can fail fails here.
         let mut first = None;
         if let (Some(source), Some(octets)) = (&source, plan.octets().next()) {
             let found = source.find(octets, parsed.as_ref(), self.parts).await?;
-            if let Found::Stream(place) = &found {
+            if let Found::Stream(place) | Found::Encoded(Encoded { place, .. }) = &found {
                 self.read_piece(source, place.start, place.end).await?;
             }
             first = Some(found);
@@ -133,9 +146,9 @@ impl RowWriter<'_> {
                         self.stream,
                     )
                     .await?;
+                    fetch.output().flush_if_full(self.stream).await?;
                 }
             }
-            fetch.output().flush_if_full(self.stream).await?;
         }
         if state.tell_flags {
             if state.condstore && !plan.has(&Want::Uid) && !plan.enabled.has(Extension::UidOnly) {
@@ -149,6 +162,7 @@ impl RowWriter<'_> {
             }
         }
         fetch.finish();
+        self.writer.flush_if_full(self.stream).await?;
         Ok(())
     }
 
@@ -173,11 +187,28 @@ async fn put(
     let ready = match found {
         Found::Nil => None,
         Found::Ready(bytes) => Some(bytes),
+        Found::Encoded(encoded) => {
+            match &octets.name {
+                Name::BinarySize(path) => fetch.binary_size(path, encoded.len),
+                Name::Binary(path) => {
+                    fetch.binary_head(path, origin, encoded.len, encoded.nul);
+                    binary::pour(fetch, &encoded, octets.partial, source, stream).await?;
+                }
+                // Nothing else is decoded.
+                Name::Body(_) | Name::Rfc822(_) => {}
+            }
+            return Ok(());
+        }
         Found::Stream(place) => {
             let len = u64::from(place.end - place.start);
             match &octets.name {
                 Name::Body(section) => fetch.section_head(section, origin, len),
                 Name::Rfc822(name) => fetch.rfc822_head(name, len),
+                Name::Binary(path) => fetch.binary_head(path, origin, len, false),
+                Name::BinarySize(path) => {
+                    fetch.binary_size(path, len);
+                    return Ok(());
+                }
             }
             return pour(fetch, place, source, partition, stream).await;
         }
@@ -185,6 +216,10 @@ async fn put(
     match &octets.name {
         Name::Body(section) => fetch.section(section, origin, ready),
         Name::Rfc822(name) => fetch.rfc822(name, ready),
+        Name::Binary(path) => fetch.binary(path, origin, ready),
+        Name::BinarySize(path) => {
+            fetch.binary_size(path, ready.map_or(0, |bytes| bytes.len() as u64));
+        }
     }
     Ok(())
 }
@@ -223,7 +258,7 @@ async fn pour(
 
 /// A message that became unreadable while it was being sent: the client was promised octets
 /// that there are not, so only the end of the connection tells it.
-fn cut_off(error: StoreError) -> FetchError {
+pub(super) fn cut_off(error: StoreError) -> FetchError {
     tracing::error!(%error, "a message cannot be read to its end");
     FetchError::Gone(io::Error::other(error))
 }

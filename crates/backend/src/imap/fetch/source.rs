@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use murder_mime::{Message, Section};
+use murder_mime::{Decoder, Encoding, Message, PartWhat, Section};
 use murder_store::{BodyLocation, MessageRow, Partition, StoreError};
 
+use super::binary::{self, Encoded};
 use super::plan::{Octets, Plan};
 use super::{WHOLE_LIMIT, room_for};
 
@@ -19,6 +20,8 @@ pub(super) enum Found {
     Ready(Bytes),
     /// To be read from the message in pieces.
     Stream(Range<u32>),
+    /// To be read from the message in pieces, and decoded.
+    Encoded(Encoded),
 }
 
 /// Parts that are remembered of a large message: clients fetch one in many pieces, and should
@@ -29,7 +32,14 @@ const PARTS_REMEMBERED: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct PartCache {
     message: BodyLocation,
-    parts: Vec<(Section, Option<Range<u32>>)>,
+    parts: Vec<(Section, Option<Place>)>,
+}
+
+/// Where a part's octets are in the message, and how they are encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    range: Range<u32>,
+    encoding: Encoding,
 }
 
 /// A message that is being fetched: some of it in memory, or nothing.
@@ -110,6 +120,12 @@ impl<'a> Source<'a> {
                 let fields = murder_mime::section(&header, &octets.section);
                 Ok(ready(&header, fields, octets))
             }
+            (section, Some(message)) if octets.is_decoded() => {
+                match self.whole().and_then(|raw| place_in(raw, message, section)) {
+                    Some(place) => self.decoded(place, octets).await,
+                    None => Ok(Found::Nil),
+                }
+            }
             (section, Some(message)) => {
                 let Some(raw) = self.whole() else {
                     return Ok(Found::Nil);
@@ -120,6 +136,55 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether the transfer encoding of a section can be undone. So it can if there is no such.
+    pub async fn is_decodable(
+        &self,
+        octets: &Octets,
+        parsed: Option<&Message<'_>>,
+        cache: &mut PartCache,
+    ) -> Result<bool, StoreError> {
+        let place = match (parsed, self.whole()) {
+            (Some(message), Some(raw)) => place_in(raw, message, &octets.section),
+            _ => match self.locate(&octets.section, cache).await? {
+                Located::At(place) => place,
+                Located::Copied(_) => None,
+            },
+        };
+        Ok(place.is_none_or(|place| Decoder::new(place.encoding).is_some()))
+    }
+
+    /// What a part decodes to.
+    async fn decoded(&self, place: Place, octets: &Octets) -> Result<Found, StoreError> {
+        let Some(decoder) = Decoder::new(place.encoding) else {
+            // Asked before: see `is_decodable`.
+            return Ok(Found::Nil);
+        };
+        if decoder.is_identity() {
+            return self.at(octets.cut(place.range)).await;
+        }
+        binary::decode(self, decoder, place.range, octets.partial).await
+    }
+
+    /// Octets of the message, of which some may be in memory.
+    pub async fn piece(&self, range: Range<u32>) -> Result<Bytes, StoreError> {
+        let wanted = range.end - range.start;
+        let bytes = match self.at_hand(&range) {
+            Some(bytes) => bytes,
+            None => read(self.partition, self.row.location, range).await?,
+        };
+        match len(&bytes) == wanted {
+            true => Ok(bytes),
+            false => Err(StoreError::BodyGone),
+        }
+    }
+
+    fn at_hand(&self, range: &Range<u32>) -> Option<Bytes> {
+        let (start, bytes) = self.read.as_ref()?;
+        let from = range.start.checked_sub(*start)? as usize;
+        let to = (range.end - start) as usize;
+        (to <= bytes.len()).then(|| bytes.slice(from..to))
+    }
+
     /// A section of a part of a message that is too large to be held while the client takes it.
     async fn find_part(
         &self,
@@ -127,6 +192,24 @@ impl<'a> Source<'a> {
         octets: &Octets,
         cache: &mut PartCache,
     ) -> Result<Found, StoreError> {
+        match self.locate(section, cache).await? {
+            Located::Copied(bytes) => {
+                let cut = octets.cut(0..len(&bytes));
+                let bytes = bytes.slice(cut.start as usize..cut.end as usize);
+                Ok(Found::Ready(bytes))
+            }
+            Located::At(None) => Ok(Found::Nil),
+            Located::At(Some(place)) if octets.is_decoded() => self.decoded(place, octets).await,
+            Located::At(Some(place)) => self.at(octets.cut(place.range)).await,
+        }
+    }
+
+    /// Where a section is in a message that is not held.
+    async fn locate(
+        &self,
+        section: &Section,
+        cache: &mut PartCache,
+    ) -> Result<Located, StoreError> {
         if cache.message != self.row.location {
             *cache = PartCache {
                 message: self.row.location,
@@ -134,44 +217,27 @@ impl<'a> Source<'a> {
             };
         }
         let known = cache.parts.iter().find(|(known, _)| known == section);
-        let place = match known {
-            Some((_, place)) => place.clone(),
-            None => {
-                let _room = room_for(self.row.location.len).await?;
-                let raw = self.partition.read_body(self.row.location).await?;
-                let wanted = section.clone();
-                let found = tokio::task::spawn_blocking(move || locate(&raw, &wanted))
-                    .await
-                    .map_err(|_| StoreError::Closed)?;
-                let place = match found {
-                    Located::Copied(bytes) => {
-                        let cut = octets.cut(0..len(&bytes));
-                        return Ok(Found::Ready(
-                            bytes.slice(cut.start as usize..cut.end as usize),
-                        ));
-                    }
-                    Located::At(place) => place,
-                };
-                if cache.parts.len() < PARTS_REMEMBERED {
-                    cache.parts.push((section.clone(), place.clone()));
-                }
-                place
-            }
-        };
-        match place {
-            Some(place) => self.at(octets.cut(place)).await,
-            None => Ok(Found::Nil),
+        if let Some((_, place)) = known {
+            return Ok(Located::At(place.clone()));
         }
+        let _room = room_for(self.row.location.len).await?;
+        let raw = self.partition.read_body(self.row.location).await?;
+        let wanted = section.clone();
+        let found = tokio::task::spawn_blocking(move || locate(&raw, &wanted))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        if let Located::At(place) = &found
+            && cache.parts.len() < PARTS_REMEMBERED
+        {
+            cache.parts.push((section.clone(), place.clone()));
+        }
+        Ok(found)
     }
 
     /// A range of the message.
     async fn at(&self, place: Range<u32>) -> Result<Found, StoreError> {
-        if let Some((start, bytes)) = &self.read
-            && *start <= place.start
-            && place.end - start <= len(bytes)
-        {
-            let place = (place.start - start) as usize..(place.end - start) as usize;
-            return Ok(Found::Ready(bytes.slice(place)));
+        if let Some(bytes) = self.at_hand(&place) {
+            return Ok(Found::Ready(bytes));
         }
         if place.end - place.start <= WHOLE_LIMIT {
             let bytes = read(self.partition, self.row.location, place).await?;
@@ -214,22 +280,38 @@ fn ready(raw: &Bytes, section: Option<Cow<'_, [u8]>>, octets: &Octets) -> Found 
 
 enum Located {
     /// A range of the message, or nowhere.
-    At(Option<Range<u32>>),
+    At(Option<Place>),
     /// Put together.
     Copied(Bytes),
 }
 
 fn locate(raw: &Bytes, section: &Section) -> Located {
-    match Message::parse(raw).section(section) {
-        None => Located::At(None),
-        Some(Cow::Borrowed(slice)) => {
-            // A slice of `raw`, so this is where it begins in it.
-            let start = (slice.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
-            let start = start.min(raw.len()) as u32;
-            Located::At(Some(start..start + slice.len() as u32))
-        }
+    let message = Message::parse(raw);
+    match message.section(section) {
         Some(Cow::Owned(copy)) => Located::Copied(Bytes::from(copy)),
+        _ => Located::At(place_in(raw, &message, section)),
     }
+}
+
+/// Where a section that is a slice of the message lies in it.
+fn place_in(raw: &Bytes, message: &Message<'_>, section: &Section) -> Option<Place> {
+    let Some(Cow::Borrowed(slice)) = message.section(section) else {
+        return None;
+    };
+    // A slice of `raw`, so this is where it begins in it.
+    let start = (slice.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
+    let start = start.min(raw.len()) as u32;
+    let encoding = match section {
+        Section::Part {
+            path,
+            what: PartWhat::Body,
+        } => message.part(path)?.encoding(),
+        _ => Encoding::Binary,
+    };
+    Some(Place {
+        range: start..start + slice.len() as u32,
+        encoding,
+    })
 }
 
 /// Bodies have 32-bit lengths, and so have their parts.

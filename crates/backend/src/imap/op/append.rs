@@ -1,19 +1,21 @@
-//! APPEND (RFC 9051 section 6.3.12, RFC 4314 section 4, RFC 7889): decided before the message,
-//! which then goes to the store as it comes.
+//! APPEND (RFC 9051 section 6.3.12, RFC 3502, RFC 4314 section 4, RFC 7889): decided before each
+//! message, which then goes to the store as it comes.
 
 use std::collections::HashSet;
 
 use bytes::{Bytes, BytesMut};
 use murder_imap::{
-    AppendNext, AppendStart, Code, Flag, LiteralHead, MailboxArg, SequenceSet, Status,
+    AppendNext, AppendStart, Code, DateTime, Flag, LiteralHead, MailboxArg, SequenceSet, Status,
 };
 use murder_mailbox::Rights;
 use murder_store::{
-    AppendMessage, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, Partition, StoreError,
+    AppendMessage, Appended, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, MAX_KEYWORDS,
+    Partition, StoreError,
 };
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, no_such_mailbox, ok, ok_code};
+use crate::imap::op::replace;
 use crate::imap::session::{Session, User, not_permitted};
 use crate::imap::utf8::HeaderScan;
 use crate::node::{Found, now};
@@ -21,55 +23,118 @@ use crate::node::{Found, now};
 /// Octets of the message taken at a time: a TLS record.
 const CHUNK: usize = 16 * 1024;
 
-/// APPEND
+/// The most messages of one APPEND (RFC 3502), which are one record of the journal. Clients send
+/// some dozens.
+const MAX_MESSAGES: usize = 1_000;
+/// Octets of small messages of one APPEND that are in memory together. What goes beyond is staged
+/// like large ones.
+const MAX_IN_MEMORY: u64 = 4 << 20;
+
+/// APPEND, and what REPLACE has in common with it: takes the messages in, and stores all of them
+/// or none.
 pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
     let user = session.user()?;
-    if start.replaces.is_some() {
-        return Err(bad("REPLACE is not supported"));
-    }
-    let literal = start.literal;
+    let replaced = match &start.replaces {
+        Some(replaced) => Some(replace::source(session, &user, replaced)?),
+        None => None,
+    };
     let (found, rights) = target(session, &user, &start.mailbox)?;
-    acceptable(session, literal)?;
-    let message = receive(session, &found.partition, literal).await?;
-    end_of_command(session).await?;
-    let body = message.into_body(literal).await?;
-    let name = &found.meta.name;
-    let now = now();
-    let date = start.internal_date.map_or(
-        InternalDate {
-            seconds: now,
-            zone: 0,
-        },
-        |date| InternalDate {
-            seconds: date.unix,
-            zone: date.offset_minutes,
-        },
-    );
-    let (flags, keywords) = permitted(&start.flags, rights);
-    let message = AppendMessage {
-        body,
-        flags,
-        keywords,
-        internal_date: date,
-        save_date: now,
-        seen_by: user.seen_in(name).map(str::to_owned),
-    };
-    let appended = match found.partition.append(name, vec![message]).await {
-        Ok(appended) => appended,
-        Err(StoreError::NoSuchMailbox | StoreError::NoSuchHome) => {
-            return Err(no_target(&user, false));
+    let mut next = Some(murder_imap::AppendMessage {
+        flags: start.flags,
+        internal_date: start.internal_date,
+        literal: start.literal,
+    });
+    let mut incoming = Incoming::default();
+    while let Some(head) = next {
+        let literal = head.literal;
+        acceptable(session, literal)?;
+        if incoming.messages.len() == MAX_MESSAGES {
+            return Err(no(Code::Limit, "Too many messages at once"));
         }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(match SequenceSet::from_numbers(appended.uids) {
-        Some(uids) => ok_code(
-            Code::AppendUid {
-                uidvalidity: appended.uidvalidity,
-                uids,
-            },
-            "APPEND completed",
-        ),
+        if replaced.is_some() && !incoming.messages.is_empty() {
+            return Err(bad("REPLACE takes one message"));
+        }
+        let (flags, keywords) = permitted(&head.flags, rights);
+        if keywords.len() > MAX_KEYWORDS {
+            return Err(StoreError::TooManyKeywords.into());
+        }
+        incoming.octets = incoming.octets.saturating_add(literal.len);
+        check_room(&user, &found, literal, &incoming, replaced.as_ref()).await?;
+        let received = receive(session, &found.partition, literal, &mut incoming.in_memory).await?;
+        incoming.messages.push(Message {
+            received,
+            literal,
+            flags,
+            keywords,
+            internal_date: head.internal_date,
+        });
+        next = after_message(session).await?;
+    }
+    let now = now();
+    let seen_by = user.seen_in(&found.meta.name);
+    let mut messages = Vec::with_capacity(incoming.messages.len());
+    for message in incoming.messages {
+        messages.push(message.into_stored(now, seen_by).await?);
+    }
+    if let Some(replaced) = replaced {
+        return replace::replace(session, &user, replaced, &found, messages.pop()).await;
+    }
+    let appended = found.partition.append(&found.meta.name, messages).await;
+    let appended = appended.map_err(|error| refused(&user, error))?;
+    Ok(match append_uid(appended) {
+        Some(code) => ok_code(code, "APPEND completed"),
         None => ok("APPEND completed"),
+    })
+}
+
+/// What has come of an APPEND so far.
+#[derive(Default)]
+struct Incoming {
+    messages: Vec<Message>,
+    /// Octets announced so far.
+    octets: u64,
+    /// Octets in memory.
+    in_memory: u64,
+}
+
+/// A message that has come.
+struct Message {
+    received: Received,
+    literal: LiteralHead,
+    flags: Flags,
+    keywords: Vec<String>,
+    internal_date: Option<DateTime>,
+}
+
+impl Message {
+    async fn into_stored(self, now: i64, seen_by: Option<&str>) -> Result<AppendMessage, OpError> {
+        let internal_date = self.internal_date.map_or(
+            InternalDate {
+                seconds: now,
+                zone: 0,
+            },
+            |date| InternalDate {
+                seconds: date.unix,
+                zone: date.offset_minutes,
+            },
+        );
+        Ok(AppendMessage {
+            body: self.received.into_body(self.literal).await?,
+            flags: self.flags,
+            keywords: self.keywords,
+            internal_date,
+            save_date: now,
+            seen_by: seen_by.map(str::to_owned),
+        })
+    }
+}
+
+/// `APPENDUID`
+pub(super) fn append_uid(appended: Appended) -> Option<Code> {
+    let uids = SequenceSet::from_numbers(appended.uids)?;
+    Some(Code::AppendUid {
+        uidvalidity: appended.uidvalidity,
+        uids,
     })
 }
 
@@ -120,6 +185,39 @@ fn acceptable(session: &Session, literal: LiteralHead) -> Result<(), OpError> {
     Ok(())
 }
 
+/// Refuses a message that is too much for the mailbox's quota before it comes, where that saves
+/// anybody anything: from a client that waits to be asked, and of a large one the disk. The store
+/// looks again, and alone at a small one that is on its way already.
+///
+/// What REPLACE removes counts against what comes (RFC 8508 section 3.4), so that is looked at by
+/// the store alone.
+async fn check_room(
+    user: &User,
+    found: &Found,
+    literal: LiteralHead,
+    incoming: &Incoming,
+    replaced: Option<&replace::Source>,
+) -> Result<(), OpError> {
+    if replaced.is_some() || !literal.sync && literal.len <= INLINE_LIMIT as u64 {
+        return Ok(());
+    }
+    // At most MAX_MESSAGES.
+    let count = incoming.messages.len() as u32 + 1;
+    let room = found
+        .partition
+        .check_room(&found.meta.name, count, incoming.octets)
+        .await;
+    room.map_err(|error| refused(user, error))
+}
+
+/// What the store's refusal means to the user.
+pub(super) fn refused(user: &User, error: StoreError) -> OpError {
+    match error {
+        StoreError::NoSuchMailbox | StoreError::NoSuchHome => no_target(user, false),
+        error => error.into(),
+    }
+}
+
 /// A message as it has come in.
 enum Received {
     Inline(Bytes),
@@ -149,18 +247,23 @@ impl Received {
     }
 }
 
-/// Takes the message in; a large one to disk as it comes. A client that goes in the middle of it
+/// Takes a message in; a large one to disk as it comes. A client that goes in the middle of it
 /// leaves nothing behind.
 async fn receive(
     session: &mut Session,
     partition: &Partition,
     literal: LiteralHead,
+    in_memory: &mut u64,
 ) -> Result<Received, OpError> {
     let len = usize::try_from(literal.len).unwrap_or(usize::MAX);
-    let mut received = match len > INLINE_LIMIT {
+    let inline = len <= INLINE_LIMIT && *in_memory + literal.len <= MAX_IN_MEMORY;
+    if inline {
+        *in_memory += literal.len;
+    }
+    let mut received = match inline {
         // Before the client is told to go on: a disk that is full is known then.
-        true => Received::Staged(Box::new(partition.stage(literal.len).await?)),
-        false => Received::Inline(Bytes::new()),
+        false => Received::Staged(Box::new(partition.stage(literal.len).await?)),
+        true => Received::Inline(Bytes::new()),
     };
     if session.reader.accept_literal() {
         session.writer.continuation("Ready for the message");
@@ -207,8 +310,10 @@ fn may_have_8bit(session: &Session) -> bool {
     enabled.has(Extension::Utf8) || enabled.has(Extension::Rev2) || session.is_frontends()
 }
 
-/// Waits for the end of the command; before that nothing is stored.
-async fn end_of_command(session: &mut Session) -> Result<(), OpError> {
+/// Waits for what follows a message; before the end of the command nothing is stored.
+async fn after_message(
+    session: &mut Session,
+) -> Result<Option<murder_imap::AppendMessage>, OpError> {
     let next = session
         .within_command(async |reader, stream| {
             if !reader.has_buffered() {
@@ -218,8 +323,8 @@ async fn end_of_command(session: &mut Session) -> Result<(), OpError> {
         })
         .await?;
     match next {
-        AppendNext::End => Ok(()),
-        AppendNext::Message(_) => Err(bad("One message at a time")),
+        AppendNext::End => Ok(None),
+        AppendNext::Message(message) => Ok(Some(message)),
         AppendNext::Bad { text } => Err(bad(text)),
         AppendNext::Fatal { text } => Err(OpError::Bye(text.into())),
     }

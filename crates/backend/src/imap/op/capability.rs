@@ -8,7 +8,7 @@ use crate::imap::op::unauthenticate;
 use crate::imap::session::{Session, State};
 
 /// What there is once somebody has logged in, also for frontends, which offer the same.
-const AFTER_LOGIN: [&str; 16] = [
+const AFTER_LOGIN: &[&str] = &[
     "IMAP4rev1",
     "LITERAL+",
     "ID",
@@ -28,7 +28,7 @@ const AFTER_LOGIN: [&str; 16] = [
 ];
 /// What only a client that has come directly has besides, as frontends do not pass on what it
 /// takes.
-const DIRECT: [&str; 19] = [
+const DIRECT: &[&str] = &[
     "CONDSTORE",
     "QRESYNC",
     "UTF8=ACCEPT",
@@ -48,16 +48,20 @@ const DIRECT: [&str; 19] = [
     "THREAD=ORDEREDSUBJECT",
     "THREAD=REFERENCES",
     "INPROGRESS",
+    "BINARY",
+    "COMPRESS=DEFLATE",
+    "MULTIAPPEND",
+    "REPLACE",
 ];
-const BEFORE_LOGIN: [&str; 5] = ["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
+const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
 
 /// The capabilities of this session at this moment.
 pub(crate) fn list(session: &Session) -> Vec<String> {
     let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
     if !matches!(session.state, State::NotAuthenticated) {
-        let mut list: Vec<String> = owned(&AFTER_LOGIN);
+        let mut list: Vec<String> = owned(AFTER_LOGIN);
         if !session.is_frontends() {
-            list.extend(owned(&DIRECT));
+            list.extend(owned(DIRECT));
         }
         if unauthenticate::is_offered(session) {
             list.push("UNAUTHENTICATE".to_owned());
@@ -68,7 +72,7 @@ pub(crate) fn list(session: &Session) -> Vec<String> {
         ));
         return list;
     }
-    let mut list: Vec<String> = owned(&BEFORE_LOGIN);
+    let mut list: Vec<String> = owned(BEFORE_LOGIN);
     if can_start_tls(session) {
         list.push("STARTTLS".to_owned());
     }

@@ -3,7 +3,9 @@
 use murder_imap::{Code, MailboxArg};
 use murder_mailbox::SpecialUse;
 
+use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, no, ok, ok_code};
+use crate::imap::op::list;
 use crate::imap::session::{Session, not_permitted};
 use crate::mailboxes::Done;
 
@@ -36,7 +38,15 @@ pub(crate) async fn create(
     if canonical {
         return Ok(changed(done, true, TEXT));
     }
-    Ok(match session.node.find(&name) {
+    let found = session.node.find(&name);
+    if let Some(found) = &found
+        && session.enabled.has(Extension::Rev2)
+        && let Some(row) = list::row_of(session, &user, &found.meta, mailbox)
+        && row.old_name.is_some()
+    {
+        session.writer.list(&row);
+    }
+    Ok(match found {
         Some(found) => ok_code(Code::MailboxId(found.meta.id.to_string()), TEXT),
         None => ok(TEXT),
     })

@@ -58,6 +58,7 @@ pub(crate) async fn fetch(
     }
     let mut all_there = true;
     let mut damaged = None;
+    let mut unknown_cte = false;
     let mut rows = Vec::new();
     for place in places {
         let (mut next, last) = place.into_inner();
@@ -106,6 +107,7 @@ pub(crate) async fn fetch(
                     Err(FetchError::Store(error @ StoreError::Corrupt { .. })) => {
                         damaged = Some(error);
                     }
+                    Err(FetchError::UnknownCte) => unknown_cte = true,
                     Err(FetchError::Store(error)) => return Err(error.into()),
                     Err(FetchError::Gone(error)) => return Err(OpError::Gone(error)),
                 }
@@ -115,6 +117,12 @@ pub(crate) async fn fetch(
     }
     if let Some(error) = damaged {
         return Err(error.into());
+    }
+    if unknown_cte {
+        return Err(no(
+            Code::UnknownCte,
+            "A part has a transfer encoding that is not known",
+        ));
     }
     match all_there || uid {
         true => Ok(ok("FETCH completed")),

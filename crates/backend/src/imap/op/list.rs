@@ -145,8 +145,14 @@ fn entry(user: &User, mailbox: &MailboxMeta, subscribed: bool) -> Option<Entry> 
     })
 }
 
-/// What LIST says of a mailbox that is there.
-pub(super) fn row_of(session: &Session, user: &User, mailbox: &MailboxMeta) -> Option<Row> {
+/// What an IMAP4rev2 client is told of a mailbox that it has named `given`: with OLDNAME if that
+/// was not in the normal form (RFC 9051 sections 6.3.2 and 6.3.9.7).
+pub(super) fn row_of(
+    session: &Session,
+    user: &User,
+    mailbox: &MailboxMeta,
+    given: &MailboxArg,
+) -> Option<ListRow> {
     let entry = entry(user, mailbox, false)?;
     let below = format!("{}{}", entry.name, user.namespace.separator());
     let home = mailbox.name.home_key();
@@ -158,13 +164,22 @@ pub(super) fn row_of(session: &Session, user: &User, mailbox: &MailboxMeta) -> O
             name.is_some_and(|name| name.starts_with(&below)) && is_visible(&user.identity, &other)
         })
     });
-    Some(Row {
+    let row = Row {
         name: entry.name,
         exists: true,
         has_children,
         subscribed: false,
         special_use: entry.special_use,
         child_info: false,
+    };
+    let how = List {
+        extended: true,
+        ..List::default()
+    };
+    let is_normal = given.is_inbox() || given.as_bytes() == row.name.as_bytes();
+    Some(ListRow {
+        old_name: (!is_normal).then(|| given.clone()),
+        ..ListRow::answering(&how, &row, user.namespace.separator())
     })
 }
 

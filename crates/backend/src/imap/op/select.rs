@@ -1,6 +1,6 @@
 //! SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3, RFC 3501 for RECENT and UNSEEN).
 
-use murder_imap::{Code, List, ListRow, MailboxArg, SelectParam, Status};
+use murder_imap::{Code, MailboxArg, SelectParam, Status};
 use murder_mailbox::Rights;
 use murder_store::{CHUNK_ROWS, Flags, MailboxView, StoreError};
 
@@ -43,12 +43,7 @@ pub(crate) async fn select(
         session.enable(Extension::CondStore);
     }
     let rev2 = session.enabled.has(Extension::Rev2);
-    if rev2 && let Some(row) = list::row_of(session, &user, &found.meta) {
-        let list = List {
-            extended: true,
-            ..List::default()
-        };
-        let row = ListRow::answering(&list, &row, user.namespace.separator());
+    if rev2 && let Some(row) = list::row_of(session, &user, &found.meta, mailbox) {
         session.writer.list(&row);
     }
     let mut selected = Box::new(Selected::new(

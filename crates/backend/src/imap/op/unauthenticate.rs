@@ -2,7 +2,7 @@
 
 use murder_imap::Code;
 
-use crate::imap::errors::{OpResult, bad, ok_code};
+use crate::imap::errors::{OpError, OpResult, bad, ok_code};
 use crate::imap::op::capability;
 use crate::imap::session::Session;
 
@@ -13,9 +13,17 @@ pub(crate) fn is_offered(session: &Session) -> bool {
 }
 
 /// The connection as it was before login, but for TLS. Messages with `\Deleted` stay.
+///
+/// Compression cannot be ended so that either side would know where: then the connection is
+/// (RFC 8437 section 3).
 pub(crate) fn unauthenticate(session: &mut Session) -> OpResult {
     if !is_offered(session) {
         return Err(bad("UNAUTHENTICATE is not offered"));
+    }
+    if session.stream.is_compressed() {
+        return Err(OpError::Bye(
+            "Connect again; this connection is compressed".into(),
+        ));
     }
     session.log_out();
     let code = Code::Capability(capability::list(session));

@@ -1,7 +1,7 @@
 //! APPEND: small and large, refused, and broken off.
 
 use murder_mailbox::MailboxName;
-use murder_store::{Flags, INLINE_LIMIT};
+use murder_store::{Flags, INLINE_LIMIT, QuotaLimits};
 
 use super::support::{Client, Server};
 
@@ -148,6 +148,58 @@ async fn refused_before_the_message() {
     assert_eq!(server.messages("user/bob").await, 0);
 }
 
+/// A client that waits to be asked is told before it sends anything; another's message is passed
+/// over.
+#[tokio::test]
+async fn a_message_over_quota_is_refused_before_it_comes() {
+    let server = Server::start();
+    let mut client = server.login("bob").await;
+    let inbox = MailboxName::parse_canonical("user/bob").unwrap();
+    let partition = server.node.find(&inbox).unwrap().partition;
+    let limits = QuotaLimits {
+        storage: Some(300),
+        message: Some(2),
+        mailbox: None,
+    };
+    partition.set_quota(&inbox, limits).await.unwrap();
+    client
+        .play(
+            "C: a APPEND INBOX {307201}
+             S: a NO [OVERQUOTA] …
+             C: b APPEND nowhere {307201}
+             S: b NO [TRYCREATE] …
+             C: c NOOP
+             S: c OK …
+             C: d APPEND INBOX {5}
+             S: + Ready for the message
+             C: hello
+             S: d OK [APPENDUID …",
+        )
+        .await;
+    let answer = append(&mut client, "INBOX", b"hello").await;
+    assert!(answer.starts_with("append OK "), "{answer}");
+    // Small and large, and with the answer before the message.
+    for len in [5, 1000, INLINE_LIMIT + 1, 310_000] {
+        let answer = append(&mut client, "INBOX", &vec![b'x'; len]).await;
+        assert!(answer.starts_with("append NO [OVERQUOTA] "), "{answer}");
+    }
+    client
+        .send(format!("big APPEND INBOX {{{}+}}\r\n", 310_000))
+        .await;
+    client.play("S: big NO [OVERQUOTA] …").await;
+    client.send(vec![b'x'; 310_000]).await;
+    client
+        .play(
+            "C:
+             C: e APPEND INBOX {1}
+             S: e NO [OVERQUOTA] …
+             C: f NOOP
+             S: f OK …",
+        )
+        .await;
+    assert_eq!(server.messages("user/bob").await, 2);
+}
+
 #[tokio::test]
 async fn refused_after_the_message() {
     let server = Server::start();
@@ -164,16 +216,6 @@ async fn refused_after_the_message() {
     );
     client.send("a APPEND INBOX ~{3+}\r\na\0b\r\n").await;
     client.play("S: a NO [UNKNOWN-CTE] …").await;
-    // Several messages at once are not offered.
-    client
-        .send("b APPEND INBOX {5+}\r\nhello {5+}\r\nthere\r\nc NOOP\r\n")
-        .await;
-    client
-        .play(
-            "S: b BAD …
-             S: c OK …",
-        )
-        .await;
     client
         .send("d APPEND INBOX {5+}\r\nhello nonsense\r\ne NOOP\r\n")
         .await;

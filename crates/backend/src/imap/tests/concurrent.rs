@@ -245,11 +245,10 @@ impl Player {
                         known.flags = news.flags;
                     }
                 }
-                Untagged::Status { code, .. } => {
-                    if let Some(Code::HighestModSeq(modseq)) = code {
-                        told_highest = Some(modseq);
-                    }
-                }
+                Untagged::Status {
+                    code: Some(Code::HighestModSeq(modseq)),
+                    ..
+                } => told_highest = Some(modseq),
                 _ => {}
             }
         }
@@ -285,7 +284,7 @@ impl Player {
             // UIDs of new messages are asked for by UID, and are behind the others.
             let command = format!("UID FETCH {from}:4294967295 (UID FLAGS)");
             let (told, _) = self.client.get(&command).await;
-            let mut new = Vec::new();
+            let mut new = BTreeMap::new();
             for response in told {
                 match response {
                     Untagged::UidFetch { uid, items } => {
@@ -293,7 +292,8 @@ impl Player {
                         news.uid = Some(uid);
                         match self.messages.iter_mut().find(|m| m.uid == Some(uid)) {
                             Some(known) => known.flags = news.flags.or(known.flags.take()),
-                            None => new.push(news),
+                            // Once for a change of its flags, and once as an answer.
+                            None => drop(new.insert(uid, news)),
                         }
                     }
                     Untagged::Vanished { uids, .. } => {
@@ -302,14 +302,13 @@ impl Player {
                             uid.is_some_and(|uid| uids.contains(uid, 0))
                         };
                         self.messages.retain(|m| !gone(m));
-                        new.retain(|m| !gone(m));
+                        new.retain(|_, m| !gone(m));
                     }
                     _ => {}
                 }
             }
             self.messages.retain(|m| m.uid.is_some());
-            self.messages.extend(new);
-            self.messages.dedup_by_key(|m| m.uid);
+            self.messages.extend(new.into_values());
             return;
         }
         let first = self.messages.iter().position(|m| m.uid.is_none());

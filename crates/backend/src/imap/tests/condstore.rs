@@ -430,3 +430,45 @@ async fn stores_of_many_sessions_never_share_one() {
     all.dedup();
     assert_eq!(all.len(), count);
 }
+
+/// A frontend's connection serves one client after the other: what one has asked for in its
+/// mailbox is nothing to the next.
+#[tokio::test]
+async fn a_frontends_connection_forgets_with_the_mailbox() {
+    let server = Server::with_tls(|_| {});
+    server.create("user/bob").await;
+    server.put("user/bob", short("1")).await;
+    let mut bob = server.connect_for("bob").await;
+    let _ = bob.ask("SELECT user/bob (CONDSTORE)").await;
+    bob.play(
+        "C: a STORE 1 +FLAGS \\Flagged
+         S: * 1 FETCH (UID 1 FLAGS (\\Flagged \\Recent) MODSEQ (3))
+         S: a OK STORE completed
+         C: b UNSELECT
+         S: b OK …",
+    )
+    .await;
+    let _ = bob.ask("SELECT user/bob").await;
+    bob.play(
+        "C: a STORE 1 -FLAGS \\Flagged
+         S: * 1 FETCH (FLAGS ())
+         S: a OK STORE completed
+         C: b FETCH 1 MODSEQ
+         S: * 1 FETCH (MODSEQ (4))
+         S: b OK [HIGHESTMODSEQ 4] FETCH completed
+         C: c STORE 1 +FLAGS.SILENT \\Flagged
+         S: * 1 FETCH (UID 1 MODSEQ (5))
+         S: c OK STORE completed
+         C: d STATUS user/bob (HIGHESTMODSEQ)
+         S: * STATUS \"user/bob\" (HIGHESTMODSEQ 5)
+         S: d OK STATUS completed",
+    )
+    .await;
+    let _ = bob.ask("SELECT user/bob").await;
+    bob.play(
+        "C: a STORE 1 -FLAGS \\Flagged
+         S: * 1 FETCH (FLAGS ())
+         S: a OK STORE completed",
+    )
+    .await;
+}

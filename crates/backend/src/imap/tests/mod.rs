@@ -3,7 +3,9 @@
 
 mod acl;
 mod append;
+mod binary;
 mod codes;
+mod compress;
 mod concurrent;
 mod condstore;
 mod copy;
@@ -18,6 +20,7 @@ mod mailboxes;
 mod multi_search;
 mod object_id;
 mod qresync;
+mod replace;
 mod rev2;
 mod search;
 mod search_corpus;

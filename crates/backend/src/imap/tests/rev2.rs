@@ -231,3 +231,35 @@ async fn what_is_gone_and_what_is_there() {
     )
     .await;
 }
+
+/// RFC 9051 sections 6.3.2 and 6.3.9.7: a name that is not in the normal form.
+#[tokio::test]
+async fn names_are_normalised_and_that_is_told() {
+    let server = Server::start();
+    let mut bob = rev2(&server).await;
+    bob.play(
+        "C: a CREATE \"Entwu\u{308}rfe\"
+         S: * LIST (\\HasNoChildren) \"/\" \"Entwürfe\" (\"OLDNAME\" (\"Entwu\u{308}rfe\"))
+         S: a OK [MAILBOXID …
+         C: b CREATE plain
+         S: b OK …",
+    )
+    .await;
+    let list = async |bob: &mut Client, name: &str| {
+        let lines = bob.ask(&format!("SELECT \"{name}\"")).await;
+        let mut lines = lines.into_iter();
+        lines.find(|line| line.starts_with("* LIST")).unwrap()
+    };
+    assert_eq!(
+        list(&mut bob, "Entwu\u{308}rfe").await,
+        "* LIST (\\HasNoChildren) \"/\" \"Entwürfe\" (\"OLDNAME\" (\"Entwu\u{308}rfe\"))"
+    );
+    for name in ["Entwürfe", "plain"] {
+        let wanted = format!("* LIST (\\HasNoChildren) \"/\" \"{name}\"");
+        assert_eq!(list(&mut bob, name).await, wanted);
+    }
+    assert_eq!(
+        list(&mut bob, "inbox").await,
+        "* LIST (\\HasNoChildren) \"/\" \"INBOX\""
+    );
+}

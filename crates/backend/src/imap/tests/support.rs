@@ -298,6 +298,12 @@ impl Client {
         Self::over(stream.connect_tls(own.client_config(), name).await.unwrap())
     }
 
+    /// Compresses, as the server does after COMPRESS.
+    pub fn compress(self) -> Self {
+        assert!(self.stream.buffer().is_empty());
+        Self::over(self.stream.into_inner().compress())
+    }
+
     /// Sends octets as they are.
     pub async fn send(&mut self, octets: impl AsRef<[u8]>) {
         self.try_send(octets).await.unwrap();

@@ -38,6 +38,7 @@ async fn message_numbers_are_refused() {
         "THREAD REFERENCES UTF-8 ALL",
         "UID THREAD REFERENCES UTF-8 1:2",
         "SELECT INBOX (QRESYNC (1 1 1:3 (1 1)))",
+        "REPLACE 1 INBOX {3+}\r\nabc",
     ] {
         let answer = bob.ask(command).await;
         let text = "BAD [UIDREQUIRED] Message numbers are not used when UIDONLY is enabled";

@@ -137,3 +137,21 @@ async fn who_logs_out_has_to_log_in_in_time() {
     )
     .await;
 }
+
+/// Nobody could tell where compression ends.
+#[tokio::test]
+async fn a_compressed_connection_ends() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    bob.play(
+        "C: a COMPRESS DEFLATE
+         S: a OK …",
+    )
+    .await;
+    let mut bob = bob.compress();
+    bob.play(
+        "C: b UNAUTHENTICATE
+         S: * BYE Connect again; this connection is compressed",
+    )
+    .await;
+}

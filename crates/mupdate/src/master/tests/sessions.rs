@@ -11,6 +11,7 @@ fn description(name: &str) -> NodeDescription {
         imaps: "127.0.0.1:993".into(),
         lmtp: "127.0.0.1:24".into(),
         http: "127.0.0.1:80".into(),
+        admin: "127.0.0.1:3906".into(),
         weight: 7,
     }
 }

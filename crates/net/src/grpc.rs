@@ -1,25 +1,40 @@
-//! Connections whose peer is known, as tonic takes them.
+//! gRPC between nodes: connections whose peers are known, as tonic takes them, and channels to a
+//! node that is who it should be.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use murder_net::{Connection, Listener, Shutdown, Stream};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use tonic::Request;
 use tonic::transport::server::Connected;
+use tonic::transport::{Channel, Endpoint};
 
-use super::caller::Caller;
+use crate::tls::Peer;
+use crate::{Connection, Listener, Shutdown, Stream};
 
 /// Connections that the server has not taken yet.
 const ACCEPTED: usize = 16;
+/// For TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon a peer that went away without a word is noticed, at most twice this.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// A connection of a node or an operator.
-pub(super) struct PeerStream {
+pub struct PeerStream {
     stream: Stream,
-    caller: Caller,
+    peer: Peer,
     /// The server's tasks cannot be aborted one by one; this ends them.
     killed: Pin<Box<WaitForCancellationFutureOwned>>,
     _closed: DropGuard,
@@ -27,7 +42,9 @@ pub(super) struct PeerStream {
 
 /// Accepts until the drain begins. A connection counts against the listener's limits until it
 /// is closed; one whose peer has shown no certificate is closed at once.
-pub(super) fn accept(
+///
+/// `killed` ends the connections that the server has taken.
+pub fn accept(
     listener: Listener,
     shutdown: &Shutdown,
     killed: &CancellationToken,
@@ -44,10 +61,7 @@ pub(super) fn accept(
             let closed = CancellationToken::new();
             let stream = PeerStream {
                 stream: connection.stream,
-                caller: Caller {
-                    name: peer.name,
-                    roles: peer.roles,
-                },
+                peer,
                 killed: Box::pin(killed.cancelled_owned()),
                 _closed: closed.clone().drop_guard(),
             };
@@ -60,6 +74,51 @@ pub(super) fn accept(
     ReceiverStream::new(receiver)
 }
 
+/// Who makes a call, on a connection that [`accept`] has given to the server.
+#[must_use]
+pub fn peer<T>(request: &Request<T>) -> Option<&Peer> {
+    request.extensions().get()
+}
+
+/// A connection to the node at `address` (`host:port`), which must show a certificate with
+/// `name`.
+///
+/// # Errors
+/// Why there is none: nobody answers in time, or not with that certificate.
+pub async fn connect(
+    address: &str,
+    name: ServerName<'static>,
+    tls: Arc<ClientConfig>,
+) -> std::io::Result<Channel> {
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        TlsConnector::from(tls).connect(name, stream).await
+    };
+    let stream = timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    // One connection; when it is lost, so is what it was for.
+    let mut stream = Some(TokioIo::new(stream));
+    Endpoint::from_static("http://node.murder.internal")
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .connect_with_connector(tower::service_fn(move |_| {
+            let stream = stream.take();
+            async move { stream.ok_or(std::io::Error::from(std::io::ErrorKind::NotConnected)) }
+        }))
+        .await
+        .map_err(std::io::Error::other)
+}
+
+impl std::fmt::Debug for PeerStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerStream")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
 impl PeerStream {
     fn alive(&mut self, context: &mut Context<'_>) -> std::io::Result<()> {
         match self.killed.as_mut().poll(context) {
@@ -70,10 +129,10 @@ impl PeerStream {
 }
 
 impl Connected for PeerStream {
-    type ConnectInfo = Caller;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 

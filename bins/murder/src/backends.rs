@@ -1,0 +1,250 @@
+//! How this tool reaches the admin service of backends.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use murder_mailbox::MailboxName;
+use murder_mupdate::{MupdateClient, NodeState, node_of};
+use murder_net::{Role, grpc};
+use murder_proto::v1::ErrorDetail;
+use murder_proto::v1::backend_admin_client::BackendAdminClient;
+use rustls::ClientConfig;
+use tonic::transport::Channel;
+use tonic::{Response, Status, Streaming};
+
+use crate::nodes::Tables;
+
+/// The most bytes in one message of an answer; backends send far smaller ones.
+const LARGEST_MESSAGE: usize = 16 << 20;
+
+/// The backends of a murder, or one alone.
+#[derive(Debug)]
+pub struct Backends {
+    tls: Arc<ClientConfig>,
+    reach: Reach,
+}
+
+#[derive(Debug)]
+enum Reach {
+    One(String),
+    Murder(MupdateClient),
+}
+
+/// One backend that takes operators' calls, or should.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// The node; empty when it is only known by its address.
+    pub name: String,
+    address: String,
+    state: NodeState,
+    tls: Arc<ClientConfig>,
+}
+
+/// A connection to one.
+pub type Client = BackendAdminClient<Channel>;
+
+impl Backends {
+    /// One, by its admin address.
+    pub fn one(address: String, tls: Arc<ClientConfig>) -> Self {
+        let reach = Reach::One(address);
+        Self { tls, reach }
+    }
+
+    /// Those that the master knows.
+    pub fn of_murder(client: MupdateClient, tls: Arc<ClientConfig>) -> Self {
+        let reach = Reach::Murder(client);
+        Self { tls, reach }
+    }
+
+    /// All of them, in the order of their names.
+    ///
+    /// # Errors
+    /// When the master cannot be reached, or knows of none.
+    pub async fn all(&self) -> anyhow::Result<Vec<Backend>> {
+        let client = match &self.reach {
+            Reach::One(address) => return Ok(vec![self.alone(address)]),
+            Reach::Murder(client) => client.clone(),
+        };
+        let nodes = Tables::ask(client).await?.nodes.into_iter();
+        let backend = Role::Backend.as_str();
+        let backends = nodes.filter(|node| node.roles.iter().any(|role| role == backend));
+        let mut backends: Vec<_> = backends
+            .map(|node| Backend {
+                name: node.name,
+                address: node.admin,
+                state: node.state,
+                tls: Arc::clone(&self.tls),
+            })
+            .collect();
+        if backends.is_empty() {
+            bail!("the murder has no backends");
+        }
+        backends.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(backends)
+    }
+
+    /// The one that holds a mailbox.
+    ///
+    /// # Errors
+    /// When there is no such mailbox, or the master cannot be reached.
+    pub async fn of_mailbox(&self, name: &MailboxName) -> anyhow::Result<Backend> {
+        self.with(name, false).await?.with_context(|| {
+            format!(
+                "there is no mailbox {name}; if it was deleted, `murder restore mailbox {name}` \
+                 may bring it back"
+            )
+        })
+    }
+
+    /// The one where limits at `root` hold: that holds the mailbox, or the nearest one above it,
+    /// or one below it.
+    ///
+    /// # Errors
+    /// When there is none, or the master cannot be reached.
+    pub async fn of_root(&self, root: &MailboxName) -> anyhow::Result<Backend> {
+        self.with(root, true)
+            .await?
+            .with_context(|| format!("there is no mailbox at, above or below {root}"))
+    }
+
+    async fn with(&self, name: &MailboxName, or_near: bool) -> anyhow::Result<Option<Backend>> {
+        let client = match &self.reach {
+            Reach::One(address) => return Ok(Some(self.alone(address))),
+            Reach::Murder(client) => client,
+        };
+        let mut partition = None;
+        let mut at = Some(name.clone());
+        while let Some(name) = at.filter(|_| partition.is_none()) {
+            let mailbox = client.find(&name).await?.mailbox;
+            partition = mailbox.map(|mailbox| mailbox.location.partition);
+            at = name.parent().filter(|_| or_near);
+        }
+        if partition.is_none() && or_near {
+            let mut below = client.list(&format!("{name}/"), "").await?;
+            while let Some(some) = below.next().await?.filter(|_| partition.is_none()) {
+                partition = some.into_iter().next().map(|m| m.location.partition);
+            }
+        }
+        let Some(partition) = partition else {
+            return Ok(None);
+        };
+        let node = node_of(&partition).to_owned();
+        let mut all = self.all().await?.into_iter();
+        let backend = all.find(|backend| backend.name == node);
+        backend
+            .with_context(|| format!("the master knows no node {node}, where {name} is"))
+            .map(Some)
+    }
+
+    fn alone(&self, address: &str) -> Backend {
+        Backend {
+            name: String::new(),
+            address: address.to_owned(),
+            state: NodeState::Up,
+            tls: Arc::clone(&self.tls),
+        }
+    }
+}
+
+impl Backend {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub async fn connect(&self) -> anyhow::Result<Client> {
+        let Self { name, address, .. } = self;
+        if self.state == NodeState::Down {
+            bail!("backend {name} is down");
+        }
+        if address.is_empty() {
+            bail!("backend {name} takes no operators' calls: it has no `[admin] listen`");
+        }
+        let expected = match &**name {
+            "" => murder_net::tls::role_server_name(Role::Backend),
+            name => murder_net::tls::server_name(name, Role::Backend),
+        };
+        let channel = grpc::connect(address, expected, Arc::clone(&self.tls))
+            .await
+            .with_context(|| format!("backend {} cannot be reached", self.called()))?;
+        Ok(Client::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
+    }
+
+    /// What it is called in messages.
+    pub fn called(&self) -> String {
+        let Self { name, address, .. } = self;
+        if name.is_empty() || address.is_empty() {
+            return format!("{name}{address}");
+        }
+        format!("{name} ({address})")
+    }
+
+    /// An answer, or why there is none.
+    ///
+    /// # Errors
+    /// The backend's words.
+    pub fn answered<T>(&self, answer: Result<Response<T>, Status>) -> anyhow::Result<T> {
+        answer
+            .map(Response::into_inner)
+            .map_err(|status| self.refusal(&status))
+    }
+
+    /// The next part of an answer; `None` at the end.
+    ///
+    /// # Errors
+    /// The backend's words.
+    pub async fn next<T>(&self, parts: &mut Streaming<T>) -> anyhow::Result<Option<T>> {
+        let part = parts.message().await;
+        part.map_err(|status| self.refusal(&status))
+    }
+
+    fn refusal(&self, status: &Status) -> anyhow::Error {
+        match ErrorDetail::from_status(status) {
+            Some(detail) => anyhow!(detail.message),
+            None => anyhow!("backend {}: {}", self.called(), status.message()),
+        }
+    }
+}
+
+/// What was asked of several backends.
+#[derive(Debug)]
+pub struct Asked<T> {
+    /// Their answers.
+    pub answers: Vec<(Backend, T)>,
+    /// Why others gave none.
+    pub failures: Vec<String>,
+}
+
+impl<T> Asked<T> {
+    /// Asks one after the other: they are few, and most have nothing to say.
+    pub async fn all(
+        backends: Vec<Backend>,
+        mut ask: impl AsyncFnMut(&Backend, Client) -> anyhow::Result<T>,
+    ) -> Self {
+        let mut asked = Self {
+            answers: Vec::new(),
+            failures: Vec::new(),
+        };
+        for backend in backends {
+            let answer = match backend.connect().await {
+                Ok(client) => ask(&backend, client).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => asked.answers.push((backend, answer)),
+                Err(error) => asked.failures.push(murder_net::service::describe(&error)),
+            }
+        }
+        asked
+    }
+
+    /// Whether all have answered, as the end of a command that has shown what there is.
+    ///
+    /// # Errors
+    /// Why some have not.
+    pub fn complete(&self) -> anyhow::Result<()> {
+        match &*self.failures {
+            [] => Ok(()),
+            failures => bail!("not everything is shown: {}", failures.join("; ")),
+        }
+    }
+}

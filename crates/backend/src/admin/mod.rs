@@ -1,0 +1,261 @@
+//! `BackendAdmin`: what operators do to a running store, over gRPC.
+//!
+//! Callers are operators, by their certificates; nobody else gets past the first check. What they
+//! do is done as any other change: in order, durable, known to the master before it is answered.
+
+mod envelope;
+mod errors;
+mod quota;
+mod restore;
+mod usage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use murder_mailbox::MailboxName;
+use murder_net::grpc::{self, KEEP_ALIVE};
+use murder_net::{Listener, Role};
+use murder_proto::v1::backend_admin_server::{BackendAdmin, BackendAdminServer};
+use murder_proto::v1::{self, ErrorDetail, ErrorKind};
+use murder_store::{Partition, StoreError};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+use crate::node::Node;
+use errors::{invalid, refused, unavailable};
+
+/// Calls at the same time on one connection: operators are few, and a tool asks one thing.
+const CALLS: u32 = 16;
+/// Messages of an answer that wait for a slow operator.
+const QUEUE: usize = 4;
+/// Entries in one message of an answer: some 100 bytes each.
+const ENTRIES: usize = 500;
+/// An operator's tool that takes nothing for so long is gone.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Takes calls until the drain begins; `killed` ends the connections.
+pub(crate) fn serve(node: &Arc<Node>, listener: Listener, killed: &CancellationToken) {
+    let connections = grpc::accept(listener, &node.shutdown, killed);
+    let service = Service(Arc::clone(node));
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .max_concurrent_streams(CALLS)
+        .add_service(BackendAdminServer::with_interceptor(
+            service,
+            operators_only,
+        ))
+        .serve_with_incoming_shutdown(connections, node.shutdown.token().cancelled_owned());
+    node.shutdown.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the gRPC server ended");
+        }
+    });
+}
+
+/// The one place where it is decided who may call.
+#[allow(clippy::result_large_err, reason = "tonic's form of an interceptor")]
+fn operators_only(request: Request<()>) -> Result<Request<()>, Status> {
+    match grpc::peer(&request) {
+        Some(peer) if peer.has_role(Role::Operator) => Ok(request),
+        Some(peer) => {
+            tracing::warn!(peer = peer.name, "no operator, but calls as one");
+            let message = format!("the certificate of {:?} is no operator's", peer.name);
+            Err(ErrorDetail::new(ErrorKind::PermissionDenied, message).into_status())
+        }
+        None => Err(
+            ErrorDetail::new(ErrorKind::PermissionDenied, "no client certificate").into_status(),
+        ),
+    }
+}
+
+/// Who calls, for the log.
+fn operator<T>(request: &Request<T>) -> String {
+    grpc::peer(request).map_or_else(String::new, |peer| peer.name.clone())
+}
+
+fn name_of(text: &str) -> Result<MailboxName, Status> {
+    MailboxName::parse_canonical(text)
+        .map_err(|error| invalid(format!("{text:?} is no mailbox name: {error}")))
+}
+
+/// The key of a home, which is the name of its root.
+fn home_of(text: &str) -> Result<String, Status> {
+    let name = name_of(text)?;
+    if name.is_home_root() {
+        return Ok(name.home_key().to_owned());
+    }
+    Err(invalid(format!(
+        "{text:?} is no home; the one that it is in is {:?}",
+        name.home_key()
+    )))
+}
+
+/// An answer in parts.
+type Parts<T> = ReceiverStream<Result<T, Status>>;
+
+/// Where the parts of an answer go.
+struct Answer<T>(mpsc::Sender<Result<T, Status>>);
+
+impl<T> Answer<T> {
+    /// Sends a part.
+    ///
+    /// # Errors
+    /// When nobody takes it: then there is nobody to go on for.
+    async fn send(&self, part: T) -> Result<(), Status> {
+        let sent = self.0.send_timeout(Ok(part), STALL).await;
+        sent.map_err(|_| unavailable("nobody takes the answer"))
+    }
+}
+
+/// Answers in parts, made by a task that ends with the node. An error ends the answer.
+fn in_parts<T, F>(node: &Node, make: impl FnOnce(Answer<T>) -> F) -> Response<Parts<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let making = make(Answer(sender.clone()));
+    let draining = node.shutdown.token();
+    node.shutdown.spawn(async move {
+        let made = draining.run_until_cancelled(making).await;
+        let made = made.unwrap_or_else(|| Err(unavailable("this backend is stopping")));
+        if let Err(status) = made {
+            // The operator may have gone.
+            let _ = sender.send_timeout(Err(status), STALL).await;
+        }
+    });
+    Response::new(ReceiverStream::new(receiver))
+}
+
+/// The homes that a question is about, partition by partition: one, or all.
+fn homes(node: &Node, wanted: Option<&str>) -> Vec<(Arc<Partition>, Vec<Arc<str>>)> {
+    let partitions = node.partitions.values();
+    partitions
+        .map(|partition| {
+            let mut homes = partition.homes();
+            if let Some(wanted) = wanted {
+                homes.retain(|home| &**home == wanted);
+            }
+            (Arc::clone(partition), homes)
+        })
+        .collect()
+}
+
+/// A home may go while homes are being looked at.
+fn or_gone<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::NoSuchHome) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The calls, over the node.
+struct Service(Arc<Node>);
+
+#[tonic::async_trait]
+impl BackendAdmin for Service {
+    type ListRestorableStream = Parts<v1::ListRestorableResponse>;
+
+    async fn list_restorable(
+        &self,
+        request: Request<v1::ListRestorableRequest>,
+    ) -> Result<Response<Self::ListRestorableStream>, Status> {
+        let request = request.into_inner();
+        let (node, name) = (Arc::clone(&self.0), name_of(&request.name)?);
+        Ok(in_parts(&self.0, move |answer| async move {
+            restore::list(&node, &name, request.exact, &answer).await
+        }))
+    }
+
+    type RestoreMessagesStream = Parts<v1::RestoreMessagesResponse>;
+
+    async fn restore_messages(
+        &self,
+        request: Request<v1::RestoreMessagesRequest>,
+    ) -> Result<Response<Self::RestoreMessagesStream>, Status> {
+        let by = operator(&request);
+        let node = Arc::clone(&self.0);
+        let wanted = restore::Wanted::new(request.into_inner())?;
+        Ok(in_parts(&self.0, move |answer| async move {
+            restore::messages(&node, &wanted, &by, &answer).await
+        }))
+    }
+
+    async fn restore_mailbox(
+        &self,
+        request: Request<v1::RestoreMailboxRequest>,
+    ) -> Result<Response<v1::RestoreMailboxResponse>, Status> {
+        let by = operator(&request);
+        let restored = restore::mailbox(&self.0, request.into_inner(), &by).await?;
+        Ok(Response::new(restored))
+    }
+
+    type ListQuotasStream = Parts<v1::ListQuotasResponse>;
+
+    async fn list_quotas(
+        &self,
+        request: Request<v1::ListQuotasRequest>,
+    ) -> Result<Response<Self::ListQuotasStream>, Status> {
+        let home = optional_home(&request.into_inner().home)?;
+        let node = Arc::clone(&self.0);
+        Ok(in_parts(&self.0, move |answer| async move {
+            quota::list(&node, home.as_deref(), &answer).await
+        }))
+    }
+
+    async fn set_quota(
+        &self,
+        request: Request<v1::SetQuotaRequest>,
+    ) -> Result<Response<v1::SetQuotaResponse>, Status> {
+        let by = operator(&request);
+        let quota = quota::set(&self.0, request.into_inner(), &by).await?;
+        Ok(Response::new(v1::SetQuotaResponse { quota }))
+    }
+
+    type CheckQuotaStream = Parts<v1::CheckQuotaResponse>;
+
+    async fn check_quota(
+        &self,
+        request: Request<v1::CheckQuotaRequest>,
+    ) -> Result<Response<Self::CheckQuotaStream>, Status> {
+        let request = request.into_inner();
+        let home = optional_home(&request.home)?;
+        let node = Arc::clone(&self.0);
+        Ok(in_parts(&self.0, move |answer| async move {
+            quota::check(&node, home.as_deref(), request.repair, &answer).await
+        }))
+    }
+
+    async fn list_partitions(
+        &self,
+        _request: Request<v1::ListPartitionsRequest>,
+    ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
+        let partitions = usage::partitions(&self.0).await.map_err(refused)?;
+        Ok(Response::new(v1::ListPartitionsResponse { partitions }))
+    }
+
+    type ListHomesStream = Parts<v1::ListHomesResponse>;
+
+    async fn list_homes(
+        &self,
+        request: Request<v1::ListHomesRequest>,
+    ) -> Result<Response<Self::ListHomesStream>, Status> {
+        let prefix = request.into_inner().prefix;
+        let node = Arc::clone(&self.0);
+        Ok(in_parts(&self.0, move |answer| async move {
+            usage::homes(&node, &prefix, &answer).await
+        }))
+    }
+}
+
+fn optional_home(text: &str) -> Result<Option<String>, Status> {
+    match text {
+        "" => Ok(None),
+        text => home_of(text).map(Some),
+    }
+}
