@@ -111,7 +111,7 @@ async fn mailboxes_and_messages() {
         ("COPY 1 nowhere", "NO [TRYCREATE] "),
         ("COPY 1 \"Other Users/bob\"", "NO [NOPERM] "),
         (
-            "SEARCH CHARSET KOI8-R TEXT x",
+            "SEARCH CHARSET X-NONE TEXT x",
             "NO [BADCHARSET (US-ASCII UTF-8)] ",
         ),
     ] {
