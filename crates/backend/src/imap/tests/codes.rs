@@ -112,7 +112,7 @@ async fn mailboxes_and_messages() {
         ("COPY 1 \"Other Users/bob\"", "NO [NOPERM] "),
         (
             "SEARCH CHARSET X-NONE TEXT x",
-            "NO [BADCHARSET (US-ASCII UTF-8)] ",
+            "NO [BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ",
         ),
     ] {
         let got = completion(&mut carol, command).await;

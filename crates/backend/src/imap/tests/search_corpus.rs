@@ -309,6 +309,7 @@ async fn hostile_searches_end_soon() {
             .await;
     }
     bob.select("INBOX").await;
+    let started = std::time::Instant::now();
     let long = "a".repeat(60_000);
     for (keys, wanted) in [
         (format!("{}1", "OR 1 ".repeat(50)), "OK "),
@@ -321,11 +322,11 @@ async fn hostile_searches_end_soon() {
         (format!("TEXT {}", "ab".repeat(20_000)), "OK "),
         ("BODY aaaab ".repeat(250), "OK "),
         (
-            (0..110)
+            (0..100)
                 .map(|n| format!("OR BODY b{n} "))
                 .collect::<String>()
                 + "ALL",
-            "BAD ",
+            "OK ",
         ),
         (format!("{}ALL", "OR 1 ".repeat(12_000)), "BAD "),
         (
@@ -344,6 +345,8 @@ async fn hostile_searches_end_soon() {
         let last = lines.last().unwrap();
         assert!(last.starts_with(wanted), "{start}: {last}");
     }
+    // Some milliseconds each, without optimisation and on a busy machine.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 /// What searches take; `MURDER_MESSAGES` says of how many messages. To be run optimised, alone:
