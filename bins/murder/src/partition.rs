@@ -50,6 +50,7 @@ struct ShownPartition {
     journal_bytes: u64,
     large_body_bytes: u64,
     home_bytes: u64,
+    index_bytes: u64,
     other_bytes: u64,
     living_bytes: u64,
     kept_bytes: u64,
@@ -70,6 +71,7 @@ impl From<v1::PartitionUsage> for ShownPartition {
             journal_bytes: usage.journal_bytes,
             large_body_bytes: usage.large_body_bytes,
             home_bytes: usage.home_bytes,
+            index_bytes: usage.index_bytes,
             other_bytes: usage.other_bytes,
             living_bytes: usage.living_bytes,
             kept_bytes: usage.kept_bytes,
@@ -82,7 +84,11 @@ impl From<v1::PartitionUsage> for ShownPartition {
 
 impl ShownPartition {
     fn used(&self) -> u64 {
-        self.journal_bytes + self.large_body_bytes + self.home_bytes + self.other_bytes
+        self.journal_bytes
+            + self.large_body_bytes
+            + self.home_bytes
+            + self.index_bytes
+            + self.other_bytes
     }
 
     fn row(&self) -> [String; 8] {
@@ -111,11 +117,12 @@ struct ShownHome {
     message_bytes: u64,
     restorable_bytes: u64,
     database_bytes: u64,
+    index_bytes: u64,
 }
 
 impl ShownHome {
     fn used(&self) -> u64 {
-        self.message_bytes + self.restorable_bytes + self.database_bytes
+        self.message_bytes + self.restorable_bytes + self.database_bytes + self.index_bytes
     }
 }
 
@@ -200,6 +207,7 @@ fn homes(
             message_bytes: home.message_bytes,
             restorable_bytes: home.restorable_bytes,
             database_bytes: home.database_bytes,
+            index_bytes: home.index_bytes,
         })
         .collect();
     shown.sort_by(|a, b| b.used().cmp(&a.used()).then_with(|| a.home.cmp(&b.home)));
@@ -214,10 +222,11 @@ fn homes(
                 show_bytes(home.message_bytes),
                 show_bytes(home.restorable_bytes),
                 show_bytes(home.database_bytes),
+                show_bytes(home.index_bytes),
             ]
         };
         let rows: Vec<_> = shown.iter().map(row).collect();
-        Table::new(["home", "partition", "messages", "kept", "database"]).print(&rows)?;
+        Table::new(["home", "partition", "messages", "kept", "database", "index"]).print(&rows)?;
     }
     asked.complete()?;
     if shown.is_empty() && !prefix.is_empty() {

@@ -30,6 +30,8 @@ pub struct BackendConfig {
     pub pop3: Pop3Config,
     /// `[lmtp]`: the LMTP server.
     pub lmtp: LmtpConfig,
+    /// `[search]`: the full-text index.
+    pub search: SearchConfig,
     /// `[admin]`: operators' calls.
     pub admin: AdminConfig,
     /// `[tls]`: the certificate that mail clients see.
@@ -138,6 +140,21 @@ impl Default for LmtpConfig {
             message_limit: 64 << 20,
             return_path: false,
         }
+    }
+}
+
+/// `[search]`: the full-text index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchConfig {
+    /// Whether there is a full-text index beside each larger home, which makes searches for text
+    /// fast. Default: true.
+    pub index: bool,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self { index: true }
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     pub large_bodies: Family<OfPartition, Gauge>,
     /// Allocated for the homes' databases.
     pub homes_size: Family<OfPartition, Gauge>,
+    /// Allocated for full-text indexes.
+    pub index_size: Family<OfPartition, Gauge>,
     /// Allocated for everything else.
     pub other_size: Family<OfPartition, Gauge>,
     /// Bodies that homes refer to.
@@ -82,6 +84,10 @@ impl Counters {
             homes_size: metrics.gauges(
                 "partition_home_bytes",
                 "Bytes allocated for the databases of homes",
+            ),
+            index_size: metrics.gauges(
+                "partition_index_bytes",
+                "Bytes allocated for full-text indexes",
             ),
             other_size: metrics.gauges(
                 "partition_other_bytes",
@@ -160,6 +166,11 @@ pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partiti
     counter("views_loaded", "Views built from a home", |m| {
         &m.views_loaded
     });
+    counter(
+        "indexed_messages",
+        "Messages added to full-text indexes",
+        |m| &m.indexed,
+    );
     counter("segments_dropped", "Files of the journal removed", |m| {
         &m.segments_dropped
     });

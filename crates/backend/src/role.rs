@@ -288,7 +288,10 @@ async fn open_partitions(
         .partitions
         .iter()
         .map(|(name, section)| {
-            let config = section.to_store(name);
+            let config = murder_store::PartitionConfig {
+                index_texts: config.search.index,
+                ..section.to_store(name)
+            };
             let io = Arc::clone(io);
             let opening = tokio::task::spawn_blocking(move || Partition::open_with(config, io));
             (name.clone(), opening)

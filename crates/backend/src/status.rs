@@ -195,6 +195,7 @@ async fn set_usage(node: &Node, partition: &Partition) -> Result<(), StoreError>
         (&gauges.journal_size, usage.journal),
         (&gauges.large_bodies, usage.large_bodies),
         (&gauges.homes_size, usage.homes),
+        (&gauges.index_size, usage.index),
         (&gauges.other_size, usage.other),
         (&gauges.living, usage.living),
         (&gauges.kept, kept),

@@ -41,6 +41,8 @@ pub enum SortKey {
     DisplayTo,
     /// `FROM`: the mailbox of the first address.
     From,
+    /// `RELEVANCY` (RFC 6203): the most relevant first.
+    Relevancy,
     /// `SIZE`
     Size,
     /// `SUBJECT`: the base subject.
@@ -51,13 +53,14 @@ pub enum SortKey {
 
 impl SortKey {
     /// Every key.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Arrival,
         Self::Cc,
         Self::Date,
         Self::DisplayFrom,
         Self::DisplayTo,
         Self::From,
+        Self::Relevancy,
         Self::Size,
         Self::Subject,
         Self::To,
@@ -73,6 +76,7 @@ impl SortKey {
             Self::DisplayFrom => "DISPLAYFROM",
             Self::DisplayTo => "DISPLAYTO",
             Self::From => "FROM",
+            Self::Relevancy => "RELEVANCY",
             Self::Size => "SIZE",
             Self::Subject => "SUBJECT",
             Self::To => "TO",

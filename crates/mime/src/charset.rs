@@ -44,9 +44,68 @@ fn unlabelled(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// The charsets that [`charset_text`] reads, by the names to be told to a client; it knows their
+/// other names too.
+pub const SEARCH_CHARSETS: [&str; 36] = [
+    "US-ASCII",
+    "UTF-8",
+    "ISO-8859-1",
+    "ISO-8859-2",
+    "ISO-8859-3",
+    "ISO-8859-4",
+    "ISO-8859-5",
+    "ISO-8859-6",
+    "ISO-8859-7",
+    "ISO-8859-8",
+    "ISO-8859-9",
+    "ISO-8859-10",
+    "ISO-8859-13",
+    "ISO-8859-14",
+    "ISO-8859-15",
+    "ISO-8859-16",
+    "windows-874",
+    "windows-1250",
+    "windows-1251",
+    "windows-1252",
+    "windows-1253",
+    "windows-1254",
+    "windows-1255",
+    "windows-1256",
+    "windows-1257",
+    "windows-1258",
+    "KOI8-R",
+    "KOI8-U",
+    "macintosh",
+    "Big5",
+    "EUC-JP",
+    "EUC-KR",
+    "GBK",
+    "GB18030",
+    "ISO-2022-JP",
+    "Shift_JIS",
+];
+
+/// A search string in the charset of the command. `None` if the charset is not known, or no
+/// charset of strings (UTF-16); an inner `None` if the octets are not of it.
+pub fn charset_text<'a>(charset: Option<&str>, octets: &'a [u8]) -> Option<Option<Cow<'a, str>>> {
+    let utf8 = |octets: &'a [u8]| std::str::from_utf8(octets).ok().map(Cow::Borrowed);
+    let Some(name) = charset.filter(|name| !name.eq_ignore_ascii_case("us-ascii")) else {
+        return Some(utf8(octets));
+    };
+    match Encoding::for_label(name.as_bytes())? {
+        encoding if encoding == UTF_8 => Some(utf8(octets)),
+        encoding if encoding == REPLACEMENT || !encoding.is_ascii_compatible() => {
+            // ISO-2022-JP is not, but its text is free of NUL and line ends all the same.
+            let iso = encoding == encoding_rs::ISO_2022_JP;
+            iso.then(|| encoding.decode_without_bom_handling_and_without_replacement(octets))
+        }
+        encoding => Some(encoding.decode_without_bom_handling_and_without_replacement(octets)),
+    }
+}
+
 /// An unfolded header value with its RFC 2047 words decoded. Neighbouring words of one charset
 /// are joined before they are decoded: mailers split characters between them.
-pub(crate) fn decode_words(value: &[u8]) -> String {
+pub fn decode_words(value: &[u8]) -> String {
     let mut out = String::with_capacity(value.len());
     let mut pending: Option<(&[u8], Vec<u8>)> = None;
     let mut plain_from = 0;
@@ -151,6 +210,27 @@ mod tests {
             assert_eq!(decode_words(input.as_bytes()), want, "{input}");
         }
         assert_eq!(decode_words(b"\xe9t\xe9 =?utf-8?q?x?= \xe9"), "été x é");
+    }
+
+    #[test]
+    fn charsets_of_searches() {
+        for charset in SEARCH_CHARSETS {
+            let text = charset_text(Some(charset), b"abc");
+            assert_eq!(text.flatten().as_deref(), Some("abc"), "{charset}");
+        }
+        let read =
+            |charset, octets| charset_text(Some(charset), octets).map(|t| t.map(String::from));
+        assert_eq!(read("koi8-r", b"\xf0\xd2"), Some(Some("Пр".into())));
+        assert_eq!(read("latin1", b"\xe9"), Some(Some("é".into())));
+        assert_eq!(read("utf-8", b"\xe9"), Some(None));
+        assert_eq!(read("shift_jis", b"\x83"), Some(None));
+        assert_eq!(read("utf-16", b"ab"), None);
+        assert_eq!(read("iso-2022-kr", b"ab"), None);
+        assert_eq!(read("x-none", b"ab"), None);
+        assert_eq!(
+            charset_text(None, "é".as_bytes()).flatten().as_deref(),
+            Some("é")
+        );
     }
 
     #[test]

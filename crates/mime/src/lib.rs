@@ -31,26 +31,34 @@
 
 mod address;
 mod charset;
+mod collate;
 mod content_type;
 mod date;
 mod envelope;
 mod fetch;
 mod header;
+mod html;
+mod message_ids;
 mod part;
 mod search;
 mod section;
 mod structure;
+mod subject;
 mod transfer;
 mod wire;
 
 pub use address::{Address, addresses};
+pub use charset::{SEARCH_CHARSETS, charset_text, decode_words};
+pub use collate::{casemap, loosen_onto};
 pub use content_type::{ContentType, Disposition, Param};
 pub use date::{SentDate, parse_date};
 pub use fetch::{FetchItems, LISTED_LIMIT, LISTED_VERSION, is_listed};
 pub use header::{Field, Fields, fields, header_len, header_raw, header_text, message_id};
+pub use message_ids::message_ids;
 pub use part::{Encoding, Message, Part, PartKind};
 pub use search::{contains_folded, fold, for_each_text, header_search_text};
 pub use section::{PartWhat, Section, section, section_decoded};
+pub use subject::{BaseSubject, base_subject};
 pub use transfer::Decoder;
 
 /// Parts nested deeper than this are leaves (`APPLICATION/OCTET-STREAM`): the recursion bound.

@@ -1,9 +1,12 @@
 //! A message as SEARCH sees it: decoded text, compared without regard to case.
 
 use memchr::memmem;
+use unicode_normalization::char::canonical_combining_class;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 use crate::charset::decode_words;
 use crate::header::fields;
+use crate::html::html_text;
 use crate::part::{Message, Part, PartKind};
 
 /// Octets of the haystack folded at a time: bounds the copy, and stays within a cache.
@@ -13,6 +16,9 @@ const FOLD_BLOCK: usize = 32 * 1024;
 /// message inside the message with that one's header (a field a line, decoded). `visit` returns
 /// whether to go on. Returns whether it did to the end.
 ///
+/// The names of files are among the texts. Of HTML, the text is what a reader sees, and where links lead: a search for a phrase finds it
+/// whatever tags and line breaks are in it, and one for `div` does not find every message.
+///
 /// This is what SEARCH BODY looks at; SEARCH TEXT looks at [`header_search_text`] too.
 pub fn for_each_text(raw: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
     visit_part(Message::parse(raw).root(), visit)
@@ -20,13 +26,40 @@ pub fn for_each_text(raw: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
 
 fn visit_part(part: &Part<'_>, visit: &mut dyn FnMut(&str) -> bool) -> bool {
     match part.kind() {
-        PartKind::Leaf if part.content_type().is_text() => visit(&part.text()),
-        PartKind::Leaf => true,
+        PartKind::Leaf => {
+            let text = match part.content_type().is_text() {
+                true if is_html(part) => visit(&html_text(&part.text())),
+                true => visit(&part.text()),
+                false => true,
+            };
+            text && file_names(part).is_none_or(|names| visit(&names))
+        }
         PartKind::Multipart(parts) => parts.iter().all(|p| visit_part(p, visit)),
         PartKind::Message(inner) => {
             visit(&header_search_text(inner.header())) && visit_part(inner, visit)
         }
     }
+}
+
+/// The names of a part that is a file, a line each (RFC 2183, with RFC 2231 or RFC 2047 words).
+fn file_names(part: &Part<'_>) -> Option<String> {
+    let disposition = part.disposition();
+    let disposition = disposition.iter().flat_map(|d| &d.params);
+    let params = part.content_type().params.iter().chain(disposition);
+    let mut names = String::new();
+    for param in params.filter(|p| matches!(p.name.as_str(), "NAME" | "FILENAME")) {
+        match param.language {
+            Some(_) => names.push_str(&String::from_utf8_lossy(&param.value)),
+            None => names.push_str(&decode_words(&param.value)),
+        }
+        names.push('\n');
+    }
+    (!names.is_empty()).then_some(names)
+}
+
+fn is_html(part: &Part<'_>) -> bool {
+    let subtype = &part.content_type().subtype;
+    subtype.eq_ignore_ascii_case("html") || subtype.eq_ignore_ascii_case("xhtml")
 }
 
 /// The header of a message as SEARCH TEXT sees it: a line a field, unfolded, RFC 2047 words
@@ -46,7 +79,9 @@ pub fn header_search_text(raw: &[u8]) -> String {
 }
 
 /// Text without distinctions of case, by the simple (one character to one) case mappings of
-/// Unicode. Folding twice changes nothing.
+/// Unicode, and without those between ways to write one character: composed or with combining
+/// marks, wide or narrow (NFKC). Accents count. That is what `i;unicode-casemap` (RFC 5051) makes
+/// equal, except that no letter is found within an accented one.
 pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     fold_onto(&mut out, text);
@@ -65,7 +100,7 @@ pub fn contains_folded(haystack: &str, needle_folded: &str) -> bool {
     let mut folded = String::new();
     let mut rest = haystack;
     while !rest.is_empty() {
-        let (head, tail) = rest.split_at(rest.floor_char_boundary(block).max(first_len(rest)));
+        let (head, tail) = rest.split_at(split_place(rest, block));
         rest = tail;
         fold_onto(&mut folded, head);
         if finder.find(folded.as_bytes()).is_some() {
@@ -78,8 +113,24 @@ pub fn contains_folded(haystack: &str, needle_folded: &str) -> bool {
     false
 }
 
-fn first_len(text: &str) -> usize {
-    text.chars().next().map_or(0, char::len_utf8)
+/// Where to split a text after about `block` octets: in front of an ASCII character if there is
+/// one near, as a mark must stay with its character.
+fn split_place(text: &str, block: usize) -> usize {
+    /// More marks than any writing puts on a character.
+    const NEAR: usize = 64;
+    let at = text.floor_char_boundary(block);
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    if at == text.len() {
+        return at.max(first);
+    }
+    let near = text.as_bytes()[..at].iter().rev().take(NEAR);
+    let back = near.take_while(|b| !b.is_ascii()).count();
+    // In front of the ASCII character, which may have a mark behind it.
+    match back {
+        NEAR => at,
+        back => at.saturating_sub(back + 1),
+    }
+    .max(first)
 }
 
 fn fold_onto(out: &mut String, text: &str) {
@@ -97,9 +148,25 @@ fn fold_onto(out: &mut String, text: &str) {
             .bytes()
             .position(|b| b.is_ascii())
             .unwrap_or(tail.len());
-        out.extend(tail[..other].chars().map(fold_char));
+        fold_wide_onto(out, &tail[..other]);
         rest = &tail[other..];
     }
+}
+
+/// Folds text without an ASCII character.
+fn fold_wide_onto(out: &mut String, text: &str) {
+    let mut folded = text.chars().map(fold_char);
+    if is_nfkc_quick(folded.clone()) == IsNormalized::Yes {
+        return out.extend(folded);
+    }
+    // A mark at the beginning belongs to the character before.
+    let first = folded.next();
+    let base = match first {
+        Some(mark) if canonical_combining_class(mark) != 0 => out.pop(),
+        _ => None,
+    };
+    let all = base.into_iter().chain(first).chain(folded);
+    out.extend(all.nfkc().map(fold_char));
 }
 
 /// Through upper case first, so that `ς` and `σ`, `ſ` and `s` are one.
@@ -125,6 +192,11 @@ mod tests {
             ("ΣΊΣΥΦΟΣ", "σίσυφος"),
             ("ПРИВЕТ", "привет"),
             ("\u{212a}", "k"),
+            ("Cafe\u{301}", "café"),
+            ("E\u{301}t", "ÉT"),
+            ("ＡＢ", "ab"),
+            ("ﬁn", "FIN"),
+            ("ｶﾞ", "ガ"),
             ("ſ", "S"),
         ] {
             assert_eq!(fold(a), fold(b));

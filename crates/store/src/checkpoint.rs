@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use crate::error::StoreError;
+use crate::fulltext;
 use crate::home::{SegmentChange, SegmentChanges, schema};
 use crate::journal::recovery;
 use crate::metrics::Metrics;
@@ -224,5 +225,5 @@ pub(crate) fn remove_home(dir: &Path, home: u64) -> io::Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    fulltext::remove(dir, home)
 }

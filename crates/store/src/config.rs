@@ -74,6 +74,13 @@ pub struct PartitionConfig {
     pub expunge_delay: Duration,
     /// How long a deleted mailbox can be restored; zero for not at all. Default 7 days.
     pub delete_delay: Duration,
+    /// Whether there is a full-text index, which makes searches for text fast. Default yes.
+    pub index_texts: bool,
+    /// How long after messages came their home is indexed, with all that came meanwhile. Default
+    /// 5 seconds.
+    pub index_delay: Duration,
+    /// Homes with fewer messages have no full-text index. Default 64.
+    pub index_least: u32,
     /// The time.
     pub clock: Clock,
     /// How often the partition looks by itself for work that can wait, such as compaction and
@@ -102,6 +109,9 @@ impl PartitionConfig {
             compact_bytes_per_second: 32 << 20,
             expunge_delay: WEEK,
             delete_delay: WEEK,
+            index_texts: true,
+            index_delay: Duration::from_secs(5),
+            index_least: 64,
             clock: Clock::default(),
             maintenance_interval: Duration::from_secs(60),
         }

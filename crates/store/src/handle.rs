@@ -65,6 +65,10 @@ impl MailboxHandle {
         self.id
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     pub(crate) fn home(&self) -> u64 {
         self.home
     }

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub views_loaded: AtomicU64,
     /// Segment and blob files removed because nothing in them lives.
     pub segments_dropped: AtomicU64,
+    /// Messages that were added to full-text indexes.
+    pub indexed: AtomicU64,
     /// Bodies that compaction wrote anew.
     pub compacted_bodies: AtomicU64,
     /// Their bytes.

@@ -185,6 +185,11 @@ pub(crate) fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
 }
 
 impl Reader {
+    /// The connection, for other reads than those here.
+    pub fn connection(&self) -> &Connection {
+        &self.0
+    }
+
     fn open(dir: &std::path::Path, home: u64) -> rusqlite::Result<Self> {
         let conn = Connection::open_with_flags(
             schema::path(dir, home),

@@ -465,6 +465,13 @@ impl Shard {
         {
             shared.catalogue.put(home, open.key(), open.listed());
         }
+        if effects
+            .views
+            .iter()
+            .any(|(_, change)| !change.added.is_empty())
+        {
+            shared.fulltext.mark(home);
+        }
         for (id, change) in effects.views {
             if change.deleted {
                 shared.handles.cool(id);

@@ -30,6 +30,7 @@ pub(super) async fn partitions(node: &Node) -> Result<Vec<v1::PartitionUsage>, S
             journal_bytes: usage.journal,
             large_body_bytes: usage.large_bodies,
             home_bytes: usage.homes,
+            index_bytes: usage.index,
             other_bytes: usage.other,
             living_bytes: usage.living,
             kept_bytes: partition.kept_bytes().await?,
@@ -61,6 +62,7 @@ pub(super) async fn homes(
                 message_bytes: usage.messages,
                 restorable_bytes: usage.restorable,
                 database_bytes: usage.database,
+                index_bytes: usage.index,
             });
             if homes.len() >= ENTRIES {
                 let homes = std::mem::take(&mut homes);

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use murder_imap::{Command, Tag};
+use murder_imap::{Command, SearchKey, Tag};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -117,10 +117,7 @@ impl Session {
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
             (
                 _,
-                C::MultiSearch(_)
-                | C::Sort(_)
-                | C::Thread(_)
-                | C::Notify(_)
+                C::Notify(_)
                 | C::GetMetadata(_)
                 | C::SetMetadata { .. }
                 | C::GetQuota { .. }
@@ -134,6 +131,9 @@ impl Session {
                 boxed(op::select::select(self, true, &mailbox, &params)).await
             }
             (_, C::Idle) => self.idle(draining).await,
+            (_, C::MultiSearch(search)) => {
+                boxed(op::multi_search::multi_search(self, tag, &search)).await
+            }
             (_, C::Compress { mechanism }) => {
                 boxed(op::compress::compress(self, tag, &mechanism)).await
             }
@@ -147,6 +147,10 @@ impl Session {
             }
             (S::Selected(_), C::Search(search)) => {
                 boxed(op::search::search(self, tag, &search)).await
+            }
+            (S::Selected(_), C::Sort(sort)) => boxed(op::sort::sort(self, tag, &sort)).await,
+            (S::Selected(_), C::Thread(thread)) => {
+                boxed(op::thread::thread(self, tag, &thread)).await
             }
             (
                 S::Selected(_),
@@ -185,6 +189,8 @@ impl Session {
                 | C::Expunge
                 | C::UidExpunge { .. }
                 | C::Search(_)
+                | C::Sort(_)
+                | C::Thread(_)
                 | C::Fetch { .. }
                 | C::Store { .. }
                 | C::Copy { .. }
@@ -216,11 +222,16 @@ pub(crate) fn boxed<'a, T>(
 /// EXPUNGE and VANISHED must not come while one of these is in progress, as its message numbers
 /// would shift (RFC 9051 section 7.5.1, RFC 7162 section 3.2.10.2).
 pub(crate) fn expunges_during(command: &Command) -> Expunges {
+    let held = |uid: bool, keys: &[SearchKey]| match !uid || uid_only::has_numbers(keys) {
+        true => Expunges::Held,
+        false => Expunges::Allowed,
+    };
     match command {
         Command::Fetch { uid: false, .. } | Command::Store { uid: false, .. } => Expunges::Held,
-        Command::Search(search) if !search.uid || uid_only::has_numbers(&search.keys) => {
-            Expunges::Held
-        }
+        Command::Search(search) => held(search.uid, &search.keys),
+        Command::Sort(sort) => held(sort.uid, &sort.keys),
+        Command::Thread(thread) => held(thread.uid, &thread.keys),
+        Command::MultiSearch(search) => held(true, &search.keys),
         _ => Expunges::Allowed,
     }
 }

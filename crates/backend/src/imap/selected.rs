@@ -31,6 +31,8 @@ pub(crate) struct Selected {
     pub at_select: Rights,
     /// What is `\Recent` in this session.
     pub recent: UidSet,
+    /// What `$` means (RFC 5182), messages that have gone since included.
+    pub saved: UidSet,
     /// Whose `\Seen` counts; `None` for the owner.
     pub seen_user: Option<String>,
     /// What the client has enabled.
@@ -86,6 +88,7 @@ impl Selected {
             handle,
             examined,
             recent: UidSet::new(),
+            saved: UidSet::new(),
             enabled,
             condstore: enabled.has(Extension::CondStore),
             modseq: ModSeqNews {
@@ -152,20 +155,20 @@ impl Selected {
     /// The messages that a set means, as ascending ranges of sequence numbers in `view`.
     ///
     /// # Errors
-    /// BAD for a sequence number that there is not, and for `$`.
+    /// BAD for a sequence number that there is not.
     pub fn places(
         &self,
         uid: bool,
         set: &SequenceSet,
     ) -> Result<Vec<RangeInclusive<u32>>, OpError> {
-        if set.is_saved_result() {
-            return Err(bad("Saved search results are not supported"));
-        }
         let view = &self.view;
-        if uid {
+        if uid || set.is_saved_result() {
             let last = view.last_uid().unwrap_or(0);
-            return Ok(set
-                .resolve(last)
+            let uids = match set.is_saved_result() {
+                true => self.saved_there(),
+                false => set.resolve(last),
+            };
+            return Ok(uids
                 .into_iter()
                 .map(|uids| {
                     let above = uids.end().checked_add(1);
@@ -185,6 +188,22 @@ impl Selected {
             .map(|places| *places.start()..=(*places.end()).min(view.len()))
             .filter(|places| !places.is_empty())
             .collect())
+    }
+
+    /// What `$` means, without the messages that are gone, told or not (RFC 5182 section 2.1).
+    fn saved_there(&self) -> Vec<RangeInclusive<u32>> {
+        let ranges = |set: &UidSet| {
+            set.ranges()
+                .iter()
+                .map(|(low, high)| *low..=*high)
+                .collect()
+        };
+        if !self.holds_expunged() {
+            return ranges(&self.saved);
+        }
+        // A saved range holds nothing but messages that were there.
+        let there = |uid: &u32| self.newest.seq_of(*uid).is_some();
+        ranges(&self.saved.iter().filter(there).collect())
     }
 
     /// The UIDs of messages.

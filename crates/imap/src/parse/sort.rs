@@ -37,6 +37,7 @@ pub(super) fn sort(uid: bool, input: &[u8]) -> Parsed<'_, Command> {
 /// sort-key        = "ARRIVAL" / "CC" / "DATE" / "FROM" / "SIZE" /
 ///                   "SUBJECT" / "TO"
 /// sort-key        =/ "DISPLAYFROM" / "DISPLAYTO"            ; RFC 5957
+/// sort-key        =/ "RELEVANCY"                            ; RFC 6203
 /// ```
 fn sort_criterion(input: &[u8]) -> Parsed<'_, SortCriterion> {
     let (rest, reverse) = match maybe(word("REVERSE"), input)? {

@@ -33,6 +33,7 @@ use crate::catalogue::Catalogue;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
 use crate::error::StoreError;
+use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
 use crate::health::{Health, HealthCell};
 use crate::inbox::Inbox;
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub readers: Readers,
     /// Of each shard.
     pub inboxes: Vec<Arc<Inbox>>,
+    pub fulltext: FullText,
     pub segments: Arc<Segments>,
     pub metrics: Arc<Metrics>,
     pub health: HealthCell,
@@ -174,6 +176,13 @@ impl Partition {
         self.shared.checkpoint().await
     }
 
+    /// Indexes what the full-text index has not got yet, and waits until that is done; at once
+    /// when the index is turned off.
+    pub async fn index_all(&self) {
+        let homes = self.shared.catalogue.homes();
+        self.shared.fulltext.finish(homes).await;
+    }
+
     /// Finishes what is queued, makes a checkpoint and closes the files. Afterwards every
     /// change fails with [`StoreError::Closed`]; sessions must be gone before.
     ///
@@ -221,6 +230,7 @@ impl Shared {
         *self.queue.lock() = None;
         self.closed.notify_all();
         self.closing.send_replace(true);
+        self.fulltext.close();
     }
 
     /// Waits for the threads of a closed partition.

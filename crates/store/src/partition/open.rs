@@ -16,6 +16,7 @@ use crate::catalogue::Catalogue;
 use crate::checkpoint::{Checkpointer, Round};
 use crate::config::PartitionConfig;
 use crate::error::StoreError;
+use crate::fulltext::{self, FullText};
 use crate::handles::{Handles, Recents};
 use crate::health::HealthCell;
 use crate::home::schema;
@@ -113,6 +114,7 @@ impl Partition {
             recents: Recents::default(),
             readers: Readers::new(homes_dir.clone(), inboxes.clone(), config.readers),
             inboxes,
+            fulltext: FullText::new(config.index_texts, config.index_delay),
             segments: Arc::new(segments),
             metrics: Arc::default(),
             health,
@@ -148,6 +150,10 @@ impl Partition {
         if !shared.config.maintenance_interval.is_zero() {
             let shared = Arc::clone(&shared);
             threads.push(spawn("maintenance", move || maintenance::run(&shared))?);
+        }
+        if shared.fulltext.is_enabled() {
+            let shared = Arc::clone(&shared);
+            threads.push(spawn("index", move || fulltext::run(&shared))?);
         }
         let (homes, mailboxes) = shared.catalogue.counts();
         tracing::info!(

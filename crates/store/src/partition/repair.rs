@@ -77,9 +77,11 @@ pub fn repair_with(
 ) -> Result<Repaired, StoreError> {
     let config = PartitionConfig {
         maintenance_interval: Duration::ZERO,
+        index_texts: false,
         ..config
     };
     let keep = config.path.join("damaged");
+    let homes = config.path.join("homes");
     let mut report = Repaired::default();
     let (partition, concerned) = Partition::open_reading(config, io, |io, segments, tag, from| {
         let place = (from.segment, from.offset);
@@ -101,6 +103,11 @@ pub fn repair_with(
             .iter()
             .filter(|r| behind((r.segment, r.offset)))
             .count() as u64;
+        if !found.lost.is_empty() {
+            // What is lost may have been indexed.
+            crate::fulltext::remove_all(&homes)
+                .map_err(|e| StoreError::io("removing full-text indexes", &e))?;
+        }
         report.lost = found.lost.iter().map(lost_records).collect();
         report.corrupt_bodies.clone_from(&found.bodies);
         let losses = Losses {

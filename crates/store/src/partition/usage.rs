@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{Partition, Shared};
 use crate::blob::blocking;
 use crate::error::StoreError;
+use crate::fulltext;
 use crate::home::{SegmentChange, schema};
 use crate::partition_db::PartitionDb;
 use crate::segments::SegmentName;
@@ -25,6 +26,8 @@ pub struct DiskUsage {
     pub large_bodies: u64,
     /// The homes' databases.
     pub homes: u64,
+    /// Full-text indexes.
+    pub index: u64,
     /// Everything else: the partition's own database, copies of damaged segments.
     pub other: u64,
     /// Bodies that homes refer to, each counted once a home, as of the last checkpoint: what
@@ -43,7 +46,7 @@ impl DiskUsage {
     /// All that the partition takes.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.journal + self.large_bodies + self.homes + self.other
+        self.journal + self.large_bodies + self.homes + self.index + self.other
     }
 }
 
@@ -54,6 +57,8 @@ pub struct HomeUsage {
     pub messages: u64,
     /// Bytes of bodies that are only there so that messages and mailboxes can be restored.
     pub restorable: u64,
+    /// Bytes allocated for its full-text index.
+    pub index: u64,
     /// Bytes allocated for its database.
     pub database: u64,
 }
@@ -100,15 +105,16 @@ impl Partition {
         blocking(move || {
             let (messages, all) = shared.readers.with(home, |r| r.body_bytes())?;
             let path = schema::path(&shared.homes_dir, home);
-            let mut database = 0;
-            for extension in ["db", "db-wal", "db-shm"] {
-                database += allocated(&path.with_extension(extension))
-                    .map_err(|e| StoreError::io("looking at a home's files", &e))?;
-            }
+            let sum = |extensions: [&str; 3]| {
+                let sizes = extensions.map(|e| allocated(&path.with_extension(e)));
+                let sum = sizes.into_iter().sum::<io::Result<u64>>();
+                sum.map_err(|e| StoreError::io("looking at a home's files", &e))
+            };
             Ok(HomeUsage {
                 messages,
                 restorable: all.saturating_sub(messages),
-                database,
+                database: sum(["db", "db-wal", "db-shm"])?,
+                index: sum(fulltext::EXTENSIONS)?,
             })
         })
         .await
@@ -127,7 +133,11 @@ impl Shared {
             if let Some(file) = file.filter(|_| within(&self.segments.dir)) {
                 files.push((file.number(), bytes));
             }
-            let sum = if within(&self.homes_dir) {
+            let extension = path.extension().and_then(|e| e.to_str());
+            let is_index = extension.is_some_and(|e| fulltext::EXTENSIONS.contains(&e));
+            let sum = if within(&self.homes_dir) && is_index {
+                &mut usage.index
+            } else if within(&self.homes_dir) {
                 &mut usage.homes
             } else if !within(&self.segments.dir) {
                 &mut usage.other

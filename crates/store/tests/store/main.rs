@@ -6,6 +6,7 @@ mod compaction;
 mod copies;
 mod crashes;
 mod faulty;
+mod fulltext;
 mod model;
 mod quota;
 mod recovery;

@@ -1,115 +1,190 @@
-//! SEARCH and UID SEARCH (RFC 9051 section 6.4.4, RFC 3501 for RECENT, NEW and OLD, RFC 4731 for
-//! RETURN).
+//! SEARCH and UID SEARCH (RFC 9051 section 6.4.4, RFC 3501 for RECENT, NEW and OLD; RFC 4731,
+//! RFC 5182, RFC 6203 and RFC 9394 for RETURN).
 
 use std::sync::Arc;
 
-use murder_imap::{Esearch, Search, SearchReturn, SequenceSet, Tag};
+use murder_imap::{Esearch, Search, SearchKey, SearchReturn, Status, Tag};
 use murder_mailbox::Rights;
+use murder_store::UidSet;
 
 use crate::imap::enabled::Extension;
-use crate::imap::errors::{OpError, OpResult, bad, ok};
-use crate::imap::search::{Context, Found, Program, Scope, run};
-use crate::imap::session::Session;
+use crate::imap::errors::{OpError, OpResult, bad, no, ok};
+use crate::imap::search::{Context, Found, Hits, Program, Progress, Returns, Scope, run};
+use crate::imap::selected::Selected;
+use crate::imap::session::{Session, State};
 use crate::imap::updates::refreshed;
 use crate::node::now;
 
+/// Ranges of a saved result: what a session may hold of them, 8 bytes each. A result of every
+/// other message of a mailbox of a hundred thousand fits.
+const MAX_SAVED_RANGES: usize = 64 * 1024;
+
 /// Finds messages.
 pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) -> OpResult {
+    check_charset(session, search.charset.as_deref())?;
+    let query = Query {
+        uid: search.uid,
+        charset: search.charset.as_deref(),
+        keys: &search.keys,
+        returns: match &search.returns {
+            // IMAP4rev2 has no SEARCH response.
+            None if session.enabled.has(Extension::Rev2) => Some(&[][..]),
+            returns => returns.as_deref(),
+        },
+    };
+    let result = answer(session, tag, &query).await;
+    settle(session, &query, result)
+}
+
+/// Refuses a charset where the client has said that all is UTF-8 (RFC 6855 section 3).
+///
+/// # Errors
+/// BAD.
+pub(super) fn check_charset(session: &Session, charset: Option<&str>) -> Result<(), OpError> {
+    match charset.is_some() && session.enabled.has(Extension::Utf8) {
+        true => Err(bad("With UTF8=ACCEPT enabled, a search names no charset")),
+        false => Ok(()),
+    }
+}
+
+/// What SEARCH, SORT and THREAD have in common.
+pub(super) struct Query<'a> {
+    /// Whether UIDs are asked for.
+    pub uid: bool,
+    pub charset: Option<&'a str>,
+    pub keys: &'a [SearchKey],
+    pub returns: Option<&'a [SearchReturn]>,
+}
+
+impl Query<'_> {
+    /// Whether the result is to be saved.
+    fn saves(&self) -> bool {
+        let options = self.returns.unwrap_or_default();
+        options.contains(&SearchReturn::Save)
+    }
+}
+
+/// A search of the selected mailbox that has been carried out.
+pub(super) struct Searched<'a> {
+    pub selected: &'a mut Selected,
+    pub program: Arc<Program>,
+    pub hits: Hits,
+    /// What is to be returned; `None` for the answer of IMAP4rev1.
+    pub returns: Option<Returns>,
+    pub progress: Progress<'a>,
+}
+
+/// Searches the selected mailbox.
+pub(super) async fn find<'a>(
+    session: &'a mut Session,
+    tag: &Tag,
+    query: &Query<'_>,
+) -> Result<Searched<'a>, OpError> {
     let user = session.user()?;
-    let selected = refreshed(&mut session.state, &mut session.writer, search.uid)?;
+    let Session {
+        state,
+        writer,
+        stream,
+        node,
+        ..
+    } = session;
+    let selected = refreshed(state, writer, query.uid)?;
     selected.require(
         &user.identity,
         Rights::READ,
         "You may not read this mailbox",
     )?;
-    let enabled = selected.enabled;
-    if search.charset.is_some() && enabled.has(Extension::Utf8) {
-        // RFC 6855 section 3.
-        return Err(bad("With UTF8=ACCEPT enabled, a search names no charset"));
-    }
-    let returns = match &search.returns {
-        // IMAP4rev2 has no SEARCH response.
-        None if enabled.has(Extension::Rev2) => Some(&[][..]),
-        returns => returns.as_deref(),
-    };
-    let wanted = returns.map(Returns::of).transpose()?;
     let context = Context {
         view: &selected.view,
         now: now(),
+        saved: Some(&selected.saved),
     };
-    let program = Program::new(search.charset.as_deref(), &search.keys, &context)?;
+    let program = Program::new(query.charset, query.keys, &context)?;
+    let returns = query
+        .returns
+        .map(|options| Returns::of(options, program.is_fuzzy))
+        .transpose()?;
     selected.condstore |= program.modseq;
     let program = Arc::new(program);
-    let scope = Scope {
+    let told = (!user.namespace.is_canonical()).then(|| tag.to_string());
+    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let hits = run(&program, &scope(selected), &mut progress).await?;
+    Ok(Searched {
+        selected,
+        program,
+        hits,
+        returns,
+        progress,
+    })
+}
+
+/// The selected mailbox, to be searched.
+pub(super) fn scope(selected: &Selected) -> Scope<'_> {
+    Scope {
         partition: &selected.partition,
+        handle: &selected.handle,
         view: &selected.view,
         newest: &selected.newest,
         seen_user: selected.seen_user.as_deref(),
         recent: &selected.recent,
+    }
+}
+
+async fn answer(session: &mut Session, tag: &Tag, query: &Query<'_>) -> OpResult {
+    let mut searched = find(session, tag, query).await?;
+    let found = Found {
+        hits: &searched.hits,
+        view: &searched.selected.view,
+        uid: query.uid,
+        modseq: searched.program.modseq,
     };
-    let found = run(&program, &scope, search.uid).await?;
-    let modseq = (program.modseq && !found.numbers.is_empty()).then_some(found.modseq);
-    match wanted {
-        None => session.writer.search(found.numbers, modseq),
-        Some(returns) => {
-            let mut answer = returns.answer(&found);
-            answer.tag = Some(tag.to_string());
-            answer.uid = search.uid;
-            answer.modseq = modseq;
-            session.writer.esearch(&answer);
-        }
+    let writer = searched.progress.writer();
+    match &searched.returns {
+        None => writer.search(found.all_numbers(), found.greatest_modseq()),
+        Some(returns) if returns.has_answer() => writer.esearch(&Esearch {
+            tag: Some(tag.to_string()),
+            ..returns.answer(&found)
+        }),
+        Some(_) => {}
     }
-    match found.damaged {
-        Some(error) => Err(error.into()),
-        None => Ok(ok("SEARCH completed")),
-    }
+    finish(searched, "SEARCH completed")
 }
 
-/// What the client wants to know of the result.
-#[derive(Debug, Default)]
-struct Returns {
-    min: bool,
-    max: bool,
-    all: bool,
-    count: bool,
+/// Saves the result if that is asked for, and ends the command.
+///
+/// # Errors
+/// NO when a message could not be looked at, and NO NOTSAVED.
+pub(super) fn finish(searched: Searched<'_>, text: &'static str) -> OpResult {
+    let Searched {
+        selected,
+        hits,
+        returns,
+        ..
+    } = searched;
+    if let Some(error) = hits.damaged {
+        return Err(error.into());
+    }
+    if let Some(returns) = returns.filter(|returns| returns.save) {
+        selected.saved = returns.saved(&hits, &selected.view);
+        if selected.saved.ranges().len() > MAX_SAVED_RANGES {
+            return Err(no(
+                murder_imap::Code::NotSaved,
+                "The result is too scattered to be saved",
+            ));
+        }
+    }
+    Ok(ok(text))
 }
 
-impl Returns {
-    fn of(options: &[SearchReturn]) -> Result<Self, OpError> {
-        let mut returns = Self {
-            all: options.is_empty(),
-            ..Self::default()
-        };
-        for option in options {
-            match option {
-                SearchReturn::Min => returns.min = true,
-                SearchReturn::Max => returns.max = true,
-                SearchReturn::All => returns.all = true,
-                SearchReturn::Count => returns.count = true,
-                SearchReturn::Save
-                | SearchReturn::Partial(_)
-                | SearchReturn::Update
-                | SearchReturn::Context
-                | SearchReturn::Relevancy => {
-                    return Err(bad("This return option is not supported"));
-                }
-            }
-        }
-        Ok(returns)
+/// A search that should have been saved, and was refused with NO, has saved that there is nothing
+/// (RFC 5182 section 2.1).
+pub(super) fn settle(session: &mut Session, query: &Query<'_>, result: OpResult) -> OpResult {
+    if let Err(OpError::Refused(completion)) = &result
+        && completion.status == Status::No
+        && query.saves()
+        && let State::Selected(selected) = &mut session.state
+    {
+        selected.saved = UidSet::new();
     }
-
-    fn answer(&self, found: &Found) -> Esearch {
-        let numbers = &found.numbers;
-        Esearch {
-            min: numbers.first().copied().filter(|_| self.min),
-            max: numbers.last().copied().filter(|_| self.max),
-            all: match self.all {
-                true => SequenceSet::from_numbers(numbers.iter().copied()),
-                false => None,
-            },
-            // A mailbox has at most 2^32 - 1 messages.
-            count: self.count.then_some(numbers.len() as u32),
-            ..Esearch::default()
-        }
-    }
+    result
 }

@@ -1,13 +1,14 @@
 //! A search made ready to be evaluated: sets resolved, keywords turned to bits, strings folded.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
-use murder_imap::{Code, Date, SearchKey, SequenceSet};
+use murder_imap::{Code, Date, SearchKey};
 use murder_mailbox::MailboxId;
-use murder_mime::fold;
-use murder_store::{Flags, MailboxView};
+use murder_mime::{SEARCH_CHARSETS, charset_text, fold};
+use murder_store::{Flags, MailboxView, TextFilter, UidSet};
 
 use super::MAX_STRINGS;
+use super::fuzzy::{Words, loose};
 use crate::imap::errors::{OpError, bad, no};
 
 /// A compiled search.
@@ -18,6 +19,13 @@ pub(crate) struct Program {
     pub(super) fields: Vec<(String, String)>,
     /// Folded strings to be found in the texts of a message, by their number.
     pub(super) texts: Vec<String>,
+    /// Strings to be found fuzzily.
+    pub(super) fuzzy: Vec<Fuzzy>,
+    /// Some key is to be matched fuzzily: there is a relevancy.
+    pub is_fuzzy: bool,
+    /// What the full-text index can be asked: of each field, each text, each word of what is
+    /// fuzzy, in this order.
+    pub(super) filters: Vec<TextFilter>,
     /// How many keys there are.
     pub(super) size: usize,
     /// The search asks for mod-sequences: the answer has the greatest (RFC 7162 section 3.1.5).
@@ -32,6 +40,35 @@ pub(crate) struct Context<'a> {
     pub view: &'a MailboxView,
     /// Seconds since 1970, for OLDER and YOUNGER.
     pub now: i64,
+    /// What `$` means; `None` where it means nothing.
+    pub saved: Option<&'a UidSet>,
+}
+
+/// A string to be found fuzzily.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fuzzy {
+    pub place: Where,
+    pub words: Words,
+    /// Their filters.
+    pub filters: Range<usize>,
+}
+
+/// Where a fuzzy string is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Where {
+    /// In this field of the header.
+    Field(String),
+    /// In what is not the header.
+    Body,
+    /// Anywhere.
+    Text,
+}
+
+impl Fuzzy {
+    /// Whether it can be in what is not the header.
+    pub fn is_in_texts(&self) -> bool {
+        !matches!(self.place, Where::Field(_))
+    }
 }
 
 /// Ascending ranges that do not touch.
@@ -72,6 +109,8 @@ pub(super) enum Key {
     Body(usize),
     /// The same, or the header has it.
     Text(usize),
+    /// The fuzzy string with this number.
+    Fuzzy(usize),
     Not(Box<Key>),
     And(Vec<Key>),
     Or(Vec<Key>),
@@ -99,17 +138,16 @@ impl Program {
     /// Compiles the keys of a SEARCH.
     ///
     /// # Errors
-    /// NO BADCHARSET for another charset than US-ASCII and UTF-8; BAD for a string that is not
-    /// UTF-8 and for what is not served (and not advertised): FILTER, FUZZY, `$`; NO LIMIT.
+    /// NO BADCHARSET for an unknown charset; BAD for a string that is not in the charset, for `$`
+    /// where it means nothing, and for FILTER, which is not advertised; NO LIMIT.
     pub fn new(
         charset: Option<&str>,
         keys: &[SearchKey],
         context: &Context<'_>,
     ) -> Result<Self, OpError> {
-        let known = ["US-ASCII", "UTF-8"];
-        if charset.is_some_and(|c| !known.iter().any(|k| k.eq_ignore_ascii_case(c))) {
+        if charset_text(charset, b"").is_none() {
             return Err(no(
-                Code::BadCharset(known.map(str::to_owned).to_vec()),
+                Code::BadCharset(SEARCH_CHARSETS.map(str::to_owned).to_vec()),
                 "Charset is not supported",
             ));
         }
@@ -117,34 +155,85 @@ impl Program {
             root: Key::Is(true),
             fields: Vec::new(),
             texts: Vec::new(),
+            fuzzy: Vec::new(),
+            is_fuzzy: false,
+            filters: Vec::new(),
             size: 0,
             modseq: false,
             places: None,
         };
-        let keys = program.compile_all(keys, context)?;
+        let mut compiler = Compiler {
+            program: &mut program,
+            charset,
+            context,
+            fuzzily: false,
+        };
+        let keys = compiler.compile_all(keys)?;
         program.places = keys.iter().find_map(|key| match key {
             Key::Places(ranges) => Some(ranges.clone()),
             Key::Uids(ranges) => Some(places_of(ranges, context.view)),
             _ => None,
         });
         program.root = Key::And(keys);
-        if program.texts.len() + program.fields.len() > MAX_STRINGS {
+        let words: usize = program
+            .fuzzy
+            .iter()
+            .map(|f| f.words.needles().count())
+            .sum();
+        if program.texts.len() + program.fields.len() + words > MAX_STRINGS {
             return Err(no(Code::Limit, "Too many strings to search for"));
         }
+        program.make_filters();
         Ok(program)
     }
 
-    fn compile_all(
-        &mut self,
-        keys: &[SearchKey],
-        context: &Context<'_>,
-    ) -> Result<Vec<Key>, OpError> {
-        keys.iter().map(|key| self.compile(key, context)).collect()
+    fn make_filters(&mut self) {
+        let exact = |string: &String| TextFilter::any([loose(string)]);
+        let fields = self.fields.iter().map(|(_, string)| exact(string));
+        self.filters = fields.chain(self.texts.iter().map(exact)).collect();
+        for fuzzy in &mut self.fuzzy {
+            let first = self.filters.len();
+            self.filters
+                .extend(fuzzy.words.needles().map(TextFilter::any));
+            fuzzy.filters = first..self.filters.len();
+        }
+    }
+
+    /// The filter of a text.
+    pub(super) fn filter_of_text(&self, at: usize) -> Range<usize> {
+        let at = self.fields.len() + at;
+        at..at + 1
+    }
+
+    /// Whether what is not the header may have to be looked at.
+    pub(super) fn looks_at_texts(&self) -> bool {
+        !self.texts.is_empty() || self.fuzzy.iter().any(Fuzzy::is_in_texts)
+    }
+
+    /// How many strings are looked for in a message.
+    pub(super) fn strings(&self) -> usize {
+        self.filters.len()
+    }
+}
+
+/// Compiles keys into a program.
+struct Compiler<'a> {
+    program: &'a mut Program,
+    charset: Option<&'a str>,
+    context: &'a Context<'a>,
+    /// Within FUZZY.
+    fuzzily: bool,
+}
+
+impl Compiler<'_> {
+    fn compile_all(&mut self, keys: &[SearchKey]) -> Result<Vec<Key>, OpError> {
+        keys.iter().map(|key| self.compile(key)).collect()
     }
 
     /// Recursion is bounded by the nesting that the parser takes, 100 levels.
-    fn compile(&mut self, key: &SearchKey, context: &Context<'_>) -> Result<Key, OpError> {
-        self.size += 1;
+    fn compile(&mut self, key: &SearchKey) -> Result<Key, OpError> {
+        let context = self.context;
+        self.program.size += 1;
         let not = |key| Key::Not(Box::new(key));
         let keyword = |name: &str| {
             let bit = context.view.keywords().bit(name);
@@ -173,8 +262,8 @@ impl Program {
             SearchKey::To(string) => self.header("To", string)?,
             SearchKey::Subject(string) => self.header("Subject", string)?,
             SearchKey::Header(name, string) => self.header(name, string)?,
-            SearchKey::Body(string) => self.text(string, Key::Body)?,
-            SearchKey::Text(string) => self.text(string, Key::Text)?,
+            SearchKey::Body(string) => self.text(string, Where::Body, Key::Body)?,
+            SearchKey::Text(string) => self.text(string, Where::Text, Key::Text)?,
             SearchKey::Before(date) => Key::Internal(Days::Before(day(date))),
             SearchKey::On(date) => Key::Internal(Days::On(day(date))),
             SearchKey::Since(date) => Key::Internal(Days::Since(day(date))),
@@ -191,59 +280,97 @@ impl Program {
             // Mod-sequences are not kept apart by entry, so the entry is ignored (RFC 7162
             // section 3.1.5).
             SearchKey::ModSeq { value, .. } => {
-                self.modseq = true;
+                self.program.modseq = true;
                 Key::ModSeq(*value)
             }
             SearchKey::EmailId(id) => id
                 .parse::<MailboxId>()
                 .map_or(Key::Is(false), |id| Key::EmailId(id.to_bytes())),
             SearchKey::ThreadId(_) => Key::Is(false),
-            SearchKey::Uid(set) => Key::Uids(resolve(set, context.view.last_uid().unwrap_or(0))?),
-            SearchKey::Sequence(set) => Key::Places(resolve(set, context.view.len())?),
-            SearchKey::Not(key) => not(self.compile(key, context)?),
-            SearchKey::Or(one, other) => Key::Or(vec![
-                self.compile(one, context)?,
-                self.compile(other, context)?,
-            ]),
-            SearchKey::And(keys) => Key::And(self.compile_all(keys, context)?),
+            SearchKey::Uid(set) | SearchKey::Sequence(set) if set.is_saved_result() => {
+                let saved = context.saved.ok_or_else(|| bad("`$` means nothing here"))?;
+                let ranges = saved.ranges().iter().map(|(low, high)| *low..=*high);
+                Key::Uids(Ranges(ranges.collect()))
+            }
+            SearchKey::Uid(set) => {
+                Key::Uids(Ranges(set.resolve(context.view.last_uid().unwrap_or(0))))
+            }
+            SearchKey::Sequence(set) => Key::Places(Ranges(set.resolve(context.view.len()))),
+            SearchKey::Not(key) => not(self.compile(key)?),
+            SearchKey::Or(one, other) => Key::Or(vec![self.compile(one)?, self.compile(other)?]),
+            SearchKey::And(keys) => Key::And(self.compile_all(keys)?),
             SearchKey::Filter(_) => return Err(bad("FILTER is not supported")),
-            SearchKey::Fuzzy(_) => return Err(bad("FUZZY is not supported")),
+            SearchKey::Fuzzy(key) => {
+                self.program.is_fuzzy = true;
+                let before = std::mem::replace(&mut self.fuzzily, true);
+                let key = self.compile(key);
+                self.fuzzily = before;
+                key?
+            }
         })
     }
 
     fn header(&mut self, name: &str, string: &[u8]) -> Result<Key, OpError> {
-        self.fields.push((name.to_owned(), folded(string)?));
-        Ok(Key::Field(self.fields.len() - 1))
+        let string = self.string(string)?;
+        if let Some(key) = self.fuzzy(&string, Where::Field(name.to_owned())) {
+            return Ok(key);
+        }
+        let fields = &mut self.program.fields;
+        fields.push((name.to_owned(), fold(&string)));
+        Ok(Key::Field(fields.len() - 1))
     }
 
-    fn text(&mut self, string: &[u8], make: fn(usize) -> Key) -> Result<Key, OpError> {
-        let string = folded(string)?;
+    fn text(
+        &mut self,
+        string: &[u8],
+        place: Where,
+        make: fn(usize) -> Key,
+    ) -> Result<Key, OpError> {
+        let string = self.string(string)?;
+        if let Some(key) = self.fuzzy(&string, place) {
+            return Ok(key);
+        }
+        let string = fold(&string);
         if string.is_empty() {
             return Ok(Key::Is(true));
         }
-        let at = self.texts.iter().position(|known| *known == string);
+        let texts = &mut self.program.texts;
+        let at = texts.iter().position(|known| *known == string);
         let at = at.unwrap_or_else(|| {
-            self.texts.push(string);
-            self.texts.len() - 1
+            texts.push(string);
+            texts.len() - 1
         });
         Ok(make(at))
     }
-}
 
-fn folded(string: &[u8]) -> Result<String, OpError> {
-    let text = std::str::from_utf8(string).map_err(|_| bad("Search strings must be UTF-8"))?;
-    Ok(fold(text))
+    /// The key of a string within FUZZY, if it has words.
+    fn fuzzy(&mut self, string: &str, place: Where) -> Option<Key> {
+        if !self.fuzzily {
+            return None;
+        }
+        let words = Words::of(string)?;
+        let fuzzy = &mut self.program.fuzzy;
+        fuzzy.push(Fuzzy {
+            place,
+            words,
+            filters: 0..0,
+        });
+        Some(Key::Fuzzy(fuzzy.len() - 1))
+    }
+
+    fn string(&self, octets: &[u8]) -> Result<String, OpError> {
+        match charset_text(self.charset, octets) {
+            Some(Some(text)) => Ok(text.into_owned()),
+            _ => Err(bad(match self.charset {
+                None => "Search strings must be UTF-8",
+                Some(_) => "A search string is not in the charset",
+            })),
+        }
+    }
 }
 
 fn day(date: &Date) -> i64 {
     date.days_since_epoch()
-}
-
-fn resolve(set: &SequenceSet, max: u32) -> Result<Ranges, OpError> {
-    match set.is_saved_result() {
-        true => Err(bad("Saved search results are not supported")),
-        false => Ok(Ranges(set.resolve(max))),
-    }
 }
 
 /// The sequence numbers of UIDs.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use murder_store::{MailboxView, MessageRow, Partition, StoreError, UidSet};
+use murder_store::{MailboxHandle, MailboxView, MessageRow, Partition, StoreError, UidSet};
 
-use super::evaluate::{InHeader, Known};
+use super::evaluate::{Known, Looked};
 use super::program::Program;
+use super::progress::Progress;
+use crate::imap::errors::OpError;
 use crate::imap::fetch::room_for;
 
 /// Messages whose columns are gathered at a time.
@@ -23,6 +25,8 @@ const READ_WHOLE: u32 = 64 << 10;
 pub(crate) struct Scope<'a> {
     /// Where the messages are.
     pub partition: &'a Partition,
+    /// The mailbox.
+    pub handle: &'a MailboxHandle,
     /// The client's view.
     pub view: &'a MailboxView,
     /// The mailbox without the messages that are gone: those do not match.
@@ -35,34 +39,38 @@ pub(crate) struct Scope<'a> {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// UIDs or sequence numbers, ascending.
-    pub numbers: Vec<u32>,
-    /// The greatest MODSEQ among them.
-    pub modseq: u64,
+pub(crate) struct Hits {
+    /// Sequence numbers in the view: ascending, unless sorted otherwise.
+    pub seqs: Vec<u32>,
+    /// The relevancy of each, from 1 to 100; empty unless a key is fuzzy.
+    pub scores: Vec<u8>,
     /// Why a message could not be looked at.
     pub damaged: Option<StoreError>,
 }
 
-/// The messages that match, as UIDs or sequence numbers.
+/// The messages that match.
 ///
 /// Memory: the result, four bytes a message, and one message at a time.
 ///
 /// # Errors
-/// When the disk cannot be read.
+/// When the disk cannot be read; when the client is gone.
 pub(crate) async fn run(
     program: &Arc<Program>,
     scope: &Scope<'_>,
-    uid: bool,
-) -> Result<Found, StoreError> {
+    progress: &mut Progress<'_>,
+) -> Result<Hits, OpError> {
     let view = scope.view;
     let everything = std::iter::once(1..=view.len());
     let places: Vec<_> = match &program.places {
         Some(ranges) => ranges.0.clone(),
         None => everything.collect(),
     };
+    let index = match program.filters.is_empty() || view.is_empty() {
+        true => None,
+        false => scope.handle.text_candidates(&program.filters).await,
+    };
     let check_gone = !std::ptr::eq(view, scope.newest);
-    let mut found = Found::default();
+    let mut hits = Hits::default();
     let mut work = 0;
     let mut rows = Vec::new();
     for place in places {
@@ -75,62 +83,55 @@ pub(crate) async fn run(
                 work += program.size;
                 if work >= KEYS_AT_ONCE {
                     work = 0;
-                    tokio::task::yield_now().await;
+                    progress.tick(row.seq - 1, view.len()).await?;
                 }
                 if check_gone && scope.newest.seq_of(row.uid).is_none() {
                     continue;
                 }
-                let by_columns = program.matches(&known(scope, row, None, None));
-                let matches = match by_columns {
-                    Some(matches) => matches,
-                    None => match read_and_match(program, scope, row, &mut work).await {
-                        Err(StoreError::BodyGone) => false,
+                let known = Known {
+                    view,
+                    row,
+                    seen_user: scope.seen_user,
+                    recent: scope.recent,
+                    index: index.as_ref(),
+                    header: None,
+                    texts: None,
+                };
+                let score = match program.matches(&known) {
+                    Some(matches) => matches.then(|| program.relevancy(&known)),
+                    None => match read_and_match(program, scope, &known, &mut work).await {
+                        Err(StoreError::BodyGone) => None,
                         Err(error @ StoreError::Corrupt { .. }) => {
-                            found.damaged = Some(error);
-                            false
+                            hits.damaged = Some(error);
+                            None
                         }
                         other => other?,
                     },
                 };
-                if matches {
-                    found.numbers.push(if uid { row.uid } else { row.seq });
-                    found.modseq = found.modseq.max(row.modseq);
+                if let Some(score) = score {
+                    hits.seqs.push(row.seq);
+                    if program.is_fuzzy {
+                        hits.scores.push(score);
+                    }
                 }
             }
         }
     }
-    Ok(found)
+    Ok(hits)
 }
 
-fn known<'a>(
-    scope: &'a Scope<'_>,
-    row: &'a MessageRow,
-    header: Option<&'a InHeader>,
-    texts: Option<&'a [bool]>,
-) -> Known<'a> {
-    Known {
-        view: scope.view,
-        row,
-        seen_user: scope.seen_user,
-        recent: scope.recent,
-        header,
-        texts,
-    }
-}
-
-/// Whether a message matches that cannot be judged by its columns.
+/// The relevancy of a message that cannot be judged by its columns; `None` if it does not match.
 async fn read_and_match(
     program: &Arc<Program>,
     scope: &Scope<'_>,
-    row: &MessageRow,
+    known: &Known<'_>,
     work: &mut usize,
-) -> Result<bool, StoreError> {
-    let at = row.location;
-    let header_len = row.header_len.min(at.len);
-    let has_texts = !program.texts.is_empty();
+) -> Result<Option<u8>, StoreError> {
+    let at = known.row.location;
+    let header_len = known.row.header_len.min(at.len);
     let mut room = room_for(header_len).await?;
     let mut whole = None;
-    let header: Bytes = if has_texts && at.len <= READ_WHOLE {
+    let header: Bytes = if program.looks_at_texts() && at.len <= READ_WHOLE {
         let raw = scope.partition.read_body(at).await?;
         let header = raw.slice(..header_len as usize);
         whole = Some(raw);
@@ -139,10 +140,14 @@ async fn read_and_match(
         let read = scope.partition.read_body_range(at, 0, header_len);
         read.await?
     };
-    let strings = program.fields.len() + program.texts.len();
+    let strings = program.strings();
     let header = look(program, header, strings, work, Program::search_header).await?;
-    if let Some(matches) = program.matches(&known(scope, row, Some(&header), None)) {
-        return Ok(matches);
+    let known = Known {
+        header: Some(&header),
+        ..*known
+    };
+    if let Some(matches) = program.matches(&known) {
+        return Ok(matches.then(|| program.relevancy(&known)));
     }
     let raw = match whole {
         Some(raw) => raw,
@@ -153,22 +158,25 @@ async fn read_and_match(
             scope.partition.read_body(at).await?
         }
     };
-    let strings = program.texts.len();
     let texts = look(program, raw, strings, work, Program::search_texts).await?;
-    let matches = program.matches(&known(scope, row, Some(&header), Some(&texts)));
+    let known = Known {
+        texts: Some(&texts),
+        ..known
+    };
+    let matches = program.matches(&known);
     debug_assert!(matches.is_some(), "everything is known");
     drop(room);
-    Ok(matches.unwrap_or(false))
+    Ok(matches.unwrap_or(false).then(|| program.relevancy(&known)))
 }
 
 /// Looks for `strings` strings in `raw`: here, or if that may take long, where it may.
-async fn look<T: Send + 'static>(
+async fn look(
     program: &Arc<Program>,
     raw: Bytes,
     strings: usize,
     work: &mut usize,
-    how: fn(&Program, &[u8]) -> T,
-) -> Result<T, StoreError> {
+    how: fn(&Program, &[u8]) -> Looked,
+) -> Result<Looked, StoreError> {
     let effort = raw.len().saturating_mul(strings.max(1));
     if effort <= TEXT_AT_ONCE {
         // A key takes some nanoseconds, as do a few bytes.

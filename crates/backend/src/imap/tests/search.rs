@@ -158,14 +158,16 @@ async fn answers() {
          C: g SEARCH RETURN (ALL COUNT) SEEN
          S: * ESEARCH (TAG \"g\") COUNT 0
          S: g OK …
-         C: h SEARCH RETURN (SAVE) ALL
+         C: h SEARCH RETURN (SAVE UPDATE) ALL
          S: h BAD …
-         C: i SEARCH CHARSET ISO-8859-1 ALL
-         S: i NO [BADCHARSET (US-ASCII UTF-8)] …
+         C: i SEARCH CHARSET X-NONE ALL
+         S: i NO [BADCHARSET (US-ASCII UTF-8 ISO-8859-1 …)] …
          C: j SEARCH FUZZY ALL
-         S: j BAD …
+         S: * SEARCH 1 2 3
+         S: j OK …
          C: k SEARCH $
-         S: k BAD …
+         S: * SEARCH
+         S: k OK …
          C: l SEARCH MODSEQ 1
          S: * SEARCH 1 2 3 (MODSEQ 6)
          S: l OK …",
@@ -198,5 +200,239 @@ async fn large_messages_are_searched_too() {
     ] {
         let lines = bob.ask(&format!("SEARCH {keys}")).await;
         assert_eq!(lines[0], wanted, "{keys}");
+    }
+}
+
+#[tokio::test]
+async fn saved_results() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    for n in 1..=9 {
+        let mut message = message(short(&format!("s{n}")));
+        message.flags = match n % 3 {
+            0 => Flags::FLAGGED,
+            _ => Flags::NONE,
+        };
+        server.put_message("user/bob", message).await;
+    }
+    bob.play(
+        "C: 0 CREATE Other
+         S: 0 OK …",
+    )
+    .await;
+    bob.select("INBOX").await;
+    // RFC 5182 section 2.2, examples 1, 2 and 6.
+    bob.play(
+        "C: a FETCH $ UID
+         S: a OK …
+         C: b SEARCH RETURN (SAVE) FLAGGED
+         C: c FETCH $ UID
+         S: b OK SEARCH completed
+         S: * 3 FETCH (UID 3)
+         S: * 6 FETCH (UID 6)
+         S: * 9 FETCH (UID 9)
+         S: c OK …
+         C: d UID FETCH $ (UID)
+         S: * 3 FETCH (UID 3)
+         S: * 6 FETCH (UID 6)
+         S: * 9 FETCH (UID 9)
+         S: d OK …
+         C: e UID SEARCH UID $ NOT SUBJECT s6
+         S: * SEARCH 3 9
+         S: e OK …
+         C: f SEARCH CHARSET UTF-8 (OR $ 1,8:20) NOT 8
+         S: * SEARCH 1 3 6 9
+         S: f OK …
+         C: g SEARCH RETURN (SAVE COUNT) NOT $
+         S: * ESEARCH (TAG \"g\") COUNT 6
+         S: g OK …
+         C: h SEARCH RETURN (ALL) $
+         S: * ESEARCH (TAG \"h\") ALL 1:2,4:5,7:8
+         S: h OK …
+         C: i SEARCH RETURN (SAVE) SUBJECT nowhere
+         S: i OK …
+         C: j COPY $ Other
+         S: j OK COPY completed
+         C: k SEARCH RETURN (SAVE) 2:3
+         S: k OK …
+         C: l COPY $ Other
+         S: l OK [COPYUID …] COPY completed
+         C: m STORE $ +FLAGS (\\Deleted)
+         S: * 2 FETCH (FLAGS (\\Deleted \\Recent))
+         S: * 3 FETCH (FLAGS (\\Flagged \\Deleted \\Recent))
+         S: m OK …
+         C: n SEARCH RETURN (SAVE) 1:4
+         S: n OK …
+         C: o UID EXPUNGE $
+         S: * 3 EXPUNGE
+         S: * 2 EXPUNGE
+         S: o OK …
+         C: p UID SEARCH RETURN (COUNT ALL) $
+         S: * ESEARCH (TAG \"p\") UID ALL 1,4 COUNT 2
+         S: p OK …
+         C: q MOVE $ Other
+         S: * OK [COPYUID …] Moved
+         S: * 2 EXPUNGE
+         S: * 1 EXPUNGE
+         S: q OK …
+         C: r SEARCH RETURN (COUNT) $
+         S: * ESEARCH (TAG \"r\") COUNT 0
+         S: r OK …",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_saved() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    for n in 1..=6 {
+        server.put("user/bob", short(&n.to_string())).await;
+    }
+    bob.select("INBOX").await;
+    // RFC 5182 section 2.4 and RFC 9394 section 3.2.
+    for (options, answer, saved) in [
+        ("SAVE", "", "2:5"),
+        ("SAVE MIN", "MIN 2", "2"),
+        ("SAVE MAX", "MAX 5", "5"),
+        ("MAX SAVE MIN", "MIN 2 MAX 5", "2,5"),
+        ("SAVE MIN COUNT", "MIN 2 COUNT 4", "2:5"),
+        ("SAVE ALL MAX", "MAX 5 ALL 2:5", "2:5"),
+        ("SAVE PARTIAL 2:3", "PARTIAL (2:3 3:4)", "3:4"),
+        (
+            "SAVE PARTIAL -1:-2 MIN",
+            "MIN 2 PARTIAL (-1:-2 4:5)",
+            "2,4:5",
+        ),
+        ("SAVE PARTIAL 1:1 MAX", "MAX 5 PARTIAL (1:1 2)", "2,5"),
+        (
+            "SAVE PARTIAL 2:2 MIN MAX",
+            "MIN 2 MAX 5 PARTIAL (2:2 3)",
+            "2:3,5",
+        ),
+        ("SAVE PARTIAL 2:2 COUNT", "COUNT 4 PARTIAL (2:2 3)", "2:5"),
+    ] {
+        let mut lines = bob.ask(&format!("SEARCH RETURN ({options}) 2:5")).await;
+        assert_eq!(lines.pop().as_deref(), Some("OK SEARCH completed"));
+        let wanted = match answer {
+            "" => Vec::new(),
+            answer => vec![format!("* ESEARCH (TAG \"ask\") {answer}")],
+        };
+        assert_eq!(lines, wanted, "{options}");
+        let lines = bob.ask("SEARCH RETURN () $").await;
+        assert_eq!(
+            lines[0],
+            format!("* ESEARCH (TAG \"ask\") ALL {saved}"),
+            "{options}"
+        );
+    }
+    bob.play(
+        "C: a SEARCH RETURN (ALL PARTIAL 1:2) ALL
+         S: a BAD …
+         C: b SEARCH RETURN (PARTIAL 1:2 PARTIAL 2:3) ALL
+         S: b BAD …
+         C: c SEARCH RETURN (RELEVANCY) ALL
+         S: c BAD …
+         C: d SEARCH RETURN (SAVE) 3
+         S: d OK …
+         C: e SEARCH RETURN (SAVE) NOSUCHKEY
+         S: e BAD …
+         C: f SEARCH RETURN (COUNT) CHARSET X-NONE TEXT a
+         S: f NO [BADCHARSET …] …
+         C: g SEARCH $
+         S: * SEARCH 3
+         S: g OK …
+         C: h SEARCH RETURN (SAVE) CHARSET X-NONE TEXT a
+         S: h NO [BADCHARSET …] …
+         C: i SEARCH $
+         S: * SEARCH
+         S: i OK …
+         C: j SEARCH RETURN (SAVE) 3
+         S: j OK …
+         C: k UID SEARCH RETURN (PARTIAL 24000:24500) ALL
+         S: * ESEARCH (TAG \"k\") UID PARTIAL (24000:24500 NIL)
+         S: k OK …
+         C: l SEARCH RETURN (MIN MAX) MODSEQ 1
+         S: * ESEARCH (TAG \"l\") MIN 1 MAX 6 MODSEQ 7
+         S: l OK …
+         C: m SEARCH RETURN (MIN) MODSEQ 1
+         S: * ESEARCH (TAG \"m\") MIN 1 MODSEQ 2
+         S: m OK …",
+    )
+    .await;
+    bob.select("INBOX").await;
+    assert_eq!(bob.ask("SEARCH $").await[0], "* SEARCH");
+}
+
+#[tokio::test]
+async fn charsets() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    server.put("user/bob", FIRST).await;
+    let cafe = "Subject: Cafe\u{301}\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
+                <p>See the <b>new</b>\r\n menu &agrave; la carte</p>";
+    server.put("user/bob", cafe).await;
+    bob.select("INBOX").await;
+    for (charset, octets, wanted) in [
+        ("ISO-8859-1", &b"Gr\xfc\xdfe"[..], "* SEARCH 1"),
+        ("windows-1252", b"gR\xdc\xdfE", "* SEARCH 1"),
+        ("UTF-8", "GRÜSSE".as_bytes(), "* SEARCH"),
+        ("utf-8", "café".as_bytes(), "* SEARCH 2"),
+        ("us-ascii", b"cafe", "* SEARCH"),
+        ("us-ascii", b"FAR AWAY", "* SEARCH 1"),
+        ("us-ascii", b"the new menu", "* SEARCH 2"),
+        ("utf-8", "à la".as_bytes(), "* SEARCH 2"),
+        ("us-ascii", b"<b>", "* SEARCH"),
+    ] {
+        let mut command = format!("x SEARCH CHARSET {charset} TEXT {{{}+}}\r\n", octets.len());
+        let mut command = std::mem::take(&mut command).into_bytes();
+        command.extend_from_slice(octets);
+        command.extend_from_slice(b"\r\n");
+        bob.send(command).await;
+        assert_eq!(bob.line().await, wanted, "{charset} {octets:?}");
+        assert_eq!(bob.line().await, "x OK SEARCH completed");
+    }
+    bob.send(b"m SEARCH CHARSET Shift_JIS SUBJECT {1+}\r\n\x83\r\n")
+        .await;
+    bob.play("S: m BAD A search string is not in the charset")
+        .await;
+}
+
+#[tokio::test]
+async fn fuzzy() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    for subject in ["IMAP break", "broken IMAP is", "Meeting at café", "nothing"] {
+        server.put("user/bob", short(subject)).await;
+    }
+    bob.select("INBOX").await;
+    for (command, wanted) in [
+        ("SEARCH FUZZY SUBJECT \"imap brok\"", "* SEARCH 2"),
+        ("SEARCH FUZZY (SUBJECT imap FROM example)", "* SEARCH 1 2"),
+        ("SEARCH FUZZY SUBJECT \"CAFE meetnig\"", "* SEARCH 3"),
+        ("SEARCH FUZZY TEXT \"break imap\"", "* SEARCH 1"),
+        ("SEARCH NOT FUZZY BODY imap", "* SEARCH 3 4"),
+        (
+            "SEARCH RETURN (RELEVANCY ALL) FUZZY SUBJECT \"imap br\"",
+            "* ESEARCH (TAG \"ask\") ALL 1:2 RELEVANCY (90 90)",
+        ),
+        (
+            "SEARCH RETURN (RELEVANCY PARTIAL 2:9) OR 4 FUZZY SUBJECT nothin",
+            "* ESEARCH (TAG \"ask\") PARTIAL (2:9 NIL)",
+        ),
+        (
+            "SORT RETURN (RELEVANCY ALL) (RELEVANCY) UTF-8 OR FUZZY SUBJECT reak FUZZY SUBJECT broken",
+            "* ESEARCH (TAG \"ask\") ALL 2,1 RELEVANCY (100 60)",
+        ),
+        (
+            "SORT (REVERSE RELEVANCY) UTF-8 OR FUZZY SUBJECT reak FUZZY SUBJECT broken",
+            "* SORT 1 2",
+        ),
+        (
+            "SORT (RELEVANCY) UTF-8 ALL",
+            "BAD RELEVANCY without a FUZZY key",
+        ),
+    ] {
+        assert_eq!(bob.ask(command).await[0], wanted, "{command}");
     }
 }

@@ -49,20 +49,30 @@ impl Server {
 
     /// The same with other settings than: plaintext logins, no delay after a failed one.
     pub fn with(change: impl FnOnce(&mut BackendConfig)) -> Self {
-        Self::build(false, &["default"], change)
+        Self::build(false, &["default"], change, |store| store)
+    }
+
+    /// The same with another setting of the store.
+    pub fn with_store(store: impl Fn(PartitionConfig) -> PartitionConfig) -> Self {
+        Self::build(false, &["default"], |_| {}, store)
     }
 
     /// The same with these partitions.
     pub fn with_partitions(names: &[&str]) -> Self {
-        Self::build(false, names, |_| {})
+        Self::build(false, names, |_| {}, |store| store)
     }
 
     /// The same with a certificate and an authority.
     pub fn with_tls(change: impl FnOnce(&mut BackendConfig)) -> Self {
-        Self::build(true, &["default"], change)
+        Self::build(true, &["default"], change, |store| store)
     }
 
-    fn build(tls: bool, partitions: &[&str], change: impl FnOnce(&mut BackendConfig)) -> Self {
+    fn build(
+        tls: bool,
+        partitions: &[&str],
+        change: impl FnOnce(&mut BackendConfig),
+        store: impl Fn(PartitionConfig) -> PartitionConfig,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = BackendConfig::default();
         config.node.name = "be1".into();
@@ -78,7 +88,10 @@ impl Server {
                 delete_delay: Duration::ZERO,
                 ..PartitionConfig::new(*name, folder.path().join(name))
             };
-            ((*name).to_owned(), Partition::open(partition).unwrap())
+            (
+                (*name).to_owned(),
+                Partition::open(store(partition)).unwrap(),
+            )
         });
         let account = |name: &str| Account {
             name: name.into(),

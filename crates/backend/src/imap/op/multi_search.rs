@@ -1,0 +1,297 @@
+//! ESEARCH (RFC 7377): SEARCH in several mailboxes of this node.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use murder_imap::{Code, Esearch, MailboxArg, MailboxFilter, MultiSearch, SearchReturn, Tag};
+use murder_mailbox::{MailboxName, Rights};
+use murder_store::{StoreError, UidSet};
+
+use super::search::{Query, check_charset, find, finish, scope, settle};
+use crate::imap::errors::{OpError, OpResult, bad, no, ok};
+use crate::imap::search::{Context, Found, Program, Progress, Returns, Scope, run};
+use crate::imap::session::{Session, State, User};
+use crate::imap::updates::refreshed;
+use crate::node::{self, now};
+
+/// Mailboxes that one command searches: more than people have.
+const MAX_MAILBOXES: usize = 4096;
+
+/// Finds messages in mailboxes; those that the user may not read are passed over.
+pub(crate) async fn multi_search(
+    session: &mut Session,
+    tag: &Tag,
+    search: &MultiSearch,
+) -> OpResult {
+    check_charset(session, search.charset.as_deref())?;
+    let sources = search
+        .sources
+        .as_deref()
+        .unwrap_or(&[MailboxFilter::Selected]);
+    let selected = sources.contains(&MailboxFilter::Selected);
+    if selected && !matches!(session.state, State::Selected(_)) {
+        return Err(bad("Select a mailbox first"));
+    }
+    let options: &[SearchReturn] = search.returns.as_deref().unwrap_or_default();
+    if sources.iter().all(|s| *s == MailboxFilter::Selected) {
+        return of_selected(session, tag, search, options).await;
+    }
+    if options.contains(&SearchReturn::Save) {
+        return Err(bad("SAVE is for the selected mailbox alone"));
+    }
+    let user = session.user()?;
+    let mailboxes = mailboxes(session, &user, sources).await?;
+    if mailboxes.len() > MAX_MAILBOXES {
+        return Err(no(Code::Limit, "Too many mailboxes"));
+    }
+    let mut damaged = None;
+    for mailbox in &mailboxes {
+        match of_mailbox(session, tag, search, options, &user, mailbox).await {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(Stopped::Mailbox(error)) => damaged = Some(error),
+            Err(Stopped::Command(error)) => return Err(error),
+        }
+    }
+    match damaged {
+        Some(error) => Err(error.into()),
+        None => Ok(ok("ESEARCH completed")),
+    }
+}
+
+/// The selected mailbox alone: as UID SEARCH, and the result can be saved.
+async fn of_selected(
+    session: &mut Session,
+    tag: &Tag,
+    search: &MultiSearch,
+    options: &[SearchReturn],
+) -> OpResult {
+    let user = session.user()?;
+    let query = Query {
+        uid: true,
+        charset: search.charset.as_deref(),
+        keys: &search.keys,
+        returns: Some(options),
+    };
+    let result = match find(session, tag, &query).await {
+        Err(error) => Err(error),
+        Ok(mut searched) => {
+            let meta = searched.selected.handle.meta();
+            let name = meta.and_then(|meta| user.namespace.render(&meta.name));
+            let found = Found {
+                hits: &searched.hits,
+                view: &searched.selected.view,
+                uid: true,
+                modseq: searched.program.modseq,
+            };
+            if let Some(returns) = &searched.returns {
+                tell(tag, name, returns, &found, &mut searched.progress);
+            }
+            finish(searched, "ESEARCH completed")
+        }
+    };
+    settle(session, &query, result)
+}
+
+/// Why a mailbox was not searched.
+enum Stopped {
+    /// The others are.
+    Mailbox(StoreError),
+    /// Nothing more is.
+    Command(OpError),
+}
+
+impl From<OpError> for Stopped {
+    fn from(error: OpError) -> Self {
+        Self::Command(error)
+    }
+}
+
+/// Searches one mailbox. Returns why a message could not be looked at.
+async fn of_mailbox(
+    session: &mut Session,
+    tag: &Tag,
+    search: &MultiSearch,
+    options: &[SearchReturn],
+    user: &User,
+    mailbox: &node::Found,
+) -> Result<Option<StoreError>, Stopped> {
+    let Session {
+        state,
+        writer,
+        stream,
+        node,
+        ..
+    } = session;
+    let told = (!user.namespace.is_canonical()).then(|| tag.to_string());
+    let is_selected = match state {
+        State::Selected(selected) => selected.handle.id() == mailbox.meta.id,
+        _ => false,
+    };
+    let (handle, view, nothing) = if is_selected {
+        let selected = refreshed(state, writer, true)?;
+        let (handle, view) = (Arc::clone(&selected.handle), Arc::clone(&selected.view));
+        (handle, view, UidSet::new())
+    } else {
+        let opened = mailbox.partition.open_mailbox(&mailbox.meta.name).await;
+        let handle = match opened {
+            Ok(handle) => handle,
+            // It has gone meanwhile.
+            Err(StoreError::NoSuchMailbox) => return Ok(None),
+            Err(error) => return Err(Stopped::Mailbox(error)),
+        };
+        let view = handle.view();
+        (handle, view, UidSet::new())
+    };
+    let (scope, saved) = match state {
+        State::Selected(selected) if is_selected => (scope(selected), Some(&selected.saved)),
+        _ => {
+            let scope = Scope {
+                partition: &mailbox.partition,
+                handle: &handle,
+                view: &view,
+                newest: &view,
+                seen_user: user.seen_in(&mailbox.meta.name),
+                recent: &nothing,
+            };
+            (scope, None)
+        }
+    };
+    let context = Context {
+        view: &view,
+        now: now(),
+        saved,
+    };
+    let program = Program::new(search.charset.as_deref(), &search.keys, &context)?;
+    let returns = Returns::of(options, program.is_fuzzy)?;
+    let program = Arc::new(program);
+    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let hits = run(&program, &scope, &mut progress).await?;
+    let found = Found {
+        hits: &hits,
+        view: &view,
+        uid: true,
+        modseq: program.modseq,
+    };
+    let name = user.namespace.render(&mailbox.meta.name);
+    tell(tag, name, &returns, &found, &mut progress);
+    progress.make_room().await?;
+    Ok(hits.damaged)
+}
+
+/// Writes the answer for a mailbox in which something was found.
+fn tell(
+    tag: &Tag,
+    name: Option<String>,
+    returns: &Returns,
+    found: &Found<'_>,
+    progress: &mut Progress<'_>,
+) {
+    if found.hits.seqs.is_empty() || !returns.has_answer() {
+        return;
+    }
+    progress.writer().esearch(&Esearch {
+        tag: Some(tag.to_string()),
+        mailbox: Some(name.as_deref().unwrap_or_default().into()),
+        uidvalidity: Some(found.view.uidvalidity()),
+        ..returns.answer(found)
+    });
+}
+
+/// The mailboxes of this node that are meant and may be searched, each once, in the order in
+/// which they are named.
+async fn mailboxes(
+    session: &mut Session,
+    user: &User,
+    sources: &[MailboxFilter],
+) -> Result<Vec<node::Found>, OpError> {
+    let mut names: Vec<(MailboxName, bool)> = Vec::new();
+    let inbox = MailboxName::inbox_of(&user.identity.user)?;
+    for source in sources {
+        match source {
+            MailboxFilter::Selected => {
+                if let State::Selected(selected) = &session.state {
+                    let meta = selected.handle.meta();
+                    names.extend(meta.map(|meta| (meta.name, false)));
+                }
+            }
+            MailboxFilter::SelectedDelayed => return Err(bad("Not a choice of mailboxes here")),
+            MailboxFilter::Personal => names.extend(implied(of_home(session, &inbox, |_| true))),
+            MailboxFilter::Inboxes => {
+                let inboxes = |name: &MailboxName| *name == inbox || takes_mail(session, name);
+                names.extend(implied(of_home(session, &inbox, inboxes)));
+            }
+            MailboxFilter::Subscribed => {
+                match session.node.subscriptions(&user.identity).await {
+                    Ok(list) => names.extend(implied(list)),
+                    // No INBOX, nothing subscribed.
+                    Err(StoreError::NoSuchHome) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            MailboxFilter::Mailboxes(list) => {
+                let list: Result<Vec<_>, _> = named(session, list).collect();
+                names.extend(list?.into_iter().map(|name| (name, true)));
+            }
+            MailboxFilter::Subtree(list) | MailboxFilter::SubtreeOne(list) => {
+                let deep = matches!(source, MailboxFilter::Subtree(_));
+                for base in named(session, list) {
+                    let base = base?;
+                    let below = of_home(session, &base, |name| match deep {
+                        true => name.is_below(&base),
+                        false => name.parent().as_ref() == Some(&base),
+                    });
+                    names.push((base, true));
+                    names.extend(implied(below));
+                }
+            }
+        }
+    }
+    let mut known = HashSet::new();
+    let mut mailboxes = Vec::new();
+    for (name, explicit) in names {
+        let needed = match explicit {
+            true => Rights::READ,
+            false => Rights::READ.union(Rights::LOOKUP),
+        };
+        if let Some(found) = session.node.find(&name)
+            && found.rights_of(&user.identity).contains(needed)
+            && known.insert(name)
+        {
+            mailboxes.push(found);
+        }
+    }
+    Ok(mailboxes)
+}
+
+/// Mailboxes that are not named by the client.
+fn implied(list: Vec<MailboxName>) -> impl Iterator<Item = (MailboxName, bool)> {
+    list.into_iter().map(|name| (name, false))
+}
+
+/// The names that a client has given.
+fn named<'a>(
+    session: &'a Session,
+    list: &'a [MailboxArg],
+) -> impl Iterator<Item = Result<MailboxName, OpError>> {
+    list.iter().map(|mailbox| session.mailbox_name(mailbox))
+}
+
+/// The mailboxes of this node in the home of `name` that are `wanted`, sorted.
+fn of_home(
+    session: &Session,
+    name: &MailboxName,
+    wanted: impl Fn(&MailboxName) -> bool,
+) -> Vec<MailboxName> {
+    let partitions = session.node.partitions.values();
+    let all = partitions.flat_map(|partition| partition.home_mailboxes(name.home_key()));
+    let mut names: Vec<_> = all.map(|meta| meta.name).filter(wanted).collect();
+    names.sort();
+    names
+}
+
+/// Whether mail can be delivered there by anybody (right `p`).
+fn takes_mail(session: &Session, name: &MailboxName) -> bool {
+    let anyone = murder_mailbox::Identity::user("anyone");
+    let found = session.node.find(name);
+    found.is_some_and(|found| found.rights_of(&anyone).contains(Rights::POST))
+}

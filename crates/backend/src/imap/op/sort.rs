@@ -1,0 +1,47 @@
+//! SORT and UID SORT (RFC 5256, RFC 5957), with the options of SEARCH (ESORT of RFC 5267).
+
+use murder_imap::{Esearch, Sort, SortKey, Tag};
+
+use super::search::{Query, find, finish, scope, settle};
+use crate::imap::errors::{OpResult, bad};
+use crate::imap::search::{self, Found};
+use crate::imap::session::Session;
+
+/// Finds messages and puts them in order.
+pub(crate) async fn sort(session: &mut Session, tag: &Tag, sort: &Sort) -> OpResult {
+    let query = Query {
+        uid: sort.uid,
+        charset: Some(&sort.charset),
+        keys: &sort.keys,
+        returns: sort.returns.as_deref(),
+    };
+    let result = answer(session, tag, sort, &query).await;
+    settle(session, &query, result)
+}
+
+async fn answer(session: &mut Session, tag: &Tag, sort: &Sort, query: &Query<'_>) -> OpResult {
+    let mut searched = find(session, tag, query).await?;
+    let by_relevancy = |key| key == SortKey::Relevancy;
+    if !searched.program.is_fuzzy && sort.criteria.iter().any(|c| by_relevancy(c.key)) {
+        return Err(bad("RELEVANCY without a FUZZY key"));
+    }
+    let scope = scope(searched.selected);
+    let (hits, progress) = (&mut searched.hits, &mut searched.progress);
+    search::sort(&sort.criteria, hits, &scope, progress).await?;
+    let found = Found {
+        hits,
+        view: &searched.selected.view,
+        uid: query.uid,
+        modseq: searched.program.modseq,
+    };
+    let writer = progress.writer();
+    match &searched.returns {
+        None => writer.sort(found.all_numbers(), found.greatest_modseq()),
+        Some(returns) if returns.has_answer() => writer.esearch(&Esearch {
+            tag: Some(tag.to_string()),
+            ..returns.answer(&found)
+        }),
+        Some(_) => {}
+    }
+    finish(searched, "SORT completed")
+}

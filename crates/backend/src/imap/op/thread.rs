@@ -1,0 +1,25 @@
+//! THREAD and UID THREAD (RFC 5256).
+
+use murder_imap::{Tag, Thread};
+
+use super::search::{Query, find, finish, scope};
+use crate::imap::errors::OpResult;
+use crate::imap::search;
+use crate::imap::session::Session;
+
+/// Finds messages and groups them by conversation.
+pub(crate) async fn thread(session: &mut Session, tag: &Tag, thread: &Thread) -> OpResult {
+    let query = Query {
+        uid: thread.uid,
+        charset: Some(&thread.charset),
+        keys: &thread.keys,
+        returns: None,
+    };
+    let mut searched = find(session, tag, &query).await?;
+    let scope = scope(searched.selected);
+    let (hits, progress) = (&mut searched.hits, &mut searched.progress);
+    let algorithm = thread.algorithm;
+    let threads = search::thread(algorithm, hits, thread.uid, &scope, progress).await?;
+    progress.writer().thread(&threads);
+    finish(searched, "THREAD completed")
+}
