@@ -1,5 +1,7 @@
 //! LIST patterns (RFC 3501 section 6.3.8, RFC 9051 section 6.3.9).
 
+use unicode_normalization::UnicodeNormalization;
+
 /// A compiled LIST pattern: `*` matches anything, `%` anything but the separator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -22,9 +24,11 @@ impl Pattern {
     #[must_use]
     pub fn new(reference: &str, pattern: &str, separator: char) -> Self {
         let mut tokens: Vec<Token> = Vec::with_capacity(reference.len() + pattern.len());
+        // Names are in NFC, whatever the client writes.
         for c in reference
             .chars()
             .chain(pattern.chars())
+            .nfc()
             .take(Self::MAX_LENGTH)
         {
             match (c, tokens.last()) {
@@ -124,6 +128,7 @@ mod tests {
         assert!(!matches("", "a"));
         assert!(Pattern::new("a/", "%", '/').matches("a/b"));
         assert!(Pattern::new("", "a.%", '.').matches("a.b"));
+        assert!(matches("Cafe\u{301}*", "Caf\u{e9}s"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acl;
+mod acl_matrix;
 mod append;
 mod binary;
 mod codes;
@@ -18,6 +19,7 @@ mod list;
 mod login;
 mod mailboxes;
 mod multi_search;
+mod namespace;
 mod object_id;
 mod qresync;
 mod replace;

@@ -122,7 +122,6 @@ impl Server {
             partitions: partitions.collect(),
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
-            namespace: murder_mailbox::NamespaceConfig::default(),
             per_user: Limit::new(config.limits.max_connections_per_user),
             tls: own.map(|own| own.server_config()),
             health: Health::new(),
