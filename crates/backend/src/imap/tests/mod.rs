@@ -14,6 +14,7 @@ mod enable;
 mod expunge;
 mod fetch;
 mod hostile;
+mod hostile_commands;
 mod idle;
 mod list;
 mod login;
