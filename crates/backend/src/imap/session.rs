@@ -195,7 +195,7 @@ impl Session {
                 let expunges = expunges_during(&command);
                 let via = self.via.clone();
                 let result = self.execute(&tag, command, draining).instrument(via).await;
-                self.complete(&tag, result, expunges)
+                self.complete(&tag, result, expunges).await
             }
             Event::Append(start) => {
                 self.node.imap.command(match &start.replaces {
@@ -207,7 +207,7 @@ impl Session {
                 let via = self.via.clone();
                 let append = boxed(op::append::append(self, start));
                 let result = append.instrument(via).await;
-                self.complete(&tag, result, Expunges::Allowed)
+                self.complete(&tag, result, Expunges::Allowed).await
             }
             Event::NeedContinuation => {
                 self.writer.continuation("Go ahead");
@@ -223,7 +223,12 @@ impl Session {
     }
 
     /// Ends a command: news of the selected mailbox first, then the tagged line.
-    fn complete(&mut self, tag: &Tag, result: OpResult, expunges: Expunges) -> Result<(), Ended> {
+    async fn complete(
+        &mut self,
+        tag: &Tag,
+        result: OpResult,
+        expunges: Expunges,
+    ) -> Result<(), Ended> {
         let completion = match result {
             Ok(completion) | Err(OpError::Refused(completion)) => completion,
             Err(OpError::Answered) => return Ok(()),
@@ -232,7 +237,9 @@ impl Session {
         };
         let mut completion = completion;
         if let State::Selected(_) = self.state {
-            updates::report(self, expunges);
+            updates::report(self, expunges)
+                .await
+                .map_err(Ended::Client)?;
             updates::tell_modseq(self, &mut completion);
         }
         let code = completion.code.as_ref();

@@ -36,7 +36,7 @@ const MAX_IN_MEMORY: u64 = 4 << 20;
 pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
     let user = session.user()?;
     let replaced = match &start.replaces {
-        Some(replaced) => Some(replace::source(session, &user, replaced)?),
+        Some(replaced) => Some(replace::source(session, &user, replaced).await?),
         None => None,
     };
     let (found, rights) = target(session, &user, &start.mailbox)?;

@@ -26,7 +26,7 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
         {
             return Err(OpError::Bye(DELETED.into()));
         }
-        report(session, Expunges::Allowed);
+        report(session, Expunges::Allowed).await?;
         if matches!(session.state, State::Logout) {
             // Deleted just now; the client has its BYE.
             return Ok(ok("IDLE completed"));

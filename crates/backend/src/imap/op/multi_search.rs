@@ -128,7 +128,7 @@ async fn of_mailbox(
         _ => false,
     };
     let (handle, view, nothing) = if is_selected {
-        let selected = refreshed(state, writer, true)?;
+        let selected = refreshed(state, writer, stream, true).await?;
         let (handle, view) = (Arc::clone(&selected.handle), Arc::clone(&selected.view));
         (handle, view, UidSet::new())
     } else {

@@ -24,7 +24,13 @@ pub(crate) async fn store(
 ) -> OpResult {
     let user = session.user()?;
     let known = Arc::clone(&selected(&mut session.state)?.view);
-    let selected = refreshed(&mut session.state, &mut session.writer, uid)?;
+    let selected = refreshed(
+        &mut session.state,
+        &mut session.writer,
+        &mut session.stream,
+        uid,
+    )
+    .await?;
     selected.require_writable()?;
     let rights = selected.rights(&user.identity);
     let uids = selected.uids(&selected.places(uid, set)?);
@@ -72,9 +78,10 @@ pub(crate) async fn store(
             },
             false => Own::Echo(&echo),
         };
-        tell(selected, &mut session.writer, Expunges::Held, &own);
+        let (writer, stream) = (&mut session.writer, &mut session.stream);
+        tell(selected, writer, stream, Expunges::Held, &own).await?;
         if silent {
-            tell_messages(selected, &mut session.writer, &modified);
+            tell_messages(selected, writer, stream, &modified).await?;
         }
     }
     let gone = !uid
