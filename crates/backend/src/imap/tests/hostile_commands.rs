@@ -415,6 +415,35 @@ async fn searches() {
     .await;
 }
 
+/// RFC 5182 section 2.1: a result that is not saved is an empty one.
+#[tokio::test]
+async fn a_result_too_scattered_to_be_saved() {
+    let (server, mut client) = start().await;
+    let (partition, handle) = server.open("user/bob").await;
+    let name = handle.meta().unwrap().name;
+    for _ in 0..9 {
+        let messages = (0..15_000).map(|n| {
+            let mut new = message("\r\n");
+            new.flags = [Flags::NONE, Flags::FLAGGED][n % 2];
+            new
+        });
+        partition.append(&name, messages.collect()).await.unwrap();
+    }
+    client
+        .play(
+            "C: a SEARCH RETURN (SAVE) 1:2
+             S: * 135003 EXISTS
+             S: * …
+             S: a OK …
+             C: b SEARCH RETURN (SAVE) FLAGGED
+             S: b NO [NOTSAVED] …
+             C: c SEARCH RETURN (COUNT) $
+             S: * ESEARCH (TAG \"c\") COUNT 0
+             S: c OK …",
+        )
+        .await;
+}
+
 #[tokio::test]
 async fn many_items_of_a_message() {
     let (server, mut client) = start().await;
