@@ -194,6 +194,9 @@ pub struct PartitionSection {
     /// The most bytes of journal to be replayed at a start. Default: 268435456.
     #[serde(default = "default::checkpoint_bytes")]
     pub checkpoint_bytes: u64,
+    /// Threads that write to homes' databases; 0 for one a processor. Default: 0.
+    #[serde(default)]
+    pub writer_threads: usize,
     /// Homes whose databases are kept open. Default: 2048.
     #[serde(default = "default::open_homes")]
     pub open_homes: usize,
@@ -201,6 +204,9 @@ pub struct PartitionSection {
     /// 134217728.
     #[serde(default = "default::view_cache_bytes")]
     pub view_cache_bytes: usize,
+    /// Bytes of memory for what message lists show of messages. Default: 67108864.
+    #[serde(default = "default::item_cache_bytes")]
+    pub item_cache_bytes: usize,
 }
 
 impl PartitionSection {
@@ -214,8 +220,10 @@ impl PartitionSection {
             compact_below_percent: default::compact_below_percent(),
             compact_bytes_per_second: default::compact_bytes_per_second(),
             checkpoint_bytes: default::checkpoint_bytes(),
+            writer_threads: 0,
             open_homes: default::open_homes(),
             view_cache_bytes: default::view_cache_bytes(),
+            item_cache_bytes: default::item_cache_bytes(),
         }
     }
 
@@ -228,8 +236,10 @@ impl PartitionSection {
             compact_below_percent: self.compact_below_percent,
             compact_bytes_per_second: self.compact_bytes_per_second,
             checkpoint_bytes: self.checkpoint_bytes,
+            shards: self.writer_threads,
             open_homes: self.open_homes,
             view_cache_bytes: self.view_cache_bytes,
+            item_cache_bytes: self.item_cache_bytes,
             ..PartitionConfig::new(name, &self.path)
         }
     }
@@ -252,6 +262,10 @@ impl PartitionSection {
         anyhow::ensure!(
             self.checkpoint_bytes >= LEAST_CHECKPOINT,
             "`partitions.{name}.checkpoint_bytes` is less than {LEAST_CHECKPOINT}"
+        );
+        anyhow::ensure!(
+            self.writer_threads <= MOST_WRITER_THREADS,
+            "`partitions.{name}.writer_threads` is more than {MOST_WRITER_THREADS}"
         );
         anyhow::ensure!(
             self.open_homes >= LEAST_OPEN_HOMES,
@@ -292,6 +306,10 @@ mod default {
     pub(super) fn view_cache_bytes() -> usize {
         store().view_cache_bytes
     }
+
+    pub(super) fn item_cache_bytes() -> usize {
+        store().item_cache_bytes
+    }
 }
 
 /// A hundred years: times stay numbers that can be counted with.
@@ -302,6 +320,8 @@ const MOST_COMPACT_PERCENT: u8 = 90;
 const LEAST_CHECKPOINT: u64 = 1 << 20;
 /// A few for each writer thread.
 const LEAST_OPEN_HOMES: usize = 64;
+/// More only wait for one another.
+const MOST_WRITER_THREADS: usize = 256;
 
 /// The least that [`ImapConfig::max_command`] may be: a command with a few mailbox names.
 const LEAST_COMMAND: usize = 8 << 10;
