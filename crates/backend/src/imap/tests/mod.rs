@@ -32,6 +32,7 @@ mod session;
 mod sort;
 mod store;
 pub(crate) mod support;
+mod told_when;
 mod uid_only;
 mod unauthenticate;
 mod updates;
