@@ -80,6 +80,15 @@ async fn nesting() {
             ("ID", format!("ID {unended}"), "BAD "),
             ("CREATE", format!("CREATE x {unended}"), "BAD "),
             ("SELECT", format!("EXAMINE INBOX {unended}"), "BAD "),
+            ("NOTIFY", format!("NOTIFY SET {unended}"), "BAD "),
+            ("METADATA", format!("GETMETADATA {unended}"), "BAD "),
+            ("METADATA", format!("SETMETADATA INBOX {unended}"), "BAD "),
+            ("QUOTA", format!("SETQUOTA x {unended}"), "BAD "),
+            (
+                "APPEND",
+                format!("APPEND INBOX {unended} {{1+}}\r\nx"),
+                "BAD ",
+            ),
             ("unknown", format!("NONSENSE {unended}"), "BAD "),
         ],
     )
