@@ -115,15 +115,16 @@ impl Session {
                 },
             ) => op::acl::list_rights(self, &mailbox, &identifier),
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
-            (
-                _,
-                C::Notify(_)
-                | C::GetMetadata(_)
-                | C::SetMetadata { .. }
-                | C::GetQuota { .. }
-                | C::GetQuotaRoot { .. }
-                | C::SetQuota { .. },
-            ) => Err(bad("Not supported")),
+            (_, C::Notify(_) | C::GetMetadata(_) | C::SetMetadata { .. }) => {
+                Err(bad("Not supported"))
+            }
+            (_, C::GetQuota { root }) => boxed(op::quota::get_quota(self, &root)).await,
+            (_, C::GetQuotaRoot { mailbox }) => {
+                boxed(op::quota::get_quota_root(self, &mailbox)).await
+            }
+            (_, C::SetQuota { root, limits }) => {
+                boxed(op::quota::set_quota(self, &root, &limits)).await
+            }
             (_, C::Select { mailbox, params }) => {
                 boxed(op::select::select(self, false, &mailbox, &params)).await
             }

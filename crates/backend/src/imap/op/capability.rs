@@ -52,6 +52,11 @@ const DIRECT: &[&str] = &[
     "COMPRESS=DEFLATE",
     "MULTIAPPEND",
     "REPLACE",
+    "QUOTA",
+    "QUOTASET",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
+    "QUOTA=RES-MAILBOX",
 ];
 const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
 

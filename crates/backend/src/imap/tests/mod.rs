@@ -20,6 +20,7 @@ mod mailboxes;
 mod multi_search;
 mod object_id;
 mod qresync;
+mod quota;
 mod replace;
 mod rev2;
 mod search;
