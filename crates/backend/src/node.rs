@@ -207,7 +207,20 @@ impl Node {
         partition.subscriptions(&home).await
     }
 
-    fn home_of(&self, identity: &Identity) -> Result<(Arc<Partition>, String), StoreError> {
+    /// The partition with the server's annotations that all share: in which they are already, or
+    /// else the first.
+    pub fn server_partition(&self) -> Option<&Arc<Partition>> {
+        let mut all = self.partitions.values();
+        let first = all.clone().next();
+        all.find(|partition| partition.has_server_annotations())
+            .or(first)
+    }
+
+    /// The partition of the user's home, and its key.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHome`] when it is not here, and for what is no user name.
+    pub fn home_of(&self, identity: &Identity) -> Result<(Arc<Partition>, String), StoreError> {
         let inbox = MailboxName::inbox_of(&identity.user)?;
         let partition = match self.find(&inbox) {
             Some(found) => found.partition,
