@@ -202,6 +202,9 @@ pub struct PartitionSection {
     /// 134217728.
     #[serde(default = "default::view_cache_bytes")]
     pub view_cache_bytes: usize,
+    /// Bytes of memory for what message lists show of messages. Default: 67108864.
+    #[serde(default = "default::item_cache_bytes")]
+    pub item_cache_bytes: usize,
 }
 
 impl PartitionSection {
@@ -217,6 +220,7 @@ impl PartitionSection {
             checkpoint_bytes: default::checkpoint_bytes(),
             open_homes: default::open_homes(),
             view_cache_bytes: default::view_cache_bytes(),
+            item_cache_bytes: default::item_cache_bytes(),
         }
     }
 
@@ -231,6 +235,7 @@ impl PartitionSection {
             checkpoint_bytes: self.checkpoint_bytes,
             open_homes: self.open_homes,
             view_cache_bytes: self.view_cache_bytes,
+            item_cache_bytes: self.item_cache_bytes,
             ..PartitionConfig::new(name, &self.path)
         }
     }
@@ -292,6 +297,10 @@ mod default {
 
     pub(super) fn view_cache_bytes() -> usize {
         store().view_cache_bytes
+    }
+
+    pub(super) fn item_cache_bytes() -> usize {
+        store().item_cache_bytes
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::header::{fields, header_len};
+use crate::header::{blank_line, fields, header_len};
 use crate::part::{Message, Part, PartKind};
 
 /// A section of a message.
@@ -58,9 +58,7 @@ pub fn section<'a>(raw: &'a [u8], section: &Section) -> Option<Cow<'a, [u8]>> {
         Section::Full => Some(Cow::Borrowed(raw)),
         Section::Header => Some(Cow::Borrowed(&raw[..header_len(raw)])),
         Section::Text => Some(Cow::Borrowed(&raw[header_len(raw)..])),
-        Section::HeaderFields { names, not } => {
-            Some(header_fields(&raw[..header_len(raw)], names, *not))
-        }
+        Section::HeaderFields { names, not } => Some(header_fields(raw, names, *not)),
         Section::Part { .. } => Message::parse(raw).section(section),
     }
 }
@@ -103,32 +101,34 @@ fn of_part<'a>(part: &Part<'a>, what: &PartWhat) -> Option<Cow<'a, [u8]>> {
     })
 }
 
-/// The fields of these names (or all others) as they stand, and the blank line if there is one.
-fn header_fields<'a>(header: &'a [u8], names: &[String], not: bool) -> Cow<'a, [u8]> {
+/// The fields of these names (or all others) as they stand, and the blank line if there is one,
+/// of the header that `raw` begins with.
+fn header_fields<'a>(raw: &'a [u8], names: &[String], not: bool) -> Cow<'a, [u8]> {
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
     let mut take = |start: usize, end: usize| match runs.last_mut() {
         Some(last) if last.end == start => last.end = end,
         _ => runs.push(start..end),
     };
     let mut at = 0;
-    for field in fields(header) {
+    for field in fields(raw) {
         let end = at + field.whole.len();
         if names.iter().any(|n| field.is(n)) != not {
             take(at, end);
         }
         at = end;
     }
-    if at < header.len() {
-        take(at, header.len());
+    let blank = blank_line(&raw[at..]);
+    if blank > 0 {
+        take(at, at + blank);
     }
     match runs.as_slice() {
-        [] => Cow::Borrowed(&header[..0]),
-        [one] => Cow::Borrowed(&header[one.clone()]),
+        [] => Cow::Borrowed(&raw[..0]),
+        [one] => Cow::Borrowed(&raw[one.clone()]),
         _ => Cow::Owned(
             runs.iter()
-                .flat_map(|r| &header[r.clone()])
-                .copied()
-                .collect(),
+                .map(|run| &raw[run.clone()])
+                .collect::<Vec<_>>()
+                .concat(),
         ),
     }
 }

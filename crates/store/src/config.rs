@@ -62,6 +62,8 @@ pub struct PartitionConfig {
     pub readers: usize,
     /// Bytes of views kept for mailboxes that nobody has open. Default 128 MiB.
     pub view_cache_bytes: usize,
+    /// Bytes of precomputed items kept in memory. Default 64 MiB.
+    pub item_cache_bytes: usize,
     /// Segment and blob files kept open for reading bodies. Default 256.
     pub open_segments: usize,
     /// A journal segment is emptied, its living bodies written anew, when fewer than this many
@@ -104,6 +106,7 @@ impl PartitionConfig {
             open_homes: 2048,
             readers: 128,
             view_cache_bytes: 128 << 20,
+            item_cache_bytes: 64 << 20,
             open_segments: 256,
             compact_below_percent: 50,
             compact_bytes_per_second: 32 << 20,

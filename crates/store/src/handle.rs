@@ -5,16 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, watch};
 
 use crate::blob::blocking;
 use crate::error::StoreError;
+use crate::items::FetchedItems;
 use crate::mailbox::MailboxMeta;
 use crate::partition::Shared;
-use crate::readers::{FetchParts, FetchedItems};
 use crate::uidset::UidSet;
 use crate::view::{MailboxView, MessageRow, ViewChange};
 
@@ -138,25 +137,36 @@ impl MailboxHandle {
     pub async fn fetch_items(
         &self,
         rows: &[MessageRow],
-        parts: FetchParts,
     ) -> Result<Vec<Option<FetchedItems>>, StoreError> {
-        FetchedItems::decode_all(self.contents(rows).await?, parts)
-    }
-
-    /// Precomputed items as they are stored.
-    pub(crate) async fn contents(
-        &self,
-        rows: &[MessageRow],
-    ) -> Result<Vec<Option<Bytes>>, StoreError> {
         let contents: Vec<i64> = rows.iter().map(|r| r.content).collect();
+        let mut found = self.shared.contents.get(self.home, &contents);
+        let mut missing: Vec<i64> = std::iter::zip(&contents, &found)
+            .filter(|(_, items)| items.is_none())
+            .map(|(content, _)| *content)
+            .collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        missing.sort_unstable();
+        missing.dedup();
         let shared = Arc::clone(&self.shared);
         let home = self.home;
-        blocking(move || {
-            shared
+        let read = blocking(move || {
+            let read = shared
                 .readers
-                .with(home, |reader| reader.contents(&contents))
+                .with(home, |reader| reader.contents(&missing))?;
+            shared.contents.put(home, &read);
+            Ok(read)
         })
-        .await
+        .await?;
+        for (content, items) in std::iter::zip(&contents, &mut found) {
+            if items.is_none()
+                && let Ok(at) = read.binary_search_by_key(content, |(id, _)| *id)
+            {
+                *items = Some(read[at].1.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// The UIDs expunged after the mailbox's HIGHESTMODSEQ was `modseq` (RFC 7162 QRESYNC). For a

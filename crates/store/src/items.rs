@@ -1,8 +1,11 @@
 //! What is computed from a message's bytes once and kept ready to send.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use murder_mime::{FetchItems, LISTED_VERSION};
 use prost::Message as _;
+use rusqlite::types::FromSqlError;
 
 /// A message's precomputed FETCH items and dates: a pure function of its bytes, so that a
 /// replay gives the same.
@@ -31,6 +34,57 @@ impl Items {
             sent_day: items.sent_date.map(|(y, m, d)| days(y, m, d)),
             header_len: items.header_len,
         }
+    }
+}
+
+/// Precomputed items of a message, as they stand in a FETCH response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedItems(Arc<Content>);
+
+impl FetchedItems {
+    /// Reads what is stored.
+    pub(crate) fn decode(stored: &[u8]) -> rusqlite::Result<Self> {
+        // The items are slices of one copy.
+        match Content::decode(Bytes::copy_from_slice(stored)) {
+            Ok(content) => Ok(Self(Arc::new(content))),
+            Err(error) => Err(FromSqlError::other(error).into()),
+        }
+    }
+
+    /// As it is stored.
+    pub(crate) fn encoded(&self) -> Bytes {
+        self.0.encode_to_vec().into()
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Content>() + self.0.encoded_len()
+    }
+
+    /// What follows `ENVELOPE `.
+    #[must_use]
+    pub fn envelope(&self) -> &Bytes {
+        &self.0.envelope
+    }
+
+    /// What follows `BODY `.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.0.body
+    }
+
+    /// What follows `BODYSTRUCTURE `.
+    #[must_use]
+    pub fn bodystructure(&self) -> &Bytes {
+        &self.0.bodystructure
+    }
+
+    /// [`FetchItems::listed`](murder_mime::FetchItems::listed); `None` also when it was stored by
+    /// a version that listed other fields.
+    #[must_use]
+    pub fn listed(&self) -> Option<&Bytes> {
+        let known = self.0.listed_version == LISTED_VERSION;
+        self.0.listed.as_ref().filter(|_| known)
     }
 }
 

@@ -26,6 +26,7 @@ mod catalogue;
 mod checkpoint;
 mod command;
 mod config;
+mod contents;
 mod error;
 mod flags;
 mod fulltext;
@@ -58,6 +59,7 @@ pub use flags::Flags;
 pub use fulltext::{TextCandidates, TextFilter};
 pub use handle::MailboxHandle;
 pub use health::Health;
+pub use items::FetchedItems;
 pub use items::days;
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
 pub use message::{
@@ -69,7 +71,6 @@ pub use partition::{
     Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
-pub use readers::{FetchParts, FetchedItems};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};

@@ -5,12 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use lru::LruCache;
 use murder_mailbox::MailboxId;
-use murder_mime::LISTED_VERSION;
 use parking_lot::Mutex;
-use prost::Message as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::annotation::Annotation;
@@ -19,7 +16,7 @@ use crate::flags::Flags;
 use crate::home::annotations::OF_HOME;
 use crate::home::schema;
 use crate::inbox::Inbox;
-use crate::items::Content;
+use crate::items::FetchedItems;
 use crate::mailbox::MailboxStatus;
 use crate::message::{BodyLocation, InternalDate};
 use crate::quota::{Amount, QuotaLimits};
@@ -27,62 +24,8 @@ use crate::retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Restorab
 use crate::uidset::UidSet;
 use crate::view::{Keywords, MailboxView, MessageRow};
 
-/// Which precomputed items to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FetchParts {
-    /// ENVELOPE.
-    pub envelope: bool,
-    /// BODY.
-    pub body: bool,
-    /// BODYSTRUCTURE.
-    pub bodystructure: bool,
-    /// The fields that clients list mailboxes with.
-    pub listed: bool,
-}
-
-/// Precomputed items of a message, as they stand in a FETCH response; those not asked for are
-/// empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FetchedItems {
-    /// What follows `ENVELOPE `.
-    pub envelope: Bytes,
-    /// What follows `BODY `.
-    pub body: Bytes,
-    /// What follows `BODYSTRUCTURE `.
-    pub bodystructure: Bytes,
-    /// [`FetchItems::listed`](murder_mime::FetchItems::listed); `None` also when it was stored by
-    /// a version that listed other fields.
-    pub listed: Option<Bytes>,
-}
-
-impl FetchedItems {
-    /// Reads what is stored.
-    fn decode(stored: Bytes, parts: FetchParts) -> Result<Self, StoreError> {
-        let content = Content::decode(stored).map_err(|e| StoreError::Io {
-            what: "reading precomputed items",
-            why: e.to_string(),
-        })?;
-        let pick = |wanted: bool, item: Bytes| if wanted { item } else { Bytes::new() };
-        let known = parts.listed && content.listed_version == LISTED_VERSION;
-        Ok(Self {
-            envelope: pick(parts.envelope, content.envelope),
-            body: pick(parts.body, content.body),
-            bodystructure: pick(parts.bodystructure, content.bodystructure),
-            listed: content.listed.filter(|_| known),
-        })
-    }
-
-    /// As [`FetchedItems::decode`], for many.
-    pub(crate) fn decode_all(
-        stored: Vec<Option<Bytes>>,
-        parts: FetchParts,
-    ) -> Result<Vec<Option<Self>>, StoreError> {
-        stored
-            .into_iter()
-            .map(|one| one.map(|bytes| Self::decode(bytes, parts)).transpose())
-            .collect()
-    }
-}
+/// Rows that a scan of contents passes over rather than seek.
+const SKIPPED: i64 = 8;
 
 /// The read connections of a partition.
 #[derive(Debug)]
@@ -252,19 +195,33 @@ impl Reader {
         Ok(Some((view, recent)))
     }
 
-    /// Precomputed items by content key, as they are stored.
-    pub fn contents(&self, contents: &[i64]) -> rusqlite::Result<Vec<Option<Bytes>>> {
+    /// Precomputed items of the contents that there are; keys are asked for in ascending order,
+    /// and found in it.
+    pub fn contents(&self, contents: &[i64]) -> rusqlite::Result<Vec<(i64, FetchedItems)>> {
         let tx = self.0.unchecked_transaction()?;
-        let mut out = Vec::with_capacity(contents.len());
+        let mut found = Vec::with_capacity(contents.len());
         {
-            let mut query = tx.prepare_cached("SELECT items FROM content WHERE id = ?1")?;
-            for content in contents {
-                let items = query.query_row([content], |r| r.get::<_, Vec<u8>>(0));
-                out.push(items.optional()?.map(Bytes::from));
+            let mut query = tx.prepare_cached(
+                "SELECT id, items FROM content WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+            )?;
+            // Passing over a row costs less than seeking the next.
+            for run in contents.chunk_by(|a, b| b - a <= SKIPPED) {
+                let mut wanted = run.iter();
+                let mut next = wanted.next();
+                let mut rows = query.query([run.first(), run.last()])?;
+                while let Some(row) = rows.next()? {
+                    let id: i64 = row.get(0)?;
+                    while next.is_some_and(|wanted| *wanted < id) {
+                        next = wanted.next();
+                    }
+                    if next == Some(&id) {
+                        found.push((id, FetchedItems::decode(row.get_ref(1)?.as_blob()?)?));
+                    }
+                }
             }
         }
         tx.finish()?;
-        Ok(out)
+        Ok(found)
     }
 
     /// The bodies in a file that messages refer to, each once.
@@ -484,10 +441,11 @@ impl Reader {
                     },
                     // A bad one shows where the message is read.
                     envelope: r
-                        .get::<_, Option<Vec<u8>>>(10)?
-                        .and_then(|items| Content::decode(Bytes::from(items)).ok())
-                        .unwrap_or_default()
-                        .envelope,
+                        .get_ref(10)?
+                        .as_blob_or_null()?
+                        .and_then(|items| FetchedItems::decode(items).ok())
+                        .map(|items| items.envelope().clone())
+                        .unwrap_or_default(),
                     expunged_at: r.get(11)?,
                     keep_until: r.get(12)?,
                 })

@@ -348,15 +348,15 @@ impl Partition {
             .flat_map(|&(low, high)| view.rows_by_uid(low, high))
             .collect();
         let segments = Arc::clone(&self.shared.segments);
-        let contents = source.contents(&rows).await?;
+        let fetched = source.fetch_items(&rows).await?;
         let save_date = self.shared.config.clock.now();
         let mut messages = Vec::with_capacity(rows.len());
         let mut items = Vec::with_capacity(rows.len());
-        for (row, content) in rows.iter().zip(contents) {
+        for (row, fetched) in rows.iter().zip(fetched) {
             // Expunged since the view was taken.
-            let Some(content) = content else { continue };
+            let Some(fetched) = fetched else { continue };
             items.push(Arc::new(Items {
-                content,
+                content: fetched.encoded(),
                 sent: row.sent,
                 sent_day: row.sent_day,
                 header_len: row.header_len,

@@ -33,6 +33,7 @@ use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
+use crate::contents::ContentCache;
 use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub handles: Handles,
     pub recents: Recents,
     pub readers: Readers,
+    pub contents: ContentCache,
     /// Of each shard.
     pub inboxes: Vec<Arc<Inbox>>,
     pub fulltext: FullText,

@@ -15,6 +15,7 @@ use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
 use crate::catalogue::Catalogue;
 use crate::checkpoint::{Checkpointer, Round};
 use crate::config::PartitionConfig;
+use crate::contents::ContentCache;
 use crate::error::StoreError;
 use crate::fulltext::{self, FullText};
 use crate::handles::{Handles, Recents};
@@ -112,6 +113,7 @@ impl Partition {
             catalogue,
             handles: Handles::new(config.view_cache_bytes),
             recents: Recents::default(),
+            contents: ContentCache::new(config.item_cache_bytes),
             readers: Readers::new(homes_dir.clone(), inboxes.clone(), config.readers),
             inboxes,
             fulltext: FullText::new(config.index_texts, config.index_delay),

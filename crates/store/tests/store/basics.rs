@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use murder_mailbox::SpecialUse;
 use murder_store::{
-    FetchParts, Flags, INLINE_LIMIT, MailboxView, Metrics, Partition, StoreError, StoreMode,
-    StoreOp, UidSet, days,
+    Flags, INLINE_LIMIT, MailboxView, Metrics, Partition, StoreError, StoreMode, StoreOp, UidSet,
+    days,
 };
 use tempfile::TempDir;
 
@@ -78,17 +78,11 @@ async fn a_message_comes_back_as_it_went_in() {
         );
         let header = &raw("hello")[..row.header_len as usize];
         assert!(header.ends_with(b"\r\n\r\n"));
-        let parts = FetchParts {
-            envelope: true,
-            bodystructure: true,
-            listed: false,
-            body: false,
-        };
-        let items = handle.fetch_items(&[row], parts).await.unwrap();
+        let items = handle.fetch_items(&[row]).await.unwrap();
         let items = items[0].as_ref().unwrap();
-        assert!(items.envelope.windows(5).any(|w| w == b"hello"));
-        assert!(items.bodystructure.starts_with(b"("));
-        assert!(items.body.is_empty());
+        assert!(items.envelope().windows(5).any(|w| w == b"hello"));
+        assert!(items.bodystructure().starts_with(b"("));
+        assert!(items.body().starts_with(b"("));
         let status = partition.status(&name("user/bob"), None).await.unwrap();
         assert_eq!((status.messages, status.unseen, status.recent), (2, 2, 2));
         assert_eq!(

@@ -54,7 +54,7 @@ async fn copies_within_a_home() {
         partition.read_body(row.location).await.unwrap();
     }
     let items = target
-        .fetch_items(&[target.view().row(3).unwrap()], Default::default())
+        .fetch_items(&[target.view().row(3).unwrap()])
         .await
         .unwrap();
     assert!(items[0].is_some(), "items are kept while a copy lives");

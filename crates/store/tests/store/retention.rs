@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use murder_store::{
-    CopyFlags, FetchParts, Flags, MailboxHandle, Partition, PartitionConfig, StoreError, StoreMode,
-    StoreOp, UidSet,
+    CopyFlags, Flags, MailboxHandle, Partition, PartitionConfig, StoreError, StoreMode, StoreOp,
+    UidSet,
 };
 use tempfile::TempDir;
 
@@ -93,12 +93,8 @@ async fn expunged_messages_come_back_with_new_uids() {
     );
     assert_eq!(row.email_id, three.email_id);
     assert_eq!(partition.read_body(row.location).await.unwrap(), raw("3"));
-    let parts = FetchParts {
-        envelope: true,
-        ..FetchParts::default()
-    };
-    let items = handle.fetch_items(&[row], parts).await.unwrap();
-    assert_eq!(items[0].as_ref().unwrap().envelope, three.envelope);
+    let items = handle.fetch_items(&[row]).await.unwrap();
+    assert_eq!(*items[0].as_ref().unwrap().envelope(), three.envelope);
     assert_eq!(handle.expunged_since(0).await.unwrap(), UidSet::range(2, 3));
     // What is not kept cannot be restored.
     let nothing = partition

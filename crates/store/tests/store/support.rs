@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, MailboxName};
 use murder_store::{
-    Annotated, AppendMessage, Clock, CreateMailbox, FetchParts, Flags, InternalDate, MailboxStatus,
+    Annotated, AppendMessage, Clock, CreateMailbox, Flags, InternalDate, MailboxStatus,
     MailboxView, Partition, PartitionConfig, StoreError, UidSet,
 };
 use tempfile::TempDir;
@@ -254,12 +254,7 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
         let handle = partition.open_mailbox(&meta.name).await.unwrap();
         let view = handle.view();
         let rows: Vec<_> = view.rows(1, view.len()).collect();
-        let parts = FetchParts {
-            envelope: true,
-            listed: true,
-            ..FetchParts::default()
-        };
-        let items = handle.fetch_items(&rows, parts).await.unwrap();
+        let items = handle.fetch_items(&rows).await.unwrap();
         let mut dumped = Vec::new();
         for (row, items) in rows.iter().zip(items) {
             let mut keywords: Vec<String> = view
@@ -276,8 +271,8 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
                 body: partition.read_body(row.location).await.unwrap(),
                 email_id: row.email_id,
                 save_date: row.save_date,
-                envelope: items.clone().unwrap().envelope,
-                listed: items.unwrap().listed.unwrap(),
+                envelope: items.as_ref().unwrap().envelope().clone(),
+                listed: items.unwrap().listed().unwrap().clone(),
             });
         }
         assert_eq!(view.shared_seen(), meta.shared_seen);

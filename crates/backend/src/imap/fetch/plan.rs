@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use murder_imap::{FetchItem, FetchModifier, PartWhat, Partial, PartialRange, Section};
-use murder_store::{FetchParts, MessageRow};
+use murder_store::MessageRow;
 
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, bad};
@@ -52,11 +52,11 @@ pub(super) enum Name {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
     pub(super) wants: Vec<Want>,
-    /// Precomputed items that it needs.
-    pub parts: FetchParts,
+    /// It needs precomputed items.
+    pub needs_items: bool,
     /// Some of it sets `\Seen`.
     pub sets_seen: bool,
-    /// Some of it is octets of the message, unless [`Plan::parts`] has them.
+    /// Some of it is octets of the message, unless they are stored beside it.
     pub reads_bodies: bool,
     /// Only messages with a greater MODSEQ (RFC 7162 section 3.1.4.1).
     pub changed_since: Option<u64>,
@@ -157,11 +157,9 @@ impl Plan {
     /// Adds an item, once.
     fn want(&mut self, want: Want) {
         match &want {
-            Want::Envelope => self.parts.envelope = true,
-            Want::Body => self.parts.body = true,
-            Want::BodyStructure => self.parts.bodystructure = true,
+            Want::Envelope | Want::Body | Want::BodyStructure => self.needs_items = true,
             Want::Octets(octets) => {
-                self.parts.listed |= octets.listed;
+                self.needs_items |= octets.listed;
                 self.reads_bodies = true;
             }
             Want::ModSeq => self.condstore = true,
@@ -170,11 +168,6 @@ impl Plan {
         if !self.wants.contains(&want) {
             self.wants.push(want);
         }
-    }
-
-    /// Whether precomputed items are needed.
-    pub fn needs_items(&self) -> bool {
-        self.parts != FetchParts::default()
     }
 
     /// Whether an item is answered.

@@ -79,7 +79,7 @@ impl RowWriter<'_> {
         items: Option<&FetchedItems>,
     ) -> Result<(), FetchError> {
         let plan = self.plan;
-        let listed = items.and_then(|items| items.listed.as_ref());
+        let listed = items.and_then(FetchedItems::listed);
         // What is not stored beside the message.
         let of_body = || plan.octets().filter(|o| !o.listed || listed.is_none());
         let source = match of_body().next() {
@@ -127,10 +127,10 @@ impl RowWriter<'_> {
                 }
                 Want::ThreadId => fetch.thread_id(None),
                 Want::SaveDate => fetch.save_date(Some(DateTime::utc(row.save_date))),
-                Want::Envelope => fetch.envelope(items.map_or(&[][..], |i| &i.envelope)),
-                Want::Body => fetch.body(items.map_or(&[][..], |i| &i.body)),
+                Want::Envelope => fetch.envelope(items.map_or(&[][..], |i| i.envelope())),
+                Want::Body => fetch.body(items.map_or(&[][..], |i| i.body())),
                 Want::BodyStructure => {
-                    fetch.body_structure(items.map_or(&[][..], |i| &i.bodystructure));
+                    fetch.body_structure(items.map_or(&[][..], |i| i.bodystructure()));
                 }
                 Want::Octets(octets) => {
                     if let Some(listed) = listed.filter(|_| octets.listed) {

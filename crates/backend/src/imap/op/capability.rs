@@ -29,6 +29,7 @@ const AFTER_LOGIN: &[&str] = &[
 /// What only a client that has come directly has besides, as frontends do not pass on what it
 /// takes.
 const DIRECT: &[&str] = &[
+    REV2,
     "CONDSTORE",
     "QRESYNC",
     "UTF8=ACCEPT",
@@ -61,6 +62,8 @@ const DIRECT: &[&str] = &[
     "METADATA-SERVER",
     "LIST-METADATA",
 ];
+/// LITERAL+, which there is, is more than the LITERAL- that it asks for (RFC 7888 section 5).
+const REV2: &str = "IMAP4rev2";
 const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE"];
 
 /// The capabilities of this session at this moment.
@@ -81,6 +84,9 @@ pub(crate) fn list(session: &Session) -> Vec<String> {
         return list;
     }
     let mut list: Vec<String> = owned(BEFORE_LOGIN);
+    if !is_frontend(session) {
+        list.push(REV2.to_owned());
+    }
     if can_start_tls(session) {
         list.push("STARTTLS".to_owned());
     }

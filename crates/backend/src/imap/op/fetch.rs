@@ -75,8 +75,8 @@ pub(crate) async fn fetch(
                     }
                 }
             }
-            let items = match plan.needs_items() && !rows.is_empty() {
-                true => selected.handle.fetch_items(&rows, plan.parts).await?,
+            let items = match plan.needs_items && !rows.is_empty() {
+                true => selected.handle.fetch_items(&rows).await?,
                 false => Vec::new(),
             };
             let view = Arc::clone(&selected.view);
@@ -89,7 +89,7 @@ pub(crate) async fn fetch(
             };
             for (at, row) in rows.iter().enumerate() {
                 let fetched = items.get(at).and_then(Option::as_ref);
-                if plan.needs_items() && fetched.is_none() {
+                if plan.needs_items && fetched.is_none() {
                     all_there = false;
                     continue;
                 }
@@ -155,7 +155,7 @@ fn gather(
     rows: &mut Vec<MessageRow>,
 ) -> u32 {
     rows.clear();
-    let heavy = plan.needs_items() || plan.reads_bodies;
+    let heavy = plan.needs_items || plan.reads_bodies;
     let mut bytes = 0;
     for row in selected.view.rows(next, last) {
         bytes += u64::from(row.location.len);

@@ -7,6 +7,7 @@
 
 mod evaluate;
 mod fuzzy;
+mod headers;
 mod program;
 mod progress;
 mod returns;

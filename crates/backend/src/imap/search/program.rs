@@ -4,7 +4,7 @@ use std::ops::{Range, RangeInclusive};
 
 use murder_imap::{Code, Date, SearchKey};
 use murder_mailbox::MailboxId;
-use murder_mime::{SEARCH_CHARSETS, charset_text, fold};
+use murder_mime::{SEARCH_CHARSETS, charset_text, fold, is_listed};
 use murder_store::{Flags, MailboxView, TextFilter, UidSet};
 
 use super::MAX_STRINGS;
@@ -208,6 +208,16 @@ impl Program {
     /// Whether what is not the header may have to be looked at.
     pub(super) fn looks_at_texts(&self) -> bool {
         !self.texts.is_empty() || self.fuzzy.iter().any(Fuzzy::is_in_texts)
+    }
+
+    /// Whether fields that are stored beside messages are all that may have to be looked at.
+    pub(super) fn looks_at_listed_fields_only(&self) -> bool {
+        let fields = self.fields.iter().map(|(name, _)| &**name);
+        let fuzzy = self.fuzzy.iter().filter_map(|fuzzy| match &fuzzy.place {
+            Where::Field(name) => Some(&**name),
+            Where::Body | Where::Text => None,
+        });
+        !self.looks_at_texts() && is_listed(fields.chain(fuzzy))
     }
 
     /// How many strings are looked for in a message.

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use murder_store::{MailboxHandle, MailboxView, MessageRow, Partition, StoreError, UidSet};
+use murder_store::{
+    MailboxHandle, MailboxView, MessageRow, Partition, StoreError, TextCandidates, UidSet,
+};
 
 use super::evaluate::{Known, Looked};
+use super::headers::listed_of;
 use super::program::Program;
 use super::progress::Progress;
 use crate::imap::errors::OpError;
@@ -35,6 +38,21 @@ pub(crate) struct Scope<'a> {
     pub seen_user: Option<&'a str>,
     /// What is `\Recent`.
     pub recent: &'a UidSet,
+}
+
+impl<'a> Scope<'a> {
+    /// What is known of a message before it is read.
+    fn known(&self, row: &'a MessageRow, index: Option<&'a TextCandidates>) -> Known<'a> {
+        Known {
+            view: self.view,
+            row,
+            seen_user: self.seen_user,
+            recent: self.recent,
+            index,
+            header: None,
+            texts: None,
+        }
+    }
 }
 
 /// What was found.
@@ -79,6 +97,9 @@ pub(crate) async fn run(
             rows.clear();
             rows.extend(view.rows(next, last).take(ROWS_AT_ONCE));
             next = rows.last().map_or(last, |row: &MessageRow| row.seq) + 1;
+            let mut judged: Vec<(MessageRow, Option<u8>)> = Vec::new();
+            // Where in `judged` are those that columns do not judge.
+            let mut open = Vec::new();
             for row in &rows {
                 work += program.size;
                 if work >= KEYS_AT_ONCE {
@@ -88,31 +109,41 @@ pub(crate) async fn run(
                 if check_gone && scope.newest.seq_of(row.uid).is_none() {
                     continue;
                 }
-                let known = Known {
-                    view,
-                    row,
-                    seen_user: scope.seen_user,
-                    recent: scope.recent,
-                    index: index.as_ref(),
-                    header: None,
-                    texts: None,
-                };
-                let score = match program.matches(&known) {
-                    Some(matches) => matches.then(|| program.relevancy(&known)),
-                    None => match read_and_match(program, scope, &known, &mut work).await {
-                        Err(StoreError::BodyGone) => None,
-                        Err(error @ StoreError::Corrupt { .. }) => {
-                            hits.damaged = Some(error);
-                            None
-                        }
-                        other => other?,
-                    },
-                };
-                if let Some(score) = score {
-                    hits.seqs.push(row.seq);
-                    if program.is_fuzzy {
-                        hits.scores.push(score);
+                let known = scope.known(row, index.as_ref());
+                match program.matches(&known) {
+                    Some(true) => judged.push((*row, Some(program.relevancy(&known)))),
+                    Some(false) => {}
+                    None => {
+                        open.push(judged.len());
+                        judged.push((*row, None));
                     }
+                }
+            }
+            let mut listed = Vec::new();
+            if program.looks_at_listed_fields_only() && !open.is_empty() {
+                let rows: Vec<MessageRow> = open.iter().map(|at| judged[*at].0).collect();
+                listed = listed_of(scope, &rows).await?;
+            }
+            let mut listed = listed.into_iter();
+            for at in open {
+                let (row, score) = &mut judged[at];
+                if work >= KEYS_AT_ONCE {
+                    work = 0;
+                    progress.tick(row.seq - 1, view.len()).await?;
+                }
+                let known = scope.known(row, index.as_ref());
+                let header = listed.next().flatten();
+                match read_and_match(program, scope, &known, header, &mut work).await {
+                    Err(StoreError::BodyGone) => {}
+                    Err(error @ StoreError::Corrupt { .. }) => hits.damaged = Some(error),
+                    result => *score = result?,
+                }
+            }
+            for (row, score) in judged {
+                let Some(score) = score else { continue };
+                hits.seqs.push(row.seq);
+                if program.is_fuzzy {
+                    hits.scores.push(score);
                 }
             }
         }
@@ -121,17 +152,21 @@ pub(crate) async fn run(
 }
 
 /// The relevancy of a message that cannot be judged by its columns; `None` if it does not match.
+/// `listed`: the fields of its header that are stored beside it, if they are all that counts.
 async fn read_and_match(
     program: &Arc<Program>,
     scope: &Scope<'_>,
     known: &Known<'_>,
+    listed: Option<Bytes>,
     work: &mut usize,
 ) -> Result<Option<u8>, StoreError> {
     let at = known.row.location;
     let header_len = known.row.header_len.min(at.len);
     let mut room = room_for(header_len).await?;
     let mut whole = None;
-    let header: Bytes = if program.looks_at_texts() && at.len <= READ_WHOLE {
+    let header = if let Some(listed) = listed {
+        listed
+    } else if program.looks_at_texts() && at.len <= READ_WHOLE {
         let raw = scope.partition.read_body(at).await?;
         let header = raw.slice(..header_len as usize);
         whole = Some(raw);

@@ -7,16 +7,15 @@ use murder_imap::{SortCriterion, SortKey};
 use murder_mime::{Address, addresses, base_subject, casemap, decode_words, header_raw};
 use murder_store::{MessageRow, StoreError};
 
+use super::headers::headers_of;
 use super::progress::Progress;
 use super::run::{Hits, Scope};
 use crate::imap::errors::OpError;
 
-/// Bytes of a header that are read for the fields by which messages are sorted and threaded.
-const HEADER: u32 = 256 << 10;
 /// Bytes of a string that count for the order: what is alike up to here is the same to a reader.
 const STRING: usize = 256;
 /// Messages whose keys are gathered between other sessions' turns.
-const AT_ONCE: u32 = 64;
+const AT_ONCE: usize = 64;
 
 /// What messages are compared by, one value a message, in the order of the hits.
 enum Column {
@@ -62,25 +61,21 @@ pub(crate) async fn sort(
         })
         .collect();
     let with_header = criteria.iter().any(|criterion| is_text(criterion.key));
-    let mut since = 0;
-    for (at, seq) in hits.seqs.iter().enumerate() {
-        since += 1;
-        if since >= AT_ONCE {
-            since = 0;
-            progress.tick(*seq - 1, scope.view.len()).await?;
-        }
-        let row = scope.view.row(*seq);
-        let header = match &row {
-            Some(row) if with_header => header_of(scope, row, &mut hits.damaged).await?,
-            _ => Bytes::new(),
+    for (batch, seqs) in hits.seqs.chunks(AT_ONCE).enumerate() {
+        progress.tick(seqs[0] - 1, scope.view.len()).await?;
+        let rows: Vec<MessageRow> = seqs.iter().filter_map(|seq| scope.view.row(*seq)).collect();
+        let headers = match with_header {
+            true => headers_of(scope, &rows, &mut hits.damaged).await?,
+            false => vec![Bytes::new(); rows.len()],
         };
-        let score = hits.scores.get(at).copied().unwrap_or(100);
-        for (criterion, column) in criteria.iter().zip(&mut columns) {
-            match column {
-                Column::Numbers(values) => {
-                    values.push(row.map_or(0, |row| number(criterion.key, &row, score)));
+        for (at, (row, header)) in rows.iter().zip(&headers).enumerate() {
+            let at = batch * AT_ONCE + at;
+            let score = hits.scores.get(at).copied().unwrap_or(100);
+            for (criterion, column) in criteria.iter().zip(&mut columns) {
+                match column {
+                    Column::Numbers(values) => values.push(number(criterion.key, row, score)),
+                    Column::Strings(values) => values.push(string(criterion.key, header)),
                 }
-                Column::Strings(values) => values.push(string(criterion.key, &header)),
             }
         }
     }
@@ -104,24 +99,6 @@ pub(crate) async fn sort(
         hits.scores = order.iter().map(|at| hits.scores[*at]).collect();
     }
     Ok(())
-}
-
-/// The header of a message as far as it is looked at; empty for one that is gone or damaged,
-/// which is told at the end of the command.
-pub(super) async fn header_of(
-    scope: &Scope<'_>,
-    row: &MessageRow,
-    damaged: &mut Option<StoreError>,
-) -> Result<Bytes, StoreError> {
-    let len = row.header_len.min(row.location.len).min(HEADER);
-    match scope.partition.read_body_range(row.location, 0, len).await {
-        Err(StoreError::BodyGone) => Ok(Bytes::new()),
-        Err(error @ StoreError::Corrupt { .. }) => {
-            *damaged = Some(error);
-            Ok(Bytes::new())
-        }
-        other => other,
-    }
 }
 
 /// The sent date (RFC 5256 section 2.2).

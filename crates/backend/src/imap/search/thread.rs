@@ -9,17 +9,18 @@ use std::hash::BuildHasher;
 
 use murder_imap::{ThreadAlgorithm, ThreadList};
 use murder_mime::{header_raw, message_ids};
-use murder_store::StoreError;
+use murder_store::{MessageRow, StoreError};
 
+use super::headers::headers_of;
 use super::progress::Progress;
 use super::run::{Hits, Scope};
-use super::sort::{header_of, sent, subject};
+use super::sort::{sent, subject};
 use crate::imap::errors::OpError;
 
 /// References of a message that count, the last ones: those nearest to it. Mailers keep fewer.
 const REFERENCES: usize = 100;
 /// Messages that are looked at between other sessions' turns.
-const AT_ONCE: u32 = 64;
+const AT_ONCE: usize = 64;
 
 /// A message to be put into a thread.
 #[derive(Debug, Clone, Default)]
@@ -54,38 +55,33 @@ pub(crate) async fn thread(
     let hash = |id: Vec<u8>| hasher.hash_one(id);
     let mut subjects: HashMap<Box<str>, u32> = HashMap::new();
     let mut messages = Vec::with_capacity(hits.seqs.len());
-    let mut since = 0;
-    for seq in &hits.seqs {
-        since += 1;
-        if since >= AT_ONCE {
-            since = 0;
-            progress.tick(*seq - 1, scope.view.len()).await?;
-        }
-        let Some(row) = scope.view.row(*seq) else {
-            continue;
-        };
-        let header = header_of(scope, &row, &mut hits.damaged).await?;
-        let (subject, is_reply) = subject(&header);
-        let next = subjects.len() as u32;
-        let subject = (!subject.is_empty()).then(|| *subjects.entry(subject).or_insert(next));
-        let ids = |field| header_raw(&header, field).into_iter().flat_map(message_ids);
-        let mut message = Message {
-            number: if uid { row.uid } else { row.seq },
-            sent: sent(&row),
-            subject,
-            is_reply,
-            ..Message::default()
-        };
-        if algorithm == ThreadAlgorithm::References {
-            message.id = ids("Message-ID").next().map(hash);
-            let mut references: Vec<u64> = ids("References").map(hash).collect();
-            references.drain(..references.len().saturating_sub(REFERENCES));
-            if references.is_empty() {
-                references.extend(ids("In-Reply-To").next().map(hash));
+    for seqs in hits.seqs.chunks(AT_ONCE) {
+        progress.tick(seqs[0] - 1, scope.view.len()).await?;
+        let rows: Vec<MessageRow> = seqs.iter().filter_map(|seq| scope.view.row(*seq)).collect();
+        let headers = headers_of(scope, &rows, &mut hits.damaged).await?;
+        for (row, header) in rows.iter().zip(&headers) {
+            let (subject, is_reply) = subject(header);
+            let next = subjects.len() as u32;
+            let subject = (!subject.is_empty()).then(|| *subjects.entry(subject).or_insert(next));
+            let ids = |field| header_raw(header, field).into_iter().flat_map(message_ids);
+            let mut message = Message {
+                number: if uid { row.uid } else { row.seq },
+                sent: sent(row),
+                subject,
+                is_reply,
+                ..Message::default()
+            };
+            if algorithm == ThreadAlgorithm::References {
+                message.id = ids("Message-ID").next().map(hash);
+                let mut references: Vec<u64> = ids("References").map(hash).collect();
+                references.drain(..references.len().saturating_sub(REFERENCES));
+                if references.is_empty() {
+                    references.extend(ids("In-Reply-To").next().map(hash));
+                }
+                message.references = references;
             }
-            message.references = references;
+            messages.push(message);
         }
-        messages.push(message);
     }
     let work = move || match algorithm {
         ThreadAlgorithm::OrderedSubject => ordered_subject(messages),

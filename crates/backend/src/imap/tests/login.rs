@@ -106,7 +106,7 @@ async fn passwords_are_not_taken_in_clear() {
     client
         .play(
             "C: a CAPABILITY
-             S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE STARTTLS LOGINDISABLED
+             S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IMAP4rev2 STARTTLS LOGINDISABLED
              S: a OK …
              C: b LOGIN bob secret
              S: b NO [PRIVACYREQUIRED] Use TLS first
@@ -118,7 +118,7 @@ async fn passwords_are_not_taken_in_clear() {
     client
         .play(
             "C: a CAPABILITY
-             S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN
+             S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IMAP4rev2 AUTH=PLAIN
              S: a OK …
              C: b STARTTLS
              S: b BAD TLS is active already

@@ -50,7 +50,7 @@ async fn capabilities_are_what_can_be_done() {
     let server = Server::start();
     let mut client = server.connect().await;
     let after_login = "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE CHILDREN \
-         LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk \
+         LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk IMAP4rev2 \
          CONDSTORE QRESYNC UTF8=ACCEPT UIDONLY OBJECTID SAVEDATE STATUS=SIZE ESEARCH \
          SEARCHRES PARTIAL WITHIN SEARCH=FUZZY MULTISEARCH SORT SORT=DISPLAY ESORT \
          THREAD=ORDEREDSUBJECT THREAD=REFERENCES INPROGRESS BINARY COMPRESS=DEFLATE MULTIAPPEND REPLACE \
@@ -59,7 +59,7 @@ async fn capabilities_are_what_can_be_done() {
     client
         .play(&format!(
             "C: a CAPABILITY
-             S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN
+             S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IMAP4rev2 AUTH=PLAIN
              S: a OK CAPABILITY completed
              C: b LOGIN bob secret
              S: b OK [CAPABILITY {after_login}] Logged in
