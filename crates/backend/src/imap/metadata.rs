@@ -20,6 +20,8 @@ pub(crate) const ADMIN: &str = "/shared/admin";
 
 /// The most octets in the name of an entry.
 const MAX_NAME: usize = 255;
+/// The most names in a command that asks, which LIST answers for each mailbox.
+const MAX_ASKED: usize = 256;
 /// Components of a name below `/shared/vendor` or `/private/vendor`, at least.
 const VENDOR_COMPONENTS: usize = 4;
 
@@ -74,12 +76,15 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// # Errors
-    /// As [`entry_name`].
+    /// As [`entry_name`]; NO LIMIT for too many names.
     pub fn new(
         names: &[String],
         depth: MetadataDepth,
         largest: Option<u32>,
     ) -> Result<Self, OpError> {
+        if names.len() > MAX_ASKED {
+            return Err(no(Code::Limit, "Too many entries at once"));
+        }
         let above = depth != MetadataDepth::Zero;
         let names = names.iter().map(|name| entry_name(name, above));
         Ok(Self {

@@ -33,7 +33,6 @@ impl Partition {
                 limit: MAX_ANNOTATION as u64,
             });
         }
-        let _keys = shared.home_keys.read().await;
         let (home, key, mailbox) = match of {
             Annotated::Mailbox(name) => {
                 let (home, mailbox) = self.find(name)?;

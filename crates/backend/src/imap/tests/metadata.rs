@@ -189,6 +189,11 @@ async fn limits() {
          S: e OK …",
     )
     .await;
+    let many: Vec<String> = (0..257).map(|n| format!("/shared/{n}")).collect();
+    for command in ["GETMETADATA INBOX (%)", "LIST \"\" * RETURN (METADATA (%))"] {
+        let answer = bob.ask(&command.replace('%', &many.join(" "))).await;
+        assert!(answer[0].starts_with("NO [LIMIT] "), "{answer:?}");
+    }
     // Many large ones come in several responses.
     for number in 0..10 {
         bob.send(format!(
