@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murder_store::{MAX_ANNOTATION, PartitionConfig};
+use murder_store::{Annotated, AnnotationChange, MAX_ANNOTATION, PartitionConfig};
 
 use super::support::{Server, short};
 
@@ -299,6 +299,33 @@ async fn the_servers_entries() {
          S: e OK …",
     )
     .await;
+}
+
+/// What all share stays in the partition where it was first.
+#[tokio::test]
+async fn the_servers_entries_are_in_one_partition() {
+    let server = Server::with_partitions(&["one", "two"]);
+    let mut admin = server.login("admin").await;
+    let set = AnnotationChange {
+        entries: vec![("/shared/comment".into(), Some(b"two".to_vec()))],
+        shared_seen: None,
+    };
+    let two = &server.node.partitions["two"];
+    let done = two.annotate(Annotated::Server, None, set);
+    done.await.unwrap();
+    admin
+        .play(
+            "C: a GETMETADATA \"\" /shared/comment
+             S: * METADATA \"\" (/shared/comment \"two\")
+             S: a OK …
+             C: b SETMETADATA \"\" (/shared/comment NIL)
+             S: b OK …
+             C: c GETMETADATA \"\" /shared/comment
+             S: * METADATA \"\" (/shared/comment NIL)
+             S: c OK …",
+        )
+        .await;
+    assert!(!server.node.partitions["one"].has_server_annotations());
 }
 
 /// Without an INBOX there is no place for what is one's own.

@@ -134,6 +134,51 @@ async fn roots_below_roots() {
         .await;
 }
 
+/// Each partition that a home is in has quotas of its own.
+#[tokio::test]
+async fn a_home_in_two_partitions() {
+    let server = Server::with_partitions(&["one", "two"]);
+    let mut admin = server.login("admin").await;
+    admin
+        .play(
+            "C: a CREATE user/bob (PARTITION \"one\")
+             S: a OK …
+             C: b CREATE user/bob/x (PARTITION \"two\")
+             S: b OK …
+             C: c SETQUOTA user/bob (MAILBOX 5)
+             S: * QUOTA \"Other Users/bob\" (MAILBOX 1 5)
+             S: c OK …
+             C: d SETQUOTA user/bob/x (MAILBOX 6)
+             S: * QUOTA \"Other Users/bob/x\" (MAILBOX 1 6)
+             S: d OK …
+             C: e SETQUOTA user/bob/nowhere (MAILBOX 7)
+             S: e NO [CANNOT] …
+             C: f DELETE user/bob/x
+             S: f OK …
+             C: g SETQUOTA user/bob/nowhere (MAILBOX 7)
+             S: * QUOTA \"Other Users/bob/nowhere\" (MAILBOX 0 7)
+             S: * QUOTA \"Other Users/bob\" (MAILBOX 1 5)
+             S: g OK …
+             C: h CREATE user/bob/x (PARTITION \"two\")
+             S: h OK …",
+        )
+        .await;
+    let mut bob = server.login("bob").await;
+    bob.play(
+        "C: a GETQUOTAROOT x/new
+         S: * QUOTAROOT \"x/new\"
+         S: a OK …
+         C: b GETQUOTAROOT INBOX
+         S: * QUOTAROOT \"INBOX\" INBOX
+         S: * QUOTA INBOX (MAILBOX 1 5)
+         S: b OK …
+         C: c GETQUOTA nowhere
+         S: * QUOTA nowhere (MAILBOX 0 7)
+         S: c OK …",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn names_that_are_not_ascii() {
     let server = Server::start();
