@@ -237,11 +237,16 @@ impl Model {
     ) -> Result<(), StoreError> {
         let user = (rng.below(2) == 0).then_some("eve");
         let mut entries = BTreeMap::new();
-        let many = if rng.below(6) == 0 { 60 } else { 3 };
+        // A record holds at most half a segment.
+        let (many, longest) = if rng.below(6) == 0 {
+            (60, 300)
+        } else {
+            (3, 3000)
+        };
         for _ in 0..=rng.below(many) {
             let scope = *rng.pick(&["shared", "private"]).unwrap();
             let number = rng.below(if many > 3 { 1000 } else { 4 });
-            let value = (rng.below(3) > 0).then(|| vec![b'v'; rng.below(3000) as usize]);
+            let value = (rng.below(3) > 0).then(|| vec![b'v'; rng.below(longest) as usize]);
             entries.insert(format!("/{scope}/vendor/test/{number}"), value);
         }
         let mailbox_name = name(mailbox);
