@@ -195,6 +195,9 @@ pub struct PartitionSection {
     /// The most bytes of journal to be replayed at a start. Default: 268435456.
     #[serde(default = "default::checkpoint_bytes")]
     pub checkpoint_bytes: u64,
+    /// Threads that write to homes' databases; 0 for one a processor. Default: 0.
+    #[serde(default)]
+    pub writer_threads: usize,
     /// Homes whose databases are kept open. Default: 2048.
     #[serde(default = "default::open_homes")]
     pub open_homes: usize,
@@ -218,6 +221,7 @@ impl PartitionSection {
             compact_below_percent: default::compact_below_percent(),
             compact_bytes_per_second: default::compact_bytes_per_second(),
             checkpoint_bytes: default::checkpoint_bytes(),
+            writer_threads: 0,
             open_homes: default::open_homes(),
             view_cache_bytes: default::view_cache_bytes(),
             item_cache_bytes: default::item_cache_bytes(),
@@ -233,6 +237,7 @@ impl PartitionSection {
             compact_below_percent: self.compact_below_percent,
             compact_bytes_per_second: self.compact_bytes_per_second,
             checkpoint_bytes: self.checkpoint_bytes,
+            shards: self.writer_threads,
             open_homes: self.open_homes,
             view_cache_bytes: self.view_cache_bytes,
             item_cache_bytes: self.item_cache_bytes,
@@ -258,6 +263,10 @@ impl PartitionSection {
         anyhow::ensure!(
             self.checkpoint_bytes >= LEAST_CHECKPOINT,
             "`partitions.{name}.checkpoint_bytes` is less than {LEAST_CHECKPOINT}"
+        );
+        anyhow::ensure!(
+            self.writer_threads <= MOST_WRITER_THREADS,
+            "`partitions.{name}.writer_threads` is more than {MOST_WRITER_THREADS}"
         );
         anyhow::ensure!(
             self.open_homes >= LEAST_OPEN_HOMES,
@@ -312,6 +321,8 @@ const MOST_COMPACT_PERCENT: u8 = 90;
 const LEAST_CHECKPOINT: u64 = 1 << 20;
 /// A few for each writer thread.
 const LEAST_OPEN_HOMES: usize = 64;
+/// More only wait for one another.
+const MOST_WRITER_THREADS: usize = 256;
 
 /// The least that [`ImapConfig::max_command`] may be: a command with a few mailbox names.
 const LEAST_COMMAND: usize = 8 << 10;
