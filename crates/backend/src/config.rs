@@ -83,6 +83,9 @@ pub struct ImapConfig {
     /// Whether clients that come directly may log out and in again on the same connection
     /// (UNAUTHENTICATE, RFC 8437). Default: true.
     pub unauthenticate: bool,
+    /// A URI by which users reach whoever runs the server, which clients are told (METADATA,
+    /// `/shared/admin`). Default: none.
+    pub contact: Option<String>,
 }
 
 impl Default for ImapConfig {
@@ -97,6 +100,7 @@ impl Default for ImapConfig {
             max_command: 64 << 10,
             append_limit: 64 << 20,
             unauthenticate: true,
+            contact: None,
         }
     }
 }
@@ -389,6 +393,12 @@ impl BackendConfig {
             self.imap.max_command >= LEAST_COMMAND,
             "`imap.max_command` is less than {LEAST_COMMAND}"
         );
+        if let Some(contact) = &self.imap.contact {
+            anyhow::ensure!(
+                is_uri(contact),
+                "`imap.contact` is no URI, as `mailto:postmaster@example.org` is"
+            );
+        }
         for (key, limit) in [
             ("imap.append_limit", self.imap.append_limit),
             ("lmtp.message_limit", self.lmtp.message_limit),
@@ -423,6 +433,18 @@ impl BackendConfig {
         }
         Ok(())
     }
+}
+
+/// Whether `text` looks like a URI (RFC 3986): a scheme, and something behind it.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let in_scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(in_scheme)
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Others are told the first address: it must be one that means something to them.
@@ -519,6 +541,10 @@ mod tests {
                 "imap.max_command",
             ),
             (
+                format!("{ALONE}[imap]\ncontact = \"root@example.org\"\n"),
+                "imap.contact",
+            ),
+            (
                 format!("{ALONE}[lmtp]\nmessage_limit = 0\n"),
                 "lmtp.message_limit",
             ),
@@ -560,9 +586,11 @@ mod tests {
             let error = parse(&text).unwrap().validate().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-        parse(&format!("{murder}{imaps}"))
-            .unwrap()
-            .validate()
-            .unwrap();
+        parse(&format!(
+            "{murder}{imaps}contact = \"tel:+1-201-555-0123\"\n"
+        ))
+        .unwrap()
+        .validate()
+        .unwrap();
     }
 }

@@ -54,6 +54,7 @@ const TABLE: &[Row] = {
             Hidden,
         ),
         ("LSUB \"\" %M", Nothing, "", Hidden),
+        ("GETQUOTAROOT %M", Nothing, "r", Hidden),
         ("CREATE %M/child", Nothing, "k", NoPerm),
         ("CREATE %M/a/b/child", Nothing, "k", NoPerm),
         ("DELETE %M", Nothing, "x", Hidden),
@@ -247,6 +248,42 @@ async fn any_of_some_is_enough_for_myrights() {
             false => "NO [NONEXISTENT] ",
         };
         assert!(answer.starts_with(wanted), "{letter}: {answer}");
+    }
+}
+
+/// RFC 5464 section 3.3: `l`, and one of `r`, `s`, `w`, `i`, `p`.
+#[tokio::test]
+async fn annotations_need_two_rights() {
+    let mut matrix = Matrix::start().await;
+    for command in [
+        "GETMETADATA %M /shared/comment",
+        "SETMETADATA %M (/private/comment \"mine\")",
+        "SETMETADATA %M (/shared/comment \"ours\")",
+    ] {
+        let row: Row = (command, Selected::Nothing, "", Missing::Hidden);
+        for letter in LETTERS.chars() {
+            let wanted = match "rswip".contains(letter) {
+                true => "OK ",
+                false => "NO [NOPERM] ",
+            };
+            let answer = matrix.play(row, &format!("l{letter}")).await;
+            assert!(answer.starts_with(wanted), "l{letter}, {command}: {answer}");
+            let alone = matrix.play(row, &letter.to_string()).await;
+            let wanted = match letter {
+                'l' => "NO [NOPERM] ",
+                _ => "NO [NONEXISTENT] ",
+            };
+            assert!(alone.starts_with(wanted), "{letter}, {command}: {alone}");
+            let all = matrix.play(row, &without(LETTERS, letter)).await;
+            let wanted = match letter {
+                'l' => "NO [NONEXISTENT] ",
+                _ => "OK ",
+            };
+            assert!(
+                all.starts_with(wanted),
+                "all but {letter}, {command}: {all}"
+            );
+        }
     }
 }
 
