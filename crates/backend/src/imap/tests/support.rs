@@ -317,6 +317,17 @@ pub fn message(raw: impl Into<bytes::Bytes>) -> AppendMessage {
     }
 }
 
+/// Octets without sense; the same each time for the same seed (xorshift), which moves on.
+pub fn noise(seed: &mut u64, count: usize) -> Vec<u8> {
+    let octets = (0..count).map(|_| {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        (*seed >> 32) as u8
+    });
+    octets.collect()
+}
+
 /// A short message with that subject.
 pub fn short(subject: &str) -> String {
     format!("From: a@example.org\r\nSubject: {subject}\r\n\r\nText of {subject}.\r\n")

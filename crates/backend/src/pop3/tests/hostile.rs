@@ -1,7 +1,7 @@
 //! Input that no mail client sends.
 
 use super::with_messages;
-use crate::imap::tests::support::Server;
+use crate::imap::tests::support::{Server, noise};
 
 #[tokio::test]
 async fn lines_that_are_no_commands() {
@@ -157,15 +157,7 @@ async fn random_octets_end_no_server() {
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..20 {
         let mut client = server.login_pop3("bob").await;
-        let octets: Vec<u8> = (0..4096)
-            .map(|_| {
-                // xorshift: the same each time
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                (seed >> 32) as u8
-            })
-            .collect();
+        let octets = noise(&mut seed, 4096);
         let _ = client.try_send(&octets).await;
         client.close().await;
     }
