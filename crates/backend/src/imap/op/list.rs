@@ -54,7 +54,11 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         session
             .writer
             .list(&ListRow::answering(&how, row, separator));
-        if row.exists {
+        // A row that is there for what lies below it alone was not asked about (RFC 5819
+        // section 3, RFC 8440 section 4).
+        let asked_about = (!list.selection.subscribed || row.subscribed)
+            && (!list.selection.special_use || row.special_use.is_some());
+        if row.exists && asked_about {
             details(session, &user, row, list).await?;
         }
         session.make_room().await?;
