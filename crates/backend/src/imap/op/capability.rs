@@ -37,6 +37,8 @@ const DIRECT: &[&str] = &[
     "OBJECTID",
     "SAVEDATE",
     "STATUS=SIZE",
+    "LIST-MYRIGHTS",
+    "PREVIEW",
     "ESEARCH",
     "SEARCHRES",
     "PARTIAL",

@@ -19,6 +19,7 @@ mod login;
 mod mailboxes;
 mod multi_search;
 mod object_id;
+mod preview;
 mod qresync;
 mod replace;
 mod rev2;
