@@ -49,6 +49,7 @@ mod segments;
 mod shard;
 mod uidset;
 mod view;
+mod watch;
 
 pub use blob::{BodyWriter, StagedBody};
 pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
@@ -72,3 +73,4 @@ pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};
+pub use watch::{HomeChanges, MailboxCounters, Watch, Watcher};

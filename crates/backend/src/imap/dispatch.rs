@@ -117,13 +117,13 @@ impl Session {
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
             (
                 _,
-                C::Notify(_)
-                | C::GetMetadata(_)
+                C::GetMetadata(_)
                 | C::SetMetadata { .. }
                 | C::GetQuota { .. }
                 | C::GetQuotaRoot { .. }
                 | C::SetQuota { .. },
             ) => Err(bad("Not supported")),
+            (_, C::Notify(command)) => boxed(op::notify::notify(self, &command)).await,
             (_, C::Select { mailbox, params }) => {
                 boxed(op::select::select(self, false, &mailbox, &params)).await
             }

@@ -32,11 +32,21 @@ pub(crate) const DELETED: &str = "The selected mailbox was deleted";
 /// Ranges in one VANISHED: clients and proxies bound their lines, and this is some 20 KiB.
 const RANGES_IN_LINE: usize = 1024;
 
-/// Writes what changed in the selected mailbox: EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH
+/// As [`report`], but only what the client wants to hear of (RFC 5465).
+pub(crate) fn news(session: &mut Session, expunges: Expunges) {
+    tell_all(session, expunges, &Own::Nothing);
+}
+
+/// Writes what changed in the selected mailbox, for a command that has itself removed messages:
+/// EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH
 /// FLAGS.
 ///
 /// What it writes is bounded by the mailbox: at most one line a message, of some 50 bytes.
 pub(crate) fn report(session: &mut Session, expunges: Expunges) {
+    tell_all(session, expunges, &Own::Removal);
+}
+
+fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) {
     let State::Selected(selected) = &mut session.state else {
         return;
     };
@@ -45,7 +55,7 @@ pub(crate) fn report(session: &mut Session, expunges: Expunges) {
         session.state = State::Logout;
         return;
     }
-    tell(selected, &mut session.writer, expunges, &Own::Nothing);
+    tell(selected, &mut session.writer, expunges, own);
     selected.uid_command = false;
 }
 
@@ -66,6 +76,8 @@ pub(crate) fn refreshed<'a>(
 pub(crate) enum Own<'a> {
     /// Nothing.
     Nothing,
+    /// It has removed messages.
+    Removal,
     /// STORE: these messages' flags are told, changed or not.
     Echo(&'a UidSet),
     /// STORE .SILENT of these messages: told only where others had a hand in it, that is, where
@@ -87,7 +99,7 @@ pub(crate) enum Own<'a> {
 impl Own<'_> {
     fn uids(&self) -> Option<&UidSet> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Removal => None,
             Self::Echo(uids) | Self::Silent { uids, .. } | Self::Caller(uids) => Some(uids),
         }
     }
@@ -100,10 +112,14 @@ pub(crate) fn tell(
     expunges: Expunges,
     own: &Own<'_>,
 ) {
+    // A client that wants to hear of nothing sees the mailbox as it was, until it changes it.
+    if !selected.wants.messages && matches!(own, &Own::Nothing) {
+        return;
+    }
     let new = selected.handle.view();
     let held = expunges == Expunges::Held;
     if Arc::ptr_eq(&new, &selected.newest)
-        && matches!(own, &Own::Nothing)
+        && matches!(own, &Own::Nothing | &Own::Removal)
         && (held || !selected.holds_expunged())
     {
         return;
@@ -134,9 +150,17 @@ pub(crate) fn tell(
         selected.take_recent(&new);
         writer.exists(selected.view.len());
         tell_recent(selected, writer);
+        if selected.wants.items && known.uidnext() < new.uidnext() {
+            let last = new.uidnext() - 1;
+            selected.arrived.insert_range(known.uidnext(), last);
+        }
     }
     for uid in diff.changed {
         if own.uids().is_some_and(|uids| uids.contains(uid)) {
+            continue;
+        }
+        if !selected.wants.flags {
+            selected.untold.insert(uid);
             continue;
         }
         let (Some(before), Some(after)) = (known.row_by_uid(uid), selected.view.row_by_uid(uid))
@@ -149,7 +173,7 @@ pub(crate) fn tell(
         }
     }
     match own {
-        Own::Nothing | Own::Caller(_) => {}
+        Own::Nothing | Own::Removal | Own::Caller(_) => {}
         Own::Echo(uids) => {
             for row in present(selected, uids) {
                 tell_fetch(selected, writer, &row);
@@ -252,6 +276,16 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
     }
 }
 
+/// Tells what was not told of flags while the client did not want to hear of them.
+pub(crate) fn tell_untold(session: &mut Session) {
+    if let State::Selected(selected) = &mut session.state
+        && selected.wants.flags
+    {
+        let untold = std::mem::take(&mut selected.untold);
+        tell_messages(selected, &mut session.writer, &untold);
+    }
+}
+
 /// Tells the flags of messages, whether the client knows them or not.
 pub(crate) fn tell_messages(selected: &Selected, writer: &mut ResponseWriter, uids: &UidSet) {
     for row in present(selected, uids) {
@@ -297,11 +331,14 @@ fn tell_fetch(selected: &Selected, writer: &mut ResponseWriter, row: &MessageRow
 }
 
 /// `* n FETCH (…)` with what a client is told unasked: the UID if it wants it (RFC 9051 section
-/// 6.4.9 and appendix E.21, RFC 7162 section 3.2.4), flags, the mod-sequence if it counts them.
+/// 6.4.9 and appendix E.21, RFC 7162 section 3.2.4, RFC 5465 section 5.1), flags, the mod-sequence if it counts them.
 fn tell_message(selected: &Selected, writer: &mut ResponseWriter, row: &MessageRow, flags: bool) {
     let enabled = selected.enabled;
     let mut fetch = start_fetch(enabled, writer, row);
-    let uid = selected.uid_command || selected.condstore || enabled.has(Extension::Rev2);
+    let uid = selected.uid_command
+        || selected.condstore
+        || selected.wants.notify
+        || enabled.has(Extension::Rev2);
     if uid && !enabled.has(Extension::UidOnly) {
         fetch.uid(row.uid);
     }

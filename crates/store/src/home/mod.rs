@@ -28,6 +28,7 @@ use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{Keywords, ViewChange};
+use crate::watch::MailboxCounters;
 
 /// A mailbox's row.
 #[derive(Debug, Clone)]
@@ -262,6 +263,18 @@ impl Home {
     /// The mailboxes, for the catalogue.
     pub fn listed(&self) -> Vec<Listed> {
         self.mailboxes.values().map(Mailbox::listed).collect()
+    }
+
+    /// What is counted of a mailbox; `None` when it is gone.
+    pub fn counters(&self, id: MailboxId) -> Option<MailboxCounters> {
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.mailboxes.get(&id).map(|mailbox| MailboxCounters {
+            uidvalidity: mailbox.uidvalidity,
+            uidnext: mailbox.uidnext,
+            messages: count(mailbox.messages),
+            unseen: count(mailbox.unseen),
+            highest_modseq: mailbox.highest_modseq,
+        })
     }
 
     /// The last record that is in it.

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::handle::MailboxHandle;
 use crate::journal::Outcome;
 use crate::mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
+use crate::watch::{Watch, Watcher};
 
 impl Partition {
     /// Makes a mailbox, and its home with the first one. Parents need not exist.
@@ -279,6 +280,14 @@ impl Partition {
     #[must_use]
     pub fn homes(&self) -> Vec<Arc<str>> {
         self.shared.catalogue.keys()
+    }
+
+    /// Tells `watcher` from now on what happens in the home `home` (a
+    /// [`MailboxName::home_key`]), which need not exist yet; `None` for what happens to names and
+    /// ACLs in all homes. Everything is told after it is shown.
+    #[must_use]
+    pub fn watch(&self, home: Option<&str>, watcher: &Arc<Watcher>) -> Watch {
+        self.shared.watchers.add(home, watcher)
     }
 
     /// How many homes and mailboxes there are.

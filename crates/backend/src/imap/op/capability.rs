@@ -38,6 +38,7 @@ const DIRECT: &[&str] = &[
     "SAVEDATE",
     "STATUS=SIZE",
     "LIST-MYRIGHTS",
+    "NOTIFY",
     "PREVIEW",
     "ESEARCH",
     "SEARCHRES",

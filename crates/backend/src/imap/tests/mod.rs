@@ -18,6 +18,7 @@ mod list;
 mod login;
 mod mailboxes;
 mod multi_search;
+mod notify;
 mod object_id;
 mod preview;
 mod qresync;

@@ -28,7 +28,7 @@ async fn previews_are_ready() {
          C: B1 FETCH 1:4 (UID PREVIEW (LAZY))
          S: * 1 FETCH (UID 1 PREVIEW \"Text of 1.\")
          S: * 2 FETCH (UID 2 PREVIEW \"\")
-         S: * 3 FETCH (UID 3 PREVIEW {{15}}
+         S: * 3 FETCH (UID 3 PREVIEW {{14}}
          S: Gr\u{fc}\u{df}e & mehr)
          S: * 4 FETCH (UID 4 PREVIEW \"{want}\")
          S: B1 OK …
