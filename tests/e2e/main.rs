@@ -12,6 +12,7 @@ mod login;
 mod mailboxes;
 mod master;
 mod messages;
+mod metadata;
 mod operator;
 mod over_quota;
 mod pop3;

@@ -80,6 +80,9 @@ pub struct ImapConfig {
     /// Whether clients that come directly may log out and in again on the same connection
     /// (UNAUTHENTICATE, RFC 8437). Default: true.
     pub unauthenticate: bool,
+    /// A URI by which users reach whoever runs the server, which clients are told (METADATA,
+    /// `/shared/admin`). Default: none.
+    pub contact: Option<String>,
 }
 
 impl Default for ImapConfig {
@@ -94,6 +97,7 @@ impl Default for ImapConfig {
             max_command: 64 << 10,
             append_limit: 64 << 20,
             unauthenticate: true,
+            contact: None,
         }
     }
 }
@@ -191,6 +195,9 @@ pub struct PartitionSection {
     /// The most bytes of journal to be replayed at a start. Default: 268435456.
     #[serde(default = "default::checkpoint_bytes")]
     pub checkpoint_bytes: u64,
+    /// Threads that write to homes' databases; 0 for one a processor. Default: 0.
+    #[serde(default)]
+    pub writer_threads: usize,
     /// Homes whose databases are kept open. Default: 2048.
     #[serde(default = "default::open_homes")]
     pub open_homes: usize,
@@ -214,6 +221,7 @@ impl PartitionSection {
             compact_below_percent: default::compact_below_percent(),
             compact_bytes_per_second: default::compact_bytes_per_second(),
             checkpoint_bytes: default::checkpoint_bytes(),
+            writer_threads: 0,
             open_homes: default::open_homes(),
             view_cache_bytes: default::view_cache_bytes(),
             item_cache_bytes: default::item_cache_bytes(),
@@ -229,6 +237,7 @@ impl PartitionSection {
             compact_below_percent: self.compact_below_percent,
             compact_bytes_per_second: self.compact_bytes_per_second,
             checkpoint_bytes: self.checkpoint_bytes,
+            shards: self.writer_threads,
             open_homes: self.open_homes,
             view_cache_bytes: self.view_cache_bytes,
             item_cache_bytes: self.item_cache_bytes,
@@ -254,6 +263,10 @@ impl PartitionSection {
         anyhow::ensure!(
             self.checkpoint_bytes >= LEAST_CHECKPOINT,
             "`partitions.{name}.checkpoint_bytes` is less than {LEAST_CHECKPOINT}"
+        );
+        anyhow::ensure!(
+            self.writer_threads <= MOST_WRITER_THREADS,
+            "`partitions.{name}.writer_threads` is more than {MOST_WRITER_THREADS}"
         );
         anyhow::ensure!(
             self.open_homes >= LEAST_OPEN_HOMES,
@@ -308,6 +321,8 @@ const MOST_COMPACT_PERCENT: u8 = 90;
 const LEAST_CHECKPOINT: u64 = 1 << 20;
 /// A few for each writer thread.
 const LEAST_OPEN_HOMES: usize = 64;
+/// More only wait for one another.
+const MOST_WRITER_THREADS: usize = 256;
 
 /// The least that [`ImapConfig::max_command`] may be: a command with a few mailbox names.
 const LEAST_COMMAND: usize = 8 << 10;
@@ -372,6 +387,12 @@ impl BackendConfig {
             self.imap.max_command >= LEAST_COMMAND,
             "`imap.max_command` is less than {LEAST_COMMAND}"
         );
+        if let Some(contact) = &self.imap.contact {
+            anyhow::ensure!(
+                is_uri(contact),
+                "`imap.contact` is no URI, as `mailto:postmaster@example.org` is"
+            );
+        }
         for (key, limit) in [
             ("imap.append_limit", self.imap.append_limit),
             ("lmtp.message_limit", self.lmtp.message_limit),
@@ -406,6 +427,18 @@ impl BackendConfig {
         }
         Ok(())
     }
+}
+
+/// Whether `text` looks like a URI (RFC 3986): a scheme, and something behind it.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let in_scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(in_scheme)
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Others are told the first address: it must be one that means something to them.
@@ -502,6 +535,10 @@ mod tests {
                 "imap.max_command",
             ),
             (
+                format!("{ALONE}[imap]\ncontact = \"root@example.org\"\n"),
+                "imap.contact",
+            ),
+            (
                 format!("{ALONE}[lmtp]\nmessage_limit = 0\n"),
                 "lmtp.message_limit",
             ),
@@ -535,9 +572,11 @@ mod tests {
             let error = parse(&text).unwrap().validate().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-        parse(&format!("{murder}{imaps}"))
-            .unwrap()
-            .validate()
-            .unwrap();
+        parse(&format!(
+            "{murder}{imaps}contact = \"tel:+1-201-555-0123\"\n"
+        ))
+        .unwrap()
+        .validate()
+        .unwrap();
     }
 }

@@ -68,6 +68,15 @@ pub(crate) struct Found {
     pub meta: MailboxMeta,
 }
 
+/// Why no partition is that of a quota root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPartition {
+    /// The home has no mailbox here.
+    NoHome,
+    /// The home is in several, each with quotas of its own, and none has a mailbox of that name.
+    Several,
+}
+
 impl Found {
     /// Who may do what.
     pub fn acl(&self) -> Acl {
@@ -100,6 +109,27 @@ impl Node {
         self.partitions
             .values()
             .find(|partition| !partition.home_mailboxes(home_key).is_empty())
+    }
+
+    /// The partition where a quota root is, or would be: the only one with mailboxes of its home,
+    /// or the one with the mailbox of that name.
+    ///
+    /// # Errors
+    /// See [`NoPartition`].
+    pub fn partition_of_root(&self, root: &MailboxName) -> Result<Arc<Partition>, NoPartition> {
+        let home = root.home_key();
+        let mut with_home = self
+            .partitions
+            .values()
+            .filter(|partition| !partition.home_mailboxes(home).is_empty());
+        match (with_home.next(), with_home.next()) {
+            (None, _) => Err(NoPartition::NoHome),
+            (Some(only), None) => Ok(Arc::clone(only)),
+            _ => match self.find(root) {
+                Some(found) => Ok(found.partition),
+                None => Err(NoPartition::Several),
+            },
+        }
     }
 
     /// The partition's name in the murder: `node!partition`.
@@ -177,7 +207,20 @@ impl Node {
         partition.subscriptions(&home).await
     }
 
-    fn home_of(&self, identity: &Identity) -> Result<(Arc<Partition>, String), StoreError> {
+    /// The partition with the server's annotations that all share: in which they are already, or
+    /// else the first.
+    pub fn server_partition(&self) -> Option<&Arc<Partition>> {
+        let mut all = self.partitions.values();
+        let first = all.clone().next();
+        all.find(|partition| partition.has_server_annotations())
+            .or(first)
+    }
+
+    /// The partition of the user's home, and its key.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchHome`] when it is not here, and for what is no user name.
+    pub fn home_of(&self, identity: &Identity) -> Result<(Arc<Partition>, String), StoreError> {
         let inbox = MailboxName::inbox_of(&identity.user)?;
         let partition = match self.find(&inbox) {
             Some(found) => found.partition,

@@ -9,7 +9,7 @@ use crate::command::{AppendMessage, AppendStart, Command, LiteralHead};
 use crate::framing::{fill, literal_chunk, release, without_break};
 use crate::parse::{
     ANNOUNCEMENT_MAX, Announcement, AppendHead, append_head, append_next, command_tag_of,
-    is_append, literal_announcement, parse_command,
+    is_append, is_set_metadata, literal_announcement, parse_command,
 };
 use crate::tag::Tag;
 
@@ -58,6 +58,12 @@ pub enum Event {
         tag: Option<Tag>,
         /// For humans; holds nothing of the input.
         text: String,
+    },
+    /// A SETMETADATA above [`Limits::command`]: to be answered with NO and how large a value may be
+    /// (RFC 5464 section 4.3). The next command can be read.
+    ValueTooLarge {
+        /// Its tag.
+        tag: Tag,
     },
     /// Where the next command starts cannot be told: BYE and close.
     Fatal {
@@ -151,8 +157,41 @@ struct Skip {
     tail: Vec<u8>,
     /// Octets that may be skipped yet.
     budget: u64,
-    /// The BAD to be reported at the end; none if the caller has answered already.
-    report: Option<(Option<Tag>, String)>,
+    /// What is to be reported at the end; none if the caller has answered already.
+    report: Option<Refusal>,
+}
+
+/// Why a command is refused.
+#[derive(Debug)]
+struct Refusal {
+    tag: Option<Tag>,
+    text: String,
+    /// It sets an annotation, and is too long.
+    of_value: bool,
+}
+
+impl Refusal {
+    /// Of what has no tag.
+    fn untagged(text: String) -> Self {
+        Self {
+            tag: None,
+            text,
+            of_value: false,
+        }
+    }
+}
+
+impl From<Refusal> for Event {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal {
+                tag: Some(tag),
+                of_value: true,
+                ..
+            } => Self::ValueTooLarge { tag },
+            Refusal { tag, text, .. } => Self::Bad { tag, text },
+        }
+    }
 }
 
 const TOO_LONG: &str = "command too long";
@@ -224,8 +263,8 @@ impl CommandReader {
                     });
                 }
                 State::Skip(_) => {
-                    if let Some((tag, text)) = self.advance_skip()? {
-                        return Some(Event::Bad { tag, text });
+                    if let Some(refusal) = self.advance_skip()? {
+                        return Some(refusal.into());
                     }
                 }
                 _ => {
@@ -310,12 +349,17 @@ impl CommandReader {
     /// Refuses the command in `buf`, whose current line has not been looked at for its end.
     fn skip_command(&mut self, text: String) {
         // However much has come already: only what a command may have is looked at.
-        let tag = command_tag_of(&self.buf[..self.buf.len().min(self.limits.command)]);
+        let start = &self.buf[..self.buf.len().min(self.limits.command)];
+        let refusal = Refusal {
+            tag: command_tag_of(start),
+            of_value: text == TOO_LONG && is_set_metadata(start),
+            text,
+        };
         self.buf.advance(self.line_start.min(self.buf.len()));
-        self.start_skip(Some((tag, text)));
+        self.start_skip(Some(refusal));
     }
 
-    fn start_skip(&mut self, report: Option<(Option<Tag>, String)>) {
+    fn start_skip(&mut self, report: Option<Refusal>) {
         self.restart();
         self.state = State::Skip(Skip {
             literal: 0,
@@ -336,7 +380,7 @@ impl CommandReader {
         clippy::option_option,
         reason = "wait, or go on with or without a report"
     )]
-    fn advance_skip(&mut self) -> Option<Option<(Option<Tag>, String)>> {
+    fn advance_skip(&mut self) -> Option<Option<Refusal>> {
         let State::Skip(skip) = &mut self.state else {
             return Some(None);
         };
@@ -484,7 +528,7 @@ impl CommandReader {
             let utf8 = match self.state {
                 State::AfterLiteral { utf8 } => utf8,
                 State::Skip(_) => {
-                    if let Some((_, text)) = self.advance_skip()? {
+                    if let Some(Refusal { text, .. }) = self.advance_skip()? {
                         return Some(AppendNext::Bad { text });
                     }
                     continue;
@@ -499,13 +543,13 @@ impl CommandReader {
             };
             let Some(at) = memchr::memchr(b'\n', &self.buf) else {
                 if self.buf.len() > self.limits.command {
-                    self.start_skip(Some((None, TOO_LONG.to_owned())));
+                    self.start_skip(Some(Refusal::untagged(TOO_LONG.to_owned())));
                     continue;
                 }
                 return None;
             };
             if at >= self.limits.command {
-                self.start_skip(Some((None, TOO_LONG.to_owned())));
+                self.start_skip(Some(Refusal::untagged(TOO_LONG.to_owned())));
                 continue;
             }
             let line = without_break(&self.buf[..=at]);
@@ -530,7 +574,7 @@ impl CommandReader {
                         }
                     });
                 }
-                Err(text) => self.start_skip(Some((None, text))),
+                Err(text) => self.start_skip(Some(Refusal::untagged(text))),
             }
         }
     }

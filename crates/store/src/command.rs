@@ -13,7 +13,7 @@ use crate::message::BodyLocation;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
     )]
     pub op: Option<Op>,
 }
@@ -66,6 +66,8 @@ pub(crate) enum Op {
     /// Makes the counters that quota is decided by what there is.
     #[prost(message, tag = "20")]
     Recount(Recount),
+    #[prost(message, tag = "21")]
+    Annotate(Annotate),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -409,6 +411,35 @@ pub(crate) struct Recount {
     pub home: u64,
 }
 
+/// SETMETADATA.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Annotate {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// The home's key, where it is made if it is not there.
+    #[prost(string, tag = "2")]
+    pub key: String,
+    /// Empty for annotations of the home itself.
+    #[prost(bytes = "vec", tag = "3")]
+    pub mailbox: Vec<u8>,
+    /// Whose the entries are that are not shared; empty for the owner's.
+    #[prost(string, tag = "4")]
+    pub user: String,
+    #[prost(message, repeated, tag = "5")]
+    pub entries: Vec<Annotation>,
+    #[prost(bool, optional, tag = "6")]
+    pub shared_seen: Option<bool>,
+}
+
+/// An entry and its new value; absent, it is removed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Annotation {
+    #[prost(string, tag = "1")]
+    pub entry: String,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub value: Option<Vec<u8>>,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -448,6 +479,7 @@ impl Op {
             Self::SetQuota(c) => vec![c.home],
             Self::Lost(c) => vec![c.home],
             Self::Recount(c) => vec![c.home],
+            Self::Annotate(c) => vec![c.home],
         }
     }
 

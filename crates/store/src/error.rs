@@ -35,6 +35,9 @@ pub enum StoreError {
     /// The mailbox would have more than 64 different keywords.
     #[error("too many keywords in this mailbox")]
     TooManyKeywords,
+    /// A mailbox, or the server, would have more annotations than it may (RFC 5464 section 4.1).
+    #[error("too many annotations")]
+    TooManyAnnotations,
     /// The message that was to be replaced is gone; nothing was changed.
     #[error("the message was expunged")]
     NoSuchMessage,

@@ -20,6 +20,7 @@
 //!   come.
 //! * A view never changes; the next one shares what did not change.
 
+mod annotation;
 mod blob;
 mod catalogue;
 mod checkpoint;
@@ -51,6 +52,7 @@ mod uidset;
 mod view;
 mod watch;
 
+pub use annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, MAX_ANNOTATIONS};
 pub use blob::{BodyWriter, StagedBody};
 pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
 pub use error::StoreError;

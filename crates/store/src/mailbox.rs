@@ -34,7 +34,8 @@ pub struct CreateMailbox {
     pub special_use: Option<SpecialUse>,
     /// Seconds since 1970.
     pub now: i64,
-    /// Whether `\Seen` is one flag for all users.
+    /// Whether `\Seen` is one flag for all users. What a mailbox had that is restored, or an INBOX
+    /// whose messages it takes over, stays.
     pub shared_seen: bool,
 }
 

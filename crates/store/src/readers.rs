@@ -10,8 +10,10 @@ use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
+use crate::annotation::Annotation;
 use crate::error::StoreError;
 use crate::flags::Flags;
+use crate::home::annotations::OF_HOME;
 use crate::home::schema;
 use crate::inbox::Inbox;
 use crate::items::FetchedItems;
@@ -454,6 +456,50 @@ impl Reader {
             mailboxes,
             messages,
         })
+    }
+
+    /// The annotations of a mailbox, or of the home, that are shared or `user`'s, as far as they
+    /// are `wanted`, by name; without values above `largest` octets. `None` when the mailbox is
+    /// not there.
+    pub fn annotations(
+        &self,
+        mailbox: Option<MailboxId>,
+        user: &str,
+        wanted: &dyn Fn(&str) -> bool,
+        largest: u32,
+    ) -> rusqlite::Result<Option<Vec<Annotation>>> {
+        let tx = self.0.unchecked_transaction()?;
+        let rowno = match mailbox {
+            None => Some(OF_HOME),
+            Some(id) => tx
+                .prepare_cached("SELECT rowno FROM mailbox WHERE id = ?1 AND keep_until = 0")?
+                .query_row([id.to_bytes()], |r| r.get(0))
+                .optional()?,
+        };
+        let Some(rowno) = rowno else {
+            return Ok(None);
+        };
+        let mut found = Vec::new();
+        for (user, from, to) in [
+            (user, "/private/", "/private0"),
+            ("", "/shared/", "/shared0"),
+        ] {
+            let mut rows = tx.prepare_cached(
+                "SELECT entry, length(value), value FROM annotation \
+                 WHERE mailbox = ?1 AND user = ?2 AND entry > ?3 AND entry < ?4 ORDER BY entry",
+            )?;
+            let mut rows = rows.query(params![rowno, user, from, to])?;
+            while let Some(row) = rows.next()? {
+                let (entry, size): (String, u32) = (row.get(0)?, row.get(1)?);
+                if wanted(&entry) {
+                    // Columns that nobody asks for are not read.
+                    let value = (size <= largest).then(|| row.get(2)).transpose()?;
+                    found.push(Annotation { entry, size, value });
+                }
+            }
+        }
+        tx.finish()?;
+        Ok(Some(found))
     }
 
     /// Names subscribed to by the home's owner, sorted.

@@ -70,8 +70,9 @@ fn node_config(node: &Node, plan: &Plan) -> String {
             );
             text += &format!(
                 "[admin]\nlisten = \"{}\"\n\n[partitions.{PARTITION}]\n\
-                 path = \"data/{PARTITION}\"\n\n",
-                address(Service::Admin)
+                 path = \"data/{PARTITION}\"\nwriter_threads = {}\n\n",
+                address(Service::Admin),
+                plan.threads()
             );
         }
     }

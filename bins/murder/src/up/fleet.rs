@@ -93,10 +93,7 @@ impl Fleet {
             Some(file) => Some(std::path::absolute(file)?),
             None => None,
         };
-        // The nodes share the machine: with a thread for every processor in each of them, they
-        // mostly wake each other's up.
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (processors / plan.nodes().len().max(1)).max(1);
+        let threads = plan.threads();
         let member = |node: &Node| Member {
             node: node.clone(),
             process: None,

@@ -117,6 +117,13 @@ impl Plan {
         &self.nodes
     }
 
+    /// Threads for one task of one node. The nodes share the machine: with a thread for every
+    /// processor in each of them, they mostly wake each other's up.
+    pub fn threads(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (processors / self.nodes.len().max(1)).max(1)
+    }
+
     /// The nodes of a kind.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.kind == kind)

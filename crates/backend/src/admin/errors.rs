@@ -42,6 +42,7 @@ pub(super) fn refused(error: StoreError) -> Status {
         StoreError::TooLarge { .. } => ErrorKind::TooLarge,
         StoreError::OverQuota { .. }
         | StoreError::TooManyKeywords
+        | StoreError::TooManyAnnotations
         | StoreError::UidsExhausted
         | StoreError::BodyGone
         | StoreError::Corrupt { .. }

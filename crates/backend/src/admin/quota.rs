@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::errors::{invalid, not_found, not_possible, refused};
 use super::{Answer, ENTRIES, homes, name_of, or_gone};
-use crate::node::Node;
+use crate::node::{NoPartition, Node};
 
 /// RFC 9208 section 7: numbers are of 63 bits.
 const LARGEST: u64 = i64::MAX.cast_unsigned();
@@ -83,31 +83,21 @@ pub(super) async fn set(
     Ok(after.map(|quota| quota_to_proto(&quota, &place)))
 }
 
-/// The partition whose home a quota root is in: the only one with mailboxes of that home, or the
-/// one with the mailbox of that name.
+/// The partition named, or else the one where the root is.
 fn partition_of(node: &Node, root: &MailboxName, wanted: &str) -> Result<Arc<Partition>, Status> {
-    let home = root.home_key();
     if !wanted.is_empty() {
         let partition = node.partitions.get(wanted);
         return partition
             .cloned()
             .ok_or_else(|| not_found(format!("there is no partition {wanted:?} here")));
     }
-    let mut with_home = node
-        .partitions
-        .values()
-        .filter(|partition| !partition.home_mailboxes(home).is_empty());
-    match (with_home.next(), with_home.next()) {
-        (None, _) => Err(not_found(format!(
-            "there is no mailbox of {home} on this backend"
-        ))),
-        (Some(only), None) => Ok(Arc::clone(only)),
-        _ => node.find(root).map(|found| found.partition).ok_or_else(|| {
-            not_possible(format!(
-                "{home} is in several partitions, each with quotas of its own: say which"
-            ))
-        }),
-    }
+    let home = root.home_key();
+    node.partition_of_root(root).map_err(|error| match error {
+        NoPartition::NoHome => not_found(format!("there is no mailbox of {home} on this backend")),
+        NoPartition::Several => not_possible(format!(
+            "{home} is in several partitions, each with quotas of its own: say which"
+        )),
+    })
 }
 
 /// Counts again, in one home or all.

@@ -115,15 +115,18 @@ impl Session {
                 },
             ) => op::acl::list_rights(self, &mailbox, &identifier),
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
-            (
-                _,
-                C::GetMetadata(_)
-                | C::SetMetadata { .. }
-                | C::GetQuota { .. }
-                | C::GetQuotaRoot { .. }
-                | C::SetQuota { .. },
-            ) => Err(bad("Not supported")),
             (_, C::Notify(command)) => boxed(op::notify::notify(self, &command)).await,
+            (_, C::GetMetadata(get)) => boxed(op::get_metadata::get_metadata(self, &get)).await,
+            (_, C::SetMetadata { mailbox, entries }) => {
+                boxed(op::set_metadata::set_metadata(self, &mailbox, entries)).await
+            }
+            (_, C::GetQuota { root }) => boxed(op::quota::get_quota(self, &root)).await,
+            (_, C::GetQuotaRoot { mailbox }) => {
+                boxed(op::quota::get_quota_root(self, &mailbox)).await
+            }
+            (_, C::SetQuota { root, limits }) => {
+                boxed(op::quota::set_quota(self, &root, &limits)).await
+            }
             (_, C::Select { mailbox, params }) => {
                 boxed(op::select::select(self, false, &mailbox, &params)).await
             }

@@ -118,7 +118,13 @@ impl From<StoreError> for OpError {
             StoreError::TooManyKeywords | StoreError::UidsExhausted => {
                 (Code::Limit, capitalised(&error.to_string()))
             }
-            StoreError::OverQuota { .. } => (Code::OverQuota, capitalised(&error.to_string())),
+            StoreError::TooManyAnnotations => {
+                (Code::MetadataTooMany, capitalised(&error.to_string()))
+            }
+            // How much others hold is not for everybody who may add to it.
+            StoreError::OverQuota { resource, .. } => {
+                (Code::OverQuota, format!("Over quota ({resource})"))
+            }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
             StoreError::NoSuchMessage | StoreError::BodyGone => {
                 (Code::ExpungeIssued, "Message was expunged".into())

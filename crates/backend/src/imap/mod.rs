@@ -9,6 +9,7 @@ mod dispatch;
 mod enabled;
 mod errors;
 mod fetch;
+mod metadata;
 mod metrics;
 mod notify;
 mod op;

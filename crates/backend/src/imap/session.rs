@@ -251,6 +251,13 @@ impl Session {
                 self.writer.bad(tag.as_ref(), &text);
                 self.count_bad()
             }
+            Event::ValueTooLarge { tag } => {
+                let refusal = match self.state {
+                    State::NotAuthenticated => bad("Log in first"),
+                    _ => op::set_metadata::too_large(&self.node),
+                };
+                self.complete(&tag, Err(refusal), Expunges::Allowed).await
+            }
             Event::Fatal { text } => Err(Ended::Bye(text.into())),
             Event::Eof => Err(Ended::Closed),
         }

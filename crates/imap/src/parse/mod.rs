@@ -28,6 +28,15 @@ pub(crate) use token::{ANNOUNCEMENT_MAX, Announcement, literal_announcement};
 /// search, some dozens at most; a limit keeps recursion from using up the stack.
 pub(crate) const MAX_DEPTH: usize = 100;
 
+/// Whether this is the start of a SETMETADATA command.
+pub(crate) fn is_set_metadata(frame: &[u8]) -> bool {
+    const NAME: &[u8] = b" SETMETADATA ";
+    token::command_tag(frame).is_ok_and(|(rest, _)| {
+        rest.get(..NAME.len())
+            .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+    })
+}
+
 /// The tag of an unfinished command, if it has a valid one and the space behind it.
 pub(crate) fn command_tag_of(frame: &[u8]) -> Option<crate::tag::Tag> {
     let (rest, tag) = token::command_tag(frame).ok()?;

@@ -19,6 +19,7 @@ enum Seen {
     AppendBad(String),
     Continue,
     Bad(Option<String>),
+    ValueTooLarge(String),
     Fatal,
     Eof,
     /// The stream ended inside an APPEND.
@@ -44,6 +45,7 @@ async fn session(mut script: Script) -> Vec<Seen> {
                 assert!(!text.is_empty());
                 seen.push(Seen::Bad(tag.map(|t| t.to_string())));
             }
+            Event::ValueTooLarge { tag } => seen.push(Seen::ValueTooLarge(tag.to_string())),
             Event::Fatal { .. } => {
                 seen.push(Seen::Fatal);
                 return seen;
@@ -397,6 +399,34 @@ fn literals_count_to_the_limit() {
         format!("a SELECT {{{}3+}}\r\nb NOOP\r\n", "0".repeat(40)).as_bytes(),
         &[bad("a"), command("b", "NOOP")],
     );
+}
+
+/// RFC 5464 section 4.3: it has an answer of its own, however the value comes.
+#[test]
+fn values_that_are_too_large() {
+    let too_large = || Seen::ValueTooLarge("a".into());
+    let long = "x".repeat(300);
+    for (sent, seen) in [
+        (
+            "a SETMETADATA x (/shared/a {300}\r\n".to_owned(),
+            too_large(),
+        ),
+        (
+            format!("a setmetadata x (/shared/a ~{{300+}}\r\n{long})\r\n"),
+            too_large(),
+        ),
+        (
+            format!("a SETMETADATA x (/shared/a \"{long}\")\r\n"),
+            too_large(),
+        ),
+        (
+            format!("a SETMETADATAX x (/shared/a \"{long}\")\r\n"),
+            bad("a"),
+        ),
+    ] {
+        let sent = format!("{sent}b NOOP\r\n");
+        check(sent.as_bytes(), &[seen, command("b", "NOOP")]);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
+use super::annotations::OF_HOME;
 use super::quota::charge;
 use super::{Home, Mailbox, Stop, done, refuse, sql};
 use crate::catalogue::full_name;
@@ -106,6 +107,7 @@ impl Home {
         if self.mailboxes.is_empty() {
             // A new owner of the name must not find what the old one subscribed to.
             self.run("DELETE FROM subscription", [])?;
+            self.forget_annotations(OF_HOME)?;
             self.forget_quotas()?;
         }
         self.recount();
@@ -201,6 +203,7 @@ impl Home {
         new.uidnext = old.uidnext;
         new.highest_modseq = modseq;
         new.keywords = Arc::clone(&old.keywords);
+        new.shared_seen = old.shared_seen;
         (new.messages, new.unseen) = (old.messages, old.unseen);
         (new.deleted, new.bytes) = (old.deleted, old.bytes);
         new.dirty = true;
@@ -216,6 +219,8 @@ impl Home {
             "UPDATE seen SET mailbox = ?2 WHERE mailbox = ?1",
             [from, to],
         )?;
+        // RFC 5464 section 4.1: the INBOX keeps its own.
+        self.copy_annotations(from, to)?;
         self.mailboxes.insert(id, new);
         self.recount();
         self.view(inbox).expunged.union_with(&gone);
@@ -243,11 +248,11 @@ impl Home {
         if let Some(special_use) = &c.special_use {
             mailbox.special_use = special_use.parse().ok();
         }
-        if let Some(shared_seen) = c.shared_seen {
-            mailbox.shared_seen = shared_seen;
-        }
         mailbox.dirty = true;
         let (id, name) = (mailbox.id, mailbox.name.clone());
+        if let Some(shared_seen) = c.shared_seen {
+            self.share_seen(id, shared_seen)?;
+        }
         self.catalogue = true;
         self.view(id);
         Ok(Ok(self.renamed([(name, id)])))
@@ -300,6 +305,7 @@ impl Home {
             .and_then(|mut s| s.query_row([], |r| r.get(0)))
             .map_err(sql)?;
         self.run("DELETE FROM subscription", [])?;
+        self.forget_annotations(OF_HOME)?;
         self.forget_everything()?;
         self.forget_quotas()?;
         self.set_key("")?;
@@ -326,7 +332,7 @@ impl Home {
         Ok(Ok(self.renamed(names)))
     }
 
-    fn set_key(&mut self, key: &str) -> Result<(), Stop> {
+    pub(super) fn set_key(&mut self, key: &str) -> Result<(), Stop> {
         self.run("UPDATE meta SET value = ?1 WHERE key = 'key'", [key])?;
         key.clone_into(&mut self.key);
         Ok(())

@@ -5,6 +5,7 @@
 //! rolled back, the home is opened again and what was shown is applied again, so that the cache
 //! never differs from the file for good.
 
+pub(crate) mod annotations;
 mod keywords;
 mod mailboxes;
 mod messages;
@@ -454,6 +455,7 @@ impl Home {
             Op::SetQuota(c) => self.set_quota(c),
             Op::Lost(_) => self.lost(),
             Op::Recount(_) => self.recount_messages(),
+            Op::Annotate(c) => self.annotate(c),
         }
     }
 

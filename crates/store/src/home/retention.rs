@@ -207,7 +207,6 @@ impl Home {
         mailbox.uidvalidity = uidvalidity;
         mailbox.acl = create.acl.as_str().into();
         mailbox.special_use = create.special_use.parse().ok();
-        mailbox.shared_seen = create.shared_seen;
         write_mailbox(&self.conn, &mailbox).map_err(sql)?;
         self.mailboxes.insert(id, mailbox);
         charge(&mut self.quotas, &create.name, amount);
@@ -277,6 +276,7 @@ impl Home {
         for statement in [
             "DELETE FROM tombstone WHERE mailbox = ?1",
             "DELETE FROM seen WHERE mailbox = ?1",
+            "DELETE FROM annotation WHERE mailbox = ?1",
             "DELETE FROM mailbox WHERE rowno = ?1",
         ] {
             self.run(statement, [rowno])?;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 
 /// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
@@ -122,6 +122,16 @@ CREATE TABLE seen (
     user TEXT NOT NULL,
     uids BLOB NOT NULL,
     PRIMARY KEY (mailbox, user)
+) STRICT, WITHOUT ROWID;
+
+-- Annotations of mailboxes, and of the home (mailbox 0). The user of what is shared, and of what
+-- the home's owner has for himself, is empty.
+CREATE TABLE annotation (
+    mailbox INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (mailbox, user, entry)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;

@@ -95,6 +95,9 @@ impl Writer {
             // While a batch waits for the shards, another one would only wait behind it: what
             // comes meanwhile shares the next `fdatasync` instead.
             self.shards.iter().for_each(ShardSender::wait_taken);
+            // Whoever is about to submit something and has no processor gets this one first; where
+            // one is free this costs no time.
+            std::thread::yield_now();
             let mut batch = Vec::new();
             let mut bytes = 0;
             let mut asked = None;

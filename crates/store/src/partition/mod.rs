@@ -1,5 +1,6 @@
 //! A partition: one journal, many homes, and the threads between them.
 
+mod annotations;
 mod compact;
 mod mailboxes;
 mod maintenance;

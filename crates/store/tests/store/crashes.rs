@@ -33,7 +33,7 @@ struct InFlight {
 
 #[test]
 fn nothing_acknowledged_is_lost() {
-    each_seed(0..40, crash_during_deliveries);
+    each_seed(0..200, crash_during_deliveries);
 }
 
 async fn crash_during_deliveries(seed: u64) {
@@ -182,7 +182,7 @@ fn lose_homes(homes: &Path, safe: &Path, rng: &mut Rng) {
 /// but these files and `partition.db` suffers.
 #[test]
 fn homes_come_back_from_whatever_is_left_of_them() {
-    each_seed(0..800, crash_of_databases);
+    each_seed(0..2_000, crash_of_databases);
 }
 
 async fn crash_of_databases(seed: u64) {
@@ -245,7 +245,7 @@ fn copy_databases(from: &Path, to: &Path) {
 /// disk before.
 #[test]
 fn any_change_happens_whole_or_not_at_all() {
-    each_seed(0..200, crash_during_changes);
+    each_seed(0..300, crash_during_changes);
 }
 
 async fn crash_during_changes(seed: u64) {
@@ -372,7 +372,7 @@ fn homes_of(dir: &TempDir) -> std::path::PathBuf {
 
 #[test]
 fn a_move_between_homes_is_never_half_done() {
-    each_seed(0..100, crash_during_moves);
+    each_seed(0..300, crash_during_moves);
 }
 
 async fn crash_during_moves(seed: u64) {

@@ -1,6 +1,7 @@
 //! The store as its users see it: every area over a real partition on disk.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod annotations;
 mod basics;
 mod compaction;
 mod copies;

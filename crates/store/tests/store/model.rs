@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use murder_store::{
-    CopyFlags, CreateMailbox, Flags, INLINE_LIMIT, MailboxHandle, MailboxView, Partition,
-    PartitionConfig, QuotaLimits, StoreError, StoreMode, StoreOp, UidSet,
+    Annotated, AnnotationChange, CopyFlags, CreateMailbox, Flags, INLINE_LIMIT, MAX_ANNOTATIONS,
+    MailboxHandle, MailboxView, Partition, PartitionConfig, QuotaLimits, StoreError, StoreMode,
+    StoreOp, UidSet,
 };
 use tempfile::TempDir;
 
@@ -41,6 +42,8 @@ pub struct Mailbox {
     pub messages: BTreeMap<u32, Message>,
     /// Expunged messages that can be restored, and until when.
     pub kept: BTreeMap<u32, (Bytes, i64)>,
+    pub annotations: Annotations,
+    pub shared_seen: bool,
 }
 
 /// The partition's time; no part of what is compared.
@@ -82,6 +85,8 @@ pub struct Model {
     /// Deleted mailboxes: the home, messages, and until when they are kept.
     pub deleted: BTreeMap<MailboxId, (String, Mailbox, i64)>,
     pub quotas: BTreeMap<String, QuotaLimits>,
+    /// Of homes, and of the server, whose key is empty.
+    pub annotations: BTreeMap<String, Annotations>,
     pub time: Time,
 }
 
@@ -160,7 +165,7 @@ impl Model {
                 let home = target.home_key().to_owned();
                 let until = self.time.now() + DELAY;
                 self.deleted.insert(meta.id, (home, old, until));
-                self.forget_quotas();
+                self.forget_homes();
                 Ok(())
             }
             (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(4) {
@@ -169,6 +174,9 @@ impl Model {
                 1 => self.restore_mailbox(partition, rng).await,
                 _ => self.purge(partition, rng).await,
             },
+            (10, Some(mailbox)) if rng.below(2) == 0 => {
+                self.annotate(partition, rng, &mailbox).await
+            }
             (4, Some(mailbox)) => self.rename(partition, rng, &mailbox).await,
             (3..=8, Some(mailbox)) => self.append(partition, rng, &mailbox).await,
             (9, Some(_)) => self.deliver(partition, rng).await,
@@ -203,12 +211,12 @@ impl Model {
             }
             Err(e) => panic!("{e}"),
         }
-        self.forget_quotas();
+        self.forget_homes();
         Ok(())
     }
 
-    /// Homes without mailboxes have none.
-    fn forget_quotas(&mut self) {
+    /// Homes without mailboxes have no quota and no annotations.
+    fn forget_homes(&mut self) {
         let homes: BTreeSet<String> = self
             .mailboxes
             .keys()
@@ -216,6 +224,109 @@ impl Model {
             .collect();
         self.quotas
             .retain(|root, _| homes.contains(name(root).home_key()));
+        self.annotations
+            .retain(|home, _| home.is_empty() || homes.contains(home));
+    }
+
+    /// Sets and removes annotations, now and then too many, and switches shared `\Seen`.
+    async fn annotate(
+        &mut self,
+        partition: &Partition,
+        rng: &mut Rng,
+        mailbox: &str,
+    ) -> Result<(), StoreError> {
+        let user = (rng.below(2) == 0).then_some("eve");
+        let mut entries = BTreeMap::new();
+        // A record holds at most half a segment.
+        let (many, longest) = if rng.below(6) == 0 {
+            (60, 300)
+        } else {
+            (3, 3000)
+        };
+        for _ in 0..=rng.below(many) {
+            let scope = *rng.pick(&["shared", "private"]).unwrap();
+            let number = rng.below(if many > 3 { 1000 } else { 4 });
+            let value = (rng.below(3) > 0).then(|| vec![b'v'; rng.below(longest) as usize]);
+            entries.insert(format!("/{scope}/vendor/test/{number}"), value);
+        }
+        let mailbox_name = name(mailbox);
+        let home = mailbox_name.home_key().to_owned();
+        let (of, place) = match rng.below(8) {
+            0 => (Annotated::Home(&home), Some(home.clone())),
+            1 => (Annotated::Server, Some(String::new())),
+            _ => (Annotated::Mailbox(&mailbox_name), None),
+        };
+        let switch = place.is_none() && rng.below(3) == 0;
+        let change = AnnotationChange {
+            entries: entries.clone().into_iter().collect(),
+            shared_seen: switch.then(|| rng.below(2) == 0),
+        };
+        let shared_seen = change.shared_seen;
+        let result = alive(partition.annotate(of, user, change).await)?;
+        let before = match &place {
+            Some(home) => self.annotations.get(home).cloned().unwrap_or_default(),
+            None => self.mailboxes[mailbox].annotations.clone(),
+        };
+        let mut after = before.clone();
+        for (entry, value) in entries {
+            let owner = match entry.starts_with("/shared") {
+                true => String::new(),
+                false => user.unwrap_or_default().to_owned(),
+            };
+            match value {
+                Some(value) => after.insert((owner, entry), value),
+                None => after.remove(&(owner, entry)),
+            };
+        }
+        let scopes = |annotations: &Annotations| {
+            let mut scopes: BTreeMap<(String, bool), u32> = BTreeMap::new();
+            for (owner, entry) in annotations.keys() {
+                let shared = entry.starts_with("/shared");
+                *scopes.entry((owner.clone(), shared)).or_default() += 1;
+            }
+            scopes
+        };
+        let (old, new) = (scopes(&before), scopes(&after));
+        let too_many = new.iter().any(|(scope, count)| {
+            *count > MAX_ANNOTATIONS && *count > old.get(scope).copied().unwrap_or_default()
+        });
+        if too_many {
+            assert!(matches!(result, Err(StoreError::TooManyAnnotations)));
+            return Ok(());
+        }
+        result.unwrap();
+        match place {
+            Some(home) => {
+                self.annotations.insert(home, after);
+            }
+            None => {
+                let mailbox = self.mailboxes.get_mut(mailbox).unwrap();
+                mailbox.annotations = after;
+                mailbox.shared_seen = shared_seen.unwrap_or(mailbox.shared_seen);
+            }
+        }
+        Ok(())
+    }
+
+    /// The annotations of a partition's homes and of its server.
+    async fn annotations_of(partition: &Partition) -> BTreeMap<String, Annotations> {
+        let mut found = BTreeMap::new();
+        let homes = HOMES.iter().map(|home| (*home, Annotated::Home(home)));
+        for (home, of) in homes.chain([("", Annotated::Server)]) {
+            match dump_annotations(partition, of).await {
+                Ok(annotations) => found.insert(home.to_owned(), annotations),
+                Err(StoreError::NoSuchHome) => None,
+                Err(e) => panic!("{e}"),
+            };
+        }
+        found.retain(|_, annotations| !annotations.is_empty());
+        found
+    }
+
+    fn annotations(&self) -> BTreeMap<String, Annotations> {
+        let mut annotations = self.annotations.clone();
+        annotations.retain(|_, annotations| !annotations.is_empty());
+        annotations
     }
 
     /// The quota root that governs a name.
@@ -427,6 +538,9 @@ impl Model {
                     self.quotas.insert(moved.unwrap().to_string(), limits);
                 }
             }
+            if let Some(annotations) = self.annotations.remove(&old) {
+                self.annotations.insert(new.clone(), annotations);
+            }
             for (home, _, _) in self.deleted.values_mut().filter(|d| d.0 == old) {
                 home.clone_from(&new);
             }
@@ -518,7 +632,10 @@ impl Model {
                 continue;
             }
             let old = message.clone();
-            let own = if user { !Flags::SEEN } else { Flags::ALL };
+            let own = match user && !mailbox.shared_seen {
+                true => !Flags::SEEN,
+                false => Flags::ALL,
+            };
             match mode {
                 StoreMode::Add => {
                     message.flags |= flags & own;
@@ -642,6 +759,7 @@ impl Model {
         }
         self.mailboxes == found.mailboxes
             && self.quotas == quotas
+            && self.annotations() == Self::annotations_of(partition).await
             && self.deleted_summary() == Self::deleted_of(partition).await
     }
 
@@ -652,6 +770,7 @@ impl Model {
         assert_eq!(self.mailboxes, found.mailboxes);
         self.check_deleted(partition).await;
         self.check_quotas(partition).await;
+        assert_eq!(self.annotations(), Self::annotations_of(partition).await);
         dumped
     }
 
@@ -704,6 +823,8 @@ impl Model {
                 })
                 .collect(),
             kept: m.kept.clone(),
+            annotations: m.annotations.clone(),
+            shared_seen: m.shared_seen,
         };
         Self {
             mailboxes: dumped

@@ -233,3 +233,20 @@ async fn what_is_counted_wrong_is_reported() {
         Err(StoreError::NoSuchHome)
     ));
 }
+
+/// The record of a repair is read again like any other.
+#[tokio::test]
+async fn a_repair_is_replayed() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    partition.repair_quota("user/bob").await.unwrap();
+    partition.append(&inbox, vec![of_size(500)]).await.unwrap();
+    let crashed = TempDir::new().unwrap();
+    copy_dir(dir.path(), crashed.path());
+    let partition = open(&crashed);
+    assert_eq!(partition.health(), murder_store::Health::Healthy);
+    let status = partition.status(&inbox, None).await.unwrap();
+    assert_eq!(status.messages, 1);
+}

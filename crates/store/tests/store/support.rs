@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, MailboxName};
 use murder_store::{
-    AppendMessage, Clock, CreateMailbox, Flags, InternalDate, MailboxStatus, MailboxView,
-    Partition, PartitionConfig, UidSet,
+    Annotated, AppendMessage, Clock, CreateMailbox, Flags, InternalDate, MailboxStatus,
+    MailboxView, Partition, PartitionConfig, StoreError, UidSet,
 };
 use tempfile::TempDir;
 
@@ -219,7 +219,32 @@ pub struct DumpedMailbox {
     pub seen_by_eve: UidSet,
     /// Expunged messages that can be restored, and until when.
     pub kept: BTreeMap<u32, (Bytes, i64)>,
+    pub annotations: Annotations,
+    pub shared_seen: bool,
     pub status: MailboxStatus,
+}
+
+/// Annotations by user, empty for what is shared or the owner's, and entry.
+pub type Annotations = BTreeMap<(String, String), Vec<u8>>;
+
+/// What is shared, the owner's, or eve's.
+pub async fn dump_annotations(
+    partition: &Partition,
+    of: Annotated<'_>,
+) -> Result<Annotations, StoreError> {
+    let mut all = Annotations::new();
+    for user in [None, Some("eve")] {
+        for found in partition.annotations(of, user, |_| true, u32::MAX).await? {
+            let owner = match found.entry.starts_with("/shared/") {
+                true => "",
+                false => user.unwrap_or_default(),
+            };
+            let value = found.value.unwrap();
+            assert_eq!(value.len(), found.size as usize);
+            all.insert((owner.to_owned(), found.entry), value);
+        }
+    }
+    Ok(all)
 }
 
 /// Everything that a partition shows.
@@ -250,6 +275,7 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
                 listed: items.unwrap().listed().unwrap().clone(),
             });
         }
+        assert_eq!(view.shared_seen(), meta.shared_seen);
         let status = partition.status(&meta.name, None).await.unwrap();
         assert_eq!(status.messages, view.len());
         assert_eq!(status.uidnext, view.uidnext());
@@ -281,6 +307,10 @@ pub async fn dump(partition: &Partition) -> BTreeMap<String, DumpedMailbox> {
                 expunged: handle.expunged_since(0).await.unwrap(),
                 seen_by_eve: (*view.seen_of("eve")).clone(),
                 kept,
+                annotations: dump_annotations(partition, Annotated::Mailbox(&meta.name))
+                    .await
+                    .unwrap(),
+                shared_seen: meta.shared_seen,
                 status,
             },
         );

@@ -56,6 +56,14 @@ const DIRECT: &[&str] = &[
     "COMPRESS=DEFLATE",
     "MULTIAPPEND",
     "REPLACE",
+    "QUOTA",
+    "QUOTASET",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
+    "QUOTA=RES-MAILBOX",
+    "METADATA",
+    "METADATA-SERVER",
+    "LIST-METADATA",
 ];
 /// LITERAL+, which there is, is more than the LITERAL- that it asks for (RFC 7888 section 5).
 const REV2: &str = "IMAP4rev2";

@@ -1,17 +1,20 @@
 //! LIST and LSUB (RFC 9051 section 6.3.9, RFC 3501 section 6.3.9, RFC 5258, RFC 5819, RFC 6154,
-//! RFC 8440) over the mailboxes of this node.
+//! RFC 8440, RFC 9590) over the mailboxes of this node.
 
 use std::collections::HashSet;
 
-use murder_imap::{Code, List, ListAttribute, ListReturn, ListRow, MailboxArg, StatusItem};
+use murder_imap::{
+    Code, List, ListAttribute, ListReturn, ListRow, MailboxArg, MetadataDepth, StatusItem,
+};
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
 
 use crate::imap::enabled::Extension;
-use crate::imap::errors::{OpError, OpResult, bad, no, ok};
-use crate::imap::op::status;
+use crate::imap::errors::{OpError, OpResult, no, ok};
+use crate::imap::metadata::{self, Wanted};
 use crate::imap::op::subscribe::no_home;
+use crate::imap::op::{get_metadata, status};
 use crate::imap::session::{Session, User};
 use crate::node::Node;
 
@@ -23,9 +26,10 @@ const MAX_PATTERNS: usize = 8 * 1024;
 pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
     let user = session.user()?;
     let separator = user.namespace.separator();
-    if !list.returns.metadata.is_empty() {
-        return Err(bad("METADATA is not supported"));
-    }
+    let metadata = match list.returns.metadata.as_slice() {
+        [] => None,
+        entries => Some(Wanted::new(entries, MetadataDepth::Zero, None)?),
+    };
     if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
         session.writer.list(&ListRow {
             attributes: vec![ListAttribute::NoSelect],
@@ -60,7 +64,7 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         let asked_about = (!list.selection.subscribed || row.subscribed)
             && (!list.selection.special_use || row.special_use.is_some());
         if row.exists && asked_about {
-            details(session, &user, row, list).await?;
+            details(session, &user, row, list, metadata.as_ref()).await?;
         }
         session.make_room().await?;
     }
@@ -244,16 +248,17 @@ async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<Mailbox
     }
 }
 
-/// MYRIGHTS and STATUS of a row, if asked for. A mailbox that goes meanwhile, or may not be
-/// read, has none (RFC 5819 section 2).
+/// MYRIGHTS, STATUS and METADATA of a row, if asked for. A mailbox that goes meanwhile, or may not
+/// be read, has none (RFC 5819 section 2).
 async fn details(
     session: &mut Session,
     user: &User,
     row: &Row,
     list: &List,
+    metadata: Option<&Wanted>,
 ) -> Result<(), OpError> {
     let items: &[StatusItem] = &list.returns.status;
-    if items.is_empty() && !list.returns.myrights {
+    if items.is_empty() && !list.returns.myrights && metadata.is_none() {
         return Ok(());
     }
     let name = user.namespace.parse(&row.name).ok();
@@ -269,6 +274,16 @@ async fn details(
         match status::values(session, user, &found, items).await {
             Ok(values) => session.writer.status(&row.name, &values),
             Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no STATUS"),
+        }
+    }
+    if let Some(wanted) = metadata
+        && metadata::are_enough(rights)
+    {
+        match metadata::of_mailbox(user, &found, wanted).await {
+            Ok(annotations) => {
+                get_metadata::tell(session, &row.name, wanted, &annotations).await?;
+            }
+            Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no METADATA"),
         }
     }
     Ok(())
