@@ -75,4 +75,4 @@ pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};
-pub use watch::{HomeChanges, MailboxCounters, Watch, Watcher};
+pub use watch::{AnnotationNote, HomeChanges, MailboxCounters, Watch, Watched, Watcher};

@@ -464,6 +464,7 @@ impl Shard {
         let mut change = Change {
             names: effects.catalogue,
             subscriptions: entries.iter().any(|e| matches!(e.op, Op::Subscribe(_))),
+            annotations: effects.annotations,
             ..Change::default()
         };
         if effects.catalogue

@@ -10,8 +10,12 @@ use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::annotation::SERVER;
+
 /// Homes with changed names that one watcher keeps apart; with more, any may have.
 const MAX_NAMED: usize = 64;
+/// Annotations whose changes a watcher notes until they are taken: their names are the clients'.
+const MAX_ANNOTATIONS: usize = 1024;
 
 /// The counters of a mailbox after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,28 @@ pub struct MailboxCounters {
     pub highest_modseq: u64,
 }
 
+/// An annotation (RFC 5464) that got another value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AnnotationNote {
+    /// The mailbox; `None` for an annotation of the home, or of the server.
+    pub mailbox: Option<MailboxId>,
+    /// Whose it is; empty for the home's owner's and for what all share.
+    pub user: Box<str>,
+    /// The entry; `None` for whether `\Seen` is one flag for all users.
+    pub entry: Option<Box<str>>,
+}
+
+/// Whose changes are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched<'a> {
+    /// Of the home with that key, which need not exist yet.
+    Home(&'a str),
+    /// Names and ACLs in all homes.
+    Names,
+    /// Annotations of the server that all share.
+    Server,
+}
+
 /// What happened in the homes that are watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HomeChanges {
@@ -40,6 +66,10 @@ pub struct HomeChanges {
     pub all_names: bool,
     /// Subscriptions changed.
     pub subscriptions: bool,
+    /// Annotations that changed, with the homes that they are in; that of the server is empty.
+    pub annotations: HashSet<(Box<str>, AnnotationNote)>,
+    /// Not all are among `annotations`, as these were too many.
+    pub annotations_lost: bool,
 }
 
 impl HomeChanges {
@@ -52,6 +82,17 @@ impl HomeChanges {
         self.subscriptions |= change.subscriptions;
         if change.names {
             self.note_names(key);
+        }
+        let home = match key {
+            SERVER => "",
+            key => key,
+        };
+        for note in &change.annotations {
+            if self.annotations.len() >= MAX_ANNOTATIONS {
+                self.annotations_lost = true;
+                return;
+            }
+            self.annotations.insert((home.into(), note.clone()));
         }
     }
 
@@ -134,6 +175,16 @@ pub(crate) struct Change {
     pub mailboxes: Vec<(MailboxId, MailboxCounters)>,
     pub names: bool,
     pub subscriptions: bool,
+    pub annotations: Vec<AnnotationNote>,
+}
+
+impl Change {
+    fn is_empty(&self) -> bool {
+        self.mailboxes.is_empty()
+            && !self.names
+            && !self.subscriptions
+            && self.annotations.is_empty()
+    }
 }
 
 /// Who watches which home of a partition.
@@ -151,8 +202,13 @@ struct Tables {
 }
 
 impl Watchers {
-    /// Adds a watcher of the home with that key, or of the names in all.
-    pub fn add(self: &Arc<Self>, key: Option<&str>, watcher: &Arc<Watcher>) -> Watch {
+    /// Adds a watcher.
+    pub fn add(self: &Arc<Self>, watched: Watched<'_>, watcher: &Arc<Watcher>) -> Watch {
+        let key = match watched {
+            Watched::Home(key) => Some(key),
+            Watched::Server => Some(SERVER),
+            Watched::Names => None,
+        };
         self.count.fetch_add(1, Ordering::AcqRel);
         let mut tables = self.tables.lock();
         match key {
@@ -174,7 +230,7 @@ impl Watchers {
 
     /// Tells those who watch the home what it has shown.
     pub fn tell(&self, key: &str, change: &Change) {
-        if !change.names && !change.subscriptions && change.mailboxes.is_empty() {
+        if change.is_empty() {
             return;
         }
         let tables = self.tables.lock();
@@ -209,10 +265,10 @@ mod tests {
         let [bob, carol, names] = [(); 3].map(|()| Arc::new(Watcher::default()));
         assert!(!watchers.any());
         let watches = [
-            watchers.add(Some("user/bob"), &bob),
-            watchers.add(Some("user/carol"), &bob),
-            watchers.add(Some("user/carol"), &carol),
-            watchers.add(None, &names),
+            watchers.add(Watched::Home("user/bob"), &bob),
+            watchers.add(Watched::Home("user/carol"), &bob),
+            watchers.add(Watched::Home("user/carol"), &carol),
+            watchers.add(Watched::Names, &names),
         ];
         let id = MailboxId::new();
         for uidnext in [2, 3] {
@@ -239,6 +295,20 @@ mod tests {
         }
         let changes = names.take();
         assert!(changes.all_names && changes.names.len() == MAX_NAMED);
+        let annotated = |entry: usize| Change {
+            annotations: vec![AnnotationNote {
+                mailbox: None,
+                user: "".into(),
+                entry: Some(format!("/private/{entry}").into()),
+            }],
+            ..Change::default()
+        };
+        for entry in 0..=MAX_ANNOTATIONS {
+            assert!(!carol.changes.lock().annotations_lost);
+            watchers.tell("user/carol", &annotated(entry));
+        }
+        let changes = carol.take();
+        assert!(changes.annotations_lost && changes.annotations.len() == MAX_ANNOTATIONS);
         drop(watches);
         watchers.tell("user/carol", &renamed);
         assert!(!watchers.any() && carol.take().is_empty());

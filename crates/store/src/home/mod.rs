@@ -29,7 +29,7 @@ use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{Keywords, ViewChange};
-use crate::watch::MailboxCounters;
+use crate::watch::{AnnotationNote, MailboxCounters};
 
 /// A mailbox's row.
 #[derive(Debug, Clone)]
@@ -108,6 +108,8 @@ pub(crate) struct Effects {
     pub views: Vec<(MailboxId, ViewChange)>,
     /// Whether mailboxes, names or ACLs changed.
     pub catalogue: bool,
+    /// Annotations that changed.
+    pub annotations: Vec<AnnotationNote>,
     /// The home is to be forgotten.
     pub dropped: bool,
 }
@@ -147,6 +149,7 @@ pub(crate) struct Home {
     views: HashMap<MailboxId, ViewChange>,
     segments: SegmentChanges,
     catalogue: bool,
+    annotations: Vec<AnnotationNote>,
     dropped: bool,
 }
 
@@ -197,6 +200,7 @@ impl Home {
             views: HashMap::new(),
             segments: SegmentChanges::new(),
             catalogue: false,
+            annotations: Vec::new(),
             dropped: false,
         };
         home.load().map_err(|e| home.sort_out(sql(e)))?;
@@ -375,6 +379,7 @@ impl Home {
             effects.views.push((id, change));
         }
         effects.catalogue = std::mem::take(&mut self.catalogue);
+        effects.annotations = std::mem::take(&mut self.annotations);
         effects.dropped = std::mem::take(&mut self.dropped);
         Ok(effects)
     }

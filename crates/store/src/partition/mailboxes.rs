@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::handle::MailboxHandle;
 use crate::journal::Outcome;
 use crate::mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
-use crate::watch::{Watch, Watcher};
+use crate::watch::{Watch, Watched, Watcher};
 
 impl Partition {
     /// Makes a mailbox, and its home with the first one. Parents need not exist.
@@ -282,12 +282,10 @@ impl Partition {
         self.shared.catalogue.keys()
     }
 
-    /// Tells `watcher` from now on what happens in the home `home` (a
-    /// [`MailboxName::home_key`]), which need not exist yet; `None` for what happens to names and
-    /// ACLs in all homes. Everything is told after it is shown.
+    /// Tells `watcher` from now on what happens there. Everything is told after it is shown.
     #[must_use]
-    pub fn watch(&self, home: Option<&str>, watcher: &Arc<Watcher>) -> Watch {
-        self.shared.watchers.add(home, watcher)
+    pub fn watch(&self, watched: Watched<'_>, watcher: &Arc<Watcher>) -> Watch {
+        self.shared.watchers.add(watched, watcher)
     }
 
     /// How many homes and mailboxes there are.

@@ -18,6 +18,10 @@ pub(crate) struct Events {
     pub names: bool,
     /// SubscriptionChange
     pub subscriptions: bool,
+    /// MailboxMetadataChange
+    pub annotations: bool,
+    /// ServerMetadataChange, which the choice of mailboxes does not concern.
+    pub server: bool,
 }
 
 impl Events {
@@ -26,12 +30,20 @@ impl Events {
         self != Self::default()
     }
 
+    /// Whether there is one of mailboxes.
+    pub fn of_mailboxes(self) -> bool {
+        let server = false;
+        Self { server, ..self }.any()
+    }
+
     fn union(self, other: Self) -> Self {
         Self {
             messages: self.messages || other.messages,
             flags: self.flags || other.flags,
             names: self.names || other.names,
             subscriptions: self.subscriptions || other.subscriptions,
+            annotations: self.annotations || other.annotations,
+            server: self.server || other.server,
         }
     }
 }
@@ -105,6 +117,11 @@ impl Groups {
             .iter()
             .filter(|(filter, _)| filter.has(user, subscribed, mailbox))
             .fold(Events::default(), |all, (_, events)| all.union(*events))
+    }
+
+    /// Whether an event is wanted of some mailbox.
+    pub fn any(&self, wanted: impl Fn(Events) -> bool) -> bool {
+        self.0.iter().any(|(_, events)| wanted(*events))
     }
 
     /// Whether what is meant changes with the user's subscriptions.

@@ -4,6 +4,7 @@
 //! it what changes there and wakes it; the session compares that with what the client was told.
 //! What the selected mailbox is concerned, [`super::updates`] does, as [`Wants`] says.
 
+mod annotations;
 mod arrivals;
 mod filter;
 mod names;
@@ -80,6 +81,8 @@ pub(crate) struct Notify {
     watches: HashMap<Box<str>, Vec<Watch>>,
     /// Of names in all homes.
     everywhere: Vec<Watch>,
+    /// Of the server's annotations.
+    server: Vec<Watch>,
     /// What the command under way does by itself.
     own: Option<Own>,
 }
@@ -173,7 +176,16 @@ impl Notify {
             names,
             all_names,
             subscriptions,
+            annotations,
+            annotations_lost,
         } = self.watcher.take();
+        if annotations_lost
+            && self
+                .groups
+                .any(|events| events.annotations || events.server)
+        {
+            return Err(Stopped::Overflow);
+        }
         let user = session.user().map_err(Stopped::Failed)?;
         let mut everything = all_names;
         if subscriptions {
@@ -193,6 +205,9 @@ impl Notify {
             for row in rows {
                 session.writer.list(&row);
             }
+        }
+        for (shown, entries) in self.changed_annotations(&user, annotations) {
+            session.writer.metadata_changed(&shown, entries);
         }
         self.own = None;
         let selected = selected_id(session);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use murder_imap::{ListAttribute, ListRow};
 use murder_mailbox::{MailboxId, MailboxName, Rights};
-use murder_store::{MailboxCounters, StoreError};
+use murder_store::{MailboxCounters, StoreError, Watched};
 
 use super::filter::{Events, Filter, Named};
 use super::own::Own;
@@ -53,6 +53,11 @@ impl Notify {
             self.watch_home(session, inbox(user)?.home_key())?;
             self.read_subscriptions(session, user).await?;
         }
+        if self.groups.any(|events| events.server) {
+            let partitions = session.node.partitions.values();
+            let watch = partitions.map(|partition| partition.watch(Watched::Server, &self.watcher));
+            self.server = watch.collect();
+        }
         Ok(())
     }
 
@@ -87,7 +92,8 @@ impl Notify {
         if everywhere {
             if self.everywhere.is_empty() {
                 let partitions = session.node.partitions.values();
-                let watch = partitions.map(|partition| partition.watch(None, &self.watcher));
+                let watch =
+                    partitions.map(|partition| partition.watch(Watched::Names, &self.watcher));
                 self.everywhere = watch.collect();
             }
             for partition in session.node.partitions.values() {
@@ -113,7 +119,7 @@ impl Notify {
             return Err(Stopped::Overflow);
         }
         let partitions = session.node.partitions.values();
-        let watch = partitions.map(|partition| partition.watch(Some(home), &self.watcher));
+        let watch = partitions.map(|partition| partition.watch(Watched::Home(home), &self.watcher));
         self.watches.insert(home.into(), watch.collect());
         Ok(())
     }
@@ -160,7 +166,7 @@ impl Notify {
                         meta: Some(&meta),
                     };
                     let events = self.groups.events(user, &self.subscribed, &named);
-                    if !events.any() {
+                    if !events.of_mailboxes() {
                         continue;
                     }
                     let partition = Arc::clone(partition);

@@ -1,5 +1,7 @@
 //! What a command changes by itself, which its client need not be told (RFC 5465 section 5).
 
+use std::collections::HashSet;
+
 use murder_imap::{Command, MailboxArg};
 
 use crate::imap::session::Session;
@@ -17,6 +19,8 @@ pub(crate) enum Own {
     Subscribed(String, bool),
     /// The user's rights are others.
     Rights(String),
+    /// These annotations have other values; the empty name is the server's.
+    Annotated(String, HashSet<String>),
 }
 
 impl Own {
@@ -37,6 +41,14 @@ impl Own {
             Command::Unsubscribe { mailbox } => Self::Subscribed(shown(mailbox)?, false),
             Command::SetAcl { mailbox, .. } | Command::DeleteAcl { mailbox, .. } => {
                 Self::Rights(shown(mailbox)?)
+            }
+            Command::SetMetadata { mailbox, entries } => {
+                let shown = match mailbox.as_bytes().is_empty() {
+                    true => String::new(),
+                    false => shown(mailbox)?,
+                };
+                let names = entries.iter().map(|(name, _)| name.to_ascii_lowercase());
+                Self::Annotated(shown, names.collect())
             }
             _ => return None,
         })

@@ -9,12 +9,14 @@ use crate::imap::session::{Session, User};
 use crate::imap::updates;
 
 /// What can be asked for, as `BADEVENT` names it.
-const SUPPORTED: [&str; 5] = [
+const SUPPORTED: [&str; 7] = [
     "MessageNew",
     "MessageExpunge",
     "FlagChange",
     "MailboxName",
     "SubscriptionChange",
+    "MailboxMetadataChange",
+    "ServerMetadataChange",
 ];
 
 /// `NOTIFY NONE`, `NOTIFY SET [STATUS] groups`. When it is refused, what was asked for before
@@ -111,9 +113,9 @@ fn events<'a>(
                 annotations = true;
                 *supported = false;
             }
-            NotifyEvent::MailboxMetadataChange
-            | NotifyEvent::ServerMetadataChange
-            | NotifyEvent::Other(_) => *supported = false,
+            NotifyEvent::MailboxMetadataChange => events.annotations = true,
+            NotifyEvent::ServerMetadataChange => events.server = true,
+            NotifyEvent::Other(_) => *supported = false,
         }
     }
     // Section 5.

@@ -499,11 +499,11 @@ async fn what_cannot_be_asked_for() {
         ("SET (personal ())", "BAD "),
         (
             "SET (personal (MailboxName SomethingElse))",
-            "NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)] ",
+            "NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange)] ",
         ),
         (
             "SET (selected (MessageNew MessageExpunge AnnotationChange))",
-            "NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)] ",
+            "NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange)] ",
         ),
         ("SET (selected NONE) (personal NONE)", "OK "),
         ("NONE", "OK "),
@@ -631,4 +631,67 @@ async fn deliveries_at_the_same_time() {
     assert_eq!(fetched, (1..=2 * EACH).collect::<Vec<_>>());
     assert_eq!((messages, names), (2 * EACH, 20));
     assert_eq!(bob.ask("NOOP").await, ["OK NOOP completed"]);
+}
+
+/// Sections 5.6 and 5.7.
+#[tokio::test]
+async fn annotations() {
+    let (server, mut bob, mut other) = start().await;
+    let mut carol = server.login("carol").await;
+    let mut admin = server.login("admin").await;
+    server.create("user/carol/x").await;
+    server.allow("user/carol/x", "bob", "lrs").await;
+    ok(
+        &mut bob,
+        "NOTIFY SET (personal (MailboxMetadataChange)) \
+         (mailboxes \"Other Users/carol/x\" (MailboxMetadataChange ServerMetadataChange))",
+    )
+    .await;
+    ok(
+        &mut other,
+        "SETMETADATA INBOX (/shared/comment \"a\" /private/comment \"b\")",
+    )
+    .await;
+    bob.play("S: * METADATA \"INBOX\" /private/comment /shared/comment")
+        .await;
+    // One that stays as it is has not changed; one that is removed has.
+    ok(
+        &mut other,
+        "SETMETADATA INBOX (/shared/comment \"a\" /private/comment NIL)",
+    )
+    .await;
+    bob.play("S: * METADATA \"INBOX\" /private/comment").await;
+    // What is others' own is theirs.
+    ok(
+        &mut carol,
+        "SETMETADATA x (/private/comment \"c\" /shared/comment \"c\")",
+    )
+    .await;
+    bob.play("S: * METADATA \"Other Users/carol/x\" /shared/comment")
+        .await;
+    ok(
+        &mut other,
+        "SETMETADATA \"Other Users/carol/x\" (/private/comment \"d\")",
+    )
+    .await;
+    bob.play("S: * METADATA \"Other Users/carol/x\" /private/comment")
+        .await;
+    let seen = "/shared/vendor/cmu/cyrus-imapd/sharedseen";
+    ok(&mut carol, &format!("SETMETADATA x ({seen} \"true\")")).await;
+    bob.play(&format!("S: * METADATA \"Other Users/carol/x\" {seen}"))
+        .await;
+    ok(&mut carol, "SETMETADATA \"\" (/private/comment \"c\")").await;
+    ok(&mut other, "SETMETADATA \"\" (/private/comment \"c\")").await;
+    bob.play("S: * METADATA \"\" /private/comment").await;
+    ok(&mut admin, "SETMETADATA \"\" (/shared/comment \"c\")").await;
+    bob.play("S: * METADATA \"\" /shared/comment").await;
+    // What the client has done itself it knows.
+    for command in [
+        "SETMETADATA INBOX (/shared/Comment \"mine\")",
+        "SETMETADATA \"\" (/private/comment \"mine\")",
+    ] {
+        assert_eq!(bob.ask(command).await, ["OK SETMETADATA completed"]);
+    }
+    ok(&mut other, "SETMETADATA INBOX (/shared/comment \"z\")").await;
+    bob.play("S: * METADATA \"INBOX\" /shared/comment").await;
 }
