@@ -4,6 +4,7 @@ use crate::date::parse_date;
 use crate::envelope::write_envelope;
 use crate::header::{fields, header_raw};
 use crate::part::Message;
+use crate::preview::preview;
 use crate::structure::write_structure;
 
 /// Fields that clients list mailboxes with (Thunderbird, Apple Mail, Outlook, K-9, Evolution,
@@ -105,6 +106,9 @@ pub struct FetchItems {
     /// Year, month (1 to 12) and day of the `Date` field in its own zone, for SENTBEFORE, SENTON
     /// and SENTSINCE, which disregard time and zone.
     pub sent_date: Option<(u16, u8, u8)>,
+    /// PREVIEW (RFC 8970): at most [`PREVIEW_LIMIT`](crate::PREVIEW_LIMIT) characters, empty for a
+    /// message without text. Looks at the first octets of parts only.
+    pub preview: String,
     /// Octets of the header, the blank line included.
     pub header_len: u32,
 }
@@ -125,6 +129,7 @@ impl FetchItems {
             sent_date: date.map(|d| (d.year, d.month, d.day)),
             header_len: u32::try_from(header.len()).unwrap_or(u32::MAX),
             listed: listed_fields(header),
+            preview: preview(root),
             ..FetchItems::default()
         };
         write_envelope(&mut items.envelope, header);

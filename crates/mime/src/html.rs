@@ -1,4 +1,4 @@
-//! HTML as text: what a reader of it sees, for SEARCH.
+//! HTML as text: what a reader of it sees, for SEARCH and PREVIEW.
 
 use mail_parser::decoders::html::add_html_token;
 use memchr::{memchr, memmem};
@@ -54,8 +54,8 @@ const ATTRIBUTES: [&str; 4] = ["alt", "href", "src", "title"];
 pub(crate) fn html_text(html: &str) -> String {
     let mut reader = Reader {
         out: String::with_capacity(html.len() / 2),
-        links: String::new(),
-        quotes: true,
+        enough: usize::MAX,
+        ..Reader::default()
     };
     reader.read(html);
     let Reader { mut out, links, .. } = reader;
@@ -66,16 +66,31 @@ pub(crate) fn html_text(html: &str) -> String {
     out
 }
 
+/// At least `enough` octets of the text if there are as many, without the title, and without where
+/// links lead.
+pub(crate) fn html_start(html: &str, enough: usize) -> String {
+    let mut reader = Reader {
+        enough,
+        ..Reader::default()
+    };
+    reader.read(html);
+    reader.out
+}
+
+#[derive(Default)]
 struct Reader {
     out: String,
     links: String,
-    quotes: bool,
+    /// Quotes in tags mean nothing any more.
+    no_quotes: bool,
+    /// The text is read no further than to so many octets; then the title is no part of it.
+    enough: usize,
 }
 
 impl Reader {
     fn read(&mut self, html: &str) {
         let mut rest = html;
-        while !rest.is_empty() {
+        while !rest.is_empty() && self.out.len() < self.enough {
             let Some(at) = memchr(b'<', rest.as_bytes()) else {
                 break;
             };
@@ -112,7 +127,7 @@ impl Reader {
 
     /// The place of the `>` that ends the tag.
     fn tag_end(&mut self, tag: &[u8]) -> Option<usize> {
-        if self.quotes {
+        if !self.no_quotes {
             let mut quote = None;
             for (at, b) in tag.iter().enumerate().take(TAG_LIMIT) {
                 match (quote, b) {
@@ -122,7 +137,7 @@ impl Reader {
                     _ => {}
                 }
             }
-            self.quotes = false;
+            self.no_quotes = true;
         }
         memchr(b'>', tag)
     }
@@ -143,7 +158,12 @@ impl Reader {
             return rest;
         }
         self.attributes(attributes);
-        if name == "script" || name == "style" {
+        let shown = match name.as_str() {
+            "script" | "style" => false,
+            "title" => self.enough == usize::MAX,
+            _ => true,
+        };
+        if !shown {
             return behind_element(rest, &name);
         }
         rest

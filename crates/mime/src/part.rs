@@ -227,12 +227,14 @@ impl<'a> Part<'a> {
 
     /// The body without its transfer encoding; `None` if that is unknown.
     pub fn decoded(&self) -> Option<Cow<'a, [u8]>> {
+        self.decoded_of(self.body())
+    }
+
+    fn decoded_of(&self, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         match self.encoding() {
-            Encoding::SevenBit | Encoding::EightBit | Encoding::Binary => {
-                Some(Cow::Borrowed(self.body()))
-            }
-            Encoding::Base64 => Some(Cow::Owned(transfer::base64(self.body()))),
-            Encoding::QuotedPrintable => Some(Cow::Owned(transfer::quoted_printable(self.body()))),
+            Encoding::SevenBit | Encoding::EightBit | Encoding::Binary => Some(Cow::Borrowed(body)),
+            Encoding::Base64 => Some(Cow::Owned(transfer::base64(body))),
+            Encoding::QuotedPrintable => Some(Cow::Owned(transfer::quoted_printable(body))),
             Encoding::Unknown => None,
         }
     }
@@ -240,10 +242,22 @@ impl<'a> Part<'a> {
     /// The body as text, transfer encoding and charset decoded. A body of an unknown encoding is
     /// read as it stands.
     pub fn text(&self) -> Cow<'a, str> {
+        self.text_of(self.body(), false)
+    }
+
+    /// The same of a part of the body; `cut` if it may end within a character.
+    pub(crate) fn text_of(&self, body: &'a [u8], cut: bool) -> Cow<'a, str> {
         let charset = self.content_type.param("CHARSET");
-        match self.decoded().unwrap_or(Cow::Borrowed(self.body())) {
-            Cow::Borrowed(bytes) => charset::to_utf8(charset, bytes),
-            Cow::Owned(bytes) => Cow::Owned(charset::to_utf8(charset, &bytes).into_owned()),
+        let complete = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+            Err(error) if cut && error.error_len().is_none() => error.valid_up_to(),
+            _ => bytes.len(),
+        };
+        match self.decoded_of(body).unwrap_or(Cow::Borrowed(body)) {
+            Cow::Borrowed(bytes) => charset::to_utf8(charset, &bytes[..complete(bytes)]),
+            Cow::Owned(bytes) => {
+                let bytes = &bytes[..complete(&bytes)];
+                Cow::Owned(charset::to_utf8(charset, bytes).into_owned())
+            }
         }
     }
 }

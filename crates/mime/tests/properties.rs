@@ -5,9 +5,9 @@
 mod response;
 
 use murder_mime::{
-    FetchItems, Message, Part, PartKind, PartWhat, Section, addresses, contains_folded, fields,
-    fold, for_each_text, header_len, header_raw, header_search_text, header_text, is_listed,
-    message_id, parse_date, section, section_decoded,
+    FetchItems, Message, PREVIEW_LIMIT, Part, PartKind, PartWhat, Section, addresses,
+    contains_folded, fields, fold, for_each_text, header_len, header_raw, header_search_text,
+    header_text, is_listed, message_id, parse_date, section, section_decoded,
 };
 use proptest::prelude::*;
 use response::{Value, check_body, check_envelope};
@@ -183,6 +183,8 @@ fn check_all(raw: &[u8]) {
     check_body(&Value::read(&items.bodystructure), true);
     assert_eq!(items.header_len as usize, header_len(raw));
     assert_eq!(items.sent.is_some(), items.sent_date.is_some());
+    assert!(items.preview.chars().count() <= PREVIEW_LIMIT);
+    assert!(!items.preview.contains(char::is_control));
 
     // What HEADER.FIELDS takes and what it leaves are together the header.
     let names = vec!["Subject".to_owned(), "content-type".to_owned()];

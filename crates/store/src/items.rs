@@ -27,6 +27,7 @@ impl Items {
             bodystructure: items.bodystructure.into(),
             listed_version: LISTED_VERSION,
             listed: items.listed.map(Bytes::from),
+            preview: items.preview.into(),
         };
         Self {
             content: content.encode_to_vec().into(),
@@ -79,6 +80,12 @@ impl FetchedItems {
         &self.0.bodystructure
     }
 
+    /// [`FetchItems::preview`](murder_mime::FetchItems::preview)
+    #[must_use]
+    pub fn preview(&self) -> &Bytes {
+        &self.0.preview
+    }
+
     /// [`FetchItems::listed`](murder_mime::FetchItems::listed); `None` also when it was stored by
     /// a version that listed other fields.
     #[must_use]
@@ -104,6 +111,9 @@ pub(crate) struct Content {
     /// Absent when they are too long.
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub listed: Option<Bytes>,
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub preview: Bytes,
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar.

@@ -50,6 +50,7 @@ mod segments;
 mod shard;
 mod uidset;
 mod view;
+mod watch;
 
 pub use annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, MAX_ANNOTATIONS};
 pub use blob::{BodyWriter, StagedBody};
@@ -74,3 +75,4 @@ pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};
+pub use watch::{AnnotationNote, HomeChanges, MailboxCounters, Watch, Watched, Watcher};

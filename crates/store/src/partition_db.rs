@@ -13,7 +13,7 @@ use crate::checkpoint::Changes;
 use crate::error::StoreError;
 use crate::home::SegmentChange;
 
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;

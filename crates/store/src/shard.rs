@@ -27,6 +27,7 @@ use crate::journal::{Entry, Outcome};
 use crate::metrics::Metrics;
 use crate::partition::Shared;
 use crate::uidset::UidSet;
+use crate::watch::Change;
 
 /// How long to wait before a home that could not be written is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -459,6 +460,13 @@ impl Shard {
             return;
         }
         let shared = &self.shared;
+        let before = self.watched(home);
+        let mut change = Change {
+            names: effects.catalogue,
+            subscriptions: entries.iter().any(|e| matches!(e.op, Op::Subscribe(_))),
+            annotations: effects.annotations,
+            ..Change::default()
+        };
         if effects.catalogue
             && let Some(open) = self.homes.peek(&home)
             && !open.key().is_empty()
@@ -472,12 +480,25 @@ impl Shard {
         {
             shared.fulltext.mark(home);
         }
-        for (id, change) in effects.views {
-            if change.deleted {
+        for (id, view) in effects.views {
+            if view.deleted {
                 shared.handles.cool(id);
             }
             if let Some(handle) = shared.handles.get(id) {
-                handle.apply(&Arc::new(change));
+                handle.apply(&Arc::new(view));
+            }
+            let open = before.as_ref().and_then(|_| self.homes.peek(&home));
+            let counters = open.and_then(|home| home.counters(id));
+            change
+                .mailboxes
+                .extend(counters.map(|counters| (id, counters)));
+        }
+        if let Some(before) = before {
+            let now = shared.catalogue.key(home);
+            // A home that has got another key is gone for who watches the old one.
+            let other = before.filter(|before| now.as_ref() != Some(before));
+            for key in other.iter().chain(&now) {
+                shared.watchers.tell(key, &change);
             }
         }
         for (entry, result) in entries.iter().zip(effects.results) {
@@ -491,6 +512,12 @@ impl Shard {
             }
             entry.answer(home, result);
         }
+    }
+
+    /// If anybody watches homes: the key of this one, if it has one.
+    fn watched(&self, home: u64) -> Option<Option<Arc<str>>> {
+        let shared = &self.shared;
+        shared.watchers.any().then(|| shared.catalogue.key(home))
     }
 
     /// Lets go of a home that was dropped; the next checkpoint removes its file.

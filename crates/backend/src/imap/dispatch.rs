@@ -115,7 +115,7 @@ impl Session {
                 },
             ) => op::acl::list_rights(self, &mailbox, &identifier),
             (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
-            (_, C::Notify(_)) => Err(bad("Not supported")),
+            (_, C::Notify(command)) => boxed(op::notify::notify(self, &command)).await,
             (_, C::GetMetadata(get)) => boxed(op::get_metadata::get_metadata(self, &get)).await,
             (_, C::SetMetadata { mailbox, entries }) => {
                 boxed(op::set_metadata::set_metadata(self, &mailbox, entries)).await

@@ -2,7 +2,7 @@
 //!
 //! [`session`] has the loop, [`dispatch`] says which command is legal where; each is a file in
 //! [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
-//! client knows of its mailbox and how it is told more, [`fetch`] and [`search`] the work behind
+//! client knows of its mailbox and how it is told more, [`notify`] what it is told of others, [`fetch`] and [`search`] the work behind
 //! the two commands.
 
 mod dispatch;
@@ -11,6 +11,7 @@ mod errors;
 mod fetch;
 mod metadata;
 mod metrics;
+mod notify;
 mod op;
 mod qresync;
 mod search;

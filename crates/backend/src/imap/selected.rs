@@ -10,6 +10,7 @@ use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, Uid
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, bad, no};
 use crate::imap::fetch::PartCache;
+use crate::imap::notify::Wants;
 use crate::imap::session::{State, User};
 use crate::node::Found;
 
@@ -45,6 +46,14 @@ pub(crate) struct Selected {
     /// The command under way is a UID command: changes are told with the UID (RFC 9051
     /// section 6.4.9).
     pub uid_command: bool,
+    /// Which events the client is told.
+    pub wants: Wants,
+    /// Messages whose flags changed, of which the client was not told as it does not want to be.
+    pub untold: UidSet,
+    /// New messages of which the client is to be sent items.
+    pub arrived: UidSet,
+    /// Messages that the client has put here itself, of which it is sent none.
+    pub own_arrivals: UidSet,
     /// Where the parts of the large message are that the client is fetching in pieces.
     pub parts: PartCache,
 }
@@ -96,6 +105,10 @@ impl Selected {
                 ..ModSeqNews::default()
             },
             uid_command: false,
+            wants: Wants::default(),
+            untold: UidSet::new(),
+            arrived: UidSet::new(),
+            own_arrivals: UidSet::new(),
             parts: PartCache::default(),
         };
         selected.take_recent(&view);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_imap::{
-    CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag, server::Limits,
+    Command, CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag,
+    server::Limits,
 };
-use murder_mailbox::{Identity, MailboxName, Namespace, Rights};
+use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::{Connection, Slot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -20,6 +21,7 @@ use crate::imap::dispatch::{boxed, expunges_during};
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
 use crate::imap::metrics::OpenSession;
+use crate::imap::notify::{self, Notify, Own, Wake, Wants};
 use crate::imap::op;
 use crate::imap::selected::Selected;
 use crate::imap::updates::{self, Expunges};
@@ -113,6 +115,8 @@ pub(crate) struct Session {
     pub span: Span,
     /// For commands of a frontend: within `span`, which session there it is, and whose.
     pub via: Span,
+    /// What the client wants to be told; `None` before its first NOTIFY.
+    pub notify: Option<Box<Notify>>,
     bad_commands: u32,
     _open: OpenSession,
 }
@@ -134,6 +138,7 @@ impl Session {
             login_deadline: Instant::now() + node.config.limits.login_timeout(),
             span: Span::current(),
             via: Span::none(),
+            notify: None,
             bad_commands: 0,
             _open: node.imap.open_session(),
             node,
@@ -175,16 +180,42 @@ impl Session {
 
     /// Sends what is queued and waits for the client; no buffer is held meanwhile.
     async fn wait(&mut self, draining: &CancellationToken) -> Result<Event, Ended> {
-        self.flush().await.map_err(Ended::Client)?;
         let deadline = match self.state {
             State::NotAuthenticated => self.login_deadline,
             _ => Instant::now() + self.node.config.limits.idle_timeout(),
         };
+        if self.notify.is_some() {
+            return boxed(self.wait_and_notify(draining, deadline)).await;
+        }
+        self.flush().await.map_err(Ended::Client)?;
         tokio::select! {
             biased;
             () = draining.cancelled() => Err(Ended::Shutdown),
             event = self.reader.next(&mut self.stream) => event.map_err(Ended::Client),
             () = sleep_until(deadline) => Err(Ended::Idle),
+        }
+    }
+
+    /// The same for a client that has used NOTIFY: it is told meanwhile what happens.
+    async fn wait_and_notify(
+        &mut self,
+        draining: &CancellationToken,
+        deadline: Instant,
+    ) -> Result<Event, Ended> {
+        loop {
+            let mut wake = Wake::of(self);
+            notify::between_commands(self).await.or_else(ended)?;
+            if matches!(self.state, State::Logout) {
+                return Err(Ended::Logout);
+            }
+            self.flush().await.map_err(Ended::Client)?;
+            tokio::select! {
+                biased;
+                () = draining.cancelled() => return Err(Ended::Shutdown),
+                event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
+                () = sleep_until(deadline) => return Err(Ended::Idle),
+                () = wake.wait() => {}
+            }
         }
     }
 
@@ -194,6 +225,9 @@ impl Session {
                 self.node.imap.command(command.name());
                 let expunges = expunges_during(&command);
                 let via = self.via.clone();
+                if self.notify.is_some() {
+                    boxed(self.before_change(&command)).await?;
+                }
                 let result = self.execute(&tag, command, draining).instrument(via).await;
                 self.complete(&tag, result, expunges).await
             }
@@ -229,6 +263,18 @@ impl Session {
         }
     }
 
+    /// Before a command changes names, tells what others have changed, so that the rest is its own.
+    async fn before_change(&mut self, command: &Command) -> Result<(), Ended> {
+        let Some(own) = Own::of(self, command) else {
+            return Ok(());
+        };
+        notify::rest(self).await.or_else(ended)?;
+        if let Some(notify) = &mut self.notify {
+            notify.set_own(own);
+        }
+        Ok(())
+    }
+
     /// Ends a command: news of the selected mailbox first, then the tagged line.
     async fn complete(
         &mut self,
@@ -244,9 +290,12 @@ impl Session {
         };
         let mut completion = completion;
         if let State::Selected(_) = self.state {
-            updates::report(self, expunges)
-                .await
-                .map_err(Ended::Client)?;
+            updates::news(self, expunges).await.map_err(Ended::Client)?;
+        }
+        if self.notify.is_some() {
+            boxed(notify::rest(self)).await.or_else(ended)?;
+        }
+        if let State::Selected(_) = self.state {
             updates::tell_modseq(self, &mut completion);
         }
         let code = completion.code.as_ref();
@@ -368,12 +417,41 @@ impl Session {
         }
     }
 
+    /// What the client is told of the selected mailbox.
+    pub(crate) fn wants(&self) -> Wants {
+        self.notify
+            .as_ref()
+            .map_or_else(Wants::default, |notify| notify.wants())
+    }
+
+    /// The client wants to be told this from now on.
+    pub(crate) fn set_notify(&mut self, notify: Notify) {
+        self.notify = Some(Box::new(notify));
+        let wants = self.wants();
+        if let State::Selected(selected) = &mut self.state {
+            selected.wants = wants;
+        }
+    }
+
+    /// The client has put messages into a mailbox itself, if into the selected one.
+    pub(crate) fn note_own_arrivals(&mut self, id: MailboxId, uids: &[u32]) {
+        if let State::Selected(selected) = &mut self.state
+            && selected.wants.items
+            && selected.handle.id() == id
+        {
+            for uid in uids {
+                selected.own_arrivals.insert(*uid);
+            }
+        }
+    }
+
     /// Forgets who has logged in, and everything that is theirs: the connection is what it was
     /// at its start, but for TLS and for logins that have failed (RFC 8437 section 3).
     pub(crate) fn log_out(&mut self) {
         self.state = State::NotAuthenticated;
         self.user = None;
         self.enabled = Enabled::default();
+        self.notify = None;
         self.writer.set_names(NameEncoding::default());
         self.reader.set_limits(limits_before_login(&self.node));
         self.login_deadline = Instant::now() + self.node.config.limits.login_timeout();
@@ -418,6 +496,15 @@ impl Session {
             }
         }
         Err(no_such_mailbox(user.namespace.is_canonical() && !here))
+    }
+}
+
+/// What ends the session of what went wrong outside of a command.
+fn ended(error: OpError) -> Result<(), Ended> {
+    match error {
+        OpError::Gone(error) => Err(Ended::Client(error)),
+        OpError::Bye(text) => Err(Ended::Bye(text)),
+        OpError::Refused(_) | OpError::Answered => Ok(()),
     }
 }
 

@@ -35,14 +35,26 @@ pub(crate) const DELETED: &str = "The selected mailbox was deleted";
 /// Ranges in one VANISHED: clients and proxies bound their lines, and this is some 20 KiB.
 const RANGES_IN_LINE: usize = 1024;
 
-/// Writes what changed in the selected mailbox: EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH
-/// FLAGS.
+/// As [`report`], but only what the client wants to hear of (RFC 5465).
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn news(session: &mut Session, expunges: Expunges) -> io::Result<()> {
+    tell_all(session, expunges, &Own::Nothing).await
+}
+
+/// Writes what changed in the selected mailbox, for a command that has itself removed messages:
+/// EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH FLAGS.
 ///
 /// It sends what it writes when that is much, as there can be a line for each message.
 ///
 /// # Errors
 /// When the client has gone.
 pub(crate) async fn report(session: &mut Session, expunges: Expunges) -> io::Result<()> {
+    tell_all(session, expunges, &Own::Removal).await
+}
+
+async fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) -> io::Result<()> {
     let Session {
         state,
         writer,
@@ -57,8 +69,8 @@ pub(crate) async fn report(session: &mut Session, expunges: Expunges) -> io::Res
         *state = State::Logout;
         return Ok(());
     }
-    if has_news(selected, expunges) {
-        boxed(tell(selected, writer, stream, expunges, &Own::Nothing)).await?;
+    if has_news(selected, expunges, own) {
+        boxed(tell(selected, writer, stream, expunges, own)).await?;
     }
     selected.uid_command = false;
     Ok(())
@@ -77,21 +89,19 @@ pub(crate) async fn refreshed<'a>(
 ) -> Result<&'a mut Selected, OpError> {
     let selected = selected(state)?;
     selected.uid_command = uid_command;
-    if has_news(selected, Expunges::Held) {
-        boxed(tell(
-            selected,
-            writer,
-            stream,
-            Expunges::Held,
-            &Own::Nothing,
-        ))
-        .await?;
+    let own = &Own::Nothing;
+    if has_news(selected, Expunges::Held, own) {
+        boxed(tell(selected, writer, stream, Expunges::Held, own)).await?;
     }
     Ok(selected)
 }
 
 /// Whether there is something to tell.
-fn has_news(selected: &Selected, expunges: Expunges) -> bool {
+fn has_news(selected: &Selected, expunges: Expunges, own: &Own<'_>) -> bool {
+    // A client that wants to hear of nothing sees the mailbox as it was, until it changes it.
+    if !selected.wants.messages && matches!(own, &Own::Nothing) {
+        return false;
+    }
     !Arc::ptr_eq(&selected.handle.view(), &selected.newest)
         || (expunges == Expunges::Allowed && selected.holds_expunged())
 }
@@ -100,6 +110,8 @@ fn has_news(selected: &Selected, expunges: Expunges) -> bool {
 pub(crate) enum Own<'a> {
     /// Nothing.
     Nothing,
+    /// It has removed messages.
+    Removal,
     /// STORE: these messages' flags are told, changed or not.
     Echo(&'a UidSet),
     /// STORE .SILENT of these messages: told only where others had a hand in it, that is, where
@@ -121,7 +133,7 @@ pub(crate) enum Own<'a> {
 impl Own<'_> {
     fn uids(&self) -> Option<&UidSet> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Removal => None,
             Self::Echo(uids) | Self::Silent { uids, .. } | Self::Caller(uids) => Some(uids),
         }
     }
@@ -167,9 +179,17 @@ pub(crate) async fn tell(
         selected.take_recent(&new);
         writer.exists(selected.view.len());
         tell_recent(selected, writer);
+        if selected.wants.items && known.uidnext() < new.uidnext() {
+            let last = new.uidnext() - 1;
+            selected.arrived.insert_range(known.uidnext(), last);
+        }
     }
     for uid in diff.changed {
         if own.uids().is_some_and(|uids| uids.contains(uid)) {
+            continue;
+        }
+        if !selected.wants.flags {
+            selected.untold.insert(uid);
             continue;
         }
         let (Some(before), Some(after)) = (known.row_by_uid(uid), selected.view.row_by_uid(uid))
@@ -183,7 +203,7 @@ pub(crate) async fn tell(
         }
     }
     match own {
-        Own::Nothing | Own::Caller(_) => {}
+        Own::Nothing | Own::Removal | Own::Caller(_) => {}
         Own::Echo(uids) => tell_messages(selected, writer, stream, uids).await?,
         Own::Silent {
             uids,
@@ -294,6 +314,26 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
     }
 }
 
+/// Tells what was not told of flags while the client did not want to hear of them.
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn tell_untold(session: &mut Session) -> io::Result<()> {
+    let Session {
+        state,
+        writer,
+        stream,
+        ..
+    } = session;
+    if let State::Selected(selected) = state
+        && selected.wants.flags
+    {
+        let untold = std::mem::take(&mut selected.untold);
+        tell_messages(selected, writer, stream, &untold).await?;
+    }
+    Ok(())
+}
+
 /// Tells the flags of messages, whether the client knows them or not.
 ///
 /// # Errors
@@ -349,11 +389,14 @@ fn tell_fetch(selected: &Selected, writer: &mut ResponseWriter, row: &MessageRow
 }
 
 /// `* n FETCH (…)` with what a client is told unasked: the UID if it wants it (RFC 9051 section
-/// 6.4.9 and appendix E.21, RFC 7162 section 3.2.4), flags, the mod-sequence if it counts them.
+/// 6.4.9 and appendix E.21, RFC 7162 section 3.2.4, RFC 5465 section 5.1), flags, the mod-sequence if it counts them.
 fn tell_message(selected: &Selected, writer: &mut ResponseWriter, row: &MessageRow, flags: bool) {
     let enabled = selected.enabled;
     let mut fetch = start_fetch(enabled, writer, row);
-    let uid = selected.uid_command || selected.condstore || enabled.has(Extension::Rev2);
+    let uid = selected.uid_command
+        || selected.condstore
+        || selected.wants.notify
+        || enabled.has(Extension::Rev2);
     if uid && !enabled.has(Extension::UidOnly) {
         fetch.uid(row.uid);
     }

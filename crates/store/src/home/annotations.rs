@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::journal::ApplyResult;
 use crate::uidset::UidSet;
+use crate::watch::AnnotationNote;
 
 /// Stands for the home itself where annotations have a mailbox's `rowno`.
 pub(crate) const OF_HOME: i64 = 0;
@@ -50,6 +51,12 @@ impl Home {
                 )?,
             }
         }
+        let note = |change: &Change<'_>| AnnotationNote {
+            mailbox: mailbox.map(|(id, _)| id),
+            user: change.user.into(),
+            entry: Some(change.entry.into()),
+        };
+        self.annotations.extend(changes.iter().map(note));
         let Some((id, _)) = mailbox else {
             return done();
         };
@@ -57,6 +64,13 @@ impl Home {
             Some(shared_seen) => self.share_seen(id, shared_seen)?,
             None => false,
         };
+        if switched {
+            self.annotations.push(AnnotationNote {
+                mailbox: Some(id),
+                user: "".into(),
+                entry: None,
+            });
+        }
         if (switched || !changes.is_empty())
             && let Some(mailbox) = self.mailboxes.get_mut(&id)
         {

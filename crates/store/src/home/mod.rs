@@ -29,6 +29,7 @@ use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{Keywords, ViewChange};
+use crate::watch::{AnnotationNote, MailboxCounters};
 
 /// A mailbox's row.
 #[derive(Debug, Clone)]
@@ -107,6 +108,8 @@ pub(crate) struct Effects {
     pub views: Vec<(MailboxId, ViewChange)>,
     /// Whether mailboxes, names or ACLs changed.
     pub catalogue: bool,
+    /// Annotations that changed.
+    pub annotations: Vec<AnnotationNote>,
     /// The home is to be forgotten.
     pub dropped: bool,
 }
@@ -146,6 +149,7 @@ pub(crate) struct Home {
     views: HashMap<MailboxId, ViewChange>,
     segments: SegmentChanges,
     catalogue: bool,
+    annotations: Vec<AnnotationNote>,
     dropped: bool,
 }
 
@@ -196,6 +200,7 @@ impl Home {
             views: HashMap::new(),
             segments: SegmentChanges::new(),
             catalogue: false,
+            annotations: Vec::new(),
             dropped: false,
         };
         home.load().map_err(|e| home.sort_out(sql(e)))?;
@@ -263,6 +268,18 @@ impl Home {
     /// The mailboxes, for the catalogue.
     pub fn listed(&self) -> Vec<Listed> {
         self.mailboxes.values().map(Mailbox::listed).collect()
+    }
+
+    /// What is counted of a mailbox; `None` when it is gone.
+    pub fn counters(&self, id: MailboxId) -> Option<MailboxCounters> {
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.mailboxes.get(&id).map(|mailbox| MailboxCounters {
+            uidvalidity: mailbox.uidvalidity,
+            uidnext: mailbox.uidnext,
+            messages: count(mailbox.messages),
+            unseen: count(mailbox.unseen),
+            highest_modseq: mailbox.highest_modseq,
+        })
     }
 
     /// The last record that is in it.
@@ -362,6 +379,7 @@ impl Home {
             effects.views.push((id, change));
         }
         effects.catalogue = std::mem::take(&mut self.catalogue);
+        effects.annotations = std::mem::take(&mut self.annotations);
         effects.dropped = std::mem::take(&mut self.dropped);
         Ok(effects)
     }

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::handle::MailboxHandle;
 use crate::journal::Outcome;
 use crate::mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
+use crate::watch::{Watch, Watched, Watcher};
 
 impl Partition {
     /// Makes a mailbox, and its home with the first one. Parents need not exist.
@@ -279,6 +280,12 @@ impl Partition {
     #[must_use]
     pub fn homes(&self) -> Vec<Arc<str>> {
         self.shared.catalogue.keys()
+    }
+
+    /// Tells `watcher` from now on what happens there. Everything is told after it is shown.
+    #[must_use]
+    pub fn watch(&self, watched: Watched<'_>, watcher: &Arc<Watcher>) -> Watch {
+        self.shared.watchers.add(watched, watcher)
     }
 
     /// How many homes and mailboxes there are.

@@ -46,6 +46,7 @@ use crate::message::BodyLocation;
 use crate::metrics::Metrics;
 use crate::readers::Readers;
 use crate::segments::{SegmentPin, Segments};
+use crate::watch::Watchers;
 
 /// Bytes of commands and bodies that may wait for the journal: a few batches; beyond that,
 /// submitters wait, which is how a slow disk slows its clients.
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub inboxes: Vec<Arc<Inbox>>,
     pub fulltext: FullText,
     pub segments: Arc<Segments>,
+    pub watchers: Arc<Watchers>,
     pub metrics: Arc<Metrics>,
     pub health: HealthCell,
     pub homes_dir: PathBuf,

@@ -118,6 +118,7 @@ impl Partition {
             inboxes,
             fulltext: FullText::new(config.index_texts, config.index_delay),
             segments: Arc::new(segments),
+            watchers: Arc::default(),
             metrics: Arc::default(),
             health,
             template: schema::template(&homes_dir.join("template"))?,

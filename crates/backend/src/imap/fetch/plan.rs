@@ -22,6 +22,7 @@ pub(super) enum Want {
     Envelope,
     Body,
     BodyStructure,
+    Preview,
     Octets(Octets),
 }
 
@@ -75,8 +76,7 @@ impl Plan {
     /// Reads the items of FETCH, or of UID FETCH, which answers the UID in any case.
     ///
     /// # Errors
-    /// BAD for what is not served (and not advertised): PREVIEW; for modifiers where they mean
-    /// nothing.
+    /// BAD for modifiers where they mean nothing.
     pub fn new(
         uid: bool,
         items: &[FetchItem],
@@ -127,7 +127,8 @@ impl Plan {
                     partial: None,
                     listed: false,
                 }),
-                FetchItem::Preview { .. } => return Err(bad("PREVIEW is not supported")),
+                // LAZY asks for no more than what is at hand, which every preview is.
+                FetchItem::Preview { .. } => Want::Preview,
             };
             plan.sets_seen |= item.sets_seen();
             plan.want(want);
@@ -157,7 +158,9 @@ impl Plan {
     /// Adds an item, once.
     fn want(&mut self, want: Want) {
         match &want {
-            Want::Envelope | Want::Body | Want::BodyStructure => self.needs_items = true,
+            Want::Envelope | Want::Body | Want::BodyStructure | Want::Preview => {
+                self.needs_items = true;
+            }
             Want::Octets(octets) => {
                 self.needs_items |= octets.listed;
                 self.reads_bodies = true;

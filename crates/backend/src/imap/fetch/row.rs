@@ -132,6 +132,10 @@ impl RowWriter<'_> {
                 Want::BodyStructure => {
                     fetch.body_structure(items.map_or(&[][..], |i| i.bodystructure()));
                 }
+                Want::Preview => {
+                    let preview = items.map_or(&[][..], |i| i.preview());
+                    fetch.preview(Some(preview));
+                }
                 Want::Octets(octets) => {
                     if let Some(listed) = listed.filter(|_| octets.listed) {
                         put_bytes(&mut fetch, octets, of_listed(listed, octets));

@@ -83,6 +83,7 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     }
     let appended = found.partition.append(&found.meta.name, messages).await;
     let appended = appended.map_err(|error| refused(&user, error))?;
+    session.note_own_arrivals(found.meta.id, &appended.uids);
     Ok(match append_uid(appended) {
         Some(code) => ok_code(code, "APPEND completed"),
         None => ok("APPEND completed"),

@@ -91,6 +91,7 @@ pub(crate) async fn copy(
         StoreError::NoSuchMailbox if !source.handle.is_deleted() => no_target(&user, false),
         error => error.into(),
     })?;
+    session.note_own_arrivals(target.meta.id, &copied.target);
     let code = copy_uid(&copied);
     if !moving {
         return Ok(match code {

@@ -1,42 +1,42 @@
 //! IDLE (RFC 9051 section 6.3.13, RFC 2177).
 
-use std::future::pending;
 use std::io;
 
 use murder_imap::server::Line;
-use tokio::sync::watch;
 
+use crate::imap::dispatch::boxed;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
+use crate::imap::notify::{self, Wake};
 use crate::imap::session::{Session, State};
-use crate::imap::updates::{DELETED, Expunges, report};
+use crate::imap::updates::{DELETED, Expunges, news};
 
-/// Tells what changes in the selected mailbox, if one is, until the client is done. While it
+/// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the client is done. While it
 /// waits it holds no buffer. The caller ends it, by dropping it, when the client is silent for
 /// too long and when the node drains.
 pub(crate) async fn idle(session: &mut Session) -> OpResult {
-    // Before the first comparison, so that no change falls in between.
-    let mut changes = match &session.state {
-        State::Selected(selected) => Some(selected.handle.subscribe()),
-        _ => None,
-    };
     session.writer.continuation("idling");
     loop {
+        // Before the comparison, so that no change falls in between.
+        let mut wake = Wake::of(session);
         if let State::Selected(selected) = &session.state
             && selected.handle.is_deleted()
         {
             return Err(OpError::Bye(DELETED.into()));
         }
-        report(session, Expunges::Allowed).await?;
+        news(session, Expunges::Allowed).await?;
         if matches!(session.state, State::Logout) {
             // Deleted just now; the client has its BYE.
             return Ok(ok("IDLE completed"));
+        }
+        if session.notify.is_some() {
+            boxed(notify::rest(session)).await?;
         }
         if !session.writer.is_empty() {
             session.flush().await?;
         }
         let line = tokio::select! {
             line = next_line(session) => line?,
-            () = changed(&mut changes) => continue,
+            () = wake.wait() => continue,
         };
         return match line {
             Line::Line(line) if line.trim_ascii().eq_ignore_ascii_case(b"DONE") => {
@@ -54,15 +54,4 @@ async fn next_line(session: &mut Session) -> io::Result<Line> {
         session.stream.readable().await?;
     }
     session.reader.read_line(&mut session.stream).await
-}
-
-/// Waits for the next change.
-async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
-    let alive = match changes {
-        Some(changes) => changes.changed().await.is_ok(),
-        None => false,
-    };
-    if !alive {
-        pending().await
-    }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use murder_imap::{Code, List, ListAttribute, ListRow, MailboxArg, MetadataDepth, StatusItem};
+use murder_imap::{
+    Code, List, ListAttribute, ListReturn, ListRow, MailboxArg, MetadataDepth, StatusItem,
+};
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
@@ -14,6 +16,7 @@ use crate::imap::metadata::{self, Wanted};
 use crate::imap::op::subscribe::no_home;
 use crate::imap::op::{get_metadata, status};
 use crate::imap::session::{Session, User};
+use crate::node::Node;
 
 /// The most octets in the patterns of one LIST, each taken with the reference: with longer ones
 /// it would take a core for seconds to match many names.
@@ -56,7 +59,11 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         session
             .writer
             .list(&ListRow::answering(&how, row, separator));
-        if row.exists {
+        // A row that is there for what lies below it alone was not asked about (RFC 5819
+        // section 3, RFC 8440 section 4).
+        let asked_about = (!list.selection.subscribed || row.subscribed)
+            && (!list.selection.special_use || row.special_use.is_some());
+        if row.exists && asked_about {
             details(session, &user, row, list, metadata.as_ref()).await?;
         }
         session.make_room().await?;
@@ -155,34 +162,49 @@ pub(super) fn row_of(
     mailbox: &MailboxMeta,
     given: &MailboxArg,
 ) -> Option<ListRow> {
-    let entry = entry(user, mailbox, false)?;
-    let below = format!("{}{}", entry.name, user.namespace.separator());
-    let home = mailbox.name.home_key();
-    let mut partitions = session.node.partitions.values();
-    let has_children = partitions.any(|partition| {
-        let mut mailboxes = partition.home_mailboxes(home).into_iter();
-        mailboxes.any(|other| {
-            let name = user.namespace.render(&other.name);
-            name.is_some_and(|name| name.starts_with(&below)) && is_visible(&user.identity, &other)
+    let shown = user.namespace.render(&mailbox.name)?;
+    let is_normal = given.is_inbox() || given.as_bytes() == shown.as_bytes();
+    Some(ListRow {
+        old_name: (!is_normal).then(|| given.clone()),
+        ..row_about(&session.node, user, &shown, false)
+    })
+}
+
+/// What extended LIST says of a name as the client sees it, whether there is a mailbox or not.
+pub(crate) fn row_about(node: &Node, user: &User, shown: &str, subscribed: bool) -> ListRow {
+    let name = user.namespace.parse(shown).ok();
+    let found = name.as_ref().and_then(|name| node.find(name));
+    let found = found.filter(|found| is_visible(&user.identity, &found.meta));
+    let below = format!("{shown}{}", user.namespace.separator());
+    let has_children = name.is_some_and(|name| {
+        let mut partitions = node.partitions.values();
+        partitions.any(|partition| {
+            let mut mailboxes = partition.home_mailboxes(name.home_key()).into_iter();
+            mailboxes.any(|other| {
+                let name = user.namespace.render(&other.name);
+                name.is_some_and(|name| name.starts_with(&below))
+                    && is_visible(&user.identity, &other)
+            })
         })
     });
+    let entry = found.and_then(|found| entry(user, &found.meta, subscribed));
     let row = Row {
-        name: entry.name,
-        exists: true,
+        name: shown.to_owned(),
+        exists: entry.is_some(),
         has_children,
-        subscribed: false,
-        special_use: entry.special_use,
+        subscribed,
+        special_use: entry.and_then(|entry| entry.special_use),
         child_info: false,
     };
     let how = List {
         extended: true,
+        returns: ListReturn {
+            subscribed: true,
+            ..ListReturn::default()
+        },
         ..List::default()
     };
-    let is_normal = given.is_inbox() || given.as_bytes() == row.name.as_bytes();
-    Some(ListRow {
-        old_name: (!is_normal).then(|| given.clone()),
-        ..ListRow::answering(&how, &row, user.namespace.separator())
-    })
+    ListRow::answering(&how, &row, user.namespace.separator())
 }
 
 /// What is subscribed, whether it is there or not.
@@ -201,7 +223,7 @@ fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<En
 
 /// Whether the user has right `l`. Of a node's mailboxes nearly all are other users' own, whose
 /// ACLs need not be taken apart.
-fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
+pub(crate) fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
     identity.admin || mailbox.name.is_owned_by(&identity.user) || {
         let acl = &*mailbox.acl;
         let mentioned = acl.contains("anyone")

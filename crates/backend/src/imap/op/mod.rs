@@ -21,6 +21,7 @@ pub(crate) mod logout;
 pub(crate) mod multi_search;
 pub(crate) mod namespace;
 pub(crate) mod noop;
+pub(crate) mod notify;
 pub(crate) mod quota;
 pub(crate) mod rename;
 pub(crate) mod replace;

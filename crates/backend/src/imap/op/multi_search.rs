@@ -9,6 +9,7 @@ use murder_store::{StoreError, UidSet};
 
 use super::search::{Query, check_charset, find, finish, scope, settle};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
+use crate::imap::notify::takes_mail;
 use crate::imap::search::{Context, Found, Program, Progress, Returns, Scope, run};
 use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
@@ -235,7 +236,10 @@ async fn mailboxes(
                 chosen.add_implied(of_home(session, &inbox, |_| true))?;
             }
             MailboxFilter::Inboxes => {
-                let inboxes = |name: &MailboxName| *name == inbox || takes_mail(session, name);
+                let takes_mail = |found: node::Found| takes_mail(&found.meta);
+                let inboxes = |name: &MailboxName| {
+                    *name == inbox || session.node.find(name).is_some_and(takes_mail)
+                };
                 chosen.add_implied(of_home(session, &inbox, inboxes))?;
             }
             MailboxFilter::Subscribed => {
@@ -318,11 +322,4 @@ fn of_home(
     let mut names: Vec<_> = all.map(|meta| meta.name).filter(wanted).collect();
     names.sort();
     names
-}
-
-/// Whether mail can be delivered there by anybody (right `p`).
-fn takes_mail(session: &Session, name: &MailboxName) -> bool {
-    let anyone = murder_mailbox::Identity::user("anyone");
-    let found = session.node.find(name);
-    found.is_some_and(|found| found.rights_of(&anyone).contains(Rights::POST))
 }

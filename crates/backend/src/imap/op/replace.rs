@@ -94,6 +94,7 @@ pub(super) async fn replace(
         }
     };
     let appended = appended.map_err(|error| refused(user, error))?;
+    session.note_own_arrivals(target.meta.id, &appended.uids);
     // Section 3.2: before the EXPUNGE.
     if let Some(code) = append_uid(appended) {
         let text = "Replacement message ready";

@@ -57,6 +57,7 @@ pub(crate) async fn select(
         selected.condstore = true;
         selected.enabled.add(Extension::CondStore);
     }
+    selected.wants = session.wants();
     let writer = &mut session.writer;
     let view = &selected.view;
     tell_flags(&selected, writer);

@@ -141,3 +141,58 @@ async fn only_what_one_may_look_up() {
     let all = admin.ask("LIST \"\" \"Other Users/*\"").await;
     assert_eq!(all.len(), 5 + 1 + 1, "{all:?}");
 }
+
+/// The examples of RFC 8440 section 4, and that of RFC 5819 section 3 for STATUS.
+#[tokio::test]
+async fn rights_come_with_the_mailboxes() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    for name in ["user/bob/foo", "user/bob/foo/2", "user/bob/bar/baz"] {
+        server.create(name).await;
+    }
+    server.allow("user/bob/foo", "bob", "lrs").await;
+    bob.play(
+        "C: A01 LIST \"\" % RETURN (MYRIGHTS)
+         S: * LIST (\\HasNoChildren) \"/\" \"INBOX\"
+         S: * MYRIGHTS \"INBOX\" lrswipkxteancd
+         S: * LIST (\\NonExistent \\HasChildren) \"/\" \"bar\"
+         S: * LIST (\\HasChildren) \"/\" \"foo\"
+         S: * MYRIGHTS \"foo\" lrsa
+         S: A01 OK LIST completed
+         C: a SUBSCRIBE INBOX
+         S: a OK …
+         C: b SUBSCRIBE foo/2
+         S: b OK …
+         C: c CREATE gone
+         S: c OK …
+         C: d SUBSCRIBE gone
+         S: d OK …
+         C: e DELETE gone
+         S: e OK …
+         C: A02 LIST (SUBSCRIBED RECURSIVEMATCH) \"\" % RETURN (MYRIGHTS STATUS (MESSAGES))
+         S: * LIST (\\HasNoChildren \\Subscribed) \"/\" \"INBOX\"
+         S: * MYRIGHTS \"INBOX\" lrswipkxteancd
+         S: * STATUS \"INBOX\" (MESSAGES 0)
+         S: * LIST (\\HasChildren) \"/\" \"foo\" (\"CHILDINFO\" (\"SUBSCRIBED\"))
+         S: * LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" \"gone\"
+         S: A02 OK LIST completed",
+    )
+    .await;
+    // Of others' mailboxes those that one may look up, with what one may do there.
+    server.allow("user/bob/foo", "carol", "lr").await;
+    server.allow("user/bob/foo/2", "carol", "rs").await;
+    server.allow("user/bob/bar/baz", "group:staff", "l").await;
+    let mut carol = server.login("carol").await;
+    assert_eq!(
+        carol
+            .ask("LIST \"\" \"Other Users/*\" RETURN (MYRIGHTS)")
+            .await,
+        [
+            "* LIST (\\HasNoChildren) \"/\" \"Other Users/bob/bar/baz\"",
+            "* LIST (\\HasNoChildren) \"/\" \"Other Users/bob/foo\"",
+            "* MYRIGHTS \"Other Users/bob/bar/baz\" l",
+            "* MYRIGHTS \"Other Users/bob/foo\" lr",
+            "OK LIST completed"
+        ]
+    );
+}
