@@ -366,16 +366,19 @@ fn object_id_list(input: &[u8]) -> Parsed<'_, String> {
     Ok((rest, id))
 }
 
+/// `mbx-list-oflag` and others, which all are a `flag-extension`: `"\\" atom`
+fn attribute(input: &[u8]) -> Parsed<'_, ListAttribute> {
+    let (rest, _) = expect("an attribute", nom::bytes::complete::tag(&b"\\"[..]))(input)?;
+    let (rest, name) = expect("an attribute", atom)(rest)?;
+    Ok((rest, ListAttribute::from_wire(&format!("\\{name}"))))
+}
+
 /// ```abnf
 /// mailbox-list    = "(" [mbx-list-flags] ")" SP
 ///                   (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
 ///                   [SP mbox-list-extended]
 /// ```
 fn mailbox_list(input: &[u8]) -> Parsed<'_, ListRow> {
-    let attribute = |input| {
-        let (rest, flag) = expect("an attribute", flag)(input)?;
-        Ok((rest, ListAttribute::from_wire(&flag.to_string())))
-    };
     let (rest, attributes) = list0(attribute, input)?;
     let (rest, ()) = sp(rest)?;
     let (rest, separator) = separator(rest)?;

@@ -348,6 +348,15 @@ fn mailbox_data() {
     assert_eq!(untagged("* ENABLED"), Untagged::Enabled(vec![]));
 }
 
+/// Found by fuzzing: they became other attributes when they were written and read again.
+#[test]
+fn attributes_of_mailboxes_are_no_flags() {
+    let line = "* LSUB (\\SEEN) NIL \"foo\"\r\n";
+    let parsed = response::parse(line.as_bytes()).unwrap();
+    assert_eq!(written(|w| w.response(&parsed)), line);
+    assert!(response::parse(b"* LSUB (SEEN) NIL \"foo\"\r\n").is_err());
+}
+
 /// RFC 9051 section 8.
 const FETCH: &str = "* 12 FETCH (FLAGS (\\Seen \\Recent) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" \
     RFC822.SIZE 4286 UID 7 MODSEQ (12111230047) ENVELOPE (\"Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\" \
