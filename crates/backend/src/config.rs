@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
     ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig, TlsConfig, path,
@@ -30,6 +31,8 @@ pub struct BackendConfig {
     pub pop3: Pop3Config,
     /// `[lmtp]`: the LMTP server.
     pub lmtp: LmtpConfig,
+    /// `[namespace]`: how mailbox names look to clients that come directly.
+    pub namespace: NamespaceConfig,
     /// `[search]`: the full-text index.
     pub search: SearchConfig,
     /// `[admin]`: operators' calls.
@@ -342,6 +345,9 @@ impl BackendConfig {
     /// One that says which keys do not fit together.
     pub fn validate(&self) -> anyhow::Result<()> {
         self.validate_partitions()?;
+        self.namespace
+            .check()
+            .map_err(|error| anyhow::anyhow!("[namespace] {error}"))?;
         if self.in_murder() {
             anyhow::ensure!(
                 self.cluster.is_some(),
@@ -568,6 +574,14 @@ mod tests {
             ),
             (format!("{ALONE}checkpoint_bytes = 0\n"), "checkpoint_bytes"),
             (format!("{ALONE}open_homes = 1\n"), "open_homes"),
+            (
+                format!("{ALONE}[namespace]\nseparator = \"|\"\n"),
+                "[namespace] separator: must be `/` or `.`",
+            ),
+            (
+                format!("{ALONE}[namespace]\nother_users = \"\"\n"),
+                "[namespace] other_users: cannot be the name of one mailbox",
+            ),
         ] {
             let error = parse(&text).unwrap().validate().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use murder_auth::{Authenticator, normalize_user};
-use murder_mailbox::{Acl, Identity, MailboxName, NamespaceConfig, Rights};
+use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
 use murder_net::{Health, Limit, Metrics, Shutdown};
 use murder_store::{MailboxMeta, Partition, StoreError};
@@ -37,8 +37,6 @@ pub(crate) struct Node {
     pub cluster: Option<Cluster>,
     /// Checks passwords.
     pub authenticator: Authenticator,
-    /// How clients see mailbox names.
-    pub namespace: NamespaceConfig,
     /// Logged-in connections of each user.
     pub per_user: Limit<String>,
     /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use murder_auth::{Authenticator, AuthenticatorConfig, Directory, StaticDirectory, UsersFile};
-use murder_mailbox::NamespaceConfig;
 use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
@@ -138,7 +137,6 @@ impl Backend {
             partitions,
             cluster,
             authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
-            namespace: NamespaceConfig::default(),
             per_user: Limit::new(config.limits.max_connections_per_user),
             tls,
             health,

@@ -30,7 +30,7 @@ pub struct FrontendConfig {
     pub lmtp: LmtpConfig,
     /// `[namespace]`: how mailbox names look to clients.
     #[serde(default)]
-    pub namespace: NamespaceSection,
+    pub namespace: NamespaceConfig,
     /// `[placement]`: where new homes go.
     #[serde(default)]
     pub placement: PlacementConfig,
@@ -128,43 +128,6 @@ impl Default for LmtpConfig {
     }
 }
 
-/// `[namespace]`: how mailbox names look to clients; the same on every node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NamespaceSection {
-    /// The hierarchy separator: `/` or `.`. Default: `/`.
-    pub separator: char,
-    /// The name below which other users' mailboxes appear. Default: `Other Users`.
-    pub other_users: String,
-    /// The name below which shared mailboxes appear. Default: `Shared Folders`.
-    pub shared: String,
-}
-
-impl Default for NamespaceSection {
-    fn default() -> Self {
-        let NamespaceConfig {
-            separator,
-            other_users,
-            shared,
-        } = NamespaceConfig::default();
-        Self {
-            separator,
-            other_users,
-            shared,
-        }
-    }
-}
-
-impl From<NamespaceSection> for NamespaceConfig {
-    fn from(section: NamespaceSection) -> Self {
-        Self {
-            separator: section.separator,
-            other_users: section.other_users,
-            shared: section.shared,
-        }
-    }
-}
-
 /// `[placement]`: where new homes go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -189,28 +152,9 @@ impl FrontendConfig {
             !self.mupdate.masters.is_empty(),
             "[mupdate] masters: a frontend needs a master"
         );
-        let NamespaceSection {
-            separator,
-            other_users,
-            shared,
-        } = &self.namespace;
-        anyhow::ensure!(
-            matches!(separator, '/' | '.'),
-            "[namespace] separator: must be `/` or `.`"
-        );
-        for (key, name) in [("other_users", other_users), ("shared", shared)] {
-            anyhow::ensure!(
-                !name.is_empty()
-                    && !name.contains(|c: char| c.is_control() || "/%*".contains(c))
-                    && !name.contains(*separator)
-                    && !name.eq_ignore_ascii_case("INBOX"),
-                "[namespace] {key}: cannot be the name of a mailbox"
-            );
-        }
-        anyhow::ensure!(
-            other_users != shared,
-            "[namespace] other_users and shared: must differ"
-        );
+        self.namespace
+            .check()
+            .map_err(|error| anyhow::anyhow!("[namespace] {error}"))?;
         anyhow::ensure!(
             self.imap.max_command >= LEAST_COMMAND,
             "[imap] max_command: at least {LEAST_COMMAND}"
@@ -274,10 +218,7 @@ mod tests {
         config.check().unwrap();
         assert_eq!(config.imap, ImapConfig::default());
         assert_eq!(config.lmtp, LmtpConfig::default());
-        assert_eq!(
-            NamespaceConfig::from(config.namespace),
-            NamespaceConfig::default()
-        );
+        assert_eq!(config.namespace, NamespaceConfig::default());
         assert_eq!(config.placement.mode, PlacementMode::Random);
         assert_eq!(config.tls, None);
     }
@@ -310,6 +251,7 @@ mod tests {
             ("[namespace]\nshared = \"Other Users\"\n", "shared"),
             ("[namespace]\nother_users = \"a/b\"\n", "other_users"),
             ("[namespace]\nshared = \"inbox\"\n", "shared"),
+            ("[namespace]\npersonal = \"Mail\"\n", "personal"),
             ("[imap]\nmax_command = 10\n", "max_command"),
             (
                 "[imap]\nbackend_timeout_seconds = 0\n",

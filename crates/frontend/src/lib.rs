@@ -35,6 +35,6 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use config::{FrontendConfig, ImapConfig, LmtpConfig, NamespaceSection, PlacementConfig};
+pub use config::{FrontendConfig, ImapConfig, LmtpConfig, PlacementConfig};
 pub use placement::PlacementMode;
 pub use role::{Frontend, FrontendAddresses, FrontendService};

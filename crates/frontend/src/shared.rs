@@ -109,7 +109,7 @@ impl Shared {
         Self {
             settings: Settings {
                 node: config.node.name.clone(),
-                namespace: config.namespace.clone().into(),
+                namespace: config.namespace.clone(),
                 allow_plaintext_loopback: imap.allow_plaintext_loopback,
                 max_command: imap.max_command,
                 append_limit: imap.append_limit,

@@ -21,6 +21,6 @@ pub mod utf7;
 pub use acl::{Acl, Identity, Rights};
 pub use id::MailboxId;
 pub use name::{MailboxName, NameError, Owner, valid_user_name};
-pub use namespace::{Namespace, NamespaceConfig, Prefixes};
+pub use namespace::{Namespace, NamespaceConfig, NamespaceConfigError, Prefixes};
 pub use pattern::Pattern;
 pub use special_use::SpecialUse;

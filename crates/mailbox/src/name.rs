@@ -28,7 +28,7 @@ pub enum NameError {
     /// An empty name, or an empty component as in `a//b`.
     #[error("mailbox name has an empty component")]
     Empty,
-    /// A control character, a wildcard or the separator's double.
+    /// A control character, a line or paragraph separator (RFC 5198 section 2), or a wildcard.
     #[error("mailbox name holds a character that is not allowed: {0:?}")]
     Character(char),
     /// Longer than [`MailboxName::MAX_LENGTH`] or a component over
@@ -44,6 +44,9 @@ pub enum NameError {
     /// The bytes are neither UTF-8 nor modified UTF-7.
     #[error("mailbox name is not validly encoded")]
     Encoding,
+    /// A name outside every namespace: users' own mailboxes are below INBOX here.
+    #[error("mailbox name is in no namespace; your mailboxes are below INBOX")]
+    NoNamespace,
     /// A name in another hosted domain.
     #[error("mailbox name belongs to another domain")]
     OtherDomain,
@@ -90,11 +93,11 @@ impl MailboxName {
             if let Some(c) = bad_user_char(user) {
                 return Err(NameError::Character(c));
             }
-            // The INBOX is the home's root; a second one beside it would never be reachable.
-            if depth == 3
-                && components
-                    .next()
-                    .is_some_and(|c| c.eq_ignore_ascii_case("INBOX"))
+            // The INBOX is the home's root; a second one beside it would never be reachable, nor
+            // would what is below one that is spelt in another way.
+            if components
+                .next()
+                .is_some_and(|c| c.eq_ignore_ascii_case("INBOX") && (depth == 3 || c != "INBOX"))
             {
                 return Err(NameError::Reserved);
             }
@@ -256,7 +259,7 @@ fn check_component(component: &str) -> Result<(), NameError> {
     }
     match component
         .chars()
-        .find(|c| c.is_control() || matches!(c, '%' | '*'))
+        .find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '%' | '*'))
     {
         Some(c) => Err(NameError::Character(c)),
         None => Ok(()),
@@ -338,6 +341,9 @@ mod tests {
             ("user", NameError::Reserved),
             ("user/bob/INBOX", NameError::Reserved),
             ("user/bob/inbox", NameError::Reserved),
+            ("user/bob/inbox/x", NameError::Reserved),
+            ("a/b\u{2028}", NameError::Character('\u{2028}')),
+            ("a/b\u{85}", NameError::Character('\u{85}')),
             ("a/b\u{7}", NameError::Character('\u{7}')),
             ("a*", NameError::Character('*')),
             ("x@y", NameError::Character('@')),

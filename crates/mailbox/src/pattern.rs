@@ -1,17 +1,23 @@
 //! LIST patterns (RFC 3501 section 6.3.8, RFC 9051 section 6.3.9).
 
+use unicode_normalization::UnicodeNormalization;
+
 /// A compiled LIST pattern: `*` matches anything, `%` anything but the separator.
+///
+/// It is an automaton whose state is how many of the pattern's characters have been matched; it is in
+/// all states at once that wildcards make possible, a bit each. So a name takes a few steps a
+/// character for every 64 characters of the pattern, whatever the wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    tokens: Vec<Token>,
+    /// Characters of the pattern, wildcards apart: the last state.
+    len: usize,
+    /// For each of these characters, ascending, the states that it leads on from.
+    steps: Vec<(char, Box<[u64]>)>,
+    /// The states that any character stays in: those before a `*`.
+    any: Box<[u64]>,
+    /// The states that any character but the separator stays in: those before a `%`.
+    level: Box<[u64]>,
     separator: char,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    Char(char),
-    Any,
-    Level,
 }
 
 impl Pattern {
@@ -21,83 +27,81 @@ impl Pattern {
     /// Compiles `pattern` as interpreted below `reference`.
     #[must_use]
     pub fn new(reference: &str, pattern: &str, separator: char) -> Self {
-        let mut tokens: Vec<Token> = Vec::with_capacity(reference.len() + pattern.len());
-        for c in reference
-            .chars()
-            .chain(pattern.chars())
-            .take(Self::MAX_LENGTH)
-        {
-            match (c, tokens.last()) {
-                // Runs of wildcards mean no more than their strongest member, and would only
-                // cost time.
-                ('*', Some(Token::Any)) | ('%', Some(Token::Any | Token::Level)) => {}
-                ('*', Some(Token::Level)) => {
-                    tokens.pop();
-                    tokens.push(Token::Any);
+        let mut chars: Vec<char> = Vec::new();
+        // The wildcard before each character and at the end. A run of wildcards means no more than
+        // its strongest.
+        let mut wildcards: Vec<Option<char>> = vec![None];
+        // Names are in NFC, whatever the client writes.
+        let text = reference.chars().chain(pattern.chars()).nfc();
+        for c in text.take(Self::MAX_LENGTH) {
+            let last = chars.len();
+            match c {
+                '*' => wildcards[last] = Some('*'),
+                '%' => wildcards[last] = wildcards[last].or(Some('%')),
+                c => {
+                    chars.push(c);
+                    wildcards.push(None);
                 }
-                ('*', _) => tokens.push(Token::Any),
-                ('%', _) => tokens.push(Token::Level),
-                (c, _) => tokens.push(Token::Char(c)),
             }
         }
         // INBOX is written in any case (RFC 3501 section 5.1).
-        if tokens.len() >= 5 {
-            let head = tokens[..5].iter().zip("INBOX".chars());
-            let inbox = head
-                .clone()
-                .all(|(t, c)| matches!(t, Token::Char(x) if x.eq_ignore_ascii_case(&c)));
-            let ends = !matches!(tokens.get(5), Some(Token::Char(c)) if *c != separator);
-            if inbox && ends {
-                for (token, c) in tokens.iter_mut().zip("INBOX".chars()) {
-                    *token = Token::Char(c);
-                }
+        if chars.len() >= 5 && wildcards[..5].iter().all(Option::is_none) {
+            let inbox = chars[..5].iter().collect::<String>();
+            let ends = wildcards[5].is_some() || chars.get(5).is_none_or(|c| *c == separator);
+            if ends && inbox.eq_ignore_ascii_case("INBOX") {
+                chars.splice(..5, "INBOX".chars());
             }
         }
-        Self { tokens, separator }
+        let words = chars.len() / 64 + 1;
+        let states = |are: &dyn Fn(usize) -> bool| {
+            let mut bits = vec![0; words];
+            for state in (0..=chars.len()).filter(|state| are(*state)) {
+                bits[state / 64] |= 1 << (state % 64);
+            }
+            bits.into_boxed_slice()
+        };
+        let mut known = chars.clone();
+        known.sort_unstable();
+        known.dedup();
+        Self {
+            len: chars.len(),
+            steps: known
+                .into_iter()
+                .map(|c| (c, states(&|state| chars.get(state) == Some(&c))))
+                .collect(),
+            any: states(&|state| wildcards[state] == Some('*')),
+            level: states(&|state| wildcards[state] == Some('%')),
+            separator,
+        }
     }
 
     /// Whether `name` (as the client sees it) matches as a whole.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        if let [Token::Any] = self.tokens[..] {
+        if self.len == 0 && self.any[0] == 1 {
             return true;
         }
-        // A set of states run over the name: linear in both, whatever the wildcards.
-        let len = self.tokens.len();
-        let mut states = vec![false; len + 1];
-        states[0] = true;
-        self.skip_wildcards(&mut states);
+        let mut states = vec![0_u64; self.any.len()];
+        states[0] = 1;
         for c in name.chars() {
-            let mut next = vec![false; len + 1];
-            let mut alive = false;
-            for (at, token) in self.tokens.iter().enumerate() {
-                if !states[at] {
-                    continue;
-                }
-                let to = match token {
-                    Token::Char(x) if *x == c => at + 1,
-                    Token::Any => at,
-                    Token::Level if c != self.separator => at,
-                    _ => continue,
+            let found = self.steps.binary_search_by_key(&c, |(c, _)| *c);
+            let steps = found.ok().map(|at| &self.steps[at].1);
+            let (mut carry, mut alive) = (0, 0);
+            for (at, state) in states.iter_mut().enumerate() {
+                let stays = match c == self.separator {
+                    true => self.any[at],
+                    false => self.any[at] | self.level[at],
                 };
-                next[to] = true;
-                alive = true;
+                let leaves = steps.map_or(0, |steps| *state & steps[at]);
+                *state = *state & stays | leaves << 1 | carry;
+                carry = leaves >> 63;
+                alive |= *state;
             }
-            if !alive {
+            if alive == 0 {
                 return false;
             }
-            self.skip_wildcards(&mut next);
-            states = next;
         }
-        states[len]
-    }
-
-    fn skip_wildcards(&self, states: &mut [bool]) {
-        for (at, token) in self.tokens.iter().enumerate() {
-            if states[at] && !matches!(token, Token::Char(_)) {
-                states[at + 1] = true;
-            }
-        }
+        states[self.len / 64] >> (self.len % 64) & 1 == 1
     }
 }
 
@@ -124,15 +128,41 @@ mod tests {
         assert!(!matches("", "a"));
         assert!(Pattern::new("a/", "%", '/').matches("a/b"));
         assert!(Pattern::new("", "a.%", '.').matches("a.b"));
+        assert!(matches("Cafe\u{301}*", "Caf\u{e9}s"));
     }
 
     #[test]
     fn hostile_patterns_stay_linear() {
         let pattern = "*a%".repeat(600);
         assert!(!matches(&pattern, &"a/".repeat(500)));
+        // A large home's names, all the longest.
+        let pattern = Pattern::new("", &"*a".repeat(1_000), '/');
+        let name = "a".repeat(999);
+        assert!(!(0..2_000).any(|_| pattern.matches(&name)));
+    }
+
+    /// RFC 9051 section 6.3.9, word for word.
+    fn naive(pattern: &[char], name: &[char]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            ['*', rest @ ..] => (0..=name.len()).any(|at| naive(rest, &name[at..])),
+            ['%', rest @ ..] => (0..=name.len())
+                .take_while(|at| !name[..*at].contains(&'/'))
+                .any(|at| naive(rest, &name[at..])),
+            [c, rest @ ..] => name.first() == Some(c) && naive(rest, &name[1..]),
+        }
     }
 
     proptest! {
+        #[test]
+        fn as_the_rfc_says(pattern in "[ab/*%]{0,8}", name in "[ab/]{0,10}", long in 0..70_usize) {
+            // Over the border of a word too.
+            let (head, name) = ("x".repeat(long), "x".repeat(long) + &name);
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            let wanted = naive(&chars(&format!("{head}{pattern}")), &chars(&name));
+            prop_assert_eq!(Pattern::new(&head, &pattern, '/').matches(&name), wanted);
+        }
+
         #[test]
         fn a_name_matches_itself(name in "[a-z/é ]{1,30}") {
             prop_assert!(matches(&name, &name) || name.to_ascii_lowercase().starts_with("inbox"));

@@ -53,18 +53,25 @@ fn end_shift(out: &mut String, shifted: &mut Vec<u8>) {
 /// Decodes a mailbox name of an IMAP4rev1 client.
 ///
 /// # Errors
-/// Bytes outside printable US-ASCII, a shift that does not end, bad base64 or UTF-16, and
-/// printable US-ASCII inside a shift (each name has one spelling only).
+/// Bytes outside printable US-ASCII, a shift that does not end, bad base64 or UTF-16,
+/// printable US-ASCII inside a shift, and a shift right after another (each name has one spelling
+/// only).
 pub fn decode(bytes: &[u8]) -> Result<String, Utf7Error> {
     let mut out = String::with_capacity(bytes.len());
     let mut rest = bytes;
+    let mut after_shift = false;
     while let Some((&first, tail)) = rest.split_first() {
+        let follows_shift = std::mem::take(&mut after_shift);
         match first {
             b'&' => {
                 let end = tail.iter().position(|&b| b == b'-').ok_or(Utf7Error)?;
                 if end == 0 {
                     out.push('&');
                 } else {
+                    if follows_shift {
+                        return Err(Utf7Error);
+                    }
+                    after_shift = true;
                     let raw = BASE64.decode(&tail[..end]).map_err(|_| Utf7Error)?;
                     let (units, odd) = raw.as_chunks::<2>();
                     if !odd.is_empty() {
@@ -108,6 +115,8 @@ mod tests {
         );
         assert_eq!(encode("Tom & Jerry"), "Tom &- Jerry");
         assert_eq!(decode(b"Entw&APw-rfe").unwrap(), "Entwürfe");
+        // Between two shifts a `&` is no third.
+        assert_eq!(decode(b"&APw-&-&APw-").unwrap(), "ü&ü");
     }
 
     #[test]
@@ -119,6 +128,7 @@ mod tests {
             b"\xffx",
             b"&2AA-",
             b"a\x00b",
+            b"&U,BTFw-&ZeVnLIqe-",
         ] {
             assert!(decode(bad).is_err(), "{bad:?}");
         }
@@ -128,6 +138,13 @@ mod tests {
         #[test]
         fn what_is_encoded_decodes(text in "\\PC{0,40}") {
             prop_assert_eq!(decode(encode(&text).as_bytes()).unwrap(), text);
+        }
+
+        #[test]
+        fn what_decodes_is_the_only_spelling(bytes in "[a-z&,A-D-]{0,20}") {
+            if let Ok(text) = decode(bytes.as_bytes()) {
+                prop_assert_eq!(encode(&text), bytes);
+            }
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! `BODY[section]` (RFC 9051 section 6.4.5.1): slices of the message.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use crate::header::{blank_line, fields, header_len};
 use crate::part::{Message, Part, PartKind};
@@ -109,10 +110,11 @@ fn header_fields<'a>(raw: &'a [u8], names: &[String], not: bool) -> Cow<'a, [u8]
         Some(last) if last.end == start => last.end = end,
         _ => runs.push(start..end),
     };
+    let names = Names::new(names);
     let mut at = 0;
     for field in fields(raw) {
         let end = at + field.whole.len();
-        if names.iter().any(|n| field.is(n)) != not {
+        if names.has(field.name) != not {
             take(at, end);
         }
         at = end;
@@ -131,4 +133,27 @@ fn header_fields<'a>(raw: &'a [u8], names: &[String], not: bool) -> Cow<'a, [u8]
                 .concat(),
         ),
     }
+}
+
+/// Names of fields. A client may list thousands, of a header with millions: they are sorted, so that
+/// neither is gone through for each of the other.
+struct Names<'a>(Vec<&'a [u8]>);
+
+impl<'a> Names<'a> {
+    fn new(names: &'a [String]) -> Self {
+        let mut sorted: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+        sorted.sort_unstable_by(|a, b| in_any_case(a, b));
+        Self(sorted)
+    }
+
+    /// Whether `name` is one of them; the name of what is no field is empty.
+    fn has(&self, name: &[u8]) -> bool {
+        !name.is_empty() && self.0.binary_search_by(|n| in_any_case(n, name)).is_ok()
+    }
+}
+
+fn in_any_case(a: &[u8], b: &[u8]) -> Ordering {
+    let (a, b) = (a.iter(), b.iter());
+    a.map(u8::to_ascii_lowercase)
+        .cmp(b.map(u8::to_ascii_lowercase))
 }

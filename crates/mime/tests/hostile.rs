@@ -182,3 +182,16 @@ fn long_values_are_cut_in_the_envelope_only() {
     let list = "a@b,".repeat(ADDRESSES_LIMIT);
     assert_eq!(addresses(list.as_bytes()).len(), ADDRESSES_LIMIT / 4);
 }
+
+#[test]
+fn as_many_names_as_fields() {
+    let names: Vec<String> = (0..MANY / 10).map(|n| format!("X-{n}")).collect();
+    let header: String = (0..MANY).map(|n| format!("x-{n}: {n}\r\n")).collect();
+    let raw = format!("{header}\r\nbody");
+    for (not, fields) in [(false, MANY / 10), (true, MANY - MANY / 10)] {
+        let names = names.clone();
+        let found = section(raw.as_bytes(), &Section::HeaderFields { names, not }).unwrap();
+        let lines = found.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(lines, fields + 1);
+    }
+}

@@ -78,7 +78,7 @@ impl Resync {
         if let Some(matched) = last_match(&self.seq_match, view) {
             vanished.remove_range(1, matched);
         }
-        tell_vanished(writer, true, &vanished);
+        tell_vanished(writer, stream, true, &vanished).await?;
         for &(low, high) in known.ranges() {
             for row in view.rows_by_uid(low, high) {
                 if row.modseq <= self.modseq {

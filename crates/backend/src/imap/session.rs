@@ -290,7 +290,7 @@ impl Session {
         };
         let mut completion = completion;
         if let State::Selected(_) = self.state {
-            updates::news(self, expunges);
+            updates::news(self, expunges).await.map_err(Ended::Client)?;
         }
         if self.notify.is_some() {
             boxed(notify::rest(self)).await.or_else(ended)?;

@@ -4,16 +4,19 @@
 //! view and moves it there. While expunges must not be told, they stay in the client's view
 //! ([`MailboxView::with_held`]), so that sequence numbers go on meaning what the client thinks.
 
+use std::io;
 use std::sync::Arc;
 
 use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet, Status};
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
+use crate::imap::dispatch::boxed;
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{Completion, OpError};
 use crate::imap::selected::{Selected, flag_words, selected};
 use crate::imap::session::{Session, State};
+use crate::stream::ClientStream;
 
 /// Whether EXPUNGE may be sent now: not during FETCH, STORE and SEARCH without UID, and not
 /// between commands (RFC 9051 section 7.5.1).
@@ -33,43 +36,74 @@ pub(crate) const DELETED: &str = "The selected mailbox was deleted";
 const RANGES_IN_LINE: usize = 1024;
 
 /// As [`report`], but only what the client wants to hear of (RFC 5465).
-pub(crate) fn news(session: &mut Session, expunges: Expunges) {
-    tell_all(session, expunges, &Own::Nothing);
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn news(session: &mut Session, expunges: Expunges) -> io::Result<()> {
+    tell_all(session, expunges, &Own::Nothing).await
 }
 
 /// Writes what changed in the selected mailbox, for a command that has itself removed messages:
-/// EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH
-/// FLAGS.
+/// EXPUNGE or VANISHED, FLAGS, EXISTS, RECENT, FETCH FLAGS.
 ///
-/// What it writes is bounded by the mailbox: at most one line a message, of some 50 bytes.
-pub(crate) fn report(session: &mut Session, expunges: Expunges) {
-    tell_all(session, expunges, &Own::Removal);
+/// It sends what it writes when that is much, as there can be a line for each message.
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn report(session: &mut Session, expunges: Expunges) -> io::Result<()> {
+    tell_all(session, expunges, &Own::Removal).await
 }
 
-fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) {
-    let State::Selected(selected) = &mut session.state else {
-        return;
+async fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) -> io::Result<()> {
+    let Session {
+        state,
+        writer,
+        stream,
+        ..
+    } = session;
+    let State::Selected(selected) = state else {
+        return Ok(());
     };
     if selected.handle.is_deleted() {
-        session.writer.bye(DELETED);
-        session.state = State::Logout;
-        return;
+        writer.bye(DELETED);
+        *state = State::Logout;
+        return Ok(());
     }
-    tell(selected, &mut session.writer, expunges, own);
+    if has_news(selected, expunges, own) {
+        boxed(tell(selected, writer, stream, expunges, own)).await?;
+    }
     selected.uid_command = false;
+    Ok(())
 }
 
 /// The selected mailbox at the start of a command, the client having been told what is new, so
 /// that the command works on it. Expunges wait: its message numbers are those the client knows.
-pub(crate) fn refreshed<'a>(
+///
+/// # Errors
+/// BAD when no mailbox is selected; when the client has gone.
+pub(crate) async fn refreshed<'a>(
     state: &'a mut State,
     writer: &mut ResponseWriter,
+    stream: &mut ClientStream,
     uid_command: bool,
 ) -> Result<&'a mut Selected, OpError> {
     let selected = selected(state)?;
     selected.uid_command = uid_command;
-    tell(selected, writer, Expunges::Held, &Own::Nothing);
+    let own = &Own::Nothing;
+    if has_news(selected, Expunges::Held, own) {
+        boxed(tell(selected, writer, stream, Expunges::Held, own)).await?;
+    }
     Ok(selected)
+}
+
+/// Whether there is something to tell.
+fn has_news(selected: &Selected, expunges: Expunges, own: &Own<'_>) -> bool {
+    // A client that wants to hear of nothing sees the mailbox as it was, until it changes it.
+    if !selected.wants.messages && matches!(own, &Own::Nothing) {
+        return false;
+    }
+    !Arc::ptr_eq(&selected.handle.view(), &selected.newest)
+        || (expunges == Expunges::Allowed && selected.holds_expunged())
 }
 
 /// What the command under way has done to flags by itself, which decides how that is told.
@@ -88,7 +122,7 @@ pub(crate) enum Own<'a> {
         /// What the client knew when it sent the command.
         known: &'a MailboxView,
         /// Flags and keywords after the command, from those before.
-        expected: &'a dyn Fn(Flags, u64) -> (Flags, u64),
+        expected: &'a (dyn Fn(Flags, u64) -> (Flags, u64) + Sync),
         /// These are told nevertheless, for their mod-sequences.
         echo: &'a UidSet,
     },
@@ -106,32 +140,27 @@ impl Own<'_> {
 }
 
 /// As [`report`], for a command that has changed flags and must see its changes told its way.
-pub(crate) fn tell(
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn tell(
     selected: &mut Selected,
     writer: &mut ResponseWriter,
+    stream: &mut ClientStream,
     expunges: Expunges,
     own: &Own<'_>,
-) {
-    // A client that wants to hear of nothing sees the mailbox as it was, until it changes it.
-    if !selected.wants.messages && matches!(own, &Own::Nothing) {
-        return;
-    }
+) -> io::Result<()> {
     let new = selected.handle.view();
     let held = expunges == Expunges::Held;
-    if Arc::ptr_eq(&new, &selected.newest)
-        && matches!(own, &Own::Nothing | &Own::Removal)
-        && (held || !selected.holds_expunged())
-    {
-        return;
-    }
     let diff = MailboxView::diff(&selected.view, &new);
     let next = if diff.expunged.is_empty() || !held {
         // Descending, so that each number is still what it was in the old view.
         if selected.enabled.vanished() {
-            tell_vanished(writer, false, &diff.vanished);
+            tell_vanished(writer, stream, false, &diff.vanished).await?;
         } else {
             for seq in diff.expunged.iter().rev() {
                 writer.expunge(*seq);
+                writer.flush_if_full(stream).await?;
             }
         }
         selected.modseq.due |= !diff.expunged.is_empty();
@@ -170,15 +199,12 @@ pub(crate) fn tell(
         let before = state_of(selected, &known, &before, &new);
         if selected.condstore || before != Some((selected.flags_of(&new, &after), after.keywords)) {
             tell_fetch(selected, writer, &after);
+            writer.flush_if_full(stream).await?;
         }
     }
     match own {
         Own::Nothing | Own::Removal | Own::Caller(_) => {}
-        Own::Echo(uids) => {
-            for row in present(selected, uids) {
-                tell_fetch(selected, writer, &row);
-            }
-        }
+        Own::Echo(uids) => tell_messages(selected, writer, stream, uids).await?,
         Own::Silent {
             uids,
             known: at_first,
@@ -202,9 +228,11 @@ pub(crate) fn tell(
                 } else if echo.contains(row.uid) {
                     tell_message(selected, writer, &row, false);
                 }
+                writer.flush_if_full(stream).await?;
             }
         }
     }
+    Ok(())
 }
 
 /// `* n RECENT`, which IMAP4rev2 has not.
@@ -215,13 +243,23 @@ pub(crate) fn tell_recent(selected: &Selected, writer: &mut ResponseWriter) {
 }
 
 /// `* VANISHED uids`, or with `earlier` `* VANISHED (EARLIER) uids`; nothing if there are none.
-pub(crate) fn tell_vanished(writer: &mut ResponseWriter, earlier: bool, uids: &UidSet) {
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn tell_vanished(
+    writer: &mut ResponseWriter,
+    stream: &mut ClientStream,
+    earlier: bool,
+    uids: &UidSet,
+) -> io::Result<()> {
     for ranges in uids.ranges().chunks(RANGES_IN_LINE) {
         let ranges = ranges.iter().map(|&(low, high)| low..=high);
         if let Some(set) = SequenceSet::from_ranges(ranges) {
             writer.vanished(earlier, &set);
+            writer.flush_if_full(stream).await?;
         }
     }
+    Ok(())
 }
 
 /// Starts the answer of one message, `* n FETCH (` or `* uid UIDFETCH (`.
@@ -277,20 +315,40 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
 }
 
 /// Tells what was not told of flags while the client did not want to hear of them.
-pub(crate) fn tell_untold(session: &mut Session) {
-    if let State::Selected(selected) = &mut session.state
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn tell_untold(session: &mut Session) -> io::Result<()> {
+    let Session {
+        state,
+        writer,
+        stream,
+        ..
+    } = session;
+    if let State::Selected(selected) = state
         && selected.wants.flags
     {
         let untold = std::mem::take(&mut selected.untold);
-        tell_messages(selected, &mut session.writer, &untold);
+        tell_messages(selected, writer, stream, &untold).await?;
     }
+    Ok(())
 }
 
 /// Tells the flags of messages, whether the client knows them or not.
-pub(crate) fn tell_messages(selected: &Selected, writer: &mut ResponseWriter, uids: &UidSet) {
+///
+/// # Errors
+/// When the client has gone.
+pub(crate) async fn tell_messages(
+    selected: &Selected,
+    writer: &mut ResponseWriter,
+    stream: &mut ClientStream,
+    uids: &UidSet,
+) -> io::Result<()> {
     for row in present(selected, uids) {
         tell_fetch(selected, writer, &row);
+        writer.flush_if_full(stream).await?;
     }
+    Ok(())
 }
 
 /// The messages of `uids` that are not gone.

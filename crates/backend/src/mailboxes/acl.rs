@@ -37,12 +37,8 @@ impl Node {
         change: AclChange,
     ) -> Result<Done, ChangeError> {
         let _home = self.changes.of_homes(&[name.home_key()]).await;
-        let (found, rights) = self.visible(identity, name)?;
-        if !rights.contains(Rights::ADMINISTER) {
-            return Err(ChangeError::NotPermitted(
-                "You may not change who may use this mailbox",
-            ));
-        }
+        let missing = "You may not change who may use this mailbox";
+        let found = self.find_permitted(identity, name, Rights::ADMINISTER, missing)?;
         let before = found.acl();
         let mut acl = before.clone();
         match change {

@@ -25,12 +25,10 @@ impl Node {
 
     async fn delete(&self, identity: &Identity, name: &MailboxName) -> Result<Done, ChangeError> {
         let _home = self.changes.of_homes(&[name.home_key()]).await;
-        let (found, rights) = self.visible(identity, name)?;
+        let missing = "You may not delete this mailbox";
+        let found = self.find_permitted(identity, name, Rights::DELETE_MAILBOX, missing)?;
         if name.is_inbox() && !identity.admin {
             return Err(ChangeError::Cannot("INBOX cannot be deleted"));
-        }
-        if !rights.contains(Rights::DELETE_MAILBOX) {
-            return Err(ChangeError::NotPermitted("You may not delete this mailbox"));
         }
         let id = found.meta.id;
         let Some(cluster) = &self.cluster else {

@@ -128,19 +128,25 @@ impl Node {
             .unwrap_or(Err(ChangeError::Store(StoreError::Closed)))
     }
 
-    /// A mailbox of this node that `identity` may know of, and its rights there.
-    fn visible(
+    /// A mailbox of this node in which `identity` has the right `needed`; `missing` is said to one
+    /// who has not. Who has not got `l` either is not told that it exists (RFC 4314 section 6).
+    fn find_permitted(
         &self,
         identity: &Identity,
         name: &MailboxName,
-    ) -> Result<(Found, Rights), ChangeError> {
+        needed: Rights,
+        missing: &'static str,
+    ) -> Result<Found, ChangeError> {
         let found = self
             .find(name)
             .ok_or(ChangeError::NoSuchMailbox { hidden: false })?;
         let rights = found.rights_of(identity);
-        if !rights.contains(Rights::LOOKUP) {
-            return Err(ChangeError::NoSuchMailbox { hidden: true });
+        if rights.contains(needed) {
+            return Ok(found);
         }
-        Ok((found, rights))
+        Err(match rights.contains(Rights::LOOKUP) {
+            true => ChangeError::NotPermitted(missing),
+            false => ChangeError::NoSuchMailbox { hidden: true },
+        })
     }
 }

@@ -31,13 +31,14 @@ impl Node {
         identity: &Identity,
         name: &MailboxName,
     ) -> Result<Place, ChangeError> {
+        // The same, whether there is something above or not.
+        const MAY_NOT: ChangeError =
+            ChangeError::NotPermitted("You may not create mailboxes there");
         self.check_reachable(name)?;
         if let Some(parent) = self.nearest_parent(name).await? {
             let rights = parent.acl.rights_of(identity, name.owner_user().as_deref());
             if !rights.contains(Rights::CREATE) {
-                return Err(ChangeError::NotPermitted(
-                    "You may not create mailboxes there",
-                ));
+                return Err(MAY_NOT);
             }
             return Ok(Place {
                 acl: parent.acl,
@@ -45,9 +46,7 @@ impl Node {
             });
         }
         if !identity.admin && !name.is_owned_by(&identity.user) {
-            return Err(ChangeError::NotPermitted(
-                "Only an administrator may create mailboxes there",
-            ));
+            return Err(MAY_NOT);
         }
         let owner = name.owner_user().unwrap_or_else(|| identity.user.clone());
         Ok(Place {
@@ -56,12 +55,10 @@ impl Node {
         })
     }
 
-    /// A user's mailbox with the name of a namespace would look like one of others to the user,
-    /// and never be reached.
+    /// A user's mailbox with the name of a namespace would look like one of others to the user.
     pub(super) fn check_reachable(&self, name: &MailboxName) -> Result<(), ChangeError> {
         let top = name.relative().split('/').next().unwrap_or_default();
-        let taken = [&self.namespace.other_users, &self.namespace.shared];
-        if matches!(name.owner(), Owner::User(_)) && taken.iter().any(|prefix| *prefix == top) {
+        if matches!(name.owner(), Owner::User(_)) && self.config.namespace.hides(top) {
             return Err(ChangeError::Cannot("The name is that of a namespace"));
         }
         Ok(())

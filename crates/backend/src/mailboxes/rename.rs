@@ -50,10 +50,8 @@ impl Node {
     ) -> Result<Done, ChangeError> {
         let keys = [from.home_key(), to.home_key()];
         let _homes = self.changes.of_homes(&keys).await;
-        let (found, rights) = self.visible(identity, from)?;
-        if !rights.contains(Rights::DELETE_MAILBOX) {
-            return Err(ChangeError::NotPermitted("You may not rename this mailbox"));
-        }
+        let missing = "You may not rename this mailbox";
+        let found = self.find_permitted(identity, from, Rights::DELETE_MAILBOX, missing)?;
         self.check_unknown(identity, to)?;
         let same_home = from.home_key() == to.home_key();
         let of_inbox = from.is_inbox() && same_home;

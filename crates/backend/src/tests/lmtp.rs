@@ -450,6 +450,46 @@ async fn commands_out_of_order_and_nonsense() {
 }
 
 #[tokio::test]
+async fn arguments_that_are_too_much() {
+    let murder = Murder::start().await;
+    let backend = with_users(&murder, &["bob"]).await;
+    let mut client = Client::greeted(&backend).await;
+    let long = "x".repeat(3_000);
+    let (nines, parameters) = ("9".repeat(1_000), "A=b ".repeat(700));
+    for line in [
+        format!("MAIL FROM:<{long}@example.org>"),
+        format!("MAIL FROM:<{}@example.org>", "\"(".repeat(1_000)),
+        format!("MAIL FROM:<a@b> SIZE={nines}"),
+        format!("MAIL FROM:<a@b> {parameters}"),
+        format!("MAIL FROM:{}", "<".repeat(3_000)),
+        format!("BDAT {nines}"),
+        "BDAT 1 LAST".into(),
+        format!("VRFY {long}"),
+        format!("LHLO {long}"),
+        "RSET".into(),
+        "MAIL FROM:<a@b>".into(),
+        format!("RCPT TO:<{long}>"),
+        format!("RCPT TO:<bob+{long}>"),
+        format!("RCPT TO:<{}bob>", "@x,".repeat(1_000)),
+        format!("RCPT TO:<bob> {parameters}"),
+        "RSET".into(),
+    ] {
+        client.send(format!("{line}\r\n").as_bytes()).await;
+        // An answer to LHLO has several lines.
+        while client.line().await.as_bytes()[3] == b'-' {}
+        assert_eq!(client.say("NOOP").await, "250 2.0.0", "{line:.40}");
+    }
+    client
+        .send("NOOP\r\nRSET\r\n".repeat(2_000).as_bytes())
+        .await;
+    assert_eq!(client.codes(4_000).await, vec!["250 2.0.0"; 4_000]);
+    let replies = client
+        .deliver(&["bob"], b"Subject: after all\r\n\r\n")
+        .await;
+    assert_eq!(replies, ["250 2.1.5"]);
+}
+
+#[tokio::test]
 async fn as_many_recipients_as_there_may_be() {
     let murder = Murder::start().await;
     let backend = with_users(&murder, &["bob"]).await;

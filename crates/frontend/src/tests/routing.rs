@@ -74,6 +74,49 @@ async fn a_miss_costs_a_barrier_and_no_backend() {
 }
 
 #[tokio::test]
+async fn clients_see_the_namespace_and_backends_do_not() {
+    let mut murder = Murder::with(&[("bob", "be1"), ("eve", "be1")], |config| {
+        config.namespace.separator = '.';
+        config.namespace.personal = "INBOX".into();
+        config.namespace.other_users = "user".into();
+    })
+    .await;
+    murder.make("user/bob/v1.2/x", "be1", "bob").await;
+    murder.make("user/eve/a^b", "be1", "bob").await;
+    let mut client = murder.login("bob").await;
+    assert_eq!(
+        client.command("a", "NAMESPACE").await[0],
+        "* NAMESPACE ((\"INBOX.\" \".\")) ((\"user.\" \".\")) ((\"Shared Folders.\" \".\"))"
+    );
+    assert_eq!(
+        client.command("b", "LIST inbox. %").await[0],
+        "* LIST (\\Noselect \\HasChildren) \".\" \"INBOX.v1^2\""
+    );
+    assert_eq!(
+        client.tagged("c", "SELECT v1^2.x").await,
+        "NO [CANNOT] Mailbox name is in no namespace; your mailboxes are below INBOX"
+    );
+    for (shown, name) in [
+        ("INBOX.v1^2.x", "user/bob/v1.2/x"),
+        ("user.eve.a/b", "user/eve/a^b"),
+    ] {
+        client.send(&format!("d MYRIGHTS {shown}\r\n")).await;
+        let mut backend = murder.imap_at("be1").await;
+        backend
+            .answer(
+                &format!("MYRIGHTS \"{name}\""),
+                &format!("* MYRIGHTS \"{name}\" lr\r\n{{tag}} OK done\r\n"),
+            )
+            .await;
+        client.expect(&format!("* MYRIGHTS {shown} lr")).await;
+        client.expect("d OK ").await;
+        client.command("e", "LOGOUT").await;
+        client = murder.login("bob").await;
+    }
+    murder.stop().await;
+}
+
+#[tokio::test]
 async fn a_mailbox_that_has_moved_is_looked_for_again() {
     let mut murder = Murder::start(&[("bob", "be1")]).await;
     murder.make("user/bob/x", "be1", "bob").await;

@@ -13,6 +13,10 @@ use crate::fetch::{FetchItem, FetchModifier, PartWhat, Partial, PartialRange, Se
 /// The most numbers of a part's path. Messages do not nest deeper.
 const MAX_PATH: usize = 100;
 
+/// The most items of one FETCH: of a large message each part is looked for by itself. Clients ask
+/// for some dozens at once.
+const MAX_ITEMS: usize = 1_000;
+
 /// ```abnf
 /// fetch           = "FETCH" SP sequence-set SP (
 ///                   "ALL" / "FULL" / "FAST" /
@@ -33,6 +37,9 @@ pub(super) fn fetch(uid: bool, input: &[u8]) -> Parsed<'_, Command> {
             }
         },
     };
+    if items.len() > MAX_ITEMS {
+        return refuse("at most 1000 items");
+    }
     let (rest, modifiers) = match rest {
         [b' ', rest @ ..] => list1(fetch_modifier, rest)?,
         _ => (rest, Vec::new()),

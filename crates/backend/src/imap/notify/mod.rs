@@ -349,7 +349,7 @@ pub(crate) async fn between_commands(session: &mut Session) -> Result<(), OpErro
     let expunges = notify.expunges_between();
     // Who may not read the mailbox any more is told nothing of it (RFC 5465 section 5.9).
     if may_read_selected(session) {
-        updates::news(session, expunges);
+        updates::news(session, expunges).await?;
     }
     rest(session).await
 }

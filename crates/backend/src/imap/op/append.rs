@@ -16,6 +16,7 @@ use murder_store::{
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, no_such_mailbox, ok, ok_code};
 use crate::imap::op::replace;
+use crate::imap::op::store::check_keywords;
 use crate::imap::session::{Session, User, not_permitted};
 use crate::imap::utf8::HeaderScan;
 use crate::node::{Found, now};
@@ -35,7 +36,7 @@ const MAX_IN_MEMORY: u64 = 4 << 20;
 pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
     let user = session.user()?;
     let replaced = match &start.replaces {
-        Some(replaced) => Some(replace::source(session, &user, replaced)?),
+        Some(replaced) => Some(replace::source(session, &user, replaced).await?),
         None => None,
     };
     let (found, rights) = target(session, &user, &start.mailbox)?;
@@ -54,6 +55,7 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         if replaced.is_some() && !incoming.messages.is_empty() {
             return Err(bad("REPLACE takes one message"));
         }
+        check_keywords(&head.flags)?;
         let (flags, keywords) = permitted(&head.flags, rights);
         if keywords.len() > MAX_KEYWORDS {
             return Err(StoreError::TooManyKeywords.into());

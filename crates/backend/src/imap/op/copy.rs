@@ -38,7 +38,13 @@ pub(crate) async fn copy(
     moving: bool,
 ) -> OpResult {
     let user = session.user()?;
-    let source = refreshed(&mut session.state, &mut session.writer, uid)?;
+    let source = refreshed(
+        &mut session.state,
+        &mut session.writer,
+        &mut session.stream,
+        uid,
+    )
+    .await?;
     let places = source.places(uid, set)?;
     source.require(
         &user.identity,
@@ -97,7 +103,7 @@ pub(crate) async fn copy(
     if let Some(code) = code {
         session.writer.untagged(Status::Ok, Some(&code), "Moved");
     }
-    report(session, Expunges::Allowed);
+    report(session, Expunges::Allowed).await?;
     Ok(ok(text))
 }
 

@@ -12,7 +12,13 @@ use crate::imap::updates::{Expunges, refreshed, report};
 pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -> OpResult {
     let user = session.user()?;
     let by_uid = uids.is_some();
-    let selected = refreshed(&mut session.state, &mut session.writer, by_uid)?;
+    let selected = refreshed(
+        &mut session.state,
+        &mut session.writer,
+        &mut session.stream,
+        by_uid,
+    )
+    .await?;
     selected.require_writable()?;
     selected.require(
         &user.identity,
@@ -27,7 +33,7 @@ pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -
         let (partition, handle) = (&selected.partition, &selected.handle);
         partition.expunge(handle, uids.as_ref()).await?;
     }
-    report(session, Expunges::Allowed);
+    report(session, Expunges::Allowed).await?;
     Ok(ok("EXPUNGE completed"))
 }
 

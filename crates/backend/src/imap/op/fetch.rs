@@ -36,7 +36,7 @@ pub(crate) async fn fetch(
         stream,
         ..
     } = session;
-    let selected = refreshed(state, writer, uid)?;
+    let selected = refreshed(state, writer, stream, uid).await?;
     let rights = selected.require(
         &user.identity,
         Rights::READ,
@@ -51,7 +51,7 @@ pub(crate) async fn fetch(
         let since = plan.changed_since.unwrap_or_default();
         let known = known_uids(selected, set);
         let vanished = qresync::vanished(selected, since, &known).await?;
-        tell_vanished(writer, true, &vanished);
+        tell_vanished(writer, stream, true, &vanished).await?;
     }
     if let Some(range) = plan.partial {
         places = partial::places(selected, &places, range);
@@ -68,7 +68,14 @@ pub(crate) async fn fetch(
             if marks {
                 marked = mark_seen(selected, &rows).await;
                 if !marked.is_empty() {
-                    tell(selected, writer, Expunges::Held, &Own::Caller(&marked));
+                    tell(
+                        selected,
+                        writer,
+                        stream,
+                        Expunges::Held,
+                        &Own::Caller(&marked),
+                    )
+                    .await?;
                     for row in &mut rows {
                         // Sequence numbers stay, but flags and MODSEQ are others now.
                         *row = selected.view.row(row.seq).unwrap_or(*row);

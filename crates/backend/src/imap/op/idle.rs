@@ -23,7 +23,7 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
         {
             return Err(OpError::Bye(DELETED.into()));
         }
-        news(session, Expunges::Allowed);
+        news(session, Expunges::Allowed).await?;
         if matches!(session.state, State::Logout) {
             // Deleted just now; the client has its BYE.
             return Ok(ok("IDLE completed"));

@@ -52,7 +52,7 @@ pub(crate) async fn finish(
         }
     };
     let namespace = Namespace::client(
-        session.node.namespace.clone(),
+        session.node.config.namespace.clone(),
         &identity.user,
         identity.admin,
     );

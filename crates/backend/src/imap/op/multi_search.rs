@@ -17,6 +17,9 @@ use crate::node::{self, now};
 
 /// Mailboxes that one command searches: more than people have.
 const MAX_MAILBOXES: usize = 4096;
+/// Sources that one command names, subtrees each: for each of them all mailboxes of a home are
+/// looked at.
+const MAX_PLACES: usize = 64;
 
 /// Finds messages in mailboxes; those that the user may not read are passed over.
 pub(crate) async fn multi_search(
@@ -42,9 +45,6 @@ pub(crate) async fn multi_search(
     }
     let user = session.user()?;
     let mailboxes = mailboxes(session, &user, sources).await?;
-    if mailboxes.len() > MAX_MAILBOXES {
-        return Err(no(Code::Limit, "Too many mailboxes"));
-    }
     let mut damaged = None;
     for mailbox in &mailboxes {
         match of_mailbox(session, tag, search, options, &user, mailbox).await {
@@ -129,7 +129,7 @@ async fn of_mailbox(
         _ => false,
     };
     let (handle, view, nothing) = if is_selected {
-        let selected = refreshed(state, writer, true)?;
+        let selected = refreshed(state, writer, stream, true).await?;
         let (handle, view) = (Arc::clone(&selected.handle), Arc::clone(&selected.view));
         (handle, view, UidSet::new())
     } else {
@@ -200,41 +200,60 @@ fn tell(
 
 /// The mailboxes of this node that are meant and may be searched, each once, in the order in
 /// which they are named.
+///
+/// # Errors
+/// NO LIMIT for more than are searched, or more places to look at.
 async fn mailboxes(
     session: &mut Session,
     user: &User,
     sources: &[MailboxFilter],
 ) -> Result<Vec<node::Found>, OpError> {
-    let mut names: Vec<(MailboxName, bool)> = Vec::new();
+    let places = |source: &MailboxFilter| match source {
+        MailboxFilter::Subtree(list) | MailboxFilter::SubtreeOne(list) => list.len(),
+        _ => 1,
+    };
+    if sources.iter().map(places).sum::<usize>() > MAX_PLACES {
+        return Err(no(Code::Limit, "Too many sources"));
+    }
     let inbox = MailboxName::inbox_of(&user.identity.user)?;
+    let mut chosen = Chosen {
+        node: &session.node,
+        user,
+        known: HashSet::new(),
+        found: Vec::new(),
+    };
     for source in sources {
         match source {
             MailboxFilter::Selected => {
-                if let State::Selected(selected) = &session.state {
-                    let meta = selected.handle.meta();
-                    names.extend(meta.map(|meta| (meta.name, false)));
+                if let State::Selected(selected) = &session.state
+                    && let Some(meta) = selected.handle.meta()
+                {
+                    chosen.add_implied(vec![meta.name])?;
                 }
             }
             MailboxFilter::SelectedDelayed => return Err(bad("Not a choice of mailboxes here")),
-            MailboxFilter::Personal => names.extend(implied(of_home(session, &inbox, |_| true))),
+            MailboxFilter::Personal => {
+                chosen.add_implied(of_home(session, &inbox, |_| true))?;
+            }
             MailboxFilter::Inboxes => {
                 let takes_mail = |found: node::Found| takes_mail(&found.meta);
                 let inboxes = |name: &MailboxName| {
                     *name == inbox || session.node.find(name).is_some_and(takes_mail)
                 };
-                names.extend(implied(of_home(session, &inbox, inboxes)));
+                chosen.add_implied(of_home(session, &inbox, inboxes))?;
             }
             MailboxFilter::Subscribed => {
                 match session.node.subscriptions(&user.identity).await {
-                    Ok(list) => names.extend(implied(list)),
+                    Ok(list) => chosen.add_implied(list)?,
                     // No INBOX, nothing subscribed.
                     Err(StoreError::NoSuchHome) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
             MailboxFilter::Mailboxes(list) => {
-                let list: Result<Vec<_>, _> = named(session, list).collect();
-                names.extend(list?.into_iter().map(|name| (name, true)));
+                for name in named(session, list) {
+                    chosen.add(name?, Rights::READ)?;
+                }
             }
             MailboxFilter::Subtree(list) | MailboxFilter::SubtreeOne(list) => {
                 let deep = matches!(source, MailboxFilter::Subtree(_));
@@ -244,32 +263,44 @@ async fn mailboxes(
                         true => name.is_below(&base),
                         false => name.parent().as_ref() == Some(&base),
                     });
-                    names.push((base, true));
-                    names.extend(implied(below));
+                    chosen.add(base, Rights::READ)?;
+                    chosen.add_implied(below)?;
                 }
             }
         }
     }
-    let mut known = HashSet::new();
-    let mut mailboxes = Vec::new();
-    for (name, explicit) in names {
-        let needed = match explicit {
-            true => Rights::READ,
-            false => Rights::READ.union(Rights::LOOKUP),
-        };
-        if let Some(found) = session.node.find(&name)
-            && found.rights_of(&user.identity).contains(needed)
-            && known.insert(name)
-        {
-            mailboxes.push(found);
-        }
-    }
-    Ok(mailboxes)
+    Ok(chosen.found)
 }
 
-/// Mailboxes that are not named by the client.
-fn implied(list: Vec<MailboxName>) -> impl Iterator<Item = (MailboxName, bool)> {
-    list.into_iter().map(|name| (name, false))
+/// The mailboxes chosen so far.
+struct Chosen<'a> {
+    node: &'a node::Node,
+    user: &'a User,
+    known: HashSet<MailboxName>,
+    found: Vec<node::Found>,
+}
+
+impl Chosen<'_> {
+    /// Adds a mailbox in which the user has these rights.
+    fn add(&mut self, name: MailboxName, needed: Rights) -> Result<(), OpError> {
+        if let Some(found) = self.node.find(&name)
+            && found.rights_of(&self.user.identity).contains(needed)
+            && self.known.insert(name)
+        {
+            if self.found.len() == MAX_MAILBOXES {
+                return Err(no(Code::Limit, "Too many mailboxes"));
+            }
+            self.found.push(found);
+        }
+        Ok(())
+    }
+
+    /// Adds mailboxes that the client has not named.
+    fn add_implied(&mut self, names: Vec<MailboxName>) -> Result<(), OpError> {
+        names
+            .into_iter()
+            .try_for_each(|name| self.add(name, Rights::READ.union(Rights::LOOKUP)))
+    }
 }
 
 /// The names that a client has given.

@@ -40,7 +40,7 @@ pub(crate) async fn notify(session: &mut Session, command: &murder_imap::Notify)
         Err(Stopped::Failed(error)) => return Err(error),
     }
     session.set_notify(notify);
-    updates::tell_untold(session);
+    updates::tell_untold(session).await?;
     Ok(ok("NOTIFY completed"))
 }
 

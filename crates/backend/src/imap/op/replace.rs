@@ -26,7 +26,7 @@ pub(super) struct Source {
 /// # Errors
 /// BAD when no mailbox is selected and for a number that there is not; NO EXPUNGEISSUED for a
 /// UID that there is not.
-pub(super) fn source(
+pub(super) async fn source(
     session: &mut Session,
     user: &User,
     replaced: &Replaced,
@@ -37,7 +37,13 @@ pub(super) fn source(
     if !replaced.uid && session.enabled.has(Extension::UidOnly) {
         return Err(uid_only::required());
     }
-    let selected = refreshed(&mut session.state, &mut session.writer, replaced.uid)?;
+    let selected = refreshed(
+        &mut session.state,
+        &mut session.writer,
+        &mut session.stream,
+        replaced.uid,
+    )
+    .await?;
     let places = selected.places(replaced.uid, &replaced.message)?;
     selected.require_writable()?;
     selected.require(
@@ -94,6 +100,6 @@ pub(super) async fn replace(
         let text = "Replacement message ready";
         session.writer.untagged(Status::Ok, Some(&code), text);
     }
-    report(session, Expunges::Allowed);
+    report(session, Expunges::Allowed).await?;
     Ok(ok("REPLACE completed"))
 }

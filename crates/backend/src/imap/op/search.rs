@@ -88,7 +88,7 @@ pub(super) async fn find<'a>(
         node,
         ..
     } = session;
-    let selected = refreshed(state, writer, query.uid)?;
+    let selected = refreshed(state, writer, stream, query.uid).await?;
     selected.require(
         &user.identity,
         Rights::READ,

@@ -1,12 +1,13 @@
 //! STORE and UID STORE (RFC 9051 section 6.4.6, RFC 7162 section 3.1.3 for UNCHANGEDSINCE).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier};
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, MailboxView, MessageRow, StoreError, StoreOp, Stored, UidSet};
 
-use crate::imap::errors::{OpResult, no, ok, ok_code};
+use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
 use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, Own, refreshed, tell, tell_messages};
@@ -23,10 +24,17 @@ pub(crate) async fn store(
 ) -> OpResult {
     let user = session.user()?;
     let known = Arc::clone(&selected(&mut session.state)?.view);
-    let selected = refreshed(&mut session.state, &mut session.writer, uid)?;
+    let selected = refreshed(
+        &mut session.state,
+        &mut session.writer,
+        &mut session.stream,
+        uid,
+    )
+    .await?;
     selected.require_writable()?;
     let rights = selected.rights(&user.identity);
     let uids = selected.uids(&selected.places(uid, set)?);
+    check_keywords(flags)?;
     let wanted = Wanted::of(flags);
     let Some(op) = wanted.permitted(mode, rights) else {
         return Err(no(Code::NoPerm, "You may not change these flags"));
@@ -70,9 +78,10 @@ pub(crate) async fn store(
             },
             false => Own::Echo(&echo),
         };
-        tell(selected, &mut session.writer, Expunges::Held, &own);
+        let (writer, stream) = (&mut session.writer, &mut session.stream);
+        tell(selected, writer, stream, Expunges::Held, &own).await?;
         if silent {
-            tell_messages(selected, &mut session.writer, &modified);
+            tell_messages(selected, writer, stream, &modified).await?;
         }
     }
     let gone = !uid
@@ -145,6 +154,22 @@ async fn run(
     Ok(stored)
 }
 
+/// The most octets of a keyword. A mailbox holds each that is used in it, and tells them all at
+/// SELECT.
+const MAX_KEYWORD: usize = 255;
+
+/// Refuses keywords that are too long to be kept.
+///
+/// # Errors
+/// NO LIMIT.
+pub(super) fn check_keywords(flags: &[Flag]) -> Result<(), OpError> {
+    let is_long = |flag: &Flag| matches!(flag, Flag::Keyword(keyword) if keyword.as_str().len() > MAX_KEYWORD);
+    match flags.iter().any(is_long) {
+        true => Err(no(Code::Limit, "Keyword is too long")),
+        false => Ok(()),
+    }
+}
+
 /// What a command wants set, or not.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
@@ -159,6 +184,7 @@ impl Wanted {
     /// none: they are passed over.
     pub fn of(flags: &[Flag]) -> Self {
         let mut wanted = Self::default();
+        let mut known = HashSet::new();
         for flag in flags {
             match flag {
                 Flag::Answered => wanted.flags |= Flags::ANSWERED,
@@ -168,8 +194,7 @@ impl Wanted {
                 Flag::Draft => wanted.flags |= Flags::DRAFT,
                 Flag::Recent | Flag::Extension(_) => {}
                 Flag::Keyword(keyword) => {
-                    let known = |k: &String| k.eq_ignore_ascii_case(keyword.as_str());
-                    if !wanted.keywords.iter().any(known) {
+                    if known.insert(keyword.as_str().to_ascii_lowercase()) {
                         wanted.keywords.push(keyword.as_str().to_owned());
                     }
                 }

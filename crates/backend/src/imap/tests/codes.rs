@@ -76,7 +76,7 @@ async fn mailboxes_and_messages() {
         ("CREATE a//b", "NO [CANNOT] "),
         ("DELETE nowhere", "NO [NONEXISTENT] "),
         ("DELETE INBOX", "NO [CANNOT] "),
-        ("DELETE \"Other Users/bob\"", "NO [CANNOT] "),
+        ("DELETE \"Other Users/bob\"", "NO [NOPERM] "),
         ("DELETE \"Other Users/bob/sub\"", "NO [NOPERM] "),
         ("RENAME nowhere x", "NO [NONEXISTENT] "),
         ("RENAME secret INBOX", "NO [ALREADYEXISTS] "),

@@ -2,6 +2,7 @@
 //! believes what it is told knows the mailbox.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use murder_imap::{Code, FetchData, Untagged};
 
@@ -408,25 +409,55 @@ async fn play(seed: u64) {
             let at = rng.below(players.len() as u64) as usize;
             players[at].play(&mut rng, &server).await;
         }
-        // Everybody listens, and then knows what a new client sees.
-        watcher.select("INBOX").await;
-        let (told, _) = watcher.get("UID FETCH 1:* FLAGS").await;
-        let truth: Vec<_> = told
-            .iter()
-            .filter_map(|response| match response {
-                Untagged::Fetch { items, .. } => Some(told_of(items)),
-                _ => None,
-            })
-            .map(|known| (known.uid, known.flags))
-            .collect();
-        for player in &mut players {
-            let _ = player.ask("NOOP").await;
-            player.fetch_new().await;
-            let _ = player.ask("NOOP").await;
-            let kind = player.kind;
-            assert_eq!(player.state(), truth, "seed {seed} round {round} {kind:?}");
-        }
+        let when = format!("seed {seed} round {round}");
+        check(&mut watcher, &mut players, &when).await;
     }
+}
+
+/// Everybody listens, and then knows what a new client sees.
+async fn check(watcher: &mut Client, players: &mut [Player], when: &str) {
+    watcher.select("INBOX").await;
+    let (told, _) = watcher.get("UID FETCH 1:* FLAGS").await;
+    let truth: Vec<_> = told
+        .iter()
+        .filter_map(|response| match response {
+            Untagged::Fetch { items, .. } => Some(told_of(items)),
+            _ => None,
+        })
+        .map(|known| (known.uid, known.flags))
+        .collect();
+    for player in players {
+        let _ = player.ask("NOOP").await;
+        player.fetch_new().await;
+        let _ = player.ask("NOOP").await;
+        let kind = player.kind;
+        assert_eq!(player.state(), truth, "{when} {kind:?}");
+    }
+}
+
+/// The same with all of them at once: what happens in the middle of a command is told too, and not
+/// at the wrong time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn all_at_once() {
+    let server = Arc::new(Server::start());
+    let mut tasks = Vec::new();
+    for (at, kind) in Kind::ALL.into_iter().cycle().take(8).enumerate() {
+        let server = Arc::clone(&server);
+        tasks.push(tokio::spawn(async move {
+            let mut player = Player::start(&server, kind).await;
+            let mut rng = Rng(at as u64);
+            for _ in 0..80 {
+                player.play(&mut rng, &server).await;
+            }
+            player
+        }));
+    }
+    let mut players = Vec::new();
+    for task in tasks {
+        players.push(task.await.unwrap());
+    }
+    let mut watcher = server.login("bob").await;
+    check(&mut watcher, &mut players, "all at once").await;
 }
 
 /// `MURDER_SEED=17` plays that one again, `MURDER_SEED=0..500` many.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::Server;
+use super::support::{Server, noise};
 
 #[tokio::test]
 async fn nonsense_is_bad_and_the_session_goes_on() {
@@ -113,15 +113,7 @@ async fn random_octets_end_no_server() {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for _ in 0..20 {
         let mut client = server.login("bob").await;
-        let octets: Vec<u8> = (0..4096)
-            .map(|_| {
-                // xorshift: the same each time
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                (seed >> 32) as u8
-            })
-            .collect();
+        let octets = noise(&mut seed, 4096);
         client.send(&octets).await;
         client.close().await;
     }

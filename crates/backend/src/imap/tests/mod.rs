@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acl;
+mod acl_matrix;
 mod append;
 mod binary;
 mod codes;
@@ -13,12 +14,14 @@ mod enable;
 mod expunge;
 mod fetch;
 mod hostile;
+mod hostile_commands;
 mod idle;
 mod list;
 mod login;
 mod mailboxes;
 mod metadata;
 mod multi_search;
+mod namespace;
 mod notify;
 mod object_id;
 mod preview;
@@ -33,6 +36,7 @@ mod session;
 mod sort;
 mod store;
 pub(crate) mod support;
+mod told_when;
 mod uid_only;
 mod unauthenticate;
 mod updates;

@@ -122,7 +122,6 @@ impl Server {
             partitions: partitions.collect(),
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
-            namespace: murder_mailbox::NamespaceConfig::default(),
             per_user: Limit::new(config.limits.max_connections_per_user),
             tls: own.map(|own| own.server_config()),
             health: Health::new(),
@@ -316,6 +315,17 @@ pub fn message(raw: impl Into<bytes::Bytes>) -> AppendMessage {
         save_date: 1_700_000_100,
         seen_by: None,
     }
+}
+
+/// Octets without sense; the same each time for the same seed (xorshift), which moves on.
+pub fn noise(seed: &mut u64, count: usize) -> Vec<u8> {
+    let octets = (0..count).map(|_| {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        (*seed >> 32) as u8
+    });
+    octets.collect()
 }
 
 /// A short message with that subject.

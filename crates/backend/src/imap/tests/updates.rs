@@ -116,6 +116,10 @@ fn written(session: &mut Session) -> Vec<Untagged> {
 
 async fn session(server: &Server, user: &str) -> Session {
     let client = Stream::connect(server.address).await.unwrap();
+    session_over(client, server, user)
+}
+
+fn session_over(client: Stream, server: &Server, user: &str) -> Session {
     let connection = Connection {
         peer_addr: server.address,
         local_addr: server.address,
@@ -228,8 +232,8 @@ async fn play(seed: u64, user: &str, mailbox: &str, server: &Server) {
         let what = rng.below(8);
         match what {
             0 => own_store(&mut rng, &mut session, &mut model).await,
-            1 => report(&mut session, Expunges::Allowed),
-            2 | 3 => report(&mut session, Expunges::Held),
+            1 => report(&mut session, Expunges::Allowed).await.unwrap(),
+            2 | 3 => report(&mut session, Expunges::Held).await.unwrap(),
             4 if rng.below(4) == 0 => {
                 let line = b"a FETCH 1:* BODY[TEXT]<0.1>\r\n";
                 let (_, command) = parse_command(line).unwrap();
@@ -294,5 +298,62 @@ async fn a_listening_client_knows_its_mailbox() {
         let mailbox = format!("user/bob/{seed}");
         server.create(&mailbox).await;
         play(seed, user, &mailbox, &server).await;
+    }
+}
+
+/// Of what there is to tell, no more is held than is sent at a time.
+#[tokio::test]
+async fn much_to_tell_is_sent_in_pieces() {
+    const MESSAGES: u32 = 2_000;
+    let server = Server::start();
+    server.create("user/bob").await;
+    let (partition, handle) = server.open("user/bob").await;
+    let name = handle.meta().unwrap().name;
+    let all = (0..MESSAGES).map(|_| message(short("x"))).collect();
+    partition.append(&name, all).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut sessions = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let client = Stream::connect(listener.local_addr().unwrap()).await;
+        let mut session = session_over(client.unwrap(), &server, "bob");
+        let name = murder_imap::MailboxArg::from("user/bob");
+        op::select::select(&mut session, false, &name, &[])
+            .await
+            .unwrap();
+        sessions.push(session);
+        let (mut socket, _) = listener.accept().await.unwrap();
+        clients.push(tokio::spawn(async move {
+            let mut told = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut told)
+                .await
+                .unwrap();
+            told
+        }));
+    }
+    let keywords: Vec<String> = (0..60).map(|n| format!("{n}-{}", "k".repeat(50))).collect();
+    let line = format!("a STORE 1:* +FLAGS ({})\r\n", keywords.join(" "));
+    let (_, command) = parse_command(line.as_bytes()).unwrap();
+    let Command::Store {
+        set, mode, flags, ..
+    } = command
+    else {
+        panic!("{line}");
+    };
+    // 64 KiB wait before they are sent, and a line.
+    let most = (64 << 10) + line.len() + 100;
+    let store = op::store::store(&mut sessions[0], false, &set, &[], mode, false, &flags);
+    store.await.unwrap();
+    report(&mut sessions[1], Expunges::Allowed).await.unwrap();
+    for mut session in sessions {
+        assert!(session.writer.output().len() < most);
+        session.flush().await.unwrap();
+    }
+    for client in clients {
+        let told = client.await.unwrap();
+        let lines = told.split(|byte| *byte == b'\n');
+        let fetches = lines.filter(|line| line.windows(7).any(|word| word == b" FETCH "));
+        assert_eq!(fetches.count(), MESSAGES as usize);
+        assert!(told.len() > 60 * 50 * MESSAGES as usize);
     }
 }

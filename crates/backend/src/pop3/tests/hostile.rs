@@ -1,7 +1,7 @@
 //! Input that no mail client sends.
 
 use super::with_messages;
-use crate::imap::tests::support::Server;
+use crate::imap::tests::support::{Server, noise};
 
 #[tokio::test]
 async fn lines_that_are_no_commands() {
@@ -93,4 +93,85 @@ async fn a_client_that_does_not_read() {
     let gone = tokio::time::timeout(std::time::Duration::from_secs(20), gone);
     gone.await.expect("the session ends");
     assert!(server.node.pop3.metrics.retrieved.get() < 1000);
+}
+
+/// Numbers, names and responses of every length.
+#[tokio::test]
+async fn arguments_that_are_too_much() {
+    let server = with_messages(&[b"a\r\n"]).await;
+    let mut client = server.login_pop3("bob").await;
+    let nines = "9".repeat(1_000);
+    for command in [
+        format!("RETR {nines}"),
+        format!("TOP 1 {nines}"),
+        format!("TOP {nines} 0"),
+        format!("DELE {nines}"),
+        format!("LIST {nines}"),
+        format!("UIDL {nines}"),
+        "RETR -1".into(),
+        "RETR 0".into(),
+        "RETR 18446744073709551617".into(),
+        "DELE 4294967297".into(),
+        "TOP 1 -1".into(),
+    ] {
+        client.send(format!("{command}\r\n")).await;
+        let line = client.line().await;
+        if line.starts_with("+OK") {
+            // All lines that there are, and more.
+            assert!(command.starts_with("TOP 1 9"), "{command}: {line}");
+            client.play("S: a\nS: .").await;
+        }
+        client.play("C: NOOP\nS: +OK").await;
+    }
+    let mut stranger = server.connect_pop3().await;
+    let name = "x".repeat(4_000);
+    for command in [
+        format!("USER {name}"),
+        format!("AUTH {name}"),
+        format!("PASS {name}"),
+    ] {
+        stranger.send(format!("{command}\r\n")).await;
+        let line = stranger.line().await;
+        assert!(
+            line.starts_with("-ERR") || line.starts_with("+OK"),
+            "{line}"
+        );
+    }
+    stranger.play("C: AUTH PLAIN\nS: + ").await;
+    stranger.send(vec![b'A'; 1 << 20]).await;
+    stranger
+        .play(
+            "C:
+             S: -ERR…
+             C: USER bob
+             S: +OK…
+             C: PASS secret
+             S: +OK…",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn random_octets_end_no_server() {
+    let server = with_messages(&[b"a\r\n"]).await;
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..20 {
+        let mut client = server.login_pop3("bob").await;
+        let octets = noise(&mut seed, 4096);
+        let _ = client.try_send(&octets).await;
+        client.close().await;
+    }
+    server.login_pop3("bob").await.play("C: NOOP\nS: +OK").await;
+    assert_eq!(server.messages("user/bob").await, 1);
+}
+
+#[tokio::test]
+async fn floods_are_answered_in_order() {
+    let server = with_messages(&[b"a\r\n"]).await;
+    let mut client = server.login_pop3("bob").await;
+    client.send("NOOP\r\nSTAT\r\n".repeat(5_000)).await;
+    for _ in 0..5_000 {
+        assert_eq!(client.line().await, "+OK");
+        assert_eq!(client.line().await, "+OK 1 3");
+    }
 }
