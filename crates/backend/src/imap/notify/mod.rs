@@ -15,7 +15,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use murder_imap::{Code, FetchItem, Status, StatusValue};
-use murder_mailbox::{MailboxId, MailboxName};
+use murder_mailbox::{MailboxId, MailboxName, Rights};
 use murder_store::{HomeChanges, MailboxCounters, StoreError, Watch, Watcher};
 use tokio::sync::watch;
 
@@ -164,6 +164,7 @@ impl Notify {
         for (id, known) in known {
             if status && Some(*id) != selected && known.events.messages && known.readable {
                 session.writer.status(&known.shown, &known.all_values());
+                make_room(session).await?;
             }
         }
         Ok(())
@@ -231,9 +232,15 @@ impl Notify {
         told.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (shown, values) in told {
             session.writer.status(&shown, &values);
+            make_room(session).await?;
         }
         Ok(())
     }
+}
+
+async fn make_room(session: &mut Session) -> Result<(), Stopped> {
+    let room = session.make_room().await;
+    room.map_err(|error| Stopped::Failed(error.into()))
 }
 
 impl Known {
@@ -340,8 +347,20 @@ pub(crate) async fn between_commands(session: &mut Session) -> Result<(), OpErro
         return Ok(());
     };
     let expunges = notify.expunges_between();
-    updates::news(session, expunges).await?;
+    // Who may not read the mailbox any more is told nothing of it (RFC 5465 section 5.9).
+    if may_read_selected(session) {
+        updates::news(session, expunges).await?;
+    }
     rest(session).await
+}
+
+/// Whether the user may read the selected mailbox, or it is gone, which everybody is told.
+fn may_read_selected(session: &Session) -> bool {
+    let (State::Selected(selected), Some(user)) = (&session.state, &session.user) else {
+        return false;
+    };
+    let rights = selected.rights(&user.identity);
+    selected.handle.is_deleted() || rights.contains(Rights::READ)
 }
 
 /// What NOTIFY asks for, once the news of the selected mailbox are told: items of its new
@@ -350,7 +369,10 @@ pub(crate) async fn rest(session: &mut Session) -> Result<(), OpError> {
     let Some(mut notify) = session.notify.take() else {
         return Ok(());
     };
-    let arrivals = arrivals::tell(session, &notify.of_selected.items).await;
+    let arrivals = match may_read_selected(session) {
+        true => arrivals::tell(session, &notify.of_selected.items).await,
+        false => Ok(()),
+    };
     let told = match arrivals {
         Ok(()) => notify.tell(session).await,
         Err(error) => Err(Stopped::Failed(error)),

@@ -245,10 +245,11 @@ impl Notify {
         if !self.everywhere.is_empty() {
             self.watch_new_homes(session, user, homes)?;
         }
-        let homes: HashSet<Box<str>> = self
+        let concerned = |home: &str| homes.is_none_or(|homes| homes.contains(home));
+        let homes: Vec<Box<str>> = self
             .watches
             .keys()
-            .filter(|home| homes.is_none_or(|homes| homes.contains(*home)))
+            .filter(|home| concerned(home))
             .cloned()
             .collect();
         let mut now = self.meant(session, user, homes.iter().map(|home| &**home));
@@ -256,7 +257,7 @@ impl Notify {
         let ids: Vec<MailboxId> = self
             .known
             .iter()
-            .filter(|(_, known)| homes.contains(known.name.home_key()))
+            .filter(|(_, known)| concerned(known.name.home_key()))
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
@@ -374,12 +375,18 @@ impl Notify {
                 rows.insert(parent.to_owned(), self.row(session, user, parent, false));
             }
         }
+        let unreadable: HashSet<&str> = self
+            .known
+            .values()
+            .filter(|known| !known.readable)
+            .map(|known| &*known.shown)
+            .collect();
         for (shown, change) in changes {
-            let readable = self.known.values().any(|k| k.shown == shown && k.readable);
-            let row = match change {
-                Change::Gone { hidden } => self.row(session, user, &shown, hidden),
-                _ => self.row(session, user, &shown, !readable),
+            let no_access = match change {
+                Change::Gone { hidden } => hidden,
+                _ => unreadable.contains(&*shown),
             };
+            let row = self.row(session, user, &shown, no_access);
             let old_name = match &change {
                 Change::Renamed { from } => Some((&**from).into()),
                 _ => None,

@@ -2,11 +2,11 @@
 
 use super::support::{Client, Server, short};
 
-/// Bob and carol have logged in, so that their INBOXes are there; carol has a second session.
+/// Bob and carol have logged in, so that their INBOXes are there; bob has a second session.
 async fn start() -> (Server, Client, Client) {
     let server = Server::start();
     let bob = server.login("bob").await;
-    let _ = server.login("carol").await;
+    server.login("carol").await.close().await;
     let other = server.login("bob").await;
     (server, bob, other)
 }
@@ -446,6 +446,60 @@ async fn rights_come_and_go() {
         "S: * STATUS {b} (MESSAGES 3 UIDNEXT 4 UIDVALIDITY …)"
     ))
     .await;
+}
+
+/// The same of the selected mailbox: nobody is sent messages that they may not fetch.
+#[tokio::test]
+async fn the_right_to_read_what_is_selected() {
+    let (server, mut bob, _) = start().await;
+    server.create("user/carol/x").await;
+    server.allow("user/carol/x", "bob", "lr").await;
+    bob.select("Other Users/carol/x").await;
+    ok(
+        &mut bob,
+        "NOTIFY SET (selected (MessageNew (UID PREVIEW) MessageExpunge)) (personal (MessageNew MessageExpunge))",
+    )
+    .await;
+    server.allow("user/carol/x", "bob", "l").await;
+    server.put("user/carol/x", short("1")).await;
+    server.put("user/bob", short("1")).await;
+    bob.play(
+        "S: * STATUS \"INBOX\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY …)
+         C: a NOOP
+         S: * 1 EXISTS
+         S: * … RECENT
+         S: a OK …",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_message_numbers() {
+    let (server, mut bob, mut other) = start().await;
+    bob.play(
+        "C: a ENABLE UIDONLY
+         S: * ENABLED UIDONLY
+         S: a OK …",
+    )
+    .await;
+    bob.select("INBOX").await;
+    ok(
+        &mut bob,
+        "NOTIFY SET (selected (MessageNew (PREVIEW) MessageExpunge FlagChange))",
+    )
+    .await;
+    server.put("user/bob", short("1")).await;
+    bob.play(
+        "S: * 1 EXISTS
+         S: * … RECENT
+         S: * 1 UIDFETCH (PREVIEW \"Text of 1.\")",
+    )
+    .await;
+    other.select("INBOX").await;
+    ok(&mut other, "STORE 1 FLAGS (\\Deleted)").await;
+    bob.play("S: * 1 UIDFETCH (FLAGS (\\Deleted…))").await;
+    ok(&mut other, "EXPUNGE").await;
+    bob.play("S: * VANISHED 1").await;
 }
 
 /// Mailboxes of homes that are not there yet, in several partitions.
