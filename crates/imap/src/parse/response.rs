@@ -8,7 +8,7 @@ use super::metadata::{entry, entry_values};
 use super::quota::root;
 use super::search::{count, object_id};
 use super::token::{
-    Expected, Parsed, any_value, atom, close, command_tag, date_time, end, expect, flag, flag_list,
+    Expected, Parsed, any_value, atom, close, command_tag, date_time, end, expect, flag_list,
     item_name, list0, list1, literal8, mailbox, maybe, mismatch, mod_sequence, nstring, number,
     number64, nz_number, octet, open, quoted, refuse, response_set, sp, spaced, string, text,
     upper_atom, word,

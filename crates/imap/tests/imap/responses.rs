@@ -352,9 +352,9 @@ fn mailbox_data() {
 #[test]
 fn attributes_of_mailboxes_are_no_flags() {
     let line = "* LSUB (\\SEEN) NIL \"foo\"\r\n";
-    let parsed = response::parse(line.as_bytes()).unwrap();
+    let parsed = parse(line.as_bytes()).unwrap();
     assert_eq!(written(|w| w.response(&parsed)), line);
-    assert!(response::parse(b"* LSUB (SEEN) NIL \"foo\"\r\n").is_err());
+    assert!(parse(b"* LSUB (SEEN) NIL \"foo\"\r\n").is_err());
 }
 
 /// RFC 9051 section 8.

@@ -122,15 +122,20 @@ impl Player {
         for response in told {
             match response {
                 Untagged::Exists(count) => exists = count,
-                Untagged::Vanished {
-                    earlier: true,
-                    uids,
-                } => {
+                // What others do meanwhile is told before the command is done.
+                Untagged::Expunge(_) => exists -= 1,
+                Untagged::Vanished { earlier, uids } => {
                     known.retain(|m| !uids.contains(m.uid.unwrap(), 0));
+                    if !earlier {
+                        exists -= uids.iter(u32::MAX).count() as u32;
+                    }
                 }
                 Untagged::Fetch { items, .. } => {
                     let news = told_of(&items);
-                    changed.insert(news.uid.unwrap(), news);
+                    // Without its UID it is for who knows no message yet.
+                    if let Some(uid) = news.uid {
+                        changed.insert(uid, news);
+                    }
                 }
                 Untagged::UidFetch { uid, items } => {
                     changed.insert(uid, told_of(&items));
@@ -167,9 +172,12 @@ impl Player {
             self.select("SELECT INBOX").await;
             return;
         }
-        // The UIDs of messages that it knows only by number it cannot ask for.
+        // The UIDs of messages that it knows only by number it cannot ask for; nor can it tell
+        // where they are among those that it is told of when it has come back.
+        let known = |m: &Known| m.uid.is_some() && m.flags.is_some();
+        let unknown = self.messages.iter().position(|m| !known(m));
         self.messages
-            .retain(|m| m.uid.is_some() && m.flags.is_some());
+            .truncate(unknown.unwrap_or(self.messages.len()));
         let uids = self.messages.iter().filter_map(|m| m.uid);
         let set = murder_imap::SequenceSet::from_numbers(uids);
         let Some(set) = set.filter(|_| self.highest > 0) else {
@@ -286,6 +294,7 @@ impl Player {
             let command = format!("UID FETCH {from}:4294967295 (UID FLAGS)");
             let (told, _) = self.client.get(&command).await;
             let mut new = BTreeMap::new();
+            let mut exists = 0;
             for response in told {
                 match response {
                     Untagged::UidFetch { uid, items } => {
@@ -297,7 +306,9 @@ impl Player {
                             None => drop(new.insert(uid, news)),
                         }
                     }
+                    Untagged::Exists(count) => exists = count as usize,
                     Untagged::Vanished { uids, .. } => {
+                        exists = exists.saturating_sub(uids.iter(u32::MAX).count());
                         let gone = |m: &Known| {
                             let uid = m.uid;
                             uid.is_some_and(|uid| uids.contains(uid, 0))
@@ -310,9 +321,13 @@ impl Player {
             }
             self.messages.retain(|m| m.uid.is_some());
             self.messages.extend(new.into_values());
+            // More came while it asked.
+            let count = exists.max(self.messages.len());
+            self.messages.resize(count, Known::default());
             return;
         }
-        let first = self.messages.iter().position(|m| m.uid.is_none());
+        let unknown = |m: &Known| m.uid.is_none() || m.flags.is_none();
+        let first = self.messages.iter().position(unknown);
         if let Some(first) = first {
             let _ = self
                 .ask(&format!("FETCH {}:* (UID FLAGS)", first + 1))
@@ -339,17 +354,20 @@ impl Player {
             2..=4 if count > 0 => {
                 let seq = 1 + rng.below(count);
                 let command = format!("STORE {seq} {sign}FLAGS{silent} {flag}");
-                let completion = self.ask(&command).await;
-                // Who asks for silence takes it for done.
-                if !silent.is_empty() && completion.starts_with("OK") {
-                    let known = &mut self.messages[seq as usize - 1];
-                    if let Some(flags) = &mut known.flags {
-                        flags.retain(|known| known != flag);
-                        if sign == "+" {
-                            flags.push(flag.to_owned());
-                            flags.sort_unstable();
-                        }
+                let at = seq as usize - 1;
+                // Who asks for silence takes it for done, unless it is told otherwise.
+                if !silent.is_empty()
+                    && let Some(flags) = &mut self.messages[at].flags
+                {
+                    flags.retain(|known| known != flag);
+                    if sign == "+" {
+                        flags.push(flag.to_owned());
+                        flags.sort_unstable();
                     }
+                }
+                let completion = self.ask(&command).await;
+                if !completion.starts_with("OK") {
+                    self.messages[at].flags = None;
                 }
             }
             5 => drop(self.ask("EXPUNGE").await),
