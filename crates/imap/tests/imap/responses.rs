@@ -165,6 +165,8 @@ fn codes() {
         code("a NO [XYZZY plugh (1] x"),
         Code::Other("XYZZY plugh (1".into())
     );
+    // Found by fuzzing: it became that code when it was written and read again.
+    assert_eq!(code("a OK [REA\0D-WRITE] x"), Code::ReadWrite);
 }
 
 #[test]
