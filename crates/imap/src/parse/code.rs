@@ -11,9 +11,10 @@ use crate::flag::Flag;
 /// Reads a response code without its brackets. What does not fit its rule, or is not known, is
 /// [`Code::Other`].
 pub(super) fn code(text: &[u8]) -> Code {
-    // No TEXT-CHAR, so that it is never written: it must not hide what the code is, either.
-    if memchr::memchr(0, text).is_some() {
-        let text: Vec<u8> = text.iter().copied().filter(|octet| *octet != 0).collect();
+    // No TEXT-CHARs, so that they are never written: they must not hide what the code is, either.
+    let hides = |octet: &u8| matches!(octet, 0 | b'\r' | b'\n');
+    if text.iter().any(hides) {
+        let text: Vec<u8> = text.iter().copied().filter(|octet| !hides(octet)).collect();
         return code(&text);
     }
     known(text).unwrap_or_else(|| Code::Other(String::from_utf8_lossy(text).into_owned()))

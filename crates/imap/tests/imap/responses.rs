@@ -166,7 +166,7 @@ fn codes() {
         Code::Other("XYZZY plugh (1".into())
     );
     // Found by fuzzing: it became that code when it was written and read again.
-    assert_eq!(code("a OK [REA\0D-WRITE] x"), Code::ReadWrite);
+    assert_eq!(code("a OK [REA\0D-WRITE\n] x"), Code::ReadWrite);
 }
 
 #[test]
