@@ -1,7 +1,7 @@
 //! What the IMAP server counts.
 
 use murder_net::Metrics;
-use murder_net::metrics::{Counter, Family, Gauge};
+use murder_net::metrics::{Counted, Counter, Family, Gauge};
 
 /// The IMAP server's counters, registered once a node.
 #[derive(Debug, Clone)]
@@ -31,18 +31,7 @@ impl ImapMetrics {
     }
 
     /// Counts a session until the result is dropped.
-    pub(crate) fn open_session(&self) -> OpenSession {
-        self.sessions.inc();
-        OpenSession(self.sessions.clone())
-    }
-}
-
-/// A session that is counted.
-#[derive(Debug)]
-pub(crate) struct OpenSession(Gauge);
-
-impl Drop for OpenSession {
-    fn drop(&mut self) {
-        self.0.dec();
+    pub(crate) fn open_session(&self) -> Counted {
+        Counted::one(&self.sessions)
     }
 }

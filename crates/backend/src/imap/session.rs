@@ -11,6 +11,7 @@ use murder_imap::{
     server::Limits,
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
+use murder_net::metrics::Counted;
 use murder_net::{Connection, Slot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -20,7 +21,6 @@ use tracing::{Instrument, Span, debug};
 use crate::imap::dispatch::{boxed, expunges_during};
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
-use crate::imap::metrics::OpenSession;
 use crate::imap::notify::{self, Notify, Own, Wake, Wants};
 use crate::imap::op;
 use crate::imap::selected::Selected;
@@ -118,7 +118,7 @@ pub(crate) struct Session {
     /// What the client wants to be told; `None` before its first NOTIFY.
     pub notify: Option<Box<Notify>>,
     bad_commands: u32,
-    _open: OpenSession,
+    _open: Counted,
 }
 
 impl Session {

@@ -1,7 +1,7 @@
 //! What the POP3 server counts.
 
 use murder_net::Metrics;
-use murder_net::metrics::{Counter, Family, Gauge};
+use murder_net::metrics::{Counted, Counter, Family, Gauge};
 
 /// The POP3 server's counters, registered once a node.
 #[derive(Debug, Clone)]
@@ -37,18 +37,7 @@ impl Pop3Metrics {
     }
 
     /// Counts a session until the result is dropped.
-    pub(crate) fn open_session(&self) -> OpenSession {
-        self.sessions.inc();
-        OpenSession(self.sessions.clone())
-    }
-}
-
-/// A session that is counted.
-#[derive(Debug)]
-pub(crate) struct OpenSession(Gauge);
-
-impl Drop for OpenSession {
-    fn drop(&mut self) {
-        self.0.dec();
+    pub(crate) fn open_session(&self) -> Counted {
+        Counted::one(&self.sessions)
     }
 }

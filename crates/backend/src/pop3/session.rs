@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use murder_net::metrics::Counted;
 use murder_net::{Connection, Role, Slot};
 use murder_pop3::{Command, Secret};
 use murder_store::StoreError;
@@ -14,7 +15,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Span, debug, info};
 
 use super::maildrop::Maildrop;
-use super::metrics::OpenSession;
 use super::reply::{self, Reply, ok};
 use super::{authorization, transaction};
 use crate::line::{LineCutter, TooLong};
@@ -119,7 +119,7 @@ pub(super) struct Session {
     /// Cuts commands off it.
     lines: LineCutter,
     bad_commands: u32,
-    _open: OpenSession,
+    _open: Counted,
 }
 
 impl Session {

@@ -10,9 +10,9 @@ use crate::imap::notify::{self, Wake};
 use crate::imap::session::{Session, State};
 use crate::imap::updates::{DELETED, Expunges, news};
 
-/// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the client is done. While it
-/// waits it holds no buffer. The caller ends it, by dropping it, when the client is silent for
-/// too long and when the node drains.
+/// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the
+/// client is done. While it waits it holds no buffer. The caller ends it, by dropping it, when the
+/// client is silent for too long and when the node drains.
 pub(crate) async fn idle(session: &mut Session) -> OpResult {
     session.writer.continuation("idling");
     loop {
