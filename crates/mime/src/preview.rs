@@ -129,47 +129,92 @@ fn own_lines(text: &str) -> impl Iterator<Item = &str> {
 
 /// Lines as one, white space as one space, nothing at the ends, cut.
 fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let mut out = String::new();
-    let mut count = 0;
-    let mut space = true;
-    // Where the last character begins that a reader would not take for a part of the one before.
-    let mut whole = 0;
-    let mut joined = false;
-    for c in lines.flat_map(|line| line.chars().chain(['\n'])) {
-        if c.is_whitespace() || c.is_control() {
-            if count == PREVIEW_LIMIT {
+    let mut text = Collapsed::default();
+    text.out.reserve(PREVIEW_LIMIT);
+    for line in lines {
+        let mut rest = line;
+        loop {
+            // Most text is ASCII, and mostly letters.
+            let room = PREVIEW_LIMIT - text.count;
+            let run = rest.bytes().take(room);
+            let run = run.take_while(u8::is_ascii_graphic).count();
+            text.push_plain(&rest[..run]);
+            let mut chars = rest[run..].chars();
+            let c = chars.next();
+            if !text.push(c.unwrap_or('\n')) {
+                return text.finished();
+            }
+            rest = chars.as_str();
+            if c.is_none() {
                 break;
+            }
+        }
+    }
+    text.finished()
+}
+
+/// What [`collapsed`] has so far.
+#[derive(Default)]
+struct Collapsed {
+    out: String,
+    /// Its characters.
+    count: usize,
+    /// Where the last character begins that a reader would not take for a part of the one before.
+    whole: usize,
+    /// The last character joins the next one to itself.
+    joined: bool,
+}
+
+impl Collapsed {
+    /// Takes ASCII characters that are seen, as many as fit.
+    fn push_plain(&mut self, run: &str) {
+        if run.len() > usize::from(self.joined) {
+            self.whole = self.out.len() + run.len() - 1;
+        }
+        self.joined &= run.is_empty();
+        self.count += run.len();
+        self.out.push_str(run);
+    }
+
+    /// Takes a character; `false` when there is no room.
+    fn push(&mut self, c: char) -> bool {
+        let space = self.out.is_empty() || self.out.ends_with(' ');
+        if c.is_whitespace() || c.is_control() {
+            self.joined = false;
+            if self.count == PREVIEW_LIMIT {
+                return false;
             }
             if !space {
-                out.push(' ');
-                count += 1;
-                space = true;
+                self.out.push(' ');
+                self.count += 1;
             }
-        } else if is_invisible(c) || (space && is_joiner(c)) {
-            // Newsletters pad what they want shown in lists with these.
-            continue;
-        } else {
-            let continues = joined || is_joiner(c) || is_modifier(c);
-            if !continues {
-                whole = out.len();
-            }
-            if count == PREVIEW_LIMIT {
-                // Part of what was taken belongs to what does not fit.
-                if continues {
-                    out.truncate(whole);
-                }
-                break;
-            }
-            joined = c == '\u{200d}';
-            out.push(c);
-            count += 1;
-            space = false;
-            continue;
+            return true;
         }
-        joined = false;
+        if is_invisible(c) || (space && is_joiner(c)) {
+            // Newsletters pad what they want shown in lists with these.
+            return true;
+        }
+        let continues = self.joined || is_joiner(c) || is_modifier(c);
+        if !continues {
+            self.whole = self.out.len();
+        }
+        if self.count == PREVIEW_LIMIT {
+            // Part of what was taken belongs to what does not fit.
+            if continues {
+                self.out.truncate(self.whole);
+            }
+            return false;
+        }
+        self.joined = c == '\u{200d}';
+        self.out.push(c);
+        self.count += 1;
+        true
     }
-    out.truncate(out.trim_end().len());
-    out
+
+    fn finished(mut self) -> String {
+        self.out.truncate(self.out.trim_end().len());
+        self.out
+    }
 }
 
 /// Soft hyphens and characters of no width that join nothing.
