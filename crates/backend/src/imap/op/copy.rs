@@ -15,6 +15,7 @@ use murder_store::{
 };
 
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
+use crate::imap::fetch::RawPieces;
 use crate::imap::op::append::{no_target, target};
 use crate::imap::op::store::settable;
 use crate::imap::selected::{Selected, selected};
@@ -26,8 +27,6 @@ use crate::node::{Found, now};
 const BATCH_BYTES: u64 = 4 << 20;
 /// Messages in one append to another partition: as long as it lasts, the target's home waits.
 const BATCH_MESSAGES: usize = 500;
-/// Bytes of a large message that are in memory on its way to another partition.
-const PIECE: u32 = 256 << 10;
 
 /// Copies or moves messages to a mailbox of this node.
 pub(crate) async fn copy(
@@ -237,23 +236,9 @@ async fn load(from: &Partition, to: &Partition, row: &MessageRow) -> Result<Body
         return Ok(from.read_body(at).await?.into());
     }
     let mut writer = to.stage(u64::from(at.len)).await?;
-    let mut crc = 0;
-    let mut next = 0;
-    while next < at.len {
-        let piece = from.read_body_range(at, next, PIECE).await?;
-        if piece.is_empty() {
-            return Err(StoreError::BodyGone);
-        }
-        crc = crc32c::crc32c_append(crc, &piece);
-        // Not longer than PIECE.
-        next += piece.len() as u32;
+    let mut pieces = RawPieces::new(at, 0..at.len);
+    while let Some(piece) = pieces.next(from).await? {
         writer.write(piece).await?;
-    }
-    if crc != at.crc {
-        return Err(StoreError::Corrupt {
-            segment: at.segment,
-            offset: at.offset,
-        });
     }
     Ok(writer.finish().await?.into())
 }

@@ -5,6 +5,7 @@ mod acl;
 mod acl_matrix;
 mod append;
 mod binary;
+mod catenate;
 mod codes;
 mod compress;
 mod concurrent;
