@@ -26,6 +26,7 @@ mod namespace;
 mod notify;
 mod object_id;
 mod preview;
+mod progress;
 mod qresync;
 mod quota;
 mod replace;
