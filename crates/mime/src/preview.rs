@@ -11,10 +11,12 @@ use crate::part::{Part, PartKind};
 /// The most characters in a preview: as RFC 8970 section 3.3 recommends; it allows 256.
 pub const PREVIEW_LIMIT: usize = 200;
 
-/// Octets of a part that are looked at first, in its transfer encoding: enough for text, and for
-/// most HTML.
+/// Octets of a part that are looked at first, in its transfer encoding: enough for most text.
+const GLANCE: usize = 1024;
+/// Octets that are looked at when these hold little text: enough for text behind what it answers,
+/// and for most HTML.
 const LOOK: usize = 8 * 1024;
-/// Octets that are looked at when these hold little text: style sheets are long.
+/// Octets that are looked at when these do, too: style sheets are long.
 const LOOK_FURTHER: usize = 64 * 1024;
 /// Texts that are looked at for one that is not blank.
 const TEXTS: usize = 8;
@@ -51,11 +53,12 @@ fn of_text(part: &Part<'_>, texts: &mut usize) -> String {
     };
     *texts = left;
     let mut found = String::new();
-    for look in [LOOK, LOOK_FURTHER] {
+    for look in [GLANCE, LOOK, LOOK_FURTHER] {
         let (text, whole) = part.text_start(look);
         found = match is_html {
             true => collapsed(html_start(&text, ENOUGH).split('\n')),
-            false => of_plain(&text),
+            // What is quoted will do only if nothing else comes soon.
+            false => of_plain(&text, whole || look > GLANCE),
         };
         if whole || found.chars().count() >= PREVIEW_LIMIT {
             break;
@@ -87,7 +90,8 @@ fn is_read(part: &Part<'_>) -> Option<bool> {
     Some(matches!(subtype, "HTML" | "XHTML"))
 }
 
-fn of_plain(text: &str) -> String {
+/// `quoted`: also of what is quoted, if there is nothing else.
+fn of_plain(text: &str, quoted: bool) -> String {
     const ENCRYPTED: &str = "-----BEGIN PGP MESSAGE-----";
     const SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
     let text = text.trim_start();
@@ -100,21 +104,27 @@ fn of_plain(text: &str) -> String {
         let mut behind = blank.filter_map(|blank| rest.split_once(blank));
         behind.next().map_or(rest, |(_, text)| text)
     });
-    let lines = text.lines();
-    let mut own = Vec::new();
-    for line in lines.clone().take_while(|line| *line != "-- ") {
-        if !line.starts_with('>') {
-            own.push(line);
-        } else if own.last().is_some_and(|line| line.ends_with(':')) {
-            // "… wrote:"
-            own.pop();
-        }
-    }
-    let found = collapsed(own.into_iter());
-    match found.is_empty() {
-        true => collapsed(lines),
+    let found = collapsed(own_lines(text));
+    match found.is_empty() && quoted {
+        true => collapsed(text.lines()),
         false => found,
     }
+}
+
+/// The lines before the signature that are not quoted, nor say who is.
+fn own_lines(text: &str) -> impl Iterator<Item = &str> {
+    let is_quoted = |line: &&str| line.starts_with('>');
+    let mut lines = text.lines().take_while(|line| *line != "-- ").peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            // "… wrote:"
+            let says_who = line.ends_with(':') && lines.peek().is_some_and(is_quoted);
+            if !says_who && !is_quoted(&line) {
+                return Some(line);
+            }
+        }
+    })
 }
 
 /// Lines as one, white space as one space, nothing at the ends, cut.
@@ -176,7 +186,7 @@ fn is_joiner(c: char) -> bool {
 
 /// Whether it changes the character before: accents, variants, skin tones.
 fn is_modifier(c: char) -> bool {
-    is_combining_mark(c) || matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
+    !c.is_ascii() && is_combining_mark(c) || matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 impl<'a> Part<'a> {
@@ -225,6 +235,7 @@ mod tests {
                 "Yes. No.",
             ),
             ("> all\r\n> quoted\r\n", "> all > quoted"),
+            ("Note:\r\nJoe wrote:\r\n> a\r\n> b\r\n", "Note:"),
             ("-----BEGIN PGP MESSAGE-----\r\n\r\nhQEM\r\n", ""),
             (
                 "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\nHi\r\n\r\nyou\r\n",
@@ -234,6 +245,15 @@ mod tests {
         ] {
             assert_eq!(plain(text), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_below_what_it_answers() {
+        let quoted = "> a line that is answered, and quoted whole\r\n";
+        let answer = |lines: usize| format!("{}Yes.\r\n", quoted.repeat(lines));
+        assert_eq!(plain(&answer(2 * GLANCE / quoted.len())), "Yes.");
+        let far = plain(&answer(2 * LOOK_FURTHER / quoted.len()));
+        assert!(far.starts_with("> a line"), "{far}");
     }
 
     #[test]

@@ -94,6 +94,14 @@ impl MailboxHandle {
         }
     }
 
+    /// The newest view, once it is loaded.
+    pub(crate) fn loaded_view(&self) -> Option<Arc<MailboxView>> {
+        match &*self.state.lock() {
+            State::Loaded(view) => Some(Arc::clone(view)),
+            State::Loading(_) => None,
+        }
+    }
+
     /// Wakes on each change of the mailbox. The number only grows; compare views to know
     /// what changed.
     #[must_use]

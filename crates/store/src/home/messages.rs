@@ -12,6 +12,7 @@ use super::{Home, Stop, refuse};
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
 use crate::error::StoreError;
 use crate::flags::Flags;
+use crate::handles::Handles;
 use crate::items::Items;
 use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::message::{Appended, Copied, Expunged, Stored};
@@ -292,7 +293,7 @@ impl Home {
         Ok(Ok(Outcome::Expunged(self.remove(id, &rows, keep)?)))
     }
 
-    pub(super) fn store(&mut self, c: &Store) -> Result<ApplyResult, Stop> {
+    pub(super) fn store(&mut self, c: &Store, handles: &Handles) -> Result<ApplyResult, Stop> {
         let Some(id) = self.mailbox(&c.mailbox).map(|m| m.id) else {
             return refuse(StoreError::NoSuchMailbox);
         };
@@ -327,7 +328,7 @@ impl Home {
         };
         let mut states = Vec::new();
         let mut found = UidSet::new();
-        for mut row in self.states(rowno, &asked)? {
+        for mut row in self.states(id, &asked, handles)? {
             found.insert(row.uid);
             if c.unchanged_since.is_some_and(|since| row.modseq > since) {
                 stored.modified.insert(row.uid);
