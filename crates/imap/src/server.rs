@@ -497,7 +497,8 @@ impl CommandReader {
     }
 
     /// Takes the message or text that [`Event::Append`], [`AppendNext::Message`] or
-    /// [`AppendNext::Part`] has announced. Returns whether a continuation request must be sent now, as the client waits for it.
+    /// [`AppendNext::Part`] has announced. Returns whether a continuation request must be sent now,
+    /// as the client waits for it.
     #[must_use = "the client may wait for a continuation request"]
     pub fn accept_literal(&mut self) -> bool {
         match &mut self.state {
@@ -614,7 +615,7 @@ impl CommandReader {
         }
     }
 
-    /// Goes on behind `next`, which takes `len` octets of a line whose break ends at `line_break`.
+    /// Goes on behind `next`, which takes `len` octets of a line whose LF is at `line_break`.
     /// `None` if there is nothing to report yet.
     fn append_step(&mut self, line_break: usize, len: usize, next: Next) -> Option<AppendNext> {
         let line_end = line_break + 1;

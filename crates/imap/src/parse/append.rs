@@ -227,21 +227,21 @@ fn cat_part(input: &[u8]) -> Parsed<'_, Next> {
         return mismatch("TEXT or URL");
     };
     let (rest, ()) = sp(rest)?;
-    let too_long = "a URL of at most 8192 octets";
+    let wrong = "a URL of 1 to 8192 octets";
     if rest.first() == Some(&b'{') {
         let (rest, literal) = literal_head(rest)?;
         return match usize::try_from(literal.len) {
-            Ok(len) if len <= MAX_URL => {
+            Ok(len @ 1..=MAX_URL) => {
                 let sync = literal.sync;
                 Ok((rest, Next::Url { len, sync }))
             }
-            _ => refuse(too_long),
+            _ => refuse(wrong),
         };
     }
     let (rest, url) = astring(rest)?;
-    match url.len() <= MAX_URL {
-        true => Ok((rest, Next::Part(CatPart::Url(url.into_owned())))),
-        false => refuse(too_long),
+    match url.len() {
+        1..=MAX_URL => Ok((rest, Next::Part(CatPart::Url(url.into_owned())))),
+        _ => refuse(wrong),
     }
 }
 

@@ -325,7 +325,7 @@ fn messages_in_parts() {
     // Without a literal; with literals for names and URLs; in UTF8; one after another.
     check(
         b"a append x catenate (url /y/;UID=1)\r\n\
-          b APPEND {1}\r\nx CATENATE (URL {9}\r\n/y/;UID=1 URL {0+}\r\n TEXT {0+}\r\n)\r\n\
+          b APPEND {1}\r\nx CATENATE (URL {9}\r\n/y/;UID=1 URL {1+}\r\ny TEXT {0+}\r\n)\r\n\
           c APPEND x CATENATE (UTF8 (~{2+}\r\nhi) URL y)\r\n\
           d APPEND x CATENATE (URL y) (\\Seen) CATENATE (TEXT {3}\r\ntwo) {5+}\r\nthree CATENATE (URL z)\r\n\
           e UID REPLACE 4 x \"17-Jul-1996 02:44:25 -0700\" CATENATE (URL y)\r\n\
@@ -334,7 +334,7 @@ fn messages_in_parts() {
             append("a", "x", &["</y/;UID=1>"]),
             Seen::Continue,
             Seen::Continue,
-            append("b", "x", &["</y/;UID=1><>"]),
+            append("b", "x", &["</y/;UID=1><y>"]),
             append("c", "x", &["hi<y>"]),
             Seen::Continue,
             append("d", "x", &["<y>", "two", "three", "<z>"]),
@@ -358,6 +358,8 @@ fn bad_parts() {
         "(URL x) x",
         "(URL x)(URL y)",
         "(URL \"x)",
+        "(URL \"\")",
+        "(URL {0+}\r\n)",
         "(URL ~{1+}\r\nx)",
         "(BINARY x)",
         "(TEXT x)",

@@ -45,9 +45,10 @@ impl SectionOctets {
         Ok(match source.find(&octets, parsed.as_ref(), parts).await? {
             // Nothing is decoded here.
             Found::Nil | Found::Encoded(_) => None,
+            // A copy, so that a few octets do not keep the whole message in memory.
             Found::Ready(bytes) => Some(Self {
                 len: bytes.len() as u64,
-                rest: Rest::Ready(bytes),
+                rest: Rest::Ready(Bytes::copy_from_slice(&bytes)),
             }),
             Found::Stream(place) => Some(Self {
                 len: u64::from(place.end - place.start),

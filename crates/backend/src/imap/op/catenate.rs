@@ -32,6 +32,8 @@ pub(super) async fn catenate(
     incoming: &mut Incoming,
     intake: &mut Intake,
 ) -> Result<Option<AppendMessage>, OpError> {
+    // The rest of a line may be long in coming.
+    session.flush().await?;
     loop {
         let part = match following(session).await? {
             AppendNext::Part(part) => part,
@@ -110,6 +112,9 @@ fn locate(session: &Session, user: &User, url: &[u8]) -> Result<Named, OpError> 
 
 impl Named {
     /// Finds the octets. `text` is the URL as it was sent.
+    ///
+    /// # Errors
+    /// NO BADURL if there are none, and when they cannot be read.
     async fn open(self, text: &[u8], cache: &mut PartCache) -> Result<Opened, OpError> {
         let Self { url, found } = self;
         let partition = found.partition;

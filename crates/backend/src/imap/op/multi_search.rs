@@ -49,7 +49,9 @@ pub(crate) async fn multi_search(
     let mut damaged = None;
     let mut pace = Pace::new(&session.node, &user, tag);
     for (at, mailbox) in mailboxes.iter().enumerate() {
-        pace.in_part(at, mailboxes.len());
+        if mailboxes.len() > 1 {
+            pace.in_part(at, mailboxes.len());
+        }
         match of_mailbox(session, tag, search, options, &user, mailbox, &mut pace).await {
             Ok(None) => {}
             Ok(Some(error)) | Err(Stopped::Mailbox(error)) => damaged = Some(error),
@@ -170,7 +172,7 @@ async fn of_mailbox(
     let program = Arc::new(program);
     let mut progress = Progress::new(writer, stream, &node.shutdown, pace.clone());
     // However little there is to search in each.
-    progress.tick(0, 0).await?;
+    progress.tick(0, view.len()).await?;
     let hits = run(&program, &scope, &mut progress).await?;
     let found = Found {
         hits: &hits,

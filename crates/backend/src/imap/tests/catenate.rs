@@ -335,7 +335,6 @@ async fn what_is_no_message() {
     let validity = make(&server, "").await;
     server.put("user/bob", short("one")).await;
     for (url, told) in [
-        ("", ""),
         ("x", "x"),
         ("/", "/"),
         ("/INBOX", "/INBOX"),
@@ -669,6 +668,7 @@ async fn hostile() {
     for (parts, wanted) in [
         (String::new(), "BAD "),
         ("URL".into(), "BAD "),
+        ("URL \"\"".into(), "BAD "),
         ("URL ;UID=1 ".into(), "BAD "),
         ("URL ;UID=1)(URL ;UID=1".into(), "BAD "),
         ("TEXT \"x\"".into(), "BAD "),

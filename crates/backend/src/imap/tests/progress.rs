@@ -29,6 +29,7 @@ async fn commands_that_may_take_long() {
         ("SORT RETURN (COUNT) (DATE) UTF-8 ALL", "0 3"),
         ("THREAD REFERENCES UTF-8 ALL", "0 3"),
         ("ESEARCH IN (mailboxes (INBOX x)) ALL", "1 2"),
+        ("ESEARCH IN (mailboxes INBOX) ALL", "0 3"),
     ] {
         let lines = bob.ask(command).await;
         assert!(
