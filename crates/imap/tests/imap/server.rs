@@ -226,6 +226,24 @@ fn several_messages_in_one_append() {
     );
 }
 
+/// A message that comes octet by octet may be kept as it comes.
+#[test]
+fn chunks_own_no_more_than_they_are() {
+    run(async {
+        let mut reader = CommandReader::new(LIMITS);
+        let sent = format!("a APPEND x {{1000+}}\r\n{}\r\n", "y".repeat(1000));
+        let mut script = Script::bytes(sent.as_bytes());
+        let event = reader.next(&mut script).await.unwrap();
+        assert!(matches!(event, Event::Append(_)));
+        assert!(!reader.accept_literal());
+        let mut held = 0;
+        while let Some(chunk) = reader.read_literal_chunk(&mut script, 500).await.unwrap() {
+            held += chunk.try_into_mut().unwrap().capacity();
+        }
+        assert!(held < 20_000, "{held}");
+    });
+}
+
 #[test]
 fn append_heads_are_typed() {
     run(async {
