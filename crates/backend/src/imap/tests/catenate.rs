@@ -4,6 +4,7 @@ use murder_imap::{FetchData, Untagged};
 use murder_mailbox::MailboxName;
 use murder_store::{Flags, INLINE_LIMIT, QuotaLimits};
 
+use super::fetch::damage;
 use super::support::{Client, Server, short};
 
 const BOUNDARY: &str = "------------030308070208000400050907";
@@ -654,6 +655,28 @@ async fn large_parts() {
     assert!(answer.last().unwrap().starts_with("OK "), "{answer:?}");
     assert_eq!(server.messages("user/bob/x").await, 33);
     assert!(last(&server, "/x").await.0 == format!("{small}x"));
+}
+
+/// The answer is that of FETCH, also when the damage is at the end of what has been taken in.
+#[tokio::test]
+async fn damaged_messages_are_not_taken() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    make(&server, "/x").await;
+    server.put("user/bob", short("first")).await;
+    let large = format!("{}the-end", "0123456789abcdef".repeat(100_000));
+    server.put("user/bob", large).await;
+    damage(&server, "Text of first");
+    damage(&server, "the-end");
+    bob.select("INBOX").await;
+    for url in [";UID=1", ";UID=1/;SECTION=1", ";UID=2"] {
+        let parts = format!("{} URL {url} {}", text("a"), text("b"));
+        let answer = catenate(&mut bob, &parts).await;
+        assert_eq!(answer, "NO [CORRUPTION] Mailbox is damaged", "{url}");
+    }
+    let answer = catenate(&mut bob, "URL ;UID=2/;PARTIAL=0.5").await;
+    assert!(answer.starts_with("OK "), "{answer}");
+    assert_eq!(last(&server, "/x").await.0, "01234");
 }
 
 /// Each of these is refused, and the next command is read.
