@@ -23,8 +23,9 @@ const MAX_PARTS: usize = 1_000;
 /// Takes in the parts of a message. Returns the message that follows in the command.
 ///
 /// # Errors
-/// NO BADURL for the first URL that cannot be used, NO TOOBIG and NO OVERQUOTA before the part
-/// that is too much is asked for or read. What the client sends on is skipped.
+/// NO BADURL for the first URL that cannot be used; NO TOOBIG, and NO OVERQUOTA where that saves
+/// anything, before the part that is too much is asked for or copied. What the client sends on is
+/// skipped.
 pub(super) async fn catenate(
     session: &mut Session,
     user: &User,
