@@ -142,6 +142,7 @@ impl Backend {
             health,
             counters: Counters::new(&metrics),
             imap: imap::ImapMetrics::new(&metrics),
+            progress_interval: imap::PROGRESS_INTERVAL,
             pop3: pop3::Pop3::new(&metrics),
             metrics,
             shutdown: shutdown.clone(),

@@ -83,6 +83,8 @@ pub enum Code {
     },
     /// `BADCHARSET (charsets)`
     BadCharset(Vec<String>),
+    /// `BADURL url` (RFC 4469): the first URL that could not be used; see [`Code::bad_url`].
+    BadUrl(String),
     /// `BADEVENT (events)` (RFC 5465): the events that can be asked for.
     BadEvent(Vec<String>),
     /// `CAPABILITY …`
@@ -187,6 +189,20 @@ impl Code {
         Self::Other(NOT_HERE.to_owned())
     }
 
+    /// [`Code::BadUrl`] of what a client has sent: what is no URL and could not stand in the code
+    /// is percent-encoded.
+    #[must_use]
+    pub fn bad_url(url: &[u8]) -> Self {
+        let mut text = String::with_capacity(url.len());
+        for octet in url {
+            match octet {
+                b']' | 0..=0x1f | 0x7f.. => text.push_str(&format!("%{octet:02X}")),
+                _ => text.push(char::from(*octet)),
+            }
+        }
+        Self::BadUrl(text)
+    }
+
     /// Whether this is [`Code::not_here`].
     #[must_use]
     pub fn is_not_here(&self) -> bool {
@@ -274,6 +290,7 @@ impl fmt::Display for Code {
                 }
                 f.write_str(")")
             }
+            Self::BadUrl(url) => write!(f, "BADURL {url}"),
             Self::Referral(url) => write!(f, "REFERRAL {url}"),
             Self::UidNext(n) => write!(f, "UIDNEXT {n}"),
             Self::UidValidity(n) => write!(f, "UIDVALIDITY {n}"),

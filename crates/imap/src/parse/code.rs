@@ -40,6 +40,7 @@ fn known(text: &[u8]) -> Option<Code> {
         "CAPABILITY" => map(capabilities(rest), Code::Capability),
         "COPYUID" => copy_uid(rest),
         "BADEVENT" => bad_event(rest),
+        "BADURL" => return Some(Code::BadUrl(std::str::from_utf8(rest).ok()?.to_owned())),
         "HIGHESTMODSEQ" => map(number64(rest), Code::HighestModSeq),
         "INPROGRESS" => in_progress(rest),
         "MAILBOXID" => mailbox_id(rest),

@@ -3,9 +3,10 @@
 use murder_imap::command::{AclMode, SelectParam, StoreMode, StoreModifier};
 use murder_imap::list::{ListAttribute, ListRow, StatusValue};
 use murder_imap::response::{NamespacePrefix, NamespaceRow};
+use murder_imap::url::UrlMailbox;
 use murder_imap::{
     Code, Command, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem, FetchModifier, Flag,
-    GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg, MailboxFilter,
+    GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg, MailboxFilter, MessageUrl,
     MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial, PartialRange,
     QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section, SequenceSet, Sort,
     SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm, ThreadList, Untagged,
@@ -666,6 +667,7 @@ fn code() -> impl Strategy<Value = Code> {
         (flags(), any::<bool>())
             .prop_map(|(flags, any_keyword)| Code::PermanentFlags { flags, any_keyword }),
         "imap://[a-z;=*@/.]{0,20}".prop_map(Code::Referral),
+        vec(any::<u8>(), 1..20).prop_map(|url| Code::bad_url(&url)),
         number().prop_map(Code::UidNext),
         number().prop_map(Code::UidValidity),
         number().prop_map(Code::Unseen),
@@ -918,4 +920,27 @@ pub fn append() -> impl Strategy<Value = (MailboxArg, Vec<Flag>, Option<DateTime
         of(date_time()),
         vec(any::<u8>(), 0..200),
     )
+}
+
+pub fn url() -> impl Strategy<Value = MessageUrl> {
+    let mailbox =
+        (url_name(), of(number())).prop_map(|(name, uidvalidity)| UrlMailbox { name, uidvalidity });
+    let partial = (0..=MAX63, prop_oneof![1..=MAX63, Just(u64::MAX)])
+        .prop_map(|(origin, length)| Partial { origin, length });
+    (of(mailbox), number(), section(), of(partial)).prop_map(|(mailbox, uid, section, partial)| {
+        MessageUrl {
+            mailbox,
+            uid,
+            section,
+            partial,
+        }
+    })
+}
+
+fn url_name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zA-Z0-9./%;=&?# \"äß台\u{0}-\u{20}]{1,12}",
+        "[./]{1,6}",
+        any::<String>().prop_filter("not empty", |name| !name.is_empty()),
+    ]
 }

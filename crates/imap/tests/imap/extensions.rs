@@ -2,10 +2,10 @@
 //! and what is refused.
 
 use murder_imap::{
-    Code, Command, CommandReader, Event, EventGroup, FetchItem, GetMetadata, MailboxArg,
-    MailboxFilter, MetadataDepth, MultiSearch, Notify, NotifyEvent, QuotaResource, Replaced,
-    Response, SearchKey, SearchReturn, SequenceSet, Sort, SortCriterion, SortKey, Thread,
-    ThreadAlgorithm, ThreadList, Untagged, parse_command, response,
+    AppendData, Code, Command, CommandReader, Event, EventGroup, FetchItem, GetMetadata,
+    LiteralHead, MailboxArg, MailboxFilter, MetadataDepth, MultiSearch, Notify, NotifyEvent,
+    QuotaResource, Replaced, Response, SearchKey, SearchReturn, SequenceSet, Sort, SortCriterion,
+    SortKey, Thread, ThreadAlgorithm, ThreadList, Untagged, parse_command, response,
 };
 
 use crate::script::{Script, run};
@@ -434,7 +434,13 @@ fn replace() {
     };
     assert_eq!(start_of.replaces, of(false, "4"));
     assert_eq!(start_of.mailbox, name("Drafts"));
-    assert_eq!(start_of.literal.len, 312);
+    let literal = LiteralHead {
+        len: 312,
+        sync: true,
+        binary: false,
+        utf8: false,
+    };
+    assert_eq!(start_of.data, AppendData::Literal(literal));
     let start_of =
         start("A004 UID REPLACE * {6+}\r\nDrafts \"25-Nov-2026 03:33:19 +0000\" {3}\r\n");
     assert_eq!(start_of.replaces, of(true, "*"));

@@ -55,6 +55,7 @@ const DIRECT: &[&str] = &[
     "BINARY",
     "COMPRESS=DEFLATE",
     "MULTIAPPEND",
+    "CATENATE",
     "REPLACE",
     "QUOTA",
     "QUOTASET",

@@ -10,7 +10,8 @@ use murder_store::{StoreError, UidSet};
 use super::search::{Query, check_charset, find, finish, scope, settle};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::notify::takes_mail;
-use crate::imap::search::{Context, Found, Program, Progress, Returns, Scope, run};
+use crate::imap::progress::{Pace, Progress};
+use crate::imap::search::{Context, Found, Program, Returns, Scope, run};
 use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
 use crate::node::{self, now};
@@ -46,8 +47,12 @@ pub(crate) async fn multi_search(
     let user = session.user()?;
     let mailboxes = mailboxes(session, &user, sources).await?;
     let mut damaged = None;
-    for mailbox in &mailboxes {
-        match of_mailbox(session, tag, search, options, &user, mailbox).await {
+    let mut pace = Pace::new(&session.node, &user, tag);
+    for (at, mailbox) in mailboxes.iter().enumerate() {
+        if mailboxes.len() > 1 {
+            pace.in_part(at, mailboxes.len());
+        }
+        match of_mailbox(session, tag, search, options, &user, mailbox, &mut pace).await {
             Ok(None) => {}
             Ok(Some(error)) | Err(Stopped::Mailbox(error)) => damaged = Some(error),
             Err(Stopped::Command(error)) => return Err(error),
@@ -115,6 +120,7 @@ async fn of_mailbox(
     options: &[SearchReturn],
     user: &User,
     mailbox: &node::Found,
+    pace: &mut Pace,
 ) -> Result<Option<StoreError>, Stopped> {
     let Session {
         state,
@@ -123,7 +129,6 @@ async fn of_mailbox(
         node,
         ..
     } = session;
-    let told = (!user.namespace.is_canonical()).then(|| tag.to_string());
     let is_selected = match state {
         State::Selected(selected) => selected.handle.id() == mailbox.meta.id,
         _ => false,
@@ -165,7 +170,9 @@ async fn of_mailbox(
     let program = Program::new(search.charset.as_deref(), &search.keys, &context)?;
     let returns = Returns::of(options, program.is_fuzzy)?;
     let program = Arc::new(program);
-    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let mut progress = Progress::new(writer, stream, &node.shutdown, pace.clone());
+    // However little there is to search in each.
+    progress.tick(0, view.len()).await?;
     let hits = run(&program, &scope, &mut progress).await?;
     let found = Found {
         hits: &hits,
@@ -176,6 +183,7 @@ async fn of_mailbox(
     let name = user.namespace.render(&mailbox.meta.name);
     tell(tag, name, &returns, &found, &mut progress);
     progress.make_room().await?;
+    *pace = progress.into_pace();
     Ok(hits.damaged)
 }
 

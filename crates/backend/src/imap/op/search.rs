@@ -9,7 +9,8 @@ use murder_store::UidSet;
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
-use crate::imap::search::{Context, Found, Hits, Program, Progress, Returns, Scope, run};
+use crate::imap::progress::{Pace, Progress};
+use crate::imap::search::{Context, Found, Hits, Program, Returns, Scope, run};
 use crate::imap::selected::Selected;
 use crate::imap::session::{Session, State};
 use crate::imap::updates::refreshed;
@@ -106,8 +107,8 @@ pub(super) async fn find<'a>(
         .transpose()?;
     selected.condstore |= program.modseq;
     let program = Arc::new(program);
-    let told = (!user.namespace.is_canonical()).then(|| tag.to_string());
-    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let pace = Pace::new(node, &user, tag);
+    let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
     let hits = run(&program, &scope(selected), &mut progress).await?;
     Ok(Searched {
         selected,

@@ -9,14 +9,12 @@ mod evaluate;
 mod fuzzy;
 mod headers;
 mod program;
-mod progress;
 mod returns;
 mod run;
 mod sort;
 mod thread;
 
 pub(crate) use program::{Context, Program};
-pub(crate) use progress::Progress;
 pub(crate) use returns::{Found, Returns};
 pub(crate) use run::{Hits, Scope, run};
 pub(crate) use sort::sort;
