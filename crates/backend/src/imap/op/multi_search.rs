@@ -10,7 +10,7 @@ use murder_store::{StoreError, UidSet};
 use super::search::{Query, check_charset, find, finish, scope, settle};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::notify::takes_mail;
-use crate::imap::search::{Context, Found, Program, Progress, Returns, Scope, run};
+use crate::imap::search::{Context, Found, Mailboxes, Program, Progress, Returns, Scope, run};
 use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
 use crate::node::{self, now};
@@ -46,12 +46,15 @@ pub(crate) async fn multi_search(
     let user = session.user()?;
     let mailboxes = mailboxes(session, &user, sources).await?;
     let mut damaged = None;
+    let mut progress = Mailboxes::new(mailboxes.len());
     for mailbox in &mailboxes {
-        match of_mailbox(session, tag, search, options, &user, mailbox).await {
+        let found = of_mailbox(session, tag, search, options, &user, mailbox, &mut progress);
+        match found.await {
             Ok(None) => {}
             Ok(Some(error)) | Err(Stopped::Mailbox(error)) => damaged = Some(error),
             Err(Stopped::Command(error)) => return Err(error),
         }
+        progress.done += 1;
     }
     match damaged {
         Some(error) => Err(error.into()),
@@ -115,6 +118,7 @@ async fn of_mailbox(
     options: &[SearchReturn],
     user: &User,
     mailbox: &node::Found,
+    among: &mut Mailboxes,
 ) -> Result<Option<StoreError>, Stopped> {
     let Session {
         state,
@@ -165,7 +169,7 @@ async fn of_mailbox(
     let program = Program::new(search.charset.as_deref(), &search.keys, &context)?;
     let returns = Returns::of(options, program.is_fuzzy)?;
     let program = Arc::new(program);
-    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let mut progress = Progress::new(writer, stream, &node.shutdown, told).among(among);
     let hits = run(&program, &scope, &mut progress).await?;
     let found = Found {
         hits: &hits,

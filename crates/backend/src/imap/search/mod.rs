@@ -16,7 +16,7 @@ mod sort;
 mod thread;
 
 pub(crate) use program::{Context, Program};
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Mailboxes, Progress};
 pub(crate) use returns::{Found, Returns};
 pub(crate) use run::{Hits, Scope, run};
 pub(crate) use sort::sort;

@@ -11,9 +11,30 @@ use crate::imap::errors::OpError;
 use crate::imap::session::SHUTTING_DOWN;
 use crate::stream::ClientStream;
 
-/// How often a client is told that its command is in progress. It is also how soon it is noticed
-/// that the client is gone: the second write to a closed connection fails.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// How often a client is told that its command is in progress: RFC 9585 section 4 recommends 10 to
+/// 15 seconds. It is also how soon it is noticed that the client is gone: the second write to a
+/// closed connection fails.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How far a command is that searches several mailboxes, counted in mailboxes.
+pub(crate) struct Mailboxes {
+    /// Searched so far.
+    pub done: u32,
+    /// To be searched.
+    pub goal: u32,
+    next: Instant,
+}
+
+impl Mailboxes {
+    /// None of `goal` is searched yet.
+    pub fn new(goal: usize) -> Self {
+        Self {
+            done: 0,
+            goal: u32::try_from(goal).unwrap_or(u32::MAX),
+            next: Instant::now() + INTERVAL,
+        }
+    }
+}
 
 /// The progress of one command.
 pub(crate) struct Progress<'a> {
@@ -23,6 +44,10 @@ pub(crate) struct Progress<'a> {
     /// The command's tag; `None` to say nothing.
     tag: Option<String>,
     next: Instant,
+    /// The most that was told to be done.
+    told: u32,
+    /// What is counted if not messages.
+    mailboxes: Option<&'a mut Mailboxes>,
 }
 
 impl<'a> Progress<'a> {
@@ -40,6 +65,16 @@ impl<'a> Progress<'a> {
             shutdown,
             tag,
             next: Instant::now() + INTERVAL,
+            told: 0,
+            mailboxes: None,
+        }
+    }
+
+    /// Of a command that searches these mailboxes, one after the other.
+    pub fn among(self, mailboxes: &'a mut Mailboxes) -> Self {
+        Self {
+            mailboxes: Some(mailboxes),
+            ..self
         }
     }
 
@@ -66,18 +101,25 @@ impl<'a> Progress<'a> {
         if self.shutdown.is_draining() {
             return Err(OpError::Bye(SHUTTING_DOWN.into()));
         }
+        let (next, done, goal) = match &mut self.mailboxes {
+            Some(mailboxes) => (&mut mailboxes.next, mailboxes.done, mailboxes.goal),
+            None => (&mut self.next, done, goal),
+        };
         let now = Instant::now();
-        if now < self.next {
+        if now < *next {
             return Ok(());
         }
-        self.next = now + INTERVAL;
+        *next = now + INTERVAL;
         let Some(tag) = &self.tag else {
             return Ok(());
         };
+        // SORT and THREAD look at messages a second time: nothing goes back (section 4).
+        self.told = self.told.max(done);
         let code = Code::InProgress {
-            tag: tag.clone(),
-            done: Some(done),
-            goal: Some(goal).filter(|goal| *goal > done),
+            // A code ends with the first `]`.
+            tag: Some(tag.clone()).filter(|tag| !tag.contains(']')),
+            done: Some(self.told),
+            goal: Some(goal).filter(|goal| *goal > self.told),
         };
         self.writer
             .untagged(Status::Ok, Some(&code), "Still searching");
@@ -123,6 +165,26 @@ mod tests {
         assert_eq!(line, "* OK [INPROGRESS (\"A1\" 3 10)] Still searching\r\n");
         // Not again at once.
         progress.tick(4, 10).await.unwrap();
+        assert!(progress.writer().output().is_empty());
+        // Never less than before; a tag that cannot be in a code is left out.
+        progress.tag = Some("A]1".to_owned());
+        progress.next = Instant::now();
+        progress.tick(2, 10).await.unwrap();
+        line.clear();
+        lines.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "* OK [INPROGRESS (NIL 3 10)] Still searching\r\n");
+        // Of several mailboxes, it is they that are counted.
+        let mut mailboxes = Mailboxes::new(7);
+        mailboxes.done = 2;
+        mailboxes.next = Instant::now();
+        let mut progress =
+            Progress::new(&mut writer, &mut stream, &shutdown, Some("A2".to_owned()))
+                .among(&mut mailboxes);
+        progress.tick(500, 501).await.unwrap();
+        progress.tick(500, 501).await.unwrap();
+        line.clear();
+        lines.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "* OK [INPROGRESS (\"A2\" 2 7)] Still searching\r\n");
         assert!(progress.writer().output().is_empty());
         // A frontend is told nothing.
         let mut progress = Progress::new(&mut writer, &mut stream, &shutdown, None);
