@@ -102,8 +102,8 @@ pub enum Code {
     HighestModSeq(u64),
     /// `INPROGRESS ("tag" done goal)` (RFC 9585)
     InProgress {
-        /// The command that is in progress.
-        tag: String,
+        /// The command that is in progress; NIL if that is not known, or its tag has a `]`.
+        tag: Option<String>,
         /// How much is done; unknown, NIL.
         done: Option<u32>,
         /// How much there is to do, above `done`; NIL if that is not known. Only with `done`.
@@ -248,15 +248,12 @@ impl fmt::Display for Code {
                 f.write_str(")")
             }
             Self::InProgress { tag, done, goal } => {
-                write!(f, "INPROGRESS (\"")?;
-                for c in tag.chars() {
-                    // A quoted string; what it cannot hold is in no tag.
-                    if matches!(c, '"' | '\\') {
-                        f.write_str("\\")?;
-                    }
-                    write!(f, "{c}")?;
+                f.write_str("INPROGRESS (")?;
+                match tag {
+                    // A quoted string; no tag has what would have to be escaped in it.
+                    Some(tag) => write!(f, "\"{tag}\" ")?,
+                    None => f.write_str("NIL ")?,
                 }
-                f.write_str("\" ")?;
                 match done {
                     Some(done) => write!(f, "{done} ")?,
                     None => f.write_str("NIL ")?,

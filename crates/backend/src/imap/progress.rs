@@ -14,9 +14,10 @@ use crate::imap::session::{SHUTTING_DOWN, User};
 use crate::node::Node;
 use crate::stream::ClientStream;
 
-/// How often a client is told that its command is in progress. It is also how soon it is noticed
-/// that the client is gone: the second write to a closed connection fails.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
+/// How often a client is told that its command is in progress: RFC 9585 section 4 recommends 10 to
+/// 15 seconds. It is also how soon it is noticed that the client is gone: the second write to a
+/// closed connection fails.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// When the client of a command is told how far it is.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct Pace {
     next: Instant,
     /// Of which part of the command the progress is, and how many there are.
     part: Option<(u32, u32)>,
+    /// The most that was told to be done.
+    told: u32,
 }
 
 impl Pace {
@@ -43,6 +46,7 @@ impl Pace {
             interval,
             next: Instant::now() + interval,
             part: None,
+            told: 0,
         }
     }
 
@@ -147,12 +151,14 @@ impl<'a> Progress<'a> {
             return Ok(());
         };
         let so_far = self.pace.part.or(so_far);
+        // SORT and THREAD look at messages a second time: nothing goes back (section 4).
+        let told = so_far.map_or(0, |(done, _)| done).max(self.pace.told);
+        self.pace.told = told;
         let code = Code::InProgress {
-            tag: tag.clone(),
-            done: so_far.map(|(done, _)| done),
-            goal: so_far
-                .filter(|(done, goal)| goal > done)
-                .map(|(_, goal)| goal),
+            // A code ends with the first `]`.
+            tag: Some(tag.clone()).filter(|tag| !tag.contains(']')),
+            done: so_far.map(|_| told),
+            goal: so_far.map(|(_, goal)| goal).filter(|goal| *goal > told),
         };
         self.writer
             .untagged(Status::Ok, Some(&code), "Still working");
@@ -207,14 +213,20 @@ mod tests {
         // Not again at once.
         progress.tick(4, 10).await.unwrap();
         assert!(progress.writer().output().is_empty());
+        // Never less than before; a tag that cannot be in a code is left out.
+        progress.pace.tag = Some("A]1".to_owned());
+        progress.pace.next = Instant::now();
+        progress.tick(2, 10).await.unwrap();
+        let told = line(&mut client).await;
+        assert_eq!(told, "* OK [INPROGRESS (NIL 3 10)] Still working\r\n");
         // The parts of a command have one pace.
         let mut pace_of_parts = progress.into_pace();
         pace_of_parts.next = Instant::now();
-        pace_of_parts.in_part(2, 7);
+        pace_of_parts.in_part(5, 7);
         let mut progress = Progress::new(&mut writer, &mut stream, &shutdown, pace_of_parts);
         progress.tick(4, 10).await.unwrap();
         let told = line(&mut client).await;
-        assert_eq!(told, "* OK [INPROGRESS (\"A1\" 2 7)] Still working\r\n");
+        assert_eq!(told, "* OK [INPROGRESS (\"A1\" 5 7)] Still working\r\n");
         assert!(progress.into_pace().next > Instant::now());
         // A frontend is told nothing.
         let mut progress = Progress::new(&mut writer, &mut stream, &shutdown, pace(None));

@@ -654,7 +654,7 @@ fn code() -> impl Strategy<Value = Code> {
         vec(upper_atom(), 1..4).prop_map(Code::BadEvent),
         any::<u32>().prop_map(Code::MetadataLongEntries),
         any::<u32>().prop_map(Code::MetadataMaxSize),
-        ("[A-Za-z0-9.]{1,8}", of(any::<u32>()), of(number()))
+        (of("[A-Za-z0-9.]{1,8}"), of(any::<u32>()), of(number()))
             .prop_map(|(tag, done, goal)| Code::InProgress { tag, done, goal }),
         (number(), uids(), uids()).prop_map(|(uidvalidity, from, to)| Code::CopyUid {
             uidvalidity,

@@ -471,18 +471,21 @@ fn others() {
         }
     );
     assert_eq!(parse("a UNAUTHENTICATE"), Command::Unauthenticate);
-    let progress = untagged("* OK [INPROGRESS (\"A001\" 454 1000)] Processed 45% of the mailbox");
-    let Untagged::Status { code, .. } = progress else {
-        panic!("{progress:?}");
-    };
-    assert_eq!(
-        code,
-        Some(Code::InProgress {
-            tag: "A001".into(),
-            done: Some(454),
-            goal: Some(1000),
-        })
-    );
+    for (line, tag, done, goal) in [
+        ("NIL NIL NIL", None, None, None),
+        ("\"A001\" NIL NIL", Some("A001"), None, None),
+        ("\"A001\" 175 NIL", Some("A001"), Some(175), None),
+        ("\"A001\" 454 1000", Some("A001"), Some(454), Some(1000)),
+    ] {
+        let progress = untagged(&format!("* OK [INPROGRESS ({line})] Still working"));
+        let Untagged::Status { code, .. } = progress else {
+            panic!("{progress:?}");
+        };
+        let tag = tag.map(str::to_owned);
+        let wanted = Code::InProgress { tag, done, goal };
+        assert_eq!(wanted.to_string(), format!("INPROGRESS ({line})"));
+        assert_eq!(code, Some(wanted));
+    }
     let Ok(Response::Tagged { code, .. }) = response::parse(b"a BAD [UIDREQUIRED] no\r\n") else {
         panic!("no answer");
     };
