@@ -39,6 +39,8 @@ async fn a_damaged_journal_is_served_and_repaired() -> Tested {
         lmtp.deliver_one("user1", &message(&format!("number-{number}")))
             .await?;
     }
+    // What somebody reads is in the home before.
+    murder.imap(1, "user1").await?.select("INBOX").await?;
     let config = murder.node("be1")?.config;
     let refused = repair(&config)?;
     assert!(!refused.status.success());

@@ -219,6 +219,7 @@ mod tests {
         progress.tick(2, 10).await.unwrap();
         let told = line(&mut client).await;
         assert_eq!(told, "* OK [INPROGRESS (NIL 3 10)] Still working\r\n");
+        progress.pace.tag = Some("A1".to_owned());
         // The parts of a command have one pace.
         let mut pace_of_parts = progress.into_pace();
         pace_of_parts.next = Instant::now();
