@@ -119,6 +119,8 @@ pub enum Code {
     MailboxId(String),
     /// `MODIFIED set` (RFC 7162)
     Modified(SequenceSet),
+    /// `NOUPDATE "tag"` (RFC 5267): the search whose changes are not told.
+    NoUpdate(String),
     /// `PERMANENTFLAGS (…)`
     PermanentFlags {
         /// The flags.
@@ -218,6 +220,17 @@ impl fmt::Display for Code {
                 write!(f, "{word}")
             })
         }
+        fn quoted(f: &mut fmt::Formatter<'_>, tag: &str) -> fmt::Result {
+            f.write_str("\"")?;
+            for c in tag.chars() {
+                // What a quoted string cannot hold is in no tag.
+                if matches!(c, '"' | '\\') {
+                    f.write_str("\\")?;
+                }
+                write!(f, "{c}")?;
+            }
+            f.write_str("\"")
+        }
         match self {
             Self::AppendUid { uidvalidity, uids } => write!(f, "APPENDUID {uidvalidity} {uids}"),
             Self::BadCharset(charsets) if charsets.is_empty() => f.write_str("BADCHARSET"),
@@ -232,15 +245,9 @@ impl fmt::Display for Code {
                 f.write_str(")")
             }
             Self::InProgress { tag, done, goal } => {
-                write!(f, "INPROGRESS (\"")?;
-                for c in tag.chars() {
-                    // A quoted string; what it cannot hold is in no tag.
-                    if matches!(c, '"' | '\\') {
-                        f.write_str("\\")?;
-                    }
-                    write!(f, "{c}")?;
-                }
-                f.write_str("\" ")?;
+                f.write_str("INPROGRESS (")?;
+                quoted(f, tag)?;
+                f.write_str(" ")?;
                 match done {
                     Some(done) => write!(f, "{done} ")?,
                     None => f.write_str("NIL ")?,
@@ -266,6 +273,10 @@ impl fmt::Display for Code {
             Self::HighestModSeq(n) => write!(f, "HIGHESTMODSEQ {n}"),
             Self::MailboxId(id) => write!(f, "MAILBOXID ({id})"),
             Self::Modified(set) => write!(f, "MODIFIED {set}"),
+            Self::NoUpdate(tag) => {
+                f.write_str("NOUPDATE ")?;
+                quoted(f, tag)
+            }
             Self::PermanentFlags { flags, any_keyword } => {
                 f.write_str("PERMANENTFLAGS (")?;
                 words(f, flags)?;
