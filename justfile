@@ -33,7 +33,7 @@ docs:
 test:
     cargo test --workspace --locked
 
-# Real clients (curl, imaplib, poplib, smtplib, mbsync, openssl) against a murder as the tests build it.
+# Real clients (.ci/run says which) against a murder, and a backend alone, as the tests build them.
 clients:
     cargo test --workspace --locked --no-run
     tests/clients/check.py target/debug/murder

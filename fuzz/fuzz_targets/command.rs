@@ -7,16 +7,26 @@ mod pieces;
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use murder_imap::server::Limits;
-use murder_imap::{AppendNext, CommandReader, Event, encode, parse_command};
+use murder_imap::{
+    AppendData, AppendNext, CatPart, CommandReader, Event, LiteralHead, MessageUrl, encode,
+    parse_command,
+};
 use pieces::{Pieces, now};
 
-/// A message of APPEND is read, or left to be skipped, by turns.
+/// The messages of an APPEND are read, or left to be skipped, by turns.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Event(Event),
     Message(Vec<u8>),
     Next(AppendNext),
     Cut,
+}
+
+fn head_of(data: AppendData) -> Option<LiteralHead> {
+    match data {
+        AppendData::Literal(head) => Some(head),
+        AppendData::Catenate => None,
+    }
 }
 
 fn events(data: &[u8], step: usize) -> Vec<Seen> {
@@ -31,34 +41,51 @@ fn events(data: &[u8], step: usize) -> Vec<Seen> {
         let event = now(reader.next(&mut stream)).expect("memory does not fail");
         let over = matches!(event, Event::Eof | Event::Fatal { .. });
         reads ^= matches!(event, Event::Append(_));
-        let message = matches!(event, Event::Append(_)) && reads;
+        let mut data = match &event {
+            Event::Append(start) if reads => Some(start.data),
+            _ => None,
+        };
         seen.push(Seen::Event(event));
         if over {
             return seen;
         }
-        let mut more = message;
-        while more {
-            let _ = reader.accept_literal();
-            let mut message = Vec::new();
+        while let Some(message) = data.take() {
+            let mut literal = head_of(message);
             loop {
-                match now(reader.read_literal_chunk(&mut stream, 100)) {
-                    Ok(Some(chunk)) => message.extend_from_slice(&chunk),
-                    Ok(None) => break,
-                    Err(_) => {
-                        seen.push(Seen::Cut);
-                        return seen;
+                if literal.take().is_some() {
+                    let _ = reader.accept_literal();
+                    let mut octets = Vec::new();
+                    loop {
+                        match now(reader.read_literal_chunk(&mut stream, 100)) {
+                            Ok(Some(chunk)) => octets.extend_from_slice(&chunk),
+                            Ok(None) => break,
+                            Err(_) => {
+                                seen.push(Seen::Cut);
+                                return seen;
+                            }
+                        }
                     }
+                    seen.push(Seen::Message(octets));
                 }
-            }
-            seen.push(Seen::Message(message));
-            match now(reader.finish_append(&mut stream)) {
-                Ok(next) => {
-                    more = matches!(next, AppendNext::Message(_));
-                    seen.push(Seen::Next(next));
-                }
-                Err(_) => {
+                let Ok(next) = now(reader.finish_append(&mut stream)) else {
                     seen.push(Seen::Cut);
                     return seen;
+                };
+                seen.push(Seen::Next(next.clone()));
+                match next {
+                    AppendNext::Part(CatPart::Text(head)) => literal = Some(head),
+                    AppendNext::Part(CatPart::Url(url)) => {
+                        if let Ok(url) = MessageUrl::parse(&url) {
+                            let written = url.to_string();
+                            assert_eq!(MessageUrl::parse(written.as_bytes()), Ok(url));
+                        }
+                    }
+                    AppendNext::NeedContinuation => {}
+                    AppendNext::Message(message) => {
+                        data = Some(message.data);
+                        break;
+                    }
+                    AppendNext::End | AppendNext::Bad { .. } | AppendNext::Fatal { .. } => break,
                 }
             }
         }

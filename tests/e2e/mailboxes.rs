@@ -190,6 +190,24 @@ async fn a_rename_takes_everything_below_along() -> Tested {
     Ok(())
 }
 
+/// RFC 9051 section 6.3.6, for a name that is no mailbox itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_above_mailboxes_is_renamed() -> Tested {
+    let murder = Murder::start().await?;
+    let mut client = murder.imap(1, "user1").await?;
+    for name in ["a/b", "a/c/d"] {
+        client.ok(&format!("CREATE {name}")).await?;
+    }
+    client.append("a/c/d", "", &message("deep")).await?;
+    client.ok("RENAME a new").await?;
+    client.no("RENAME a other", "NONEXISTENT").await?;
+    let mut client = murder.imap(2, "user1").await?;
+    let names = client.list("*").await?;
+    assert_eq!(names, ["INBOX", "new/b", "new/c/d"]);
+    assert_eq!(client.status("new/c/d", "MESSAGES").await?, 1);
+    Ok(())
+}
+
 /// RFC 3501 section 6.3.5: the messages move, INBOX stays, empty.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renaming_inbox_empties_it() -> Tested {

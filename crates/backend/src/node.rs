@@ -49,6 +49,8 @@ pub(crate) struct Node {
     pub counters: Counters,
     /// What IMAP sessions count.
     pub imap: ImapMetrics,
+    /// How often an IMAP client is told that its command is in progress (RFC 9585).
+    pub progress_interval: Duration,
     /// What POP3 sessions share.
     pub pop3: Pop3,
     /// Owns the sessions.

@@ -11,7 +11,7 @@ use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
-use murder_net::config::LogConfig;
+use murder_net::config::{LogConfig, NodeConfig};
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_store::io::{DiskIo, JournalIo};
@@ -142,6 +142,7 @@ impl Backend {
             health,
             counters: Counters::new(&metrics),
             imap: imap::ImapMetrics::new(&metrics),
+            progress_interval: imap::PROGRESS_INTERVAL,
             pop3: pop3::Pop3::new(&metrics),
             metrics,
             shutdown: shutdown.clone(),
@@ -479,6 +480,10 @@ impl murder_net::service::Service for BackendService {
     type Running = Backend;
 
     const NAME: &'static str = "backend";
+
+    fn node(config: &BackendConfig) -> &NodeConfig {
+        &config.node
+    }
 
     fn log(config: &BackendConfig) -> &LogConfig {
         &config.log

@@ -78,6 +78,7 @@ impl Murder {
         NodeConfig {
             name: name.into(),
             data_dir: self.dir.path().join(name),
+            ..NodeConfig::default()
         }
     }
 

@@ -8,7 +8,7 @@ use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
-use murder_net::config::{LimitsConfig, LogConfig};
+use murder_net::config::{LimitsConfig, LogConfig, NodeConfig};
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use tokio_util::sync::CancellationToken;
@@ -217,6 +217,10 @@ impl murder_net::service::Service for FrontendService {
     type Running = Frontend;
 
     const NAME: &'static str = "frontend";
+
+    fn node(config: &FrontendConfig) -> &NodeConfig {
+        &config.node
+    }
 
     fn log(config: &FrontendConfig) -> &LogConfig {
         &config.log

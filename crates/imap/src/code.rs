@@ -83,6 +83,8 @@ pub enum Code {
     },
     /// `BADCHARSET (charsets)`
     BadCharset(Vec<String>),
+    /// `BADURL url` (RFC 4469): the first URL that could not be used; see [`Code::bad_url`].
+    BadUrl(String),
     /// `BADEVENT (events)` (RFC 5465): the events that can be asked for.
     BadEvent(Vec<String>),
     /// `CAPABILITY …`
@@ -100,8 +102,8 @@ pub enum Code {
     HighestModSeq(u64),
     /// `INPROGRESS ("tag" done goal)` (RFC 9585)
     InProgress {
-        /// The command that is in progress.
-        tag: String,
+        /// The command that is in progress; NIL if that is not known, or its tag has a `]`.
+        tag: Option<String>,
         /// How much is done; unknown, NIL.
         done: Option<u32>,
         /// How much there is to do, above `done`; NIL if that is not known. Only with `done`.
@@ -189,6 +191,20 @@ impl Code {
         Self::Other(NOT_HERE.to_owned())
     }
 
+    /// [`Code::BadUrl`] of what a client has sent: what is no URL and could not stand in the code
+    /// is percent-encoded.
+    #[must_use]
+    pub fn bad_url(url: &[u8]) -> Self {
+        let mut text = String::with_capacity(url.len());
+        for octet in url {
+            match octet {
+                b']' | 0..=0x1f | 0x7f.. => text.push_str(&format!("%{octet:02X}")),
+                _ => text.push(char::from(*octet)),
+            }
+        }
+        Self::BadUrl(text)
+    }
+
     /// Whether this is [`Code::not_here`].
     #[must_use]
     pub fn is_not_here(&self) -> bool {
@@ -246,8 +262,11 @@ impl fmt::Display for Code {
             }
             Self::InProgress { tag, done, goal } => {
                 f.write_str("INPROGRESS (")?;
-                quoted(f, tag)?;
-                f.write_str(" ")?;
+                match tag {
+                    // A quoted string; no tag has what would have to be escaped in it.
+                    Some(tag) => write!(f, "\"{tag}\" ")?,
+                    None => f.write_str("NIL ")?,
+                }
                 match done {
                     Some(done) => write!(f, "{done} ")?,
                     None => f.write_str("NIL ")?,
@@ -285,6 +304,7 @@ impl fmt::Display for Code {
                 }
                 f.write_str(")")
             }
+            Self::BadUrl(url) => write!(f, "BADURL {url}"),
             Self::Referral(url) => write!(f, "REFERRAL {url}"),
             Self::UidNext(n) => write!(f, "UIDNEXT {n}"),
             Self::UidValidity(n) => write!(f, "UIDVALIDITY {n}"),

@@ -367,8 +367,8 @@ pub enum AclMode {
     Remove,
 }
 
-/// The head of an APPEND command, up to and with the announcement of its first message
-/// (RFC 9051 section 6.3.12), or of a REPLACE command (RFC 8508).
+/// The head of an APPEND command, up to and with the announcement of its first message or the
+/// start of that message's parts (RFC 9051 section 6.3.12), or of a REPLACE command (RFC 8508).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendStart {
     /// The command's tag.
@@ -381,8 +381,8 @@ pub struct AppendStart {
     pub flags: Vec<Flag>,
     /// Its internal date; without it, now.
     pub internal_date: Option<DateTime>,
-    /// Its octets.
-    pub literal: LiteralHead,
+    /// What it is made of.
+    pub data: AppendData,
 }
 
 /// The message that REPLACE replaces (RFC 8508).
@@ -401,8 +401,28 @@ pub struct AppendMessage {
     pub flags: Vec<Flag>,
     /// Its internal date; without it, now.
     pub internal_date: Option<DateTime>,
-    /// Its octets.
-    pub literal: LiteralHead,
+    /// What it is made of.
+    pub data: AppendData,
+}
+
+/// What a message of APPEND is made of (RFC 4466, `append-data`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendData {
+    /// Octets that the client sends.
+    Literal(LiteralHead),
+    /// CATENATE (RFC 4469): parts, at least one, which come one by one as
+    /// [`AppendNext::Part`](crate::server::AppendNext::Part).
+    Catenate,
+}
+
+/// A part of a message that CATENATE puts together (RFC 4469 section 5, `cat-part`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatPart {
+    /// Octets that the client sends.
+    Text(LiteralHead),
+    /// Octets of a message that is here already: the URL as sent, for
+    /// [`MessageUrl::parse`](crate::url::MessageUrl::parse).
+    Url(Vec<u8>),
 }
 
 /// The announcement of a literal.

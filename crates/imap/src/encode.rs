@@ -19,7 +19,7 @@ use crate::search::{SearchKey, SearchReturn};
 use crate::sequence::SequenceSet;
 use crate::tag::Tag;
 use crate::wire::{Style, put, put_astring, put_string, put_words};
-use crate::writer::{put_id, put_path, put_section_spec, put_value};
+use crate::writer::{put_bracketed, put_id, put_path, put_value};
 
 /// Writes a command with its CRLF.
 pub fn command(out: &mut BytesMut, tag: &Tag, command: &Command) {
@@ -39,9 +39,15 @@ pub fn append_head(
     len: u64,
     binary: bool,
 ) {
+    append_command(out, tag, mailbox);
+    append_message(out, flags, internal_date, len, binary);
+}
+
+/// Writes the start of an APPEND command, which its first message follows
+/// ([`append_message`], [`catenate`]).
+pub fn append_command(out: &mut BytesMut, tag: &Tag, mailbox: &MailboxArg) {
     put(out, format_args!("{tag} APPEND"));
     name(out, mailbox);
-    append_message(out, flags, internal_date, len, binary);
 }
 
 /// Writes what announces a further message of an APPEND command (RFC 3502), behind the octets
@@ -53,6 +59,47 @@ pub fn append_message(
     len: u64,
     binary: bool,
 ) {
+    append_options(out, flags, internal_date);
+    let tilde = if binary { "~" } else { "" };
+    put(out, format_args!(" {tilde}{{{len}+}}\r\n"));
+}
+
+/// A part of a message of APPEND.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// Octets.
+    Text(&'a [u8]),
+    /// What a URL stands for, see [`MessageUrl`](crate::url::MessageUrl).
+    Url(&'a [u8]),
+}
+
+/// Writes a message of APPEND that the server puts together (CATENATE, RFC 4469); at least one
+/// piece.
+pub fn catenate(
+    out: &mut BytesMut,
+    flags: &[Flag],
+    internal_date: Option<DateTime>,
+    pieces: &[Piece<'_>],
+) {
+    append_options(out, flags, internal_date);
+    out.extend_from_slice(b" CATENATE");
+    for (at, piece) in pieces.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b" (" } else { b" " });
+        match piece {
+            Piece::Text(octets) => {
+                put(out, format_args!("TEXT {{{}+}}\r\n", octets.len()));
+                out.extend_from_slice(octets);
+            }
+            Piece::Url(url) => {
+                out.extend_from_slice(b"URL");
+                astring(out, url);
+            }
+        }
+    }
+    out.extend_from_slice(b")");
+}
+
+fn append_options(out: &mut BytesMut, flags: &[Flag], internal_date: Option<DateTime>) {
     if !flags.is_empty() {
         out.extend_from_slice(b" (");
         put_words(out, flags);
@@ -61,8 +108,6 @@ pub fn append_message(
     if let Some(date) = internal_date {
         put(out, format_args!(" \"{date}\""));
     }
-    let tilde = if binary { "~" } else { "" };
-    put(out, format_args!(" {tilde}{{{len}+}}\r\n"));
 }
 
 fn arguments(out: &mut BytesMut, command: &Command) {
@@ -424,7 +469,7 @@ fn fetch_item(out: &mut BytesMut, item: &FetchItem) {
             peek,
         } => {
             out.extend_from_slice(if *peek { b"BODY.PEEK" } else { b"BODY" });
-            put_section_spec(out, section, Style::Client);
+            put_bracketed(out, section, Style::Client);
             return put_partial(out, *partial);
         }
         FetchItem::Binary {

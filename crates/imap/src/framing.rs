@@ -69,6 +69,10 @@ pub(crate) async fn literal_chunk<R: AsyncRead + Unpin>(
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     chunk.truncate(read);
+    if read < wanted / 2 {
+        // Who keeps what comes octet by octet must not keep a buffer for each.
+        chunk.shrink_to_fit();
+    }
     Ok(chunk.into())
 }
 

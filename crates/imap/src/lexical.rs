@@ -17,6 +17,22 @@ pub(crate) const fn is_astring_char(byte: u8) -> bool {
     is_atom_char(byte) || byte == b']'
 }
 
+/// What a URL's path may hold as it is, but for `;`, which begins a parameter (RFC 5092 section 11,
+/// `bchar` without `pct-encoded`).
+///
+/// ```abnf
+/// unreserved      = ALPHA / DIGIT / "-" / "." / "_" / "~"
+/// sub-delims-sh   = "!" / "$" / "'" / "(" / ")" / "*" / "+" / ","
+/// ```
+pub(crate) const fn is_bchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
+        )
+        || matches!(byte, b'&' | b'=' | b':' | b'@' | b'/')
+}
+
 /// `list-char       = ATOM-CHAR / list-wildcards / resp-specials`
 pub(crate) const fn is_list_char(byte: u8) -> bool {
     is_astring_char(byte) || matches!(byte, b'%' | b'*')

@@ -41,14 +41,15 @@ pub mod sequence;
 pub mod server;
 pub mod sort;
 pub mod tag;
+pub mod url;
 mod wire;
 pub mod writer;
 
 pub use client::{Chunk, HeadKind, ResponseReader};
 pub use code::Code;
 pub use command::{
-    AclMode, AppendMessage, AppendStart, Command, LiteralHead, Replaced, SelectParam, StoreMode,
-    StoreModifier,
+    AclMode, AppendData, AppendMessage, AppendStart, CatPart, Command, LiteralHead, Replaced,
+    SelectParam, StoreMode, StoreModifier,
 };
 pub use date::{Date, DateTime};
 pub use fetch::{FetchItem, FetchModifier, PartWhat, Partial, PartialRange, Section};
@@ -67,4 +68,5 @@ pub use sequence::SequenceSet;
 pub use server::{AppendNext, CommandReader, Event};
 pub use sort::{Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm, ThreadList};
 pub use tag::Tag;
+pub use url::MessageUrl;
 pub use writer::{FetchWriter, ResponseWriter};

@@ -5,11 +5,11 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
-use crate::command::{AppendMessage, AppendStart, Command, LiteralHead};
+use crate::command::{AppendData, AppendMessage, AppendStart, CatPart, Command, LiteralHead};
 use crate::framing::{fill, literal_chunk, release, without_break};
 use crate::parse::{
-    ANNOUNCEMENT_MAX, Announcement, AppendHead, append_head, append_next, command_tag_of,
-    is_append, is_set_metadata, literal_announcement, parse_command,
+    ANNOUNCEMENT_MAX, Announcement, AppendHead, Next, Parts, Place, append_head, append_next,
+    command_tag_of, is_append, is_set_metadata, literal_announcement, parse_command,
 };
 use crate::tag::Tag;
 
@@ -46,8 +46,9 @@ pub enum Event {
     },
     /// The head of an APPEND command. The caller either takes the message
     /// ([`CommandReader::accept_literal`], [`CommandReader::read_literal_chunk`],
-    /// [`CommandReader::finish_append`]), or refuses it: it answers NO or BAD and calls
-    /// [`CommandReader::next`], which skips what the client sends of it.
+    /// [`CommandReader::finish_append`]; of CATENATE, the last of these comes first), or refuses
+    /// it: it answers NO or BAD and calls [`CommandReader::next`], which skips what the client
+    /// sends of it.
     Append(AppendStart),
     /// The client waits for a continuation request (`+ `) before it goes on with its command.
     NeedContinuation,
@@ -74,10 +75,16 @@ pub enum Event {
     Eof,
 }
 
-/// What follows a message of APPEND.
+/// What follows a message of APPEND, or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendNext {
-    /// Another message (MULTIAPPEND, RFC 3502), to be taken or refused as the first.
+    /// A part of the message that CATENATE puts together; a text is to be taken or refused as a
+    /// message is.
+    Part(CatPart),
+    /// The client waits for a continuation request (`+ `) before it sends the URL of a part.
+    NeedContinuation,
+    /// Another message (MULTIAPPEND, RFC 3502), to be taken or refused as the first. Of one that
+    /// came in parts there are no more.
     Message(AppendMessage),
     /// The end of the command.
     End,
@@ -133,14 +140,17 @@ pub struct CommandReader {
 enum State {
     /// At the start of a command, or in it.
     Command,
-    /// Before or in a message of APPEND.
+    /// Before or in a literal of APPEND: a message, or among `parts` a text.
     Literal {
         remaining: u64,
         head: LiteralHead,
         accepted: bool,
+        parts: bool,
     },
-    /// Behind a message of APPEND.
-    AfterLiteral { utf8: bool },
+    /// Between the literals of APPEND.
+    Append(Place),
+    /// Before or in the literal of APPEND that is the URL of a part.
+    Url { len: usize },
     /// In a command that is refused.
     Skip(Skip),
     /// In a line above the limit, for [`CommandReader::read_line`].
@@ -248,7 +258,7 @@ impl CommandReader {
     /// answers before it calls [`CommandReader::next`].
     pub fn next_buffered(&mut self) -> Option<Event> {
         match self.state {
-            State::Literal { .. } | State::AfterLiteral { .. } => self.abandon_append(),
+            State::Literal { .. } | State::Append(_) | State::Url { .. } => self.abandon_append(),
             State::SkipLine => match self.advance_line()? {
                 Line::TooLong => return Some(bad(None, TOO_LONG)),
                 Line::Line(_) | Line::Eof => {}
@@ -299,7 +309,21 @@ impl CommandReader {
             let head_len = without_break(&self.buf[..line_end])
                 .len()
                 .max(self.line_start);
-            let Some(announced) = literal_announcement(&self.buf[self.line_start..head_len]) else {
+            let announced = literal_announcement(&self.buf[self.line_start..head_len]);
+            if is_append(&self.buf[..head_len]) {
+                match append_head(&self.buf[..head_len]) {
+                    AppendHead::Name => {}
+                    AppendHead::Message { start, len } => {
+                        self.start_message(line_end, len, start.data);
+                        return Some(Some(Event::Append(start)));
+                    }
+                    AppendHead::Bad(text) => {
+                        self.skip_command(text);
+                        return Some(None);
+                    }
+                }
+            }
+            let Some(announced) = announced else {
                 let frame = self.buf.split_to(line_end);
                 self.restart();
                 return Some(Some(match parse_command(&frame) {
@@ -310,25 +334,6 @@ impl CommandReader {
                     },
                 }));
             };
-            if is_append(&self.buf[..head_len]) {
-                match append_head(&self.buf[..head_len]) {
-                    AppendHead::Name => {}
-                    AppendHead::Message(start) => {
-                        self.buf.advance(line_end);
-                        self.restart();
-                        self.state = State::Literal {
-                            remaining: start.literal.len,
-                            head: start.literal,
-                            accepted: false,
-                        };
-                        return Some(Some(Event::Append(start)));
-                    }
-                    AppendHead::Bad(text) => {
-                        self.skip_command(text);
-                        return Some(None);
-                    }
-                }
-            }
             let literal_end = announced
                 .len
                 .and_then(|len| usize::try_from(len).ok())
@@ -444,24 +449,56 @@ impl CommandReader {
                 accepted: false,
                 ..
             } => {}
-            State::Literal { remaining, .. } => {
-                self.state = match self.skip_budget().checked_sub(remaining) {
-                    Some(budget) => State::Skip(Skip {
-                        literal: remaining,
-                        tail: Vec::new(),
-                        budget,
-                        report: None,
-                    }),
-                    None => State::Lost,
-                };
-            }
-            State::AfterLiteral { .. } => self.start_skip(None),
+            State::Literal { remaining, .. } => self.skip_literal(remaining),
+            State::Url { len } => self.skip_literal(len as u64),
+            State::Append(_) => self.start_skip(None),
             other => self.state = other,
         }
     }
 
-    /// Takes the message that [`Event::Append`] or [`AppendNext::Message`] has announced.
-    /// Returns whether a continuation request must be sent now, as the client waits for it.
+    /// Skips what is left of a literal, and the command.
+    fn skip_literal(&mut self, remaining: u64) {
+        self.state = match self.skip_budget().checked_sub(remaining) {
+            Some(budget) => State::Skip(Skip {
+                literal: remaining,
+                tail: Vec::new(),
+                budget,
+                report: None,
+            }),
+            None => State::Lost,
+        };
+    }
+
+    /// Goes on behind the first `len` octets of a line that ends before `line_end`: to the
+    /// octets of a message, or to its first part.
+    fn start_message(&mut self, line_end: usize, len: usize, data: AppendData) {
+        match data {
+            AppendData::Literal(head) => self.start_literal(line_end, head, false),
+            AppendData::Catenate => {
+                self.buf.advance(len);
+                self.restart();
+                self.state = State::Append(Place {
+                    utf8: false,
+                    parts: Some(Parts::Start),
+                });
+            }
+        }
+    }
+
+    fn start_literal(&mut self, line_end: usize, head: LiteralHead, parts: bool) {
+        self.buf.advance(line_end);
+        self.restart();
+        self.state = State::Literal {
+            remaining: head.len,
+            head,
+            accepted: false,
+            parts,
+        };
+    }
+
+    /// Takes the message or text that [`Event::Append`], [`AppendNext::Message`] or
+    /// [`AppendNext::Part`] has announced. Returns whether a continuation request must be sent now,
+    /// as the client waits for it.
     #[must_use = "the client may wait for a continuation request"]
     pub fn accept_literal(&mut self) -> bool {
         match &mut self.state {
@@ -487,6 +524,7 @@ impl CommandReader {
             remaining,
             head,
             accepted,
+            parts,
         } = &mut self.state
         else {
             return Ok(None);
@@ -497,11 +535,15 @@ impl CommandReader {
             *remaining -= chunk.len() as u64;
             return Ok(Some(chunk));
         }
-        self.state = State::AfterLiteral { utf8: head.utf8 };
+        self.state = State::Append(Place {
+            utf8: head.utf8,
+            parts: parts.then_some(Parts::Further),
+        });
         Ok(None)
     }
 
-    /// What follows the message. What is left of the message itself is skipped.
+    /// What follows the message, or comes next of its parts. What is left of the message or text
+    /// itself is skipped.
     ///
     /// # Errors
     /// What the stream returns; `UnexpectedEof` if it ends before the command does: nothing must
@@ -525,8 +567,16 @@ impl CommandReader {
 
     fn advance_append(&mut self) -> Option<AppendNext> {
         loop {
-            let utf8 = match self.state {
-                State::AfterLiteral { utf8 } => utf8,
+            let place = match self.state {
+                State::Append(place) => place,
+                State::Url { len } => {
+                    if self.buf.len() < len {
+                        return None;
+                    }
+                    let url = self.buf.split_to(len).to_vec();
+                    self.go_on_with_parts(0);
+                    return Some(AppendNext::Part(CatPart::Url(url)));
+                }
                 State::Skip(_) => {
                     if let Some(Refusal { text, .. }) = self.advance_skip()? {
                         return Some(AppendNext::Bad { text });
@@ -541,7 +591,9 @@ impl CommandReader {
                 // The command was over already.
                 _ => return Some(AppendNext::End),
             };
-            let Some(at) = memchr::memchr(b'\n', &self.buf) else {
+            let unseen = self.buf.get(self.scanned..).unwrap_or_default();
+            let Some(at) = memchr::memchr(b'\n', unseen).map(|at| self.scanned + at) else {
+                self.scanned = self.buf.len();
                 if self.buf.len() > self.limits.command {
                     self.start_skip(Some(Refusal::untagged(TOO_LONG.to_owned())));
                     continue;
@@ -552,31 +604,66 @@ impl CommandReader {
                 self.start_skip(Some(Refusal::untagged(TOO_LONG.to_owned())));
                 continue;
             }
-            let line = without_break(&self.buf[..=at]);
-            let next = match (utf8, line) {
-                (false, line) => append_next(line),
-                (true, [b')', line @ ..]) => append_next(line),
-                (true, _) => Err("APPEND: expected \")\" behind UTF8 data".to_owned()),
-            };
-            match next {
-                Ok(next) => {
-                    self.buf.advance(at + 1);
-                    self.restart();
-                    return Some(match next {
-                        None => AppendNext::End,
-                        Some(message) => {
-                            self.state = State::Literal {
-                                remaining: message.literal.len,
-                                head: message.literal,
-                                accepted: false,
-                            };
-                            AppendNext::Message(message)
-                        }
-                    });
+            match append_next(place, without_break(&self.buf[..=at])) {
+                Ok((len, next)) => {
+                    if let Some(next) = self.append_step(at, len, next) {
+                        return Some(next);
+                    }
                 }
                 Err(text) => self.start_skip(Some(Refusal::untagged(text))),
             }
         }
+    }
+
+    /// Goes on behind `next`, which takes `len` octets of a line whose LF is at `line_break`.
+    /// `None` if there is nothing to report yet.
+    fn append_step(&mut self, line_break: usize, len: usize, next: Next) -> Option<AppendNext> {
+        let line_end = line_break + 1;
+        Some(match next {
+            Next::End => {
+                self.buf.advance(line_end);
+                self.restart();
+                AppendNext::End
+            }
+            Next::Message(message) => {
+                self.start_message(line_end, len, message.data);
+                AppendNext::Message(message)
+            }
+            Next::Part(part) => {
+                match &part {
+                    CatPart::Text(head) => self.start_literal(line_end, *head, true),
+                    CatPart::Url(_) => {
+                        self.buf.advance(len);
+                        // Not looked for again for each part of a long line.
+                        self.go_on_with_parts(line_break - len);
+                    }
+                }
+                AppendNext::Part(part)
+            }
+            Next::Url { len, .. } if len > self.limits.command => {
+                self.start_skip(Some(Refusal::untagged(TOO_LONG.to_owned())));
+                return None;
+            }
+            Next::Url { len, sync } => {
+                self.buf.advance(line_end);
+                self.restart();
+                self.state = State::Url { len };
+                if !sync {
+                    return None;
+                }
+                AppendNext::NeedContinuation
+            }
+        })
+    }
+
+    /// Behind a part that was a URL; `scanned` octets hold no line break.
+    fn go_on_with_parts(&mut self, scanned: usize) {
+        self.restart();
+        self.scanned = scanned;
+        self.state = State::Append(Place {
+            utf8: false,
+            parts: Some(Parts::Further),
+        });
     }
 
     /// The next line, for what is no command: the answer to a SASL challenge, DONE after IDLE.

@@ -24,7 +24,7 @@ use crate::wire::{
 };
 
 pub use fetch::FetchWriter;
-pub(crate) use fetch::{put_path, put_section_spec};
+pub(crate) use fetch::{put_bracketed, put_path, put_section_spec};
 
 /// Writes responses into an [`Output`], each with its CRLF.
 ///

@@ -45,8 +45,7 @@ pub struct Row {
     pub subscribed: bool,
     /// Its special use, if any.
     pub special_use: Option<SpecialUse>,
-    /// Whether it is reported for the sake of a selected descendant that itself is not
-    /// reported: the `CHILDINFO` extended data item.
+    /// Whether RECURSIVEMATCH finds a selected descendant: the `CHILDINFO` extended data item.
     pub child_info: bool,
 }
 
@@ -95,7 +94,8 @@ pub fn list(mut entries: Vec<Entry>, separator: char, query: &Query) -> Vec<Row>
         let selected_below = || below.iter().any(|n| selected(&n.row));
         let own = selected(&node.row);
         let child_info = query.recursive_match && selected_below();
-        if own || child_info || (!node.row.exists && hidden_below()) {
+        // RFC 5258 section 3.5: not for the sake of rows that are there anyway.
+        if own || ((query.recursive_match || !node.row.exists) && hidden_below()) {
             rows.push(Row {
                 child_info,
                 ..node.row.clone()
@@ -278,7 +278,7 @@ mod tests {
         assert!(!shown(&list(entries, '/', &query("*"))).contains(&"gone!".to_owned()));
     }
 
-    /// RFC 5258 section 5, examples 9 to 11.
+    /// RFC 5258 section 5, example 9; with "*", section 3.5 wants nothing that is redundant.
     #[test]
     fn recursive_match_reports_child_info() {
         let mut entries: Vec<Entry> = [
@@ -288,21 +288,33 @@ mod tests {
             "baz2",
             "baz2/bar2",
             "baz2/bar22",
+            "baz2/bar222",
+            "eps2",
+            "eps2/mamba",
+            "qux2/bar2",
         ]
         .map(entry)
         .to_vec();
-        for subscribed in [1, 4, 5] {
-            entries[subscribed].subscribed = true;
+        for entry in &mut entries {
+            entry.subscribed = !["foo2", "baz2"].contains(&entry.name.as_str());
         }
-        let rows = list(
-            entries,
-            '/',
-            &Query {
+        let listed = |pattern| {
+            let query = Query {
                 subscribed_only: true,
                 recursive_match: true,
-                ..query("%")
-            },
+                ..query(pattern)
+            };
+            shown(&list(entries.clone(), '/', &query)).join(" ")
+        };
+        assert_eq!(listed("%"), "baz2+~ eps2+~ foo2+~ qux2!+~");
+        let below_baz2 = "baz2/bar2 baz2/bar22 baz2/bar222";
+        assert_eq!(
+            listed("*2"),
+            format!("{below_baz2} eps2+~ foo2+~ foo2/bar2 qux2/bar2")
         );
-        assert_eq!(shown(&rows), ["baz2+~", "foo2+~"]);
+        assert_eq!(
+            listed("*"),
+            format!("{below_baz2} eps2+~ eps2/mamba foo2/bar1 foo2/bar2 qux2/bar2")
+        );
     }
 }

@@ -124,8 +124,18 @@ impl Disposition {
 /// What stands before the first `;`, without comments, and the rest.
 fn head(value: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut scan = Scan { rest: value };
-    let head = scan.unquoted();
-    (head, scan.rest)
+    let mut head = Vec::new();
+    while let Some(b) = scan.peek() {
+        match b {
+            b';' => break,
+            b'(' => scan.comment(),
+            _ => {
+                head.push(b);
+                scan.skip(1);
+            }
+        }
+    }
+    (head.trim_ascii().to_vec(), scan.rest)
 }
 
 /// The first word of a field without comments, e.g. a transfer encoding.
@@ -434,6 +444,8 @@ mod tests {
                 "TEXT/PLAIN CHARSET=[us-ascii]",
             ),
             ("text / plain (c(d)\\)) ; a = b", "TEXT/PLAIN A=[b]"),
+            ("text/(c)plain(d); a=(e)b (f)", "TEXT/PLAIN A=[b]"),
+            ("a/b; name=copy(1).txt", "A/B NAME=[copy(1).txt]"),
             ("text", "TEXT/PLAIN"),
             ("image", "-"),
             ("", "-"),

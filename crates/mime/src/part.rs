@@ -462,7 +462,8 @@ impl<'a> Splitter<'a> {
         }
         let next = line_end(self.raw, at);
         let line = self.raw[at + 2..next].trim_ascii_end();
-        let body = line.strip_suffix(b"--");
+        // Blanks that a boundary ends with, which it must not, are not kept: "--boundary --".
+        let body = line.strip_suffix(b"--").map(<[u8]>::trim_ascii_end);
         for (level, boundary) in self.open.iter().enumerate().rev() {
             let closing = body == Some(boundary);
             if closing || line == boundary {

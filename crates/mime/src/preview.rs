@@ -11,10 +11,12 @@ use crate::part::{Part, PartKind};
 /// The most characters in a preview: as RFC 8970 section 3.3 recommends; it allows 256.
 pub const PREVIEW_LIMIT: usize = 200;
 
-/// Octets of a part that are looked at first, in its transfer encoding: enough for text, and for
-/// most HTML.
+/// Octets of a part that are looked at first, in its transfer encoding: enough for most text.
+const GLANCE: usize = 1024;
+/// Octets that are looked at when these hold little text: enough for text behind what it answers,
+/// and for most HTML.
 const LOOK: usize = 8 * 1024;
-/// Octets that are looked at when these hold little text: style sheets are long.
+/// Octets that are looked at when these do, too: style sheets are long.
 const LOOK_FURTHER: usize = 64 * 1024;
 /// Texts that are looked at for one that is not blank.
 const TEXTS: usize = 8;
@@ -51,11 +53,12 @@ fn of_text(part: &Part<'_>, texts: &mut usize) -> String {
     };
     *texts = left;
     let mut found = String::new();
-    for look in [LOOK, LOOK_FURTHER] {
+    for look in [GLANCE, LOOK, LOOK_FURTHER] {
         let (text, whole) = part.text_start(look);
         found = match is_html {
             true => collapsed(html_start(&text, ENOUGH).split('\n')),
-            false => of_plain(&text),
+            // What is quoted will do only if nothing else comes soon.
+            false => of_plain(&text, whole || look > GLANCE),
         };
         if whole || found.chars().count() >= PREVIEW_LIMIT {
             break;
@@ -87,7 +90,8 @@ fn is_read(part: &Part<'_>) -> Option<bool> {
     Some(matches!(subtype, "HTML" | "XHTML"))
 }
 
-fn of_plain(text: &str) -> String {
+/// `quoted`: also of what is quoted, if there is nothing else.
+fn of_plain(text: &str, quoted: bool) -> String {
     const ENCRYPTED: &str = "-----BEGIN PGP MESSAGE-----";
     const SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
     let text = text.trim_start();
@@ -100,66 +104,117 @@ fn of_plain(text: &str) -> String {
         let mut behind = blank.filter_map(|blank| rest.split_once(blank));
         behind.next().map_or(rest, |(_, text)| text)
     });
-    let lines = text.lines();
-    let mut own = Vec::new();
-    for line in lines.clone().take_while(|line| *line != "-- ") {
-        if !line.starts_with('>') {
-            own.push(line);
-        } else if own.last().is_some_and(|line| line.ends_with(':')) {
-            // "… wrote:"
-            own.pop();
-        }
-    }
-    let found = collapsed(own.into_iter());
-    match found.is_empty() {
-        true => collapsed(lines),
+    let found = collapsed(own_lines(text));
+    match found.is_empty() && quoted {
+        true => collapsed(text.lines()),
         false => found,
     }
 }
 
+/// The lines before the signature that are not quoted, nor say who is.
+fn own_lines(text: &str) -> impl Iterator<Item = &str> {
+    let is_quoted = |line: &&str| line.starts_with('>');
+    let mut lines = text.lines().take_while(|line| *line != "-- ").peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            // "… wrote:"
+            let says_who = line.ends_with(':') && lines.peek().is_some_and(is_quoted);
+            if !says_who && !is_quoted(&line) {
+                return Some(line);
+            }
+        }
+    })
+}
+
 /// Lines as one, white space as one space, nothing at the ends, cut.
 fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let mut out = String::new();
-    let mut count = 0;
-    let mut space = true;
-    // Where the last character begins that a reader would not take for a part of the one before.
-    let mut whole = 0;
-    let mut joined = false;
-    for c in lines.flat_map(|line| line.chars().chain(['\n'])) {
-        if c.is_whitespace() || c.is_control() {
-            if count == PREVIEW_LIMIT {
+    let mut text = Collapsed::default();
+    text.out.reserve(PREVIEW_LIMIT);
+    for line in lines {
+        let mut rest = line;
+        loop {
+            // Most text is ASCII, and mostly letters.
+            let room = PREVIEW_LIMIT - text.count;
+            let run = rest.bytes().take(room);
+            let run = run.take_while(u8::is_ascii_graphic).count();
+            text.push_plain(&rest[..run]);
+            let mut chars = rest[run..].chars();
+            let c = chars.next();
+            if !text.push(c.unwrap_or('\n')) {
+                return text.finished();
+            }
+            rest = chars.as_str();
+            if c.is_none() {
                 break;
+            }
+        }
+    }
+    text.finished()
+}
+
+/// What [`collapsed`] has so far.
+#[derive(Default)]
+struct Collapsed {
+    out: String,
+    /// Its characters.
+    count: usize,
+    /// Where the last character begins that a reader would not take for a part of the one before.
+    whole: usize,
+    /// The last character joins the next one to itself.
+    joined: bool,
+}
+
+impl Collapsed {
+    /// Takes ASCII characters that are seen, as many as fit.
+    fn push_plain(&mut self, run: &str) {
+        if run.len() > usize::from(self.joined) {
+            self.whole = self.out.len() + run.len() - 1;
+        }
+        self.joined &= run.is_empty();
+        self.count += run.len();
+        self.out.push_str(run);
+    }
+
+    /// Takes a character; `false` when there is no room.
+    fn push(&mut self, c: char) -> bool {
+        let space = self.out.is_empty() || self.out.ends_with(' ');
+        if c.is_whitespace() || c.is_control() {
+            self.joined = false;
+            if self.count == PREVIEW_LIMIT {
+                return false;
             }
             if !space {
-                out.push(' ');
-                count += 1;
-                space = true;
+                self.out.push(' ');
+                self.count += 1;
             }
-        } else if is_invisible(c) || (space && is_joiner(c)) {
-            // Newsletters pad what they want shown in lists with these.
-            continue;
-        } else {
-            let continues = joined || is_joiner(c) || is_modifier(c);
-            if !continues {
-                whole = out.len();
-            }
-            if count == PREVIEW_LIMIT {
-                // Part of what was taken belongs to what does not fit.
-                if continues {
-                    out.truncate(whole);
-                }
-                break;
-            }
-            joined = c == '\u{200d}';
-            out.push(c);
-            count += 1;
-            space = false;
-            continue;
+            return true;
         }
-        joined = false;
+        if is_invisible(c) || (space && is_joiner(c)) {
+            // Newsletters pad what they want shown in lists with these.
+            return true;
+        }
+        let continues = self.joined || is_joiner(c) || is_modifier(c);
+        if !continues {
+            self.whole = self.out.len();
+        }
+        if self.count == PREVIEW_LIMIT {
+            // Part of what was taken belongs to what does not fit.
+            if continues {
+                self.out.truncate(self.whole);
+            }
+            return false;
+        }
+        self.joined = c == '\u{200d}';
+        self.out.push(c);
+        self.count += 1;
+        true
     }
-    out.truncate(out.trim_end().len());
-    out
+
+    fn finished(mut self) -> String {
+        self.out.truncate(self.out.trim_end().len());
+        self.out
+    }
 }
 
 /// Soft hyphens and characters of no width that join nothing.
@@ -176,7 +231,7 @@ fn is_joiner(c: char) -> bool {
 
 /// Whether it changes the character before: accents, variants, skin tones.
 fn is_modifier(c: char) -> bool {
-    is_combining_mark(c) || matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
+    !c.is_ascii() && is_combining_mark(c) || matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 impl<'a> Part<'a> {
@@ -225,6 +280,7 @@ mod tests {
                 "Yes. No.",
             ),
             ("> all\r\n> quoted\r\n", "> all > quoted"),
+            ("Note:\r\nJoe wrote:\r\n> a\r\n> b\r\n", "Note:"),
             ("-----BEGIN PGP MESSAGE-----\r\n\r\nhQEM\r\n", ""),
             (
                 "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\nHi\r\n\r\nyou\r\n",
@@ -234,6 +290,15 @@ mod tests {
         ] {
             assert_eq!(plain(text), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_below_what_it_answers() {
+        let quoted = "> a line that is answered, and quoted whole\r\n";
+        let answer = |lines: usize| format!("{}Yes.\r\n", quoted.repeat(lines));
+        assert_eq!(plain(&answer(2 * GLANCE / quoted.len())), "Yes.");
+        let far = plain(&answer(2 * LOOK_FURTHER / quoted.len()));
+        assert!(far.starts_with("> a line"), "{far}");
     }
 
     #[test]

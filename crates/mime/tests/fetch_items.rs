@@ -247,6 +247,11 @@ fn structures_of_odd_messages() {
             "Content-Transfer-Encoding: x-uue\n\na",
             r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "X-UUE" 1 0)"#,
         ),
+        // A boundary that ends with a blank, and its closing one.
+        (
+            "Content-Type: multipart/mixed; boundary=\"b \"\n\n--b \n\nx\n--b --\ny\n",
+            "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 1 0) \"MIXED\")",
+        ),
         // A boundary that another begins with; one with blanks after it; the inner not closed.
         (
             "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/x; boundary=bb\n\n--bb \t\n\n1\n--bb\n\n2\n--b\n\n3\n--b--",

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_net::config::LogConfig;
+use murder_net::config::{LogConfig, NodeConfig};
 use murder_net::grpc::{self, KEEP_ALIVE};
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_proto::v1::directory_server::DirectoryServer;
@@ -170,6 +170,10 @@ impl murder_net::service::Service for MasterService {
     type Running = Master;
 
     const NAME: &'static str = "mupdate";
+
+    fn node(config: &MasterConfig) -> &NodeConfig {
+        &config.node
+    }
 
     fn log(config: &MasterConfig) -> &LogConfig {
         &config.log

@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{ConfigError, LogConfig};
+use crate::config::{ConfigError, LogConfig, NodeConfig};
 use crate::{config, log, tls};
 
 /// The exit code for a configuration that cannot be used.
@@ -42,6 +42,9 @@ pub trait Service {
 
     /// `backend`, in log lines.
     const NAME: &'static str;
+
+    /// The file's `[node]`.
+    fn node(config: &Self::Config) -> &NodeConfig;
 
     /// The file's `[log]`.
     fn log(config: &Self::Config) -> &LogConfig;
@@ -101,7 +104,10 @@ pub fn load<S: Service>(file: &Path) -> Result<S::Config, ConfigError> {
         message,
     };
     log::check(S::log(&config)).map_err(|error| unfit(error.to_string()))?;
-    S::check(&config).map_err(|error| unfit(describe(&error)))?;
+    S::node(&config)
+        .check()
+        .and_then(|()| S::check(&config))
+        .map_err(|error| unfit(describe(&error)))?;
     Ok(config)
 }
 
@@ -125,9 +131,15 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
     }
     log::init(S::log(&config))?;
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all();
+    match S::node(&config).worker_threads {
+        0 => {}
+        threads => {
+            runtime.worker_threads(threads);
+        }
+    }
+    let runtime = runtime.build()?;
     let grace = Duration::from_secs(arguments.grace);
     runtime.block_on(async {
         let mut signals = Signals::listen()?;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
 use parking_lot::RwLock;
@@ -91,9 +92,17 @@ impl Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     tables: RwLock<Tables>,
+    /// Grows with each change of a home's mailboxes.
+    version: AtomicU64,
 }
 
 impl Catalogue {
+    /// A number that is another one after each change of a mailbox's name or ACL. Read it before
+    /// what is to be remembered with it.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// The mailbox of that name and its home's number.
     pub fn find(&self, name: &MailboxName) -> Option<(u64, Listed)> {
         let tables = self.tables.read();
@@ -196,6 +205,7 @@ impl Catalogue {
         tables.keys.insert(Arc::clone(&key), home);
         tables.homes.insert(home, HomeEntry { key, mailboxes });
         tables.dirty.insert(home);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Forgets a home.
@@ -207,6 +217,7 @@ impl Catalogue {
             tables.keys.remove(&entry.key);
         }
         tables.dirty.insert(home);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Makes the keys fit the homes. During replay homes take and leave keys in any order; at

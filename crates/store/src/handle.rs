@@ -78,6 +78,13 @@ impl MailboxHandle {
         self.shared.catalogue.find_id(self.home, self.id)
     }
 
+    /// A number that is another one after each change of what [`MailboxHandle::meta`] says, and
+    /// after others. Read it before.
+    #[must_use]
+    pub fn meta_version(&self) -> u64 {
+        self.shared.catalogue.version()
+    }
+
     /// Whether the mailbox was deleted since it was opened. Its last view stays.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
@@ -91,6 +98,14 @@ impl MailboxHandle {
             State::Loaded(view) => Arc::clone(view),
             // Only reached inside the crate: `open_mailbox` gives out loaded handles.
             State::Loading(_) => Arc::new(MailboxView::empty(self.id, 0)),
+        }
+    }
+
+    /// The newest view, once it is loaded.
+    pub(crate) fn loaded_view(&self) -> Option<Arc<MailboxView>> {
+        match &*self.state.lock() {
+            State::Loaded(view) => Some(Arc::clone(view)),
+            State::Loading(_) => None,
         }
     }
 

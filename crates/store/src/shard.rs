@@ -37,7 +37,7 @@ const FRESH_EACH: usize = 16;
 const MIN_OPEN: usize = 4;
 /// Records after which a home commits: by then the cost of the commit is spread enough, and
 /// its changed pages still fit the page cache.
-const UNCOMMITTED_RECORDS: usize = 32;
+const UNCOMMITTED_RECORDS: usize = 128;
 /// Homes of a shard with open transactions: what a checkpoint may have to commit at once.
 const UNCOMMITTED_HOMES: usize = 256;
 
@@ -274,7 +274,7 @@ impl Shard {
         let shared = Arc::clone(&self.shared);
         let open = self.open(home)?;
         let had = open.uncommitted();
-        let effects = open.apply(entries, &shared.segments)?;
+        let effects = open.apply(entries, &shared.segments, &shared.handles)?;
         if had == 0 && open.uncommitted() > 0 {
             self.inbox.uncommitted(home);
             self.uncommitted.push_back(home);
@@ -429,7 +429,8 @@ impl Shard {
                 replay.met.insert(id);
             }
             if let Some(entries) = self.again.remove(&id)
-                && let Err(error) = home.apply(&entries, &self.shared.segments)
+                && let Err(error) =
+                    home.apply(&entries, &self.shared.segments, &self.shared.handles)
             {
                 self.again.insert(id, entries);
                 return Err(error);

@@ -40,7 +40,9 @@ fn write_file(file: &Path, text: &str) -> anyhow::Result<()> {
 fn node_config(node: &Node, plan: &Plan) -> String {
     let name = &node.name;
     let mut text = format!(
-        "# Written by `murder up`, each time.\n\n[node]\nname = \"{name}\"\ndata_dir = \"data\"\n\n{}",
+        "# Written by `murder up`, each time.\n\n[node]\nname = \"{name}\"\ndata_dir = \"data\"\n\
+         worker_threads = {}\n\n{}",
+        plan.threads(),
         cluster(name)
     );
     if node.kind != Kind::Master {

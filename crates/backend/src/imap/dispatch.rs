@@ -144,9 +144,9 @@ impl Session {
             (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,
             (S::Selected(_), C::Close) => boxed(op::close::close(self)).await,
             (S::Selected(_), C::Check) => boxed(op::close::check(self)).await,
-            (S::Selected(_), C::Expunge) => boxed(op::expunge::expunge(self, None)).await,
+            (S::Selected(_), C::Expunge) => boxed(op::expunge::expunge(self, tag, None)).await,
             (S::Selected(_), C::UidExpunge { set }) => {
-                boxed(op::expunge::expunge(self, Some(&set))).await
+                boxed(op::expunge::expunge(self, tag, Some(&set))).await
             }
             (S::Selected(_), C::Search(search)) => {
                 boxed(op::search::search(self, tag, &search)).await
@@ -178,14 +178,15 @@ impl Session {
                     flags,
                 },
             ) => {
-                let store = op::store::store(self, uid, &set, &modifiers, mode, silent, &flags);
+                let store =
+                    op::store::store(self, tag, uid, &set, &modifiers, mode, silent, &flags);
                 boxed(store).await
             }
             (S::Selected(_), C::Copy { uid, set, mailbox }) => {
-                boxed(op::copy::copy(self, uid, &set, &mailbox, false)).await
+                boxed(op::copy::copy(self, tag, uid, &set, &mailbox, false)).await
             }
             (S::Selected(_), C::Move { uid, set, mailbox }) => {
-                boxed(op::copy::copy(self, uid, &set, &mailbox, true)).await
+                boxed(op::copy::copy(self, tag, uid, &set, &mailbox, true)).await
             }
             (
                 S::Authenticated,

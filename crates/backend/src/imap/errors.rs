@@ -193,7 +193,7 @@ pub(crate) fn no_such_mailbox(not_here: bool) -> OpError {
     }
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),

@@ -15,6 +15,7 @@ mod metadata;
 mod metrics;
 mod notify;
 mod op;
+mod progress;
 mod qresync;
 mod search;
 mod selected;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use murder_net::Connection;
 
 pub(crate) use metrics::ImapMetrics;
+pub(crate) use progress::INTERVAL as PROGRESS_INTERVAL;
 
 use crate::node::Node;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use murder_imap::{Code, FetchItem, SequenceSet};
 use murder_mailbox::{Identity, Rights};
 use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
+use parking_lot::Mutex;
 
 use crate::imap::contexts::Contexts;
 use crate::imap::enabled::{Enabled, Extension};
@@ -32,6 +33,8 @@ pub(crate) struct Selected {
     /// The user's rights when it was selected, which PERMANENTFLAGS tells; those that count are
     /// looked up at each command, see [`Selected::rights`].
     pub at_select: Rights,
+    /// The user's rights, and the [`MailboxHandle::meta_version`] of which they are.
+    rights: Mutex<(u64, Rights)>,
     /// What is `\Recent` in this session.
     pub recent: UidSet,
     /// What `$` means (RFC 5182), messages that have gone since included.
@@ -95,8 +98,10 @@ impl Selected {
         examined: bool,
     ) -> Self {
         let view = handle.view();
+        let rights = found.rights_of(&user.identity);
         let mut selected = Self {
-            at_select: found.rights_of(&user.identity),
+            at_select: rights,
+            rights: Mutex::new((u64::MAX, rights)),
             seen_user: user.seen_in(&found.meta.name).map(str::to_owned),
             partition: found.partition,
             newest: Arc::clone(&view),
@@ -140,10 +145,16 @@ impl Selected {
     /// The rights that `identity` has now. Once the mailbox is deleted, those it had: its last
     /// view can be read, and the store refuses changes.
     pub fn rights(&self, identity: &Identity) -> Rights {
-        self.handle.meta().map_or(self.at_select, |meta| {
+        let version = self.handle.meta_version();
+        let mut rights = self.rights.lock();
+        if rights.0 != version {
+            let Some(meta) = self.handle.meta() else {
+                return self.at_select;
+            };
             let partition = Arc::clone(&self.partition);
-            Found { partition, meta }.rights_of(identity)
-        })
+            *rights = (version, Found { partition, meta }.rights_of(identity));
+        }
+        rights.1
     }
 
     /// The rights that `identity` has now, among them `needed`.

@@ -11,6 +11,9 @@ use super::order::Unfinished;
 use super::{ChangeError, Done};
 use crate::node::{Cluster, Node};
 
+/// What is said to who lacks the right.
+const MISSING: &str = "You may not rename this mailbox";
+
 /// A mailbox that gets a new name.
 struct Moved {
     from: MailboxName,
@@ -25,7 +28,8 @@ struct Subtree {
 }
 
 impl Node {
-    /// RENAME, with everything below; an INBOX is emptied into a new mailbox.
+    /// RENAME, with everything below; an INBOX is emptied into a new mailbox. `from` may be a name
+    /// that only has mailboxes below it.
     ///
     /// Within a home, or, for administrators, a whole home or shared tree.
     ///
@@ -50,31 +54,62 @@ impl Node {
     ) -> Result<Done, ChangeError> {
         let keys = [from.home_key(), to.home_key()];
         let _homes = self.changes.of_homes(&keys).await;
-        let missing = "You may not rename this mailbox";
-        let found = self.find_permitted(identity, from, Rights::DELETE_MAILBOX, missing)?;
-        self.check_unknown(identity, to)?;
         let same_home = from.home_key() == to.home_key();
         let of_inbox = from.is_inbox() && same_home;
+        let found = match self.find(from) {
+            None if !of_inbox => {
+                self.check_permitted_below(identity, from)?;
+                None
+            }
+            _ => Some(self.find_permitted(identity, from, Rights::DELETE_MAILBOX, MISSING)?),
+        };
+        self.check_unknown(identity, to)?;
         check_sense(identity, from, to)?;
         let place = self.place_for(identity, to).await?;
         if self.find(to).is_some() {
             return Err(ChangeError::AlreadyExists);
         }
-        let done = if of_inbox {
-            self.make(NewMailbox {
-                name: to,
-                partition: &found.partition,
-                acl: place.acl,
-                special_use: None,
-                origin: Origin::Inbox(from),
-            })
-            .await?
-            .0
-        } else {
-            self.rename_subtree(from, to).await?
+        let done = match found.filter(|_| of_inbox) {
+            Some(inbox) => {
+                let new = NewMailbox {
+                    name: to,
+                    partition: &inbox.partition,
+                    acl: place.acl,
+                    special_use: None,
+                    origin: Origin::Inbox(from),
+                };
+                self.make(new).await?.0
+            }
+            None => self.rename_subtree(from, to).await?,
         };
         tracing::info!(mailbox = %from, %to, "renamed");
         Ok(done)
+    }
+
+    /// Whether each mailbox below `from`, which is none itself, may be renamed: it is they that
+    /// are.
+    fn check_permitted_below(
+        &self,
+        identity: &Identity,
+        from: &MailboxName,
+    ) -> Result<(), ChangeError> {
+        let mut rights = Vec::new();
+        for partition in self.partitions.values() {
+            let mailboxes = partition.home_mailboxes(from.home_key());
+            let below = mailboxes.iter().filter(|m| m.name.is_below(from));
+            let found = below.filter_map(|mailbox| self.find(&mailbox.name));
+            rights.extend(found.map(|found| found.rights_of(identity)));
+        }
+        if rights.is_empty() {
+            return Err(ChangeError::NoSuchMailbox { hidden: false });
+        }
+        if rights.iter().all(|r| r.contains(Rights::DELETE_MAILBOX)) {
+            return Ok(());
+        }
+        Err(match rights.iter().any(|r| r.contains(Rights::LOOKUP)) {
+            true => ChangeError::NotPermitted(MISSING),
+            false => ChangeError::NoSuchMailbox { hidden: true },
+        })
     }
 
     async fn rename_subtree(

@@ -19,7 +19,7 @@ pub(super) struct Reply {
     pub text: Cow<'static, str>,
 }
 
-/// The user's credentials are wrong (RFC 3206 section 6).
+/// The user's credentials are wrong (RFC 3206 section 5).
 const AUTH: Option<&str> = Some("AUTH");
 /// Something of the server's that passes (RFC 3206 section 4).
 const TEMPORARY: Option<&str> = Some("SYS/TEMP");

@@ -17,6 +17,7 @@ pub(super) fn alone(dir: &TempDir) -> BackendConfig {
         node: NodeConfig {
             name: "alone".into(),
             data_dir: dir.path().into(),
+            ..NodeConfig::default()
         },
         ..BackendConfig::default()
     };

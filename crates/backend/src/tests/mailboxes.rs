@@ -228,6 +228,17 @@ async fn rename_takes_the_subtree_along() {
     assert_eq!(node.find(&name("user/bob/x/y/b")).unwrap().meta.id, id);
     assert_eq!(bodies(node, "user/bob/x/y/b").await.len(), 1);
 
+    // And what lies below a name that is none itself.
+    rename(node, &bob, "user/bob/x", "user/bob/z")
+        .await
+        .unwrap();
+    murder
+        .assert_settled(node, &["user/bob/z/y", "user/bob/z/y/b", "user/bob/z/y/f"])
+        .await;
+    rename(node, &bob, "user/bob/z", "user/bob/x")
+        .await
+        .unwrap();
+
     // An older mailbox under a name that a newer one had: UIDVALIDITY grows, for the master too.
     create(node, &bob, "user/bob/new").await.unwrap();
     delete(node, &bob, "user/bob/new").await.unwrap();

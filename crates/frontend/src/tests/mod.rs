@@ -138,6 +138,7 @@ impl Murder {
             node: NodeConfig {
                 name: "mu1".into(),
                 data_dir: self.dir.path().join("mu1"),
+                ..NodeConfig::default()
             },
             cluster: self.files("mu1", "mupdate"),
             grpc: GrpcConfig {
@@ -224,6 +225,7 @@ impl Murder {
             node: NodeConfig {
                 name: "fe1".into(),
                 data_dir: self.dir.path().join("fe1"),
+                ..NodeConfig::default()
             },
             cluster: self.files("fe1", "frontend"),
             mupdate: murder_net::config::MupdateConfig {

@@ -1,10 +1,10 @@
-//! The heads of APPEND and REPLACE, up to the announcement of a message.
+//! APPEND and REPLACE, but for the octets of their messages: from one literal to the next.
 
 use super::token::{
-    Announcement, Expected, Parsed, command_tag, date_time, flag_list, literal_announcement,
-    mailbox, maybe, mismatch, open, sequence_set, sp, word,
+    Announcement, Expected, Parsed, astring, command_tag, date_time, flag_list,
+    literal_announcement, mailbox, maybe, mismatch, octet, open, refuse, sequence_set, sp, word,
 };
-use crate::command::{AppendMessage, AppendStart, LiteralHead, Replaced};
+use crate::command::{AppendData, AppendMessage, AppendStart, CatPart, LiteralHead, Replaced};
 use crate::tag::Tag;
 
 /// Whether this is the start of an APPEND or REPLACE command.
@@ -40,74 +40,128 @@ fn command_and_space(input: &[u8]) -> Parsed<'_, (Tag, Option<Replaced>)> {
     Ok((rest, (tag, Some(Replaced { uid, message }))))
 }
 
-/// What an APPEND command that ends with the announcement of a literal is.
+/// What a line of an APPEND command without its line break, at whose end a literal may be
+/// announced, begins with.
 #[derive(Debug)]
 pub(crate) enum AppendHead {
     /// The literal is the mailbox name.
     Name,
-    /// The literal is the first message.
-    Message(AppendStart),
+    /// What is before the octets of the first message.
+    Message {
+        /// What it says.
+        start: AppendStart,
+        /// Octets of the line that it takes: all of them, but for the parts of CATENATE.
+        len: usize,
+    },
     /// Neither.
     Bad(String),
 }
 
-/// Reads an APPEND command without the line break that follows its last literal's announcement.
+/// Reads the start of an APPEND command.
 pub(crate) fn append_head(head: &[u8]) -> AppendHead {
-    let bad = |what: &str| AppendHead::Bad(format!("APPEND: expected {what}"));
-    let Some(announced) = literal_announcement(head) else {
-        return bad("a literal");
-    };
     let Ok((rest, (tag, replaces))) = command_and_space(head) else {
-        return bad("a mailbox name");
+        return AppendHead::Bad(expected("a mailbox name"));
     };
-    if head.len() - rest.len() == announced.at {
+    let announced = literal_announcement(head);
+    if announced.is_some_and(|announced| announced.at == head.len() - rest.len()) {
         return AppendHead::Name;
     }
     if memchr::memchr(0, head).is_some() {
-        return bad("no NUL");
+        return AppendHead::Bad(expected("no NUL"));
     }
-    let parsed =
-        mailbox(rest).and_then(|(rest, mailbox)| Ok((append_message(rest, announced)?.1, mailbox)));
-    match parsed {
-        Ok((message, mailbox)) => AppendHead::Message(AppendStart {
-            tag,
-            replaces,
-            mailbox,
-            flags: message.flags,
-            internal_date: message.internal_date,
-            literal: message.literal,
-        }),
-        Err(nom::Err::Error(Expected(what)) | nom::Err::Failure(Expected(what))) => bad(what),
-        Err(nom::Err::Incomplete(_)) => bad("more"),
+    let parsed = mailbox(rest).and_then(|(rest, mailbox)| {
+        let (rest, message) = append_message(rest)?;
+        Ok((rest, (mailbox, message)))
+    });
+    match checked(parsed) {
+        Ok((rest, (mailbox, message))) => AppendHead::Message {
+            start: AppendStart {
+                tag,
+                replaces,
+                mailbox,
+                flags: message.flags,
+                internal_date: message.internal_date,
+                data: message.data,
+            },
+            len: head.len() - rest.len(),
+        },
+        Err(text) => AppendHead::Bad(text),
     }
 }
 
-/// Reads what follows a message, without its line break: `Ok(None)` if nothing does, which ends
-/// the command.
-pub(crate) fn append_next(line: &[u8]) -> Result<Option<AppendMessage>, String> {
-    if line.is_empty() {
-        return Ok(None);
-    }
-    let parsed = match literal_announcement(line) {
-        Some(announced) => append_message(line, announced),
-        None => mismatch("the end of the line or a further message"),
+/// Where in an APPEND command a line goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Behind a literal in `UTF8 (`.
+    pub(crate) utf8: bool,
+    /// Among the parts of CATENATE.
+    pub(crate) parts: Option<Parts>,
+}
+
+/// Where among the parts of CATENATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// Before the first.
+    Start,
+    /// Behind one.
+    Further,
+}
+
+/// What comes next in an APPEND command.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Nothing: the command is complete.
+    End,
+    /// A further message.
+    Message(AppendMessage),
+    /// A part of CATENATE.
+    Part(CatPart),
+    /// A part of CATENATE whose URL is a literal.
+    Url {
+        /// Its octets.
+        len: usize,
+        /// Whether the client waits for a continuation request.
+        sync: bool,
+    },
+}
+
+/// Reads on in a line, without its line break. Returns how many of its octets that took.
+pub(crate) fn append_next(place: Place, line: &[u8]) -> Result<(usize, Next), String> {
+    let parsed = match place.utf8 {
+        true => octet(b')', "\")\" behind UTF8 data", line),
+        false => Ok((line, ())),
     };
-    match parsed {
-        Ok((_, message)) => Ok(Some(message)),
-        Err(nom::Err::Error(Expected(what)) | nom::Err::Failure(Expected(what))) => {
-            Err(format!("APPEND: expected {what}"))
-        }
-        Err(nom::Err::Incomplete(_)) => Err("APPEND: incomplete".to_owned()),
+    let parsed = parsed.and_then(|(rest, ())| match (place.parts, rest) {
+        (None, rest) | (Some(Parts::Further), [b')', rest @ ..]) => after_message(rest),
+        (Some(Parts::Start), rest) => cat_part(rest),
+        (Some(Parts::Further), rest) => cat_part(sp(rest)?.0),
+    });
+    let (rest, next) = checked(parsed)?;
+    Ok((line.len() - rest.len(), next))
+}
+
+/// A further message, or the end of the command.
+fn after_message(input: &[u8]) -> Parsed<'_, Next> {
+    if input.is_empty() {
+        return Ok((input, Next::End));
     }
+    if sp(input).is_err() {
+        return mismatch("the end of the line or a further message");
+    }
+    let (rest, message) = append_message(input)?;
+    Ok((rest, Next::Message(message)))
 }
 
 /// ```abnf
 /// append-message  = append-opts SP append-data            ; RFC 4466
 /// append-opts     = [SP flag-list] [SP date-time]
-/// append-data     = literal / literal8 /
-///                   "UTF8" SP "(" literal8 ")"            ; RFC 6855
+/// append-data     = literal / literal8
+/// append-data     =/ utf8-literal                         ; RFC 6855
+/// append-data     =/ "CATENATE" SP "(" cat-part *(SP cat-part) ")"    ; RFC 4469
 /// ```
-fn append_message(input: &[u8], announced: Announcement) -> Parsed<'_, AppendMessage> {
+///
+/// Up to the octets of a literal, or the first part.
+fn append_message(input: &[u8]) -> Parsed<'_, AppendMessage> {
     let (mut rest, ()) = sp(input)?;
     let mut flags = Vec::new();
     let mut internal_date = None;
@@ -121,29 +175,126 @@ fn append_message(input: &[u8], announced: Announcement) -> Parsed<'_, AppendMes
         (rest, ()) = sp(rest)?;
         internal_date = Some(date);
     }
-    let mut utf8 = false;
-    if announced.binary && rest.first() != Some(&b'~') {
-        (rest, ()) = word("UTF8")(rest)?;
-        (rest, ()) = sp(rest)?;
-        (rest, ()) = open(rest)?;
-        utf8 = true;
+    let data = match maybe(word("CATENATE"), rest)? {
+        (after, Some(())) => {
+            (rest, ()) = sp(after)?;
+            (rest, ()) = open(rest)?;
+            AppendData::Catenate
+        }
+        _ => {
+            let literal;
+            (rest, literal) = match utf8_literal(rest)? {
+                (rest, Some(literal)) => (rest, literal),
+                (rest, None) => literal_head(rest)?,
+            };
+            AppendData::Literal(literal)
+        }
+    };
+    Ok((
+        rest,
+        AppendMessage {
+            flags,
+            internal_date,
+            data,
+        },
+    ))
+}
+
+/// The most octets of a URL: a mailbox's name of a thousand octets, each of them encoded, and a
+/// section of thousands.
+const MAX_URL: usize = 8 * 1024;
+
+/// ```abnf
+/// cat-part        = text-literal / url                    ; RFC 4469
+/// cat-part        =/ utf8-literal                         ; RFC 6855
+/// text-literal    = "TEXT" SP literal
+/// url             = "URL" SP astring
+/// ```
+fn cat_part(input: &[u8]) -> Parsed<'_, Next> {
+    let text = |literal| Next::Part(CatPart::Text(literal));
+    if let (rest, Some(literal)) = utf8_literal(input)? {
+        return Ok((rest, text(literal)));
     }
-    // What remains must be the announcement and nothing else.
-    match (literal_announcement(rest), announced.len) {
-        (Some(Announcement { at: 0, .. }), Some(len)) => Ok((
+    if let (rest, Some(())) = maybe(word("TEXT"), input)? {
+        let (rest, ()) = sp(rest)?;
+        let (rest, literal) = literal_head(rest)?;
+        return match literal.binary {
+            true => mismatch("a literal that is no literal8"),
+            false => Ok((rest, text(literal))),
+        };
+    }
+    let (rest, Some(())) = maybe(word("URL"), input)? else {
+        return mismatch("TEXT or URL");
+    };
+    let (rest, ()) = sp(rest)?;
+    let wrong = "a URL of 1 to 8192 octets";
+    if rest.first() == Some(&b'{') {
+        let (rest, literal) = literal_head(rest)?;
+        return match usize::try_from(literal.len) {
+            Ok(len @ 1..=MAX_URL) => {
+                let sync = literal.sync;
+                Ok((rest, Next::Url { len, sync }))
+            }
+            _ => refuse(wrong),
+        };
+    }
+    let (rest, url) = astring(rest)?;
+    match url.len() {
+        1..=MAX_URL => Ok((rest, Next::Part(CatPart::Url(url.into_owned())))),
+        _ => refuse(wrong),
+    }
+}
+
+/// ```abnf
+/// utf8-literal    = "UTF8" SP "(" literal8 ")"            ; RFC 6855
+/// ```
+///
+/// Up to its octets; none if there is something else.
+fn utf8_literal(input: &[u8]) -> Parsed<'_, Option<LiteralHead>> {
+    let (rest, Some(())) = maybe(word("UTF8"), input)? else {
+        return Ok((input, None));
+    };
+    let (rest, ()) = sp(rest)?;
+    let (rest, ()) = open(rest)?;
+    let (rest, literal) = literal_head(rest)?;
+    match literal.binary {
+        true => Ok((
+            rest,
+            Some(LiteralHead {
+                utf8: true,
+                ..literal
+            }),
+        )),
+        false => mismatch("a literal8"),
+    }
+}
+
+/// The announcement of a literal, with which the line ends.
+fn literal_head(input: &[u8]) -> Parsed<'_, LiteralHead> {
+    let Some(announced @ Announcement { at: 0, .. }) = literal_announcement(input) else {
+        return mismatch("a literal");
+    };
+    match announced.len {
+        Some(len) => Ok((
             &[],
-            AppendMessage {
-                flags,
-                internal_date,
-                literal: LiteralHead {
-                    len,
-                    sync: announced.sync,
-                    binary: announced.binary,
-                    utf8,
-                },
+            LiteralHead {
+                len,
+                sync: announced.sync,
+                binary: announced.binary,
+                utf8: false,
             },
         )),
-        (Some(Announcement { at: 0, .. }), None) => mismatch("a literal below 2^63 octets"),
-        _ => mismatch("a literal"),
+        None => mismatch("a literal below 2^63 octets"),
     }
+}
+
+fn checked<T>(parsed: Parsed<'_, T>) -> Result<(&[u8], T), String> {
+    parsed.map_err(|error| match error {
+        nom::Err::Error(Expected(what)) | nom::Err::Failure(Expected(what)) => expected(what),
+        nom::Err::Incomplete(_) => expected("more"),
+    })
+}
+
+fn expected(what: &str) -> String {
+    format!("APPEND: expected {what}")
 }

@@ -40,6 +40,7 @@ fn known(text: &[u8]) -> Option<Code> {
         "CAPABILITY" => map(capabilities(rest), Code::Capability),
         "COPYUID" => copy_uid(rest),
         "BADEVENT" => bad_event(rest),
+        "BADURL" => return Some(Code::BadUrl(std::str::from_utf8(rest).ok()?.to_owned())),
         "HIGHESTMODSEQ" => map(number64(rest), Code::HighestModSeq),
         "INPROGRESS" => in_progress(rest),
         "MAILBOXID" => mailbox_id(rest),
@@ -121,8 +122,12 @@ fn bad_event(input: &[u8]) -> Parsed<'_, Code> {
 }
 
 /// ```abnf
-/// resp-text-code =/ "INPROGRESS" [ SP "(" tag-string SP
-///                    number/nil SP nz-number/nil ")" ]      ; RFC 9585
+/// inprogress-tag = quoted / nil
+/// inprogress-state-unknown = nil SP nil
+/// inprogress-state-counting = number SP nil
+/// inprogress-state-known-goal = number SP nz-number
+/// resp-text-code =/ "INPROGRESS" [ SP "(" inprogress-tag SP
+///                                  inprogress-state ")" ]     ; RFC 9585
 /// ```
 fn in_progress(input: &[u8]) -> Parsed<'_, Code> {
     let number_or_nil = |input| match maybe(word("NIL"), input)? {
@@ -133,7 +138,13 @@ fn in_progress(input: &[u8]) -> Parsed<'_, Code> {
         }
     };
     let (rest, ()) = open(input)?;
-    let (rest, tag) = text(rest)?;
+    let (rest, tag) = match maybe(word("NIL"), rest)? {
+        (rest, Some(())) => (rest, None),
+        (rest, None) => {
+            let (rest, tag) = text(rest)?;
+            (rest, Some(tag))
+        }
+    };
     let (rest, ()) = sp(rest)?;
     let (rest, done) = number_or_nil(rest)?;
     let (rest, ()) = sp(rest)?;

@@ -147,33 +147,37 @@ pub(super) fn fetch_att(input: &[u8]) -> Parsed<'_, FetchItem> {
 
 /// ```abnf
 /// section         = "[" [section-spec] "]"
-/// section-spec    = section-msgtext / (section-part ["." section-text])
-/// section-text    = section-msgtext / "MIME"
 /// ```
 pub(super) fn section(input: &[u8]) -> Parsed<'_, Section> {
     let (rest, ()) = octet(b'[', "a section", input)?;
     let (rest, section) = match rest.first() {
         Some(b']') => (rest, Section::Full),
-        Some(b'0'..=b'9') => {
-            let (rest, path) = section_part(rest)?;
-            let (rest, what) = match rest {
-                [b'.', rest @ ..] => part_what(rest)?,
-                _ => (rest, PartWhat::Body),
-            };
-            (rest, Section::Part { path, what })
-        }
-        _ => {
-            let (rest, what) = part_what(rest)?;
-            let section = match what {
-                PartWhat::Header => Section::Header,
-                PartWhat::HeaderFields { names, not } => Section::HeaderFields { names, not },
-                PartWhat::Text => Section::Text,
-                PartWhat::Body | PartWhat::Mime => return refuse("a part number before MIME"),
-            };
-            (rest, section)
-        }
+        _ => section_spec(rest)?,
     };
     let (rest, ()) = octet(b']', "the end of a section", rest)?;
+    Ok((rest, section))
+}
+
+/// ```abnf
+/// section-spec    = section-msgtext / (section-part ["." section-text])
+/// section-text    = section-msgtext / "MIME"
+/// ```
+pub(super) fn section_spec(input: &[u8]) -> Parsed<'_, Section> {
+    if input.first().is_some_and(u8::is_ascii_digit) {
+        let (rest, path) = section_part(input)?;
+        let (rest, what) = match rest {
+            [b'.', rest @ ..] => part_what(rest)?,
+            _ => (rest, PartWhat::Body),
+        };
+        return Ok((rest, Section::Part { path, what }));
+    }
+    let (rest, what) = part_what(input)?;
+    let section = match what {
+        PartWhat::Header => Section::Header,
+        PartWhat::HeaderFields { names, not } => Section::HeaderFields { names, not },
+        PartWhat::Text => Section::Text,
+        PartWhat::Body | PartWhat::Mime => return refuse("a part number before MIME"),
+    };
     Ok((rest, section))
 }
 

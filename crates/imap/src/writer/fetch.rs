@@ -280,12 +280,18 @@ pub(crate) fn put_path(out: &mut BytesMut, path: &[u32]) {
 /// `BODY[section]` as a response has it.
 fn put_section(out: &mut BytesMut, section: &Section, style: Style) {
     out.extend_from_slice(b"BODY");
-    put_section_spec(out, section, style);
+    put_bracketed(out, section, style);
 }
 
 /// `section         = "[" [section-spec] "]"`
-pub(crate) fn put_section_spec(out: &mut BytesMut, section: &Section, style: Style) {
+pub(crate) fn put_bracketed(out: &mut BytesMut, section: &Section, style: Style) {
     out.extend_from_slice(b"[");
+    put_section_spec(out, section, style);
+    out.extend_from_slice(b"]");
+}
+
+/// `section-spec    = section-msgtext / (section-part ["." section-text])`, or nothing.
+pub(crate) fn put_section_spec(out: &mut BytesMut, section: &Section, style: Style) {
     match section {
         Section::Full => {}
         Section::Header => out.extend_from_slice(b"HEADER"),
@@ -305,7 +311,6 @@ pub(crate) fn put_section_spec(out: &mut BytesMut, section: &Section, style: Sty
             }
         }
     }
-    out.extend_from_slice(b"]");
 }
 
 fn put_header_fields(out: &mut BytesMut, names: &[String], not: bool, style: Style) {

@@ -3,10 +3,11 @@
 use murder_imap::command::{AclMode, SelectParam, StoreMode, StoreModifier};
 use murder_imap::list::{ListAttribute, ListRow, StatusValue};
 use murder_imap::response::{NamespacePrefix, NamespaceRow};
+use murder_imap::url::UrlMailbox;
 use murder_imap::{
     Code, Command, ContextUpdate, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem,
     FetchModifier, Flag, GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg,
-    MailboxFilter, MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial,
+    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial,
     PartialRange, QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section,
     SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm,
     ThreadList, Untagged,
@@ -655,7 +656,7 @@ fn code() -> impl Strategy<Value = Code> {
         vec(upper_atom(), 1..4).prop_map(Code::BadEvent),
         any::<u32>().prop_map(Code::MetadataLongEntries),
         any::<u32>().prop_map(Code::MetadataMaxSize),
-        ("[A-Za-z0-9.]{1,8}", of(any::<u32>()), of(number()))
+        (of("[A-Za-z0-9.]{1,8}"), of(any::<u32>()), of(number()))
             .prop_map(|(tag, done, goal)| Code::InProgress { tag, done, goal }),
         "[A-Za-z0-9.]{1,8}".prop_map(Code::NoUpdate),
         (number(), uids(), uids()).prop_map(|(uidvalidity, from, to)| Code::CopyUid {
@@ -669,6 +670,7 @@ fn code() -> impl Strategy<Value = Code> {
         (flags(), any::<bool>())
             .prop_map(|(flags, any_keyword)| Code::PermanentFlags { flags, any_keyword }),
         "imap://[a-z;=*@/.]{0,20}".prop_map(Code::Referral),
+        vec(any::<u8>(), 1..20).prop_map(|url| Code::bad_url(&url)),
         number().prop_map(Code::UidNext),
         number().prop_map(Code::UidValidity),
         number().prop_map(Code::Unseen),
@@ -935,4 +937,27 @@ pub fn append() -> impl Strategy<Value = (MailboxArg, Vec<Flag>, Option<DateTime
         of(date_time()),
         vec(any::<u8>(), 0..200),
     )
+}
+
+pub fn url() -> impl Strategy<Value = MessageUrl> {
+    let mailbox =
+        (url_name(), of(number())).prop_map(|(name, uidvalidity)| UrlMailbox { name, uidvalidity });
+    let partial = (0..=MAX63, prop_oneof![1..=MAX63, Just(u64::MAX)])
+        .prop_map(|(origin, length)| Partial { origin, length });
+    (of(mailbox), number(), section(), of(partial)).prop_map(|(mailbox, uid, section, partial)| {
+        MessageUrl {
+            mailbox,
+            uid,
+            section,
+            partial,
+        }
+    })
+}
+
+fn url_name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zA-Z0-9./%;=&?# \"äß台\u{0}-\u{20}]{1,12}",
+        "[./]{1,6}",
+        any::<String>().prop_filter("not empty", |name| !name.is_empty()),
+    ]
 }

@@ -2,10 +2,11 @@
 //! and what is refused.
 
 use murder_imap::{
-    Code, Command, CommandReader, ContextUpdate, Event, EventGroup, FetchItem, GetMetadata,
-    MailboxArg, MailboxFilter, MetadataDepth, MultiSearch, Notify, NotifyEvent, QuotaResource,
-    Replaced, Response, SearchKey, SearchReturn, SequenceSet, Sort, SortCriterion, SortKey, Tag,
-    Thread, ThreadAlgorithm, ThreadList, Untagged, parse_command, response,
+    AppendData, Code, Command, CommandReader, ContextUpdate, Event, EventGroup, FetchItem,
+    GetMetadata, LiteralHead, MailboxArg, MailboxFilter, MetadataDepth, MultiSearch, Notify,
+    NotifyEvent, QuotaResource, Replaced, Response, SearchKey, SearchReturn, SequenceSet, Sort,
+    SortCriterion, SortKey, Tag, Thread, ThreadAlgorithm, ThreadList, Untagged, parse_command,
+    response,
 };
 
 use crate::script::{Script, run};
@@ -502,7 +503,13 @@ fn replace() {
     };
     assert_eq!(start_of.replaces, of(false, "4"));
     assert_eq!(start_of.mailbox, name("Drafts"));
-    assert_eq!(start_of.literal.len, 312);
+    let literal = LiteralHead {
+        len: 312,
+        sync: true,
+        binary: false,
+        utf8: false,
+    };
+    assert_eq!(start_of.data, AppendData::Literal(literal));
     let start_of =
         start("A004 UID REPLACE * {6+}\r\nDrafts \"25-Nov-2026 03:33:19 +0000\" {3}\r\n");
     assert_eq!(start_of.replaces, of(true, "*"));
@@ -533,18 +540,21 @@ fn others() {
         }
     );
     assert_eq!(parse("a UNAUTHENTICATE"), Command::Unauthenticate);
-    let progress = untagged("* OK [INPROGRESS (\"A001\" 454 1000)] Processed 45% of the mailbox");
-    let Untagged::Status { code, .. } = progress else {
-        panic!("{progress:?}");
-    };
-    assert_eq!(
-        code,
-        Some(Code::InProgress {
-            tag: "A001".into(),
-            done: Some(454),
-            goal: Some(1000),
-        })
-    );
+    for (line, tag, done, goal) in [
+        ("NIL NIL NIL", None, None, None),
+        ("\"A001\" NIL NIL", Some("A001"), None, None),
+        ("\"A001\" 175 NIL", Some("A001"), Some(175), None),
+        ("\"A001\" 454 1000", Some("A001"), Some(454), Some(1000)),
+    ] {
+        let progress = untagged(&format!("* OK [INPROGRESS ({line})] Still working"));
+        let Untagged::Status { code, .. } = progress else {
+            panic!("{progress:?}");
+        };
+        let tag = tag.map(str::to_owned);
+        let wanted = Code::InProgress { tag, done, goal };
+        assert_eq!(wanted.to_string(), format!("INPROGRESS ({line})"));
+        assert_eq!(code, Some(wanted));
+    }
     let Ok(Response::Tagged { code, .. }) = response::parse(b"a BAD [UIDREQUIRED] no\r\n") else {
         panic!("no answer");
     };

@@ -9,3 +9,4 @@ mod responses;
 mod roundtrip;
 mod script;
 mod server;
+mod url;

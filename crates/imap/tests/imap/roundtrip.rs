@@ -1,9 +1,10 @@
 //! What is written parses back.
 
 use bytes::BytesMut;
+use murder_imap::encode::Piece;
 use murder_imap::{
-    AppendNext, CommandReader, Event, NameEncoding, ResponseReader, ResponseWriter, encode,
-    parse_command, response,
+    AppendData, AppendNext, CatPart, CommandReader, Event, MessageUrl, NameEncoding,
+    ResponseReader, ResponseWriter, encode, parse_command, response,
 };
 use proptest::prelude::*;
 
@@ -96,6 +97,82 @@ proptest! {
             .iter()
             .map(|(_, flags, date, body)| (mailbox.clone(), flags.clone(), *date, body.clone()))
             .collect();
+        prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn urls(url in arbitrary::url()) {
+        let text = url.to_string();
+        prop_assert!(text.bytes().all(|octet| octet.is_ascii_graphic()), "{text}");
+        prop_assert_eq!(MessageUrl::parse(text.as_bytes()), Ok(url), "{}", text);
+    }
+
+    #[test]
+    fn any_octets_are_a_url_or_not(octets in prop::collection::vec(any::<u8>(), 0..40)) {
+        let _ = MessageUrl::parse(&octets);
+        let mut url = b"/a;UIDVALIDITY=1/;UID=2/;SECTION=".to_vec();
+        url.extend_from_slice(&octets);
+        let _ = MessageUrl::parse(&url);
+    }
+
+    #[test]
+    fn catenations(
+        tag in arbitrary::tag(),
+        messages in prop::collection::vec(
+            (arbitrary::append(), prop::collection::vec(arbitrary::url(), 0..4)),
+            1..3,
+        ),
+    ) {
+        let mailbox = &messages[0].0.0;
+        let mut out = BytesMut::new();
+        encode::append_command(&mut out, &tag, mailbox);
+        let mut expected = Vec::new();
+        for ((_, flags, date, body), urls) in &messages {
+            let urls: Vec<String> = urls.iter().map(MessageUrl::to_string).collect();
+            // The text first, last, or both.
+            let mut pieces = vec![Piece::Text(body)];
+            pieces.extend(urls.iter().map(|url| Piece::Url(url.as_bytes())));
+            pieces.push(Piece::Text(body));
+            encode::catenate(&mut out, flags, *date, &pieces[..pieces.len() - urls.len() % 2]);
+            let mut seen = vec![body.clone()];
+            seen.extend(urls.iter().map(|url| url.clone().into_bytes()));
+            if urls.len().is_multiple_of(2) {
+                seen.push(body.clone());
+            }
+            expected.push((flags.clone(), *date, seen));
+        }
+        out.extend_from_slice(b"\r\n");
+        let read = run(async {
+            let mut script = Script::cut(&out, &[out.len() / 3, out.len() / 2]);
+            let mut reader = CommandReader::default();
+            let Event::Append(start) = reader.next(&mut script).await.unwrap() else {
+                panic!("{}", String::from_utf8_lossy(&out));
+            };
+            assert_eq!((&start.tag, &start.mailbox, start.data), (&tag, mailbox, AppendData::Catenate));
+            let mut read = vec![(start.flags, start.internal_date, Vec::new())];
+            loop {
+                let piece = match reader.finish_append(&mut script).await.unwrap() {
+                    AppendNext::Part(CatPart::Url(url)) => url,
+                    AppendNext::Part(CatPart::Text(_)) => {
+                        assert!(!reader.accept_literal());
+                        let mut text = Vec::new();
+                        while let Some(chunk) =
+                            reader.read_literal_chunk(&mut script, 50).await.unwrap()
+                        {
+                            text.extend_from_slice(&chunk);
+                        }
+                        text
+                    }
+                    AppendNext::Message(next) => {
+                        read.push((next.flags, next.internal_date, Vec::new()));
+                        continue;
+                    }
+                    AppendNext::End => return read,
+                    other => panic!("{other:?}"),
+                };
+                read.last_mut().unwrap().2.push(piece);
+            }
+        });
         prop_assert_eq!(read, expected);
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use murder_imap::server::{Limits, Line};
-use murder_imap::{AppendNext, Command, CommandReader, Event, Flag};
+use murder_imap::{
+    AppendData, AppendNext, CatPart, Command, CommandReader, Event, Flag, LiteralHead,
+};
 use proptest::prelude::*;
 
 use crate::script::{Script, run};
@@ -12,7 +14,7 @@ use crate::script::{Script, run};
 #[derive(Debug, PartialEq, Eq, Clone)]
 enum Seen {
     Command(String, &'static str),
-    /// Tag, mailbox, and the messages.
+    /// Tag, mailbox, and the messages, with URLs in `<>`.
     Append(String, String, Vec<Vec<u8>>),
     /// An APPEND that was refused.
     Refused(String),
@@ -56,34 +58,47 @@ async fn session(mut script: Script) -> Vec<Seen> {
                 return seen;
             }
             Event::Append(start) => {
-                if start.literal.len > LIMITS.append {
-                    seen.push(Seen::Refused(start.tag.to_string()));
-                    continue;
-                }
+                let tag = start.tag.to_string();
                 let mut messages = Vec::new();
+                let mut message = Vec::new();
+                let mut literal = literal_of(start.data);
                 loop {
-                    if reader.accept_literal() {
-                        seen.push(Seen::Continue);
-                    }
-                    let mut body = Vec::new();
-                    loop {
-                        match reader.read_literal_chunk(&mut script, 100).await {
-                            Ok(Some(chunk)) => {
-                                assert!((1..=100).contains(&chunk.len()));
-                                body.extend_from_slice(&chunk);
-                            }
-                            Ok(None) => break,
-                            Err(_) => {
-                                seen.push(Seen::Cut);
-                                return seen;
+                    if let Some(head) = literal.take() {
+                        if head.len > LIMITS.append {
+                            seen.push(Seen::Refused(tag));
+                            break;
+                        }
+                        if reader.accept_literal() {
+                            seen.push(Seen::Continue);
+                        }
+                        loop {
+                            match reader.read_literal_chunk(&mut script, 100).await {
+                                Ok(Some(chunk)) => {
+                                    assert!((1..=100).contains(&chunk.len()));
+                                    message.extend_from_slice(&chunk);
+                                }
+                                Ok(None) => break,
+                                Err(_) => {
+                                    seen.push(Seen::Cut);
+                                    return seen;
+                                }
                             }
                         }
                     }
-                    messages.push(body);
-                    let tag = start.tag.to_string();
                     match reader.finish_append(&mut script).await {
-                        Ok(AppendNext::Message(_)) => {}
+                        Ok(AppendNext::Part(CatPart::Text(head))) => literal = Some(head),
+                        Ok(AppendNext::Part(CatPart::Url(url))) => {
+                            message.push(b'<');
+                            message.extend(url);
+                            message.push(b'>');
+                        }
+                        Ok(AppendNext::NeedContinuation) => seen.push(Seen::Continue),
+                        Ok(AppendNext::Message(next)) => {
+                            messages.push(std::mem::take(&mut message));
+                            literal = literal_of(next.data);
+                        }
                         Ok(AppendNext::End) => {
+                            messages.push(message);
                             let name = start.mailbox.to_string();
                             seen.push(Seen::Append(tag, name, messages));
                             break;
@@ -104,6 +119,13 @@ async fn session(mut script: Script) -> Vec<Seen> {
                 }
             }
         }
+    }
+}
+
+fn literal_of(data: AppendData) -> Option<LiteralHead> {
+    match data {
+        AppendData::Literal(head) => Some(head),
+        AppendData::Catenate => None,
     }
 }
 
@@ -204,6 +226,24 @@ fn several_messages_in_one_append() {
     );
 }
 
+/// A message that comes octet by octet may be kept as it comes.
+#[test]
+fn chunks_own_no_more_than_they_are() {
+    run(async {
+        let mut reader = CommandReader::new(LIMITS);
+        let sent = format!("a APPEND x {{1000+}}\r\n{}\r\n", "y".repeat(1000));
+        let mut script = Script::bytes(sent.as_bytes());
+        let event = reader.next(&mut script).await.unwrap();
+        assert!(matches!(event, Event::Append(_)));
+        assert!(!reader.accept_literal());
+        let mut held = 0;
+        while let Some(chunk) = reader.read_literal_chunk(&mut script, 500).await.unwrap() {
+            held += chunk.try_into_mut().unwrap().capacity();
+        }
+        assert!(held < 20_000, "{held}");
+    });
+}
+
 #[test]
 fn append_heads_are_typed() {
     run(async {
@@ -218,8 +258,9 @@ fn append_heads_are_typed() {
         assert_eq!(start.flags, [Flag::Seen, Flag::parse("$Junk").unwrap()]);
         let date = start.internal_date.unwrap();
         assert_eq!((date.unix, date.offset_minutes), (837_596_665, -420));
-        assert_eq!(start.literal.len, 4_294_967_296);
-        assert!(!start.literal.sync && !start.literal.binary);
+        let literal = literal_of(start.data).unwrap();
+        assert_eq!(literal.len, 4_294_967_296);
+        assert!(!literal.sync && !literal.binary);
     });
 }
 
@@ -273,6 +314,140 @@ fn what_follows_a_message_is_as_bounded() {
         sent.as_bytes(),
         &[Seen::AppendBad("a".into()), command("b", "NOOP")],
     );
+}
+
+/// Example 1 of RFC 4469, and the other ways to write its parts.
+#[test]
+fn messages_in_parts() {
+    let drafts = "/Drafts;UIDVALIDITY=385759045/;UID=20";
+    check(
+        format!(
+            "A003 APPEND Drafts (\\Seen \\Draft $MDNSent) CATENATE \
+             (URL \"{drafts}/;section=HEADER\" TEXT {{3}}\r\none URL \"{drafts}/;section=1\" \
+             URL /x/;UID=30 TEXT {{4+}}\r\nfour)\r\n\
+             b NOOP\r\n"
+        )
+        .as_bytes(),
+        &[
+            Seen::Continue,
+            append(
+                "A003",
+                "Drafts",
+                &[&format!(
+                    "<{drafts}/;section=HEADER>one<{drafts}/;section=1></x/;UID=30>four"
+                )],
+            ),
+            command("b", "NOOP"),
+        ],
+    );
+    // Without a literal; with literals for names and URLs; in UTF8; one after another.
+    check(
+        b"a append x catenate (url /y/;UID=1)\r\n\
+          b APPEND {1}\r\nx CATENATE (URL {9}\r\n/y/;UID=1 URL {1+}\r\ny TEXT {0+}\r\n)\r\n\
+          c APPEND x CATENATE (UTF8 (~{2+}\r\nhi) URL y)\r\n\
+          d APPEND x CATENATE (URL y) (\\Seen) CATENATE (TEXT {3}\r\ntwo) {5+}\r\nthree CATENATE (URL z)\r\n\
+          e UID REPLACE 4 x \"17-Jul-1996 02:44:25 -0700\" CATENATE (URL y)\r\n\
+          f NOOP\r\n",
+        &[
+            append("a", "x", &["</y/;UID=1>"]),
+            Seen::Continue,
+            Seen::Continue,
+            append("b", "x", &["</y/;UID=1><y>"]),
+            append("c", "x", &["hi<y>"]),
+            Seen::Continue,
+            append("d", "x", &["<y>", "two", "three", "<z>"]),
+            append("e", "x", &["<y>"]),
+            command("f", "NOOP"),
+        ],
+    );
+}
+
+#[test]
+fn bad_parts() {
+    for parts in [
+        "",
+        "(",
+        "()",
+        "( URL x)",
+        "(URL)",
+        "(URL x",
+        "(URL x  URL y)",
+        "(URL x,URL y)",
+        "(URL x) x",
+        "(URL x)(URL y)",
+        "(URL \"x)",
+        "(URL \"\")",
+        "(URL {0+}\r\n)",
+        "(URL ~{1+}\r\nx)",
+        "(BINARY x)",
+        "(TEXT x)",
+        "(TEXT \"x\")",
+        "(TEXT ~{1+}\r\nx)",
+        "(UTF8 ({1+}\r\nx))",
+        "(UTF8 (~{1+}\r\nx URL y)",
+        "(TEXT {1+}\r\nxTEXT {1+}\r\ny)",
+        "(TEXT {1+}\r\nx",
+        "(TEXT {99999999999999999999}",
+        "(URL x TEXT {1+}\r\nx bad {3+}\r\nb\r\n)",
+        "(URL {300}",
+        "(URL {300+}\r\n",
+    ] {
+        let rest = if parts.ends_with("{300+}\r\n") {
+            "x".repeat(300)
+        } else {
+            String::new()
+        };
+        let sent = format!("a APPEND x CATENATE {parts}{rest}\r\nb NOOP\r\n");
+        let refused = match parts {
+            "" => bad("a"),
+            _ => Seen::AppendBad("a".into()),
+        };
+        check(sent.as_bytes(), &[refused, command("b", "NOOP")]);
+    }
+    check(
+        b"a APPEND x CATENATE (URL {9}\r\nab",
+        &[Seen::Continue, Seen::Cut],
+    );
+    check(b"a APPEND x CATENATE (URL x", &[]);
+    check(b"a APPEND x CATENATE (TEXT {1+}\r\nx URL y", &[Seen::Cut]);
+    // As long as a command may be, and longer; in a line of its own.
+    let long = |len: usize| "x".repeat(len);
+    let sent = format!(
+        "a APPEND x CATENATE (TEXT {{1+}}\r\n- URL {})\r\nb APPEND x CATENATE (TEXT {{1+}}\r\n- URL {})\r\nc NOOP\r\n",
+        long(248),
+        long(249)
+    );
+    let seen = [
+        append("a", "x", &[&format!("-<{}>", long(248))]),
+        Seen::AppendBad("b".into()),
+        command("c", "NOOP"),
+    ];
+    check(sent.as_bytes(), &seen);
+}
+
+/// What the client sends of a message that is refused is skipped, wherever that happens.
+#[test]
+fn parts_that_are_dropped_are_skipped() {
+    let parts = "URL x URL y TEXT {3+}\r\nabc URL {4+}\r\nb N\n TEXT {2+}\r\n\r\n URL z TEXT {2}";
+    for taken in 0..6 {
+        run(async {
+            let mut reader = CommandReader::new(LIMITS);
+            let sent = format!("a APPEND x CATENATE ({parts}\r\nb NOOP\r\n");
+            let mut script = Script::bytes(sent.as_bytes());
+            let event = reader.next(&mut script).await.unwrap();
+            assert!(matches!(event, Event::Append(_)));
+            for _ in 0..taken {
+                let next = reader.finish_append(&mut script).await.unwrap();
+                assert!(matches!(next, AppendNext::Part(_)), "{next:?}");
+                let _ = reader.accept_literal();
+            }
+            let event = reader.next(&mut script).await.unwrap();
+            assert!(
+                matches!(&event, Event::Command { tag, .. } if tag.as_str() == "b"),
+                "{taken}: {event:?}"
+            );
+        });
+    }
 }
 
 #[test]
@@ -550,7 +725,7 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
             "a ", "b ", "* ", "\r\n", "\n", "\r", " ", "NOOP", "LOGIN", "APPEND x ", "SEARCH ",
             "FETCH 1 ", "UID ", "{3}\r\n", "{3+}\r\n", "~{3+}\r\n", "{0+}\r\n", "{300+}\r\n",
             "{99999999999999999999999}\r\n", "abc", "(", ")", "\"", "\\", "BODY[", "]", "NOT ",
-            "UTF8 (", "1:*", "$", "\0", "(\\Seen) ", "\" 1-Feb-1994 21:52:25 -0800\" ",
+            "UTF8 (", "CATENATE (", "TEXT ", "URL ", "/x/;UID=1 ", "1:*", "$", "\0", "(\\Seen) ", "\" 1-Feb-1994 21:52:25 -0800\" ",
         ])
         .prop_map(|word| word.as_bytes().to_vec()),
         1 => (0usize..600).prop_map(|len| vec![b'x'; len]),

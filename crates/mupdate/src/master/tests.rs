@@ -67,6 +67,7 @@ impl Murder {
             node: murder_net::config::NodeConfig {
                 name: "mu1".into(),
                 data_dir: self.dir.path().join("mu1"),
+                ..Default::default()
             },
             cluster: self.files("mu1", "mupdate"),
             grpc: GrpcConfig::default(),

@@ -18,6 +18,25 @@ pub struct NodeConfig {
     /// Where the node keeps its state. Default: `/var/lib/murder`.
     #[serde(deserialize_with = "path")]
     pub data_dir: PathBuf,
+    /// Threads that serve connections; 0 for one a processor. Default: 0.
+    pub worker_threads: usize,
+}
+
+/// More threads than any machine has processors.
+const MOST_WORKER_THREADS: usize = 1024;
+
+impl NodeConfig {
+    /// What can be wrong with it beyond each key by itself.
+    ///
+    /// # Errors
+    /// One that says what is wrong.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.worker_threads <= MOST_WORKER_THREADS,
+            "`node.worker_threads` is more than {MOST_WORKER_THREADS}"
+        );
+        Ok(())
+    }
 }
 
 impl Default for NodeConfig {
@@ -27,6 +46,7 @@ impl Default for NodeConfig {
         Self {
             name: host.split('.').next().unwrap_or_default().to_lowercase(),
             data_dir: PathBuf::from("/var/lib/murder"),
+            worker_threads: 0,
         }
     }
 }

@@ -174,7 +174,7 @@ impl Home {
         for (_, by_user) in self.all_seen(rowno)? {
             seen.union_with(&by_user);
         }
-        let states = self.states(rowno, &UidSet::range(1, u32::MAX))?;
+        let states = self.stored_states(id, &UidSet::range(1, u32::MAX))?;
         let concerned = |flags: Flags, uid| flags.contains(Flags::SEEN) || seen.contains(uid);
         let states: Vec<_> = states
             .into_iter()

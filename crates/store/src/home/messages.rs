@@ -12,13 +12,14 @@ use super::{Home, Stop, refuse};
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
 use crate::error::StoreError;
 use crate::flags::Flags;
+use crate::handles::Handles;
 use crate::items::Items;
 use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::message::{Appended, Copied, Expunged, Stored};
 use crate::quota::Amount;
 use crate::segments::Segments;
 use crate::uidset::UidSet;
-use crate::view::MessageRow;
+use crate::view::{MessageRow, RowState};
 
 impl Home {
     pub(super) fn append(
@@ -292,11 +293,16 @@ impl Home {
         Ok(Ok(Outcome::Expunged(self.remove(id, &rows, keep)?)))
     }
 
-    pub(super) fn store(&mut self, c: &Store) -> Result<ApplyResult, Stop> {
+    pub(super) fn store(&mut self, c: &Store, handles: &Handles) -> Result<ApplyResult, Stop> {
         let Some(id) = self.mailbox(&c.mailbox).map(|m| m.id) else {
             return refuse(StoreError::NoSuchMailbox);
         };
-        let adds = c.mode != 1 && c.keywords_allowed;
+        let asked = UidSet::from_bytes(&c.uids);
+        let rows = self.states(id, &asked, handles)?;
+        let is_newer = |row: &RowState| c.unchanged_since.is_some_and(|since| row.modseq > since);
+        // A keyword comes to be with the first message that takes it.
+        let taken = rows.iter().any(|row| !is_newer(row));
+        let adds = c.mode != 1 && c.keywords_allowed && taken;
         if adds && !self.make_room_for_keywords(id, c.keywords.iter().map(String::as_str))? {
             return refuse(StoreError::TooManyKeywords);
         }
@@ -320,16 +326,15 @@ impl Home {
         if own_seen {
             mask = mask & !Flags::SEEN;
         }
-        let asked = UidSet::from_bytes(&c.uids);
         let mut stored = Stored {
-            missing: asked.clone(),
+            missing: asked,
             ..Stored::default()
         };
         let mut states = Vec::new();
         let mut found = UidSet::new();
-        for mut row in self.states(rowno, &asked)? {
+        for mut row in rows {
             found.insert(row.uid);
-            if c.unchanged_since.is_some_and(|since| row.modseq > since) {
+            if is_newer(&row) {
                 stored.modified.insert(row.uid);
                 continue;
             }

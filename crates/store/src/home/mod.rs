@@ -25,6 +25,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::catalogue::Listed;
 use crate::command::Op;
 use crate::error::StoreError;
+use crate::handles::Handles;
 use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::segments::Segments;
 use crate::uidset::UidSet;
@@ -340,12 +341,18 @@ impl Home {
         &mut self,
         entries: &[Arc<Entry>],
         segments: &Segments,
+        handles: &Handles,
     ) -> Result<Effects, StoreError> {
-        self.try_apply(entries, segments)
+        self.try_apply(entries, segments, handles)
             .map_err(|e| self.sort_out(e))
     }
 
-    fn try_apply(&mut self, entries: &[Arc<Entry>], segments: &Segments) -> Result<Effects, Stop> {
+    fn try_apply(
+        &mut self,
+        entries: &[Arc<Entry>],
+        segments: &Segments,
+        handles: &Handles,
+    ) -> Result<Effects, Stop> {
         let mut effects = Effects::default();
         for entry in entries {
             if entry.lsn <= self.applied_lsn {
@@ -356,7 +363,9 @@ impl Home {
             if self.uncommitted.is_empty() && effects.results.iter().all(Option::is_none) {
                 self.run("BEGIN IMMEDIATE", [])?;
             }
-            effects.results.push(Some(self.apply_one(entry, segments)?));
+            effects
+                .results
+                .push(Some(self.apply_one(entry, segments, handles)?));
             self.applied_lsn = entry.lsn;
         }
         let new = entries.iter().zip(&effects.results);
@@ -437,7 +446,12 @@ impl Home {
         Ok(())
     }
 
-    fn apply_one(&mut self, entry: &Entry, segments: &Segments) -> Result<ApplyResult, Stop> {
+    fn apply_one(
+        &mut self,
+        entry: &Entry,
+        segments: &Segments,
+        handles: &Handles,
+    ) -> Result<ApplyResult, Stop> {
         match &entry.op {
             Op::Create(c) => self.create(c),
             Op::Delete(c) => self.delete(c),
@@ -448,7 +462,7 @@ impl Home {
             Op::RenameHome(c) => self.rename_home(c),
             Op::DropHome(_) => self.drop_home(),
             Op::Append(c) => self.append(c, entry, segments),
-            Op::Store(c) => self.store(c),
+            Op::Store(c) => self.store(c, handles),
             Op::Expunge(c) => self.expunge(c),
             Op::Copy(c) => self.copy(c),
             Op::CopyAcross(c) if c.target_home == self.id => self.arrive(c, entry, segments),

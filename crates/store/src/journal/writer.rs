@@ -27,6 +27,10 @@ const BATCH_RECORDS: usize = 1024;
 /// The most bytes in a batch.
 const BATCH_BYTES: u64 = 8 << 20;
 
+/// The thread's priority: every change waits for it, and it for the disk most of the time, which
+/// does nothing while it waits for a processor.
+const NICE: i32 = -10;
+
 /// What the journal thread is sent.
 #[derive(Debug)]
 pub(crate) enum ToJournal {
@@ -90,6 +94,8 @@ impl Writer {
 
     /// Works until the queue is closed and empty.
     pub fn run(mut self, mut queue: mpsc::Receiver<ToJournal>) {
+        // Without permission it waits its turn like others.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let mut held = None;
         while let Some(first) = held.take().or_else(|| queue.blocking_recv()) {
             // While a batch waits for the shards, another one would only wait behind it: what

@@ -15,7 +15,7 @@ use crate::uidset::UidSet;
 const SMALL_CHUNK: usize = CHUNK_ROWS / 4;
 
 /// New flags of a message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowState {
     pub uid: u32,
     pub modseq: u64,
@@ -98,6 +98,19 @@ impl MailboxView {
             next.remove(&change.expunged);
         }
         next
+    }
+
+    /// What the messages in `uids` have of flags and keywords.
+    pub(crate) fn states(&self, uids: &UidSet) -> Vec<RowState> {
+        let ranges = uids.ranges().iter();
+        let rows = ranges.flat_map(|&(low, high)| self.rows_by_uid(low, high));
+        rows.map(|row| RowState {
+            uid: row.uid,
+            modseq: row.modseq,
+            flags: row.flags,
+            keywords: row.keywords,
+        })
+        .collect()
     }
 
     /// Adds a message with a greater UID than all others.

@@ -352,8 +352,16 @@ async fn flags_change_and_are_told() {
     assert_eq!((status.unseen, status.deleted), (3, 2));
 
     // UNCHANGEDSINCE refuses what changed since.
-    let mut op = StoreOp::new(StoreMode::Replace, Flags::FLAGGED, vec![]);
+    let mut op = StoreOp::new(StoreMode::Replace, Flags::FLAGGED, vec!["New".into()]);
     op.unchanged_since = Some(old.highest_modseq());
+    let refused = partition
+        .store_flags(&handle, &[2, 9].into_iter().collect(), op.clone())
+        .await
+        .unwrap();
+    assert_eq!(refused.modified, UidSet::range(2, 2));
+    // Nor does a keyword come to be that no message takes.
+    assert_eq!(handle.view().keywords().bit("New"), None);
+    op.keywords.clear();
     let again = partition
         .store_flags(&handle, &UidSet::range(1, 2), op)
         .await

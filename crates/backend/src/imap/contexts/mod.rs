@@ -21,7 +21,8 @@ use murder_store::{MailboxView, UidSet, ViewDiff};
 use self::told::{Piece, Told};
 use crate::imap::errors::OpError;
 use crate::imap::notify;
-use crate::imap::search::{Hits, Order, Program, Progress, Scope, run_among};
+use crate::imap::progress::{Pace, Progress};
+use crate::imap::search::{Hits, Order, Program, Scope, run_among};
 use crate::imap::selected::Selected;
 use crate::imap::session::User;
 use crate::node::now;
@@ -425,7 +426,7 @@ pub(crate) async fn tell(
             continue;
         }
         let shutdown = context.shutdown.clone();
-        let mut progress = Progress::new(writer, stream, &shutdown, None);
+        let mut progress = Progress::new(writer, stream, &shutdown, Pace::silent());
         let evaluated = context.evaluate(&selected.scope(), &mut progress).await;
         changes.push(match evaluated {
             Ok((change, new)) => {

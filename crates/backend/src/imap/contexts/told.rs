@@ -3,7 +3,8 @@
 use murder_store::{MailboxView, UidSet};
 
 use crate::imap::errors::OpError;
-use crate::imap::search::{Hits, Order, Progress, Scope, places, sort};
+use crate::imap::progress::Progress;
+use crate::imap::search::{Hits, Order, Scope, places, sort};
 
 /// What the client was told, in UIDs.
 pub(super) enum Told {

@@ -4,11 +4,15 @@
 mod binary;
 pub(crate) mod partial;
 mod plan;
+mod raw;
 mod row;
+mod section;
 mod source;
 
 pub(crate) use plan::Plan;
+pub(crate) use raw::RawPieces;
 pub(crate) use row::{FetchError, RowState, RowWriter};
+pub(crate) use section::SectionOctets;
 pub(crate) use source::PartCache;
 
 use murder_store::StoreError;

@@ -106,12 +106,7 @@ impl Plan {
                 FetchItem::BodyStructure => Want::BodyStructure,
                 FetchItem::BodySection {
                     section, partial, ..
-                } => Want::Octets(Octets {
-                    name: Name::Body(section.clone()),
-                    section: mime_section(section),
-                    partial: *partial,
-                    listed: is_listed(section),
-                }),
+                } => Want::Octets(Octets::of(section, *partial)),
                 FetchItem::Rfc822 => rfc822("RFC822", murder_mime::Section::Full),
                 FetchItem::Rfc822Header => rfc822("RFC822.HEADER", murder_mime::Section::Header),
                 FetchItem::Rfc822Text => rfc822("RFC822.TEXT", murder_mime::Section::Text),
@@ -188,6 +183,16 @@ impl Plan {
 }
 
 impl Octets {
+    /// `BODY[section]<partial>`
+    pub fn of(section: &Section, partial: Option<Partial>) -> Self {
+        Self {
+            name: Name::Body(section.clone()),
+            section: mime_section(section),
+            partial,
+            listed: is_listed(section),
+        }
+    }
+
     /// Whether a transfer encoding is undone, for all that can be told without the message.
     pub fn is_decoded(&self) -> bool {
         match &self.name {

@@ -11,6 +11,7 @@ use murder_store::{FetchedItems, Flags, MailboxView, MessageRow, Partition, Stor
 
 use super::binary::{self, Encoded};
 use super::plan::{Name, Octets, Plan, Want};
+use super::raw::RawPieces;
 use super::source::{Found, PartCache, Source, of_listed};
 use super::{PIECE, WHOLE_LIMIT};
 use crate::imap::enabled::Extension;
@@ -253,24 +254,8 @@ async fn pour(
     partition: &Partition,
     stream: &mut ClientStream,
 ) -> Result<(), FetchError> {
-    let at = source.location();
-    let whole = place == (0..at.len);
-    let mut crc = 0;
-    let mut from = place.start;
-    while from < place.end {
-        let len = PIECE.min(place.end - from);
-        let piece = partition.read_body_range(at, from, len).await;
-        let piece = piece.map_err(cut_off)?;
-        if piece.len() != len as usize {
-            return Err(cut_off(StoreError::BodyGone));
-        }
-        from += len;
-        crc = crc32c::crc32c_append(crc, &piece);
-        // The last piece is withheld, so that nobody takes what is damaged for the message.
-        if whole && from == place.end && crc != at.crc {
-            let (segment, offset) = (at.segment, at.offset);
-            return Err(cut_off(StoreError::Corrupt { segment, offset }));
-        }
+    let mut pieces = RawPieces::new(source.location(), place);
+    while let Some(piece) = pieces.next(partition).await.map_err(cut_off)? {
         fetch.output().push(piece);
         fetch.output().flush_if_full(stream).await?;
     }
@@ -291,7 +276,7 @@ impl Octets {
     }
 
     /// Whether the message's parts must be known.
-    fn needs_structure(&self) -> bool {
+    pub fn needs_structure(&self) -> bool {
         matches!(self.section, murder_mime::Section::Part { .. })
     }
 }

@@ -1,24 +1,26 @@
 //! APPEND (RFC 9051 section 6.3.12, RFC 3502, RFC 4314 section 4, RFC 7889): decided before each
-//! message, which then goes to the store as it comes.
+//! message, which then goes to the store as it comes; in parts with CATENATE.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use murder_imap::{
-    AppendNext, AppendStart, Code, DateTime, Flag, LiteralHead, MailboxArg, SequenceSet, Status,
+    AppendData, AppendNext, AppendStart, Code, DateTime, Flag, LiteralHead, MailboxArg,
+    SequenceSet, Status,
 };
 use murder_mailbox::Rights;
 use murder_store::{
-    AppendMessage, Appended, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, MAX_KEYWORDS,
-    Partition, StoreError,
+    AppendMessage, Appended, Flags, INLINE_LIMIT, InternalDate, MAX_KEYWORDS, StoreError,
 };
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, no_such_mailbox, ok, ok_code};
+use crate::imap::fetch::PartCache;
+use crate::imap::op::catenate::catenate;
+use crate::imap::op::intake::Intake;
 use crate::imap::op::replace;
 use crate::imap::op::store::check_keywords;
 use crate::imap::session::{Session, User, not_permitted};
-use crate::imap::utf8::HeaderScan;
 use crate::node::{Found, now};
 
 /// Octets of the message taken at a time: a TLS record.
@@ -27,9 +29,6 @@ const CHUNK: usize = 16 * 1024;
 /// The most messages of one APPEND (RFC 3502), which are one record of the journal. Clients send
 /// some dozens.
 const MAX_MESSAGES: usize = 1_000;
-/// Octets of small messages of one APPEND that are in memory together. What goes beyond is staged
-/// like large ones.
-const MAX_IN_MEMORY: u64 = 4 << 20;
 
 /// APPEND, and what REPLACE has in common with it: takes the messages in, and stores all of them
 /// or none.
@@ -43,12 +42,17 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     let mut next = Some(murder_imap::AppendMessage {
         flags: start.flags,
         internal_date: start.internal_date,
-        literal: start.literal,
+        data: start.data,
     });
-    let mut incoming = Incoming::default();
+    let mut incoming = Incoming {
+        replaces: replaced.is_some(),
+        ..Incoming::default()
+    };
     while let Some(head) = next {
-        let literal = head.literal;
-        acceptable(session, literal)?;
+        if let AppendData::Literal(literal) = head.data {
+            acceptable(session, literal, 0)?;
+            not_empty(session, literal.len)?;
+        }
         if incoming.messages.len() == MAX_MESSAGES {
             return Err(no(Code::Limit, "Too many messages at once"));
         }
@@ -60,23 +64,38 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         if keywords.len() > MAX_KEYWORDS {
             return Err(StoreError::TooManyKeywords.into());
         }
-        incoming.octets = incoming.octets.saturating_add(literal.len);
-        check_room(&user, &found, literal, &incoming, replaced.as_ref()).await?;
-        let received = receive(session, &found.partition, literal, &mut incoming.in_memory).await?;
+        let mut intake = Intake::new(Arc::clone(&found.partition));
+        next = match head.data {
+            AppendData::Literal(literal) => {
+                incoming.octets = incoming.octets.saturating_add(literal.len);
+                if is_worth_asking(literal) {
+                    check_room(&user, &found, &incoming).await?;
+                }
+                receive(session, literal, &mut intake, &mut incoming.in_memory).await?;
+                match following(session).await? {
+                    AppendNext::Message(message) => Some(message),
+                    _ => None,
+                }
+            }
+            AppendData::Catenate => {
+                let next = catenate(session, &user, &found, &mut incoming, &mut intake).await?;
+                not_empty(session, intake.len())?;
+                next
+            }
+        };
         incoming.messages.push(Message {
-            received,
-            literal,
+            intake,
             flags,
             keywords,
             internal_date: head.internal_date,
         });
-        next = after_message(session).await?;
     }
     let now = now();
     let seen_by = user.seen_in(&found.meta.name);
+    let may_have_8bit = may_have_8bit(session);
     let mut messages = Vec::with_capacity(incoming.messages.len());
     for message in incoming.messages {
-        messages.push(message.into_stored(now, seen_by).await?);
+        messages.push(message.into_stored(now, seen_by, may_have_8bit).await?);
     }
     if let Some(replaced) = replaced {
         return replace::replace(session, &user, replaced, &found, messages.pop()).await;
@@ -92,25 +111,35 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
 
 /// What has come of an APPEND so far.
 #[derive(Default)]
-struct Incoming {
+pub(super) struct Incoming {
     messages: Vec<Message>,
     /// Octets announced so far.
-    octets: u64,
+    pub octets: u64,
     /// Octets in memory.
-    in_memory: u64,
+    pub in_memory: u64,
+    /// Parts of messages that came in parts.
+    pub parts: usize,
+    /// Where parts are in the message that was last looked at for one.
+    pub part_cache: PartCache,
+    /// It is a REPLACE.
+    replaces: bool,
 }
 
 /// A message that has come.
 struct Message {
-    received: Received,
-    literal: LiteralHead,
+    intake: Intake,
     flags: Flags,
     keywords: Vec<String>,
     internal_date: Option<DateTime>,
 }
 
 impl Message {
-    async fn into_stored(self, now: i64, seen_by: Option<&str>) -> Result<AppendMessage, OpError> {
+    async fn into_stored(
+        self,
+        now: i64,
+        seen_by: Option<&str>,
+        may_have_8bit: bool,
+    ) -> Result<AppendMessage, OpError> {
         let internal_date = self.internal_date.map_or(
             InternalDate {
                 seconds: now,
@@ -122,7 +151,7 @@ impl Message {
             },
         );
         Ok(AppendMessage {
-            body: self.received.into_body(self.literal).await?,
+            body: self.intake.finish(may_have_8bit).await?,
             flags: self.flags,
             keywords: self.keywords,
             internal_date,
@@ -169,39 +198,50 @@ pub(crate) fn no_target(user: &User, hidden: bool) -> OpError {
     }
 }
 
-/// What can be said before the message comes.
-fn acceptable(session: &Session, literal: LiteralHead) -> Result<(), OpError> {
-    if literal.len > session.node.config.imap.append_limit {
+/// What can be said before a message comes, or a text behind `before` octets of it.
+pub(super) fn acceptable(
+    session: &Session,
+    literal: LiteralHead,
+    before: u64,
+) -> Result<(), OpError> {
+    if before.saturating_add(literal.len) > session.node.config.imap.append_limit {
         return Err(no(Code::TooBig, "Message is too big"));
     }
     if literal.utf8 && !session.enabled.has(Extension::Utf8) {
         return Err(bad("UTF8=ACCEPT is not enabled"));
     }
-    // A frontend refuses a client's itself: from there it is a copy of one that was delivered.
-    if literal.len == 0 && !session.user()?.namespace.is_canonical() {
-        return Err(OpError::Refused(Completion {
-            status: Status::No,
-            code: None,
-            text: "There is no message".into(),
-        }));
-    }
     Ok(())
 }
 
-/// Refuses a message that is too much for the mailbox's quota before it comes, where that saves
-/// anybody anything: from a client that waits to be asked, and of a large one the disk. The store
-/// looks again, and alone at a small one that is on its way already.
+/// Refuses a message without octets. A frontend refuses a client's itself: from there it is a copy
+/// of one that was delivered.
+fn not_empty(session: &Session, len: u64) -> Result<(), OpError> {
+    match len == 0 && !session.is_frontends() {
+        true => Err(OpError::Refused(Completion {
+            status: Status::No,
+            code: None,
+            text: "There is no message".into(),
+        })),
+        false => Ok(()),
+    }
+}
+
+/// Whether it saves anybody anything to refuse a literal before it comes: a client that waits to be
+/// asked, and of a large one the disk. Else the store alone looks, once it is here.
+pub(super) fn is_worth_asking(literal: LiteralHead) -> bool {
+    literal.sync || literal.len > INLINE_LIMIT as u64
+}
+
+/// Refuses what is too much for the mailbox's quota before it comes. The store looks again.
 ///
 /// What REPLACE removes counts against what comes (RFC 8508 section 3.4), so that is looked at by
 /// the store alone.
-async fn check_room(
+pub(super) async fn check_room(
     user: &User,
     found: &Found,
-    literal: LiteralHead,
     incoming: &Incoming,
-    replaced: Option<&replace::Source>,
 ) -> Result<(), OpError> {
-    if replaced.is_some() || !literal.sync && literal.len <= INLINE_LIMIT as u64 {
+    if incoming.replaces {
         return Ok(());
     }
     // At most MAX_MESSAGES.
@@ -221,89 +261,30 @@ pub(super) fn refused(user: &User, error: StoreError) -> OpError {
     }
 }
 
-/// A message as it has come in.
-enum Received {
-    Inline(Bytes),
-    Staged(Box<BodyWriter>),
-    /// Passed over, as it has a NUL.
-    Nul,
-    /// Refused for its header, which the client must not send.
-    EightBitHeader,
-}
-
-impl Received {
-    /// What is stored, on disk if it is large.
-    async fn into_body(self, literal: LiteralHead) -> Result<Body, OpError> {
-        match self {
-            Self::Inline(octets) => Ok(octets.into()),
-            Self::Staged(writer) => Ok(writer.finish().await?.into()),
-            // What is sent back is no literal8, which alone could hold it.
-            Self::Nul if literal.binary => {
-                Err(no(Code::UnknownCte, "Messages with NULs cannot be stored"))
-            }
-            Self::Nul => Err(bad("A message must not hold NULs")),
-            Self::EightBitHeader => Err(no(
-                Code::Cannot,
-                "Header has 8-bit characters: enable UTF8=ACCEPT to append it",
-            )),
-        }
-    }
-}
-
-/// Takes a message in; a large one to disk as it comes. A client that goes in the middle of it
-/// leaves nothing behind.
-async fn receive(
+/// Takes a literal in; one that is large goes to the disk as it comes. A client that goes in the
+/// middle of it leaves nothing behind.
+pub(super) async fn receive(
     session: &mut Session,
-    partition: &Partition,
     literal: LiteralHead,
+    intake: &mut Intake,
     in_memory: &mut u64,
-) -> Result<Received, OpError> {
-    let len = usize::try_from(literal.len).unwrap_or(usize::MAX);
-    let inline = len <= INLINE_LIMIT && *in_memory + literal.len <= MAX_IN_MEMORY;
-    if inline {
-        *in_memory += literal.len;
-    }
-    let mut received = match inline {
-        // Before the client is told to go on: a disk that is full is known then.
-        false => Received::Staged(Box::new(partition.stage(literal.len).await?)),
-        true => Received::Inline(Bytes::new()),
-    };
+) -> Result<(), OpError> {
+    intake
+        .expect(literal.len, literal.binary, in_memory)
+        .await?;
     if session.reader.accept_literal() {
         session.writer.continuation("Ready for the message");
     }
     session.flush().await?;
-    let mut parts = BytesMut::new();
-    let mut header = HeaderScan::default();
     loop {
         let chunk = session
             .within_command(async |reader, stream| reader.read_literal_chunk(stream, CHUNK).await)
             .await?;
-        let Some(chunk) = chunk else { break };
-        if memchr::memchr(0, &chunk).is_some() {
-            received = Received::Nul;
-        }
-        header.take(&chunk);
-        match &mut received {
-            Received::Nul | Received::EightBitHeader => parts = BytesMut::new(),
-            Received::Staged(writer) => writer.write(chunk).await?,
-            Received::Inline(whole) if chunk.len() == len => *whole = chunk,
-            Received::Inline(_) => {
-                if parts.is_empty() {
-                    parts.reserve(len);
-                }
-                parts.extend_from_slice(&chunk);
-            }
+        match chunk {
+            Some(chunk) => intake.take(chunk).await?,
+            None => return Ok(()),
         }
     }
-    if let Received::Inline(whole) = &mut received
-        && whole.is_empty()
-    {
-        *whole = parts.freeze();
-    }
-    if header.has_8bit() && !may_have_8bit(session) && !matches!(received, Received::Nul) {
-        received = Received::EightBitHeader;
-    }
-    Ok(received)
 }
 
 /// Whether a message may have 8-bit characters in its header: by RFC 6855 section 4 not from a
@@ -313,10 +294,12 @@ fn may_have_8bit(session: &Session) -> bool {
     enabled.has(Extension::Utf8) || enabled.has(Extension::Rev2) || session.is_frontends()
 }
 
-/// Waits for what follows a message; before the end of the command nothing is stored.
-async fn after_message(
-    session: &mut Session,
-) -> Result<Option<murder_imap::AppendMessage>, OpError> {
+/// Waits for what follows a message, or the next of its parts; before the end of the command
+/// nothing is stored.
+///
+/// # Errors
+/// BAD, or the end of the session, for what does not belong there.
+pub(super) async fn following(session: &mut Session) -> Result<AppendNext, OpError> {
     let next = session
         .within_command(async |reader, stream| {
             if !reader.has_buffered() {
@@ -326,10 +309,9 @@ async fn after_message(
         })
         .await?;
     match next {
-        AppendNext::End => Ok(None),
-        AppendNext::Message(message) => Ok(Some(message)),
         AppendNext::Bad { text } => Err(bad(text)),
         AppendNext::Fatal { text } => Err(OpError::Bye(text.into())),
+        next => Ok(next),
     }
 }
 

@@ -57,6 +57,7 @@ const DIRECT: &[&str] = &[
     "BINARY",
     "COMPRESS=DEFLATE",
     "MULTIAPPEND",
+    "CATENATE",
     "REPLACE",
     "QUOTA",
     "QUOTASET",

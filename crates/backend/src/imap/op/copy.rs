@@ -6,8 +6,9 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use murder_imap::{Code, MailboxArg, SequenceSet, Status};
+use murder_imap::{Code, MailboxArg, SequenceSet, Status, Tag};
 use murder_mailbox::Rights;
 use murder_store::{
     AppendMessage, Body, Copied, CopyFlags, Flags, INLINE_LIMIT, MailboxView, MessageRow,
@@ -15,8 +16,10 @@ use murder_store::{
 };
 
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
+use crate::imap::fetch::RawPieces;
 use crate::imap::op::append::{no_target, target};
 use crate::imap::op::store::settable;
+use crate::imap::progress::{Pace, Progress};
 use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, refreshed, report};
@@ -26,12 +29,11 @@ use crate::node::{Found, now};
 const BATCH_BYTES: u64 = 4 << 20;
 /// Messages in one append to another partition: as long as it lasts, the target's home waits.
 const BATCH_MESSAGES: usize = 500;
-/// Bytes of a large message that are in memory on its way to another partition.
-const PIECE: u32 = 256 << 10;
 
 /// Copies or moves messages to a mailbox of this node.
 pub(crate) async fn copy(
     session: &mut Session,
+    tag: &Tag,
     uid: bool,
     set: &SequenceSet,
     mailbox: &MailboxArg,
@@ -60,7 +62,15 @@ pub(crate) async fn copy(
         )?;
     }
     let (target, rights) = target(session, &user, mailbox)?;
-    let source = selected(&mut session.state)?;
+    let pace = Pace::new(&session.node, &user, tag);
+    let Session {
+        state,
+        writer,
+        stream,
+        node,
+        ..
+    } = session;
+    let source = selected(state)?;
     let uids = wanted(source, uid, &places)?;
     let text = match moving {
         true => "MOVE completed",
@@ -76,16 +86,19 @@ pub(crate) async fn copy(
         without: !allowed,
         without_keywords: !keywords,
     };
-    let copied = if !Arc::ptr_eq(&source.partition, &target.partition) {
-        across(source, &target, &uids, &flags, moving).await
+    let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
+    let (partition, handle, name) = (&source.partition, &source.handle, &target.meta.name);
+    let copied = if !Arc::ptr_eq(partition, &target.partition) {
+        let goal = u32::try_from(uids.len()).unwrap_or(u32::MAX);
+        let done = AtomicU32::new(0);
+        let work = across(source, &target, &uids, &flags, moving, &done);
+        progress.during(Some((&done, goal)), work).await?
     } else if moving {
-        let (partition, handle) = (&source.partition, &source.handle);
-        let name = &target.meta.name;
-        partition.move_messages(handle, &uids, name, flags).await
+        let work = partition.move_messages(handle, &uids, name, flags);
+        progress.during(None, work).await?
     } else {
-        let (partition, handle) = (&source.partition, &source.handle);
-        let name = &target.meta.name;
-        partition.copy(handle, &uids, name, flags).await
+        let work = partition.copy(handle, &uids, name, flags);
+        progress.during(None, work).await?
     };
     let copied = copied.map_err(|error| match error {
         StoreError::NoSuchMailbox if !source.handle.is_deleted() => no_target(&user, false),
@@ -144,6 +157,7 @@ async fn across(
     uids: &UidSet,
     flags: &CopyFlags,
     moving: bool,
+    done: &AtomicU32,
 ) -> Result<Copied, StoreError> {
     let view = source.handle.view();
     let mut copied = Copied {
@@ -153,6 +167,7 @@ async fn across(
     let uids: Vec<u32> = uids.iter().collect();
     let mut next = 0;
     while next < uids.len() {
+        done.store(next as u32, Ordering::Relaxed);
         let mut batch: Vec<MessageRow> = Vec::new();
         let mut bytes = 0;
         while let Some(uid) = uids.get(next) {
@@ -166,8 +181,8 @@ async fn across(
             }
             next += 1;
         }
-        let done = append_batch(source, &view, target, &batch, flags, &mut copied).await;
-        match done {
+        let appended = append_batch(source, &view, target, &batch, flags, &mut copied).await;
+        match appended {
             Ok(arrived) if moving => depart(source, &arrived, &mut copied).await?,
             Ok(_) => {}
             Err(error) => {
@@ -237,23 +252,9 @@ async fn load(from: &Partition, to: &Partition, row: &MessageRow) -> Result<Body
         return Ok(from.read_body(at).await?.into());
     }
     let mut writer = to.stage(u64::from(at.len)).await?;
-    let mut crc = 0;
-    let mut next = 0;
-    while next < at.len {
-        let piece = from.read_body_range(at, next, PIECE).await?;
-        if piece.is_empty() {
-            return Err(StoreError::BodyGone);
-        }
-        crc = crc32c::crc32c_append(crc, &piece);
-        // Not longer than PIECE.
-        next += piece.len() as u32;
+    let mut pieces = RawPieces::new(at, 0..at.len);
+    while let Some(piece) = pieces.next(from).await? {
         writer.write(piece).await?;
-    }
-    if crc != at.crc {
-        return Err(StoreError::Corrupt {
-            segment: at.segment,
-            offset: at.offset,
-        });
     }
     Ok(writer.finish().await?.into())
 }

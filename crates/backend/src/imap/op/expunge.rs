@@ -1,15 +1,20 @@
 //! EXPUNGE (RFC 9051 section 6.4.3) and UID EXPUNGE (section 6.4.9).
 
-use murder_imap::SequenceSet;
+use murder_imap::{SequenceSet, Tag};
 use murder_mailbox::Rights;
 use murder_store::{Flags, MailboxView, UidSet};
 
 use crate::imap::errors::{OpResult, ok};
+use crate::imap::progress::{Pace, Progress};
 use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, refreshed, report};
 
 /// Removes the messages with `\Deleted`, or those of `uids` that have it, and tells so.
-pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -> OpResult {
+pub(crate) async fn expunge(
+    session: &mut Session,
+    tag: &Tag,
+    uids: Option<&SequenceSet>,
+) -> OpResult {
     let user = session.user()?;
     let by_uid = uids.is_some();
     let selected = refreshed(
@@ -31,7 +36,11 @@ pub(crate) async fn expunge(session: &mut Session, uids: Option<&SequenceSet>) -
     };
     if any_deleted(&selected.handle.view(), uids.as_ref()) {
         let (partition, handle) = (&selected.partition, &selected.handle);
-        partition.expunge(handle, uids.as_ref()).await?;
+        let pace = Pace::new(&session.node, &user, tag);
+        let (writer, stream) = (&mut session.writer, &mut session.stream);
+        let mut progress = Progress::new(writer, stream, &session.node.shutdown, pace);
+        let work = partition.expunge(handle, uids.as_ref());
+        progress.during(None, work).await??;
     }
     report(session, Expunges::Allowed).await?;
     Ok(ok("EXPUNGE completed"))

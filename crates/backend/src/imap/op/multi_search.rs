@@ -11,7 +11,8 @@ use super::search::{Query, asked, check_charset, find, finish, settle};
 use crate::imap::contexts::{self, Asked};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::notify::takes_mail;
-use crate::imap::search::{Circumstances, Found, Hits, Program, Progress, Returns, Scope, run};
+use crate::imap::progress::{Pace, Progress};
+use crate::imap::search::{Circumstances, Found, Hits, Program, Returns, Scope, run};
 use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
 use crate::node::{self, now};
@@ -53,8 +54,12 @@ pub(crate) async fn multi_search(
     let mailboxes = mailboxes(session, &user, sources).await?;
     let mut damaged = None;
     let mut context = None;
-    for mailbox in &mailboxes {
-        match of_mailbox(session, tag, search, options, &user, mailbox).await {
+    let mut pace = Pace::new(&session.node, &user, tag);
+    for (at, mailbox) in mailboxes.iter().enumerate() {
+        if mailboxes.len() > 1 {
+            pace.in_part(at, mailboxes.len());
+        }
+        match of_mailbox(session, tag, search, options, &user, mailbox, &mut pace).await {
             Ok(Searched {
                 damaged: None,
                 begun,
@@ -153,6 +158,7 @@ async fn of_mailbox(
     options: &[SearchReturn],
     user: &Arc<User>,
     mailbox: &node::Found,
+    pace: &mut Pace,
 ) -> Result<Searched, Stopped> {
     let contexts = !session.is_frontends();
     let Session {
@@ -162,7 +168,6 @@ async fn of_mailbox(
         node,
         ..
     } = session;
-    let told = (!user.namespace.is_canonical()).then(|| tag.to_string());
     let is_selected = match state {
         State::Selected(selected) => selected.handle.id() == mailbox.meta.id,
         _ => false,
@@ -214,7 +219,9 @@ async fn of_mailbox(
         _ => None,
     };
     let program = Arc::new(program);
-    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let mut progress = Progress::new(writer, stream, &node.shutdown, pace.clone());
+    // However little there is to search in each.
+    progress.tick(0, view.len()).await?;
     let mut hits = run(&program, &scope, &mut progress).await?;
     let found = Found {
         hits: &hits,
@@ -224,6 +231,7 @@ async fn of_mailbox(
     };
     tell(tag, name, &returns, &found, &mut progress);
     progress.make_room().await?;
+    *pace = progress.into_pace();
     Ok(Searched {
         damaged: hits.damaged.take(),
         begun: asked.map(|asked| (asked, program, hits)),

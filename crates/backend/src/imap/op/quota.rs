@@ -17,7 +17,8 @@ use crate::node::{Found, NoPartition};
 /// GETQUOTA root
 pub(crate) async fn get_quota(session: &mut Session, root: &str) -> OpResult {
     let user = session.user()?;
-    let name = user.namespace.parse(root)?;
+    // What is no name of a mailbox is no root's either; elsewhere, "" is one.
+    let name = user.namespace.parse(root).map_err(|_| no_such_root())?;
     let found = partition_with(session, &name).await?;
     let found = found.filter(|(partition, quotas)| may_see(&user, &name, partition, quotas));
     let (_, quotas) = found.ok_or_else(no_such_root)?;

@@ -11,7 +11,8 @@ use crate::imap::contexts::{self, Asked};
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::fetch::Plan;
-use crate::imap::search::{Circumstances, Found, Hits, Program, Progress, Returns, run};
+use crate::imap::progress::{Pace, Progress};
+use crate::imap::search::{Circumstances, Found, Hits, Program, Returns, run};
 use crate::imap::selected::Selected;
 use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
@@ -118,8 +119,8 @@ pub(super) async fn find<'a>(
     };
     selected.condstore |= program.modseq;
     let program = Arc::new(program);
-    let told = (!user.namespace.is_canonical()).then(|| tag.to_string());
-    let mut progress = Progress::new(writer, stream, &node.shutdown, told);
+    let pace = Pace::new(node, &user, tag);
+    let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
     let hits = run(&program, &selected.scope(), &mut progress).await?;
     Ok(Searched {
         selected,

@@ -3,18 +3,24 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier};
+use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier, Tag};
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, MailboxView, MessageRow, StoreError, StoreOp, Stored, UidSet};
 
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
+use crate::imap::progress::{Pace, Progress};
 use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, Own, refreshed, tell, tell_messages};
 
 /// Changes flags, as far as the user may.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the command's, as they are written"
+)]
 pub(crate) async fn store(
     session: &mut Session,
+    tag: &Tag,
     uid: bool,
     set: &SequenceSet,
     modifiers: &[StoreModifier],
@@ -52,7 +58,11 @@ pub(crate) async fn store(
     let mut done = UidSet::new();
     let mut modified = UidSet::new();
     if !uids.is_empty() {
-        let stored = run(selected, &known, &uids, &op).await?;
+        let pace = Pace::new(&session.node, &user, tag);
+        let (writer, stream) = (&mut session.writer, &mut session.stream);
+        let mut progress = Progress::new(writer, stream, &session.node.shutdown, pace);
+        let work = run(selected, &known, &uids, &op);
+        let stored = progress.during(None, work).await??;
         done = uids;
         done.subtract(&stored.modified);
         modified = stored.modified;

@@ -9,7 +9,6 @@ mod evaluate;
 mod fuzzy;
 mod headers;
 mod program;
-mod progress;
 mod returns;
 mod run;
 mod sort;
@@ -17,7 +16,6 @@ mod standing;
 mod thread;
 
 pub(crate) use program::{Circumstances, Program};
-pub(crate) use progress::Progress;
 pub(crate) use returns::{Found, Returns};
 pub(crate) use run::{Hits, Scope, run, run_among};
 pub(crate) use sort::{Order, places, sort};

@@ -11,9 +11,9 @@ use murder_store::{
 use super::evaluate::{Known, Looked};
 use super::headers::listed_of;
 use super::program::{Program, Ranges, places_of};
-use super::progress::Progress;
 use crate::imap::errors::OpError;
 use crate::imap::fetch::room_for;
+use crate::imap::progress::Progress;
 
 /// Messages whose columns are gathered at a time.
 const ROWS_AT_ONCE: usize = 256;

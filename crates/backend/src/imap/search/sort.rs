@@ -9,9 +9,9 @@ use murder_mime::{Address, addresses, base_subject, casemap, decode_words, heade
 use murder_store::{MessageRow, StoreError};
 
 use super::headers::headers_of;
-use super::progress::Progress;
 use super::run::{Hits, Scope};
 use crate::imap::errors::OpError;
+use crate::imap::progress::Progress;
 
 /// Bytes of a string that count for the order: what is alike up to here is the same to a reader.
 const STRING: usize = 256;

@@ -12,10 +12,10 @@ use murder_mime::{header_raw, message_ids};
 use murder_store::{MessageRow, StoreError};
 
 use super::headers::headers_of;
-use super::progress::Progress;
 use super::run::{Hits, Scope};
 use super::sort::{sent, subject};
 use crate::imap::errors::OpError;
+use crate::imap::progress::Progress;
 
 /// References of a message that count, the last ones: those nearest to it. Mailers keep fewer.
 const REFERENCES: usize = 100;

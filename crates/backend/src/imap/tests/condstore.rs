@@ -125,8 +125,6 @@ async fn conditional_stores() {
          S: * 2 FETCH (UID 2 FLAGS () MODSEQ (3))
          S: a102 OK [MODIFIED 2] Conditional store failed
          C: e105 STORE 7,3:9 (UNCHANGEDSINCE 14) +FLAGS.SILENT (\\Draft)
-         S: * FLAGS (…$Processed $MDNSent)
-         S: * OK [PERMANENTFLAGS …
          S: * 3 FETCH (UID 3 MODSEQ (15))
          S: * 4 FETCH (UID 4 MODSEQ (15))
          S: * 5 FETCH (UID 5 MODSEQ (15))
@@ -141,6 +139,8 @@ async fn conditional_stores() {
          S: f OK STORE completed
          C: g UID STORE 20:30 (UNCHANGEDSINCE 1) +FLAGS (\\Draft)
          S: g OK STORE completed
+         C: g2 UID STORE 20:30 +FLAGS ($Nobodys)
+         S: g2 OK STORE completed
          C: h STORE 1 (UNCHANGEDSINCE 9223372036854775808) +FLAGS (\\Draft)
          S: h BAD …
          C: i STORE 1 (UNCHANGEDSINCE 1 UNCHANGEDSINCE) +FLAGS (\\Draft)

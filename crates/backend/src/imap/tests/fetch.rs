@@ -411,7 +411,7 @@ async fn many_messages_come_in_order() {
 }
 
 /// Changes octets of a message behind the store's back.
-fn damage(server: &Server, text: &str) {
+pub(super) fn damage(server: &Server, text: &str) {
     let journal = server.folder.path().join("default/journal");
     for file in std::fs::read_dir(journal).unwrap() {
         let path = file.unwrap().path();

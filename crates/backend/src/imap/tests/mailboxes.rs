@@ -46,6 +46,54 @@ async fn mailboxes_come_and_go() {
         .await;
 }
 
+/// RFC 9051 section 6.3.6: what is below is renamed, whether there is a mailbox above it or not.
+#[tokio::test]
+async fn a_name_that_is_only_above_others_is_renamed() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    bob.play(
+        "C: a CREATE a/b/c
+         S: a OK …
+         C: b CREATE a/b/d
+         S: b OK …
+         C: c CREATE ab
+         S: c OK …
+         C: d RENAME a x/y
+         S: d OK RENAME completed
+         C: e LIST \"\" *
+         S: * LIST (\\HasNoChildren) \"/\" \"INBOX\"
+         S: * LIST (\\HasNoChildren) \"/\" \"ab\"
+         S: * LIST (\\HasNoChildren) \"/\" \"x/y/b/c\"
+         S: * LIST (\\HasNoChildren) \"/\" \"x/y/b/d\"
+         S: e OK …
+         C: f RENAME a z
+         S: f NO [NONEXISTENT] …
+         C: g RENAME x/y x/y/z
+         S: g NO [CANNOT] …
+         C: h RENAME x ab
+         S: h NO [ALREADYEXISTS] …
+         C: i DELETE x/y/b/d
+         S: i OK …
+         C: j CREATE Work/b/c
+         S: j OK …
+         C: k RENAME x/y Work
+         S: k NO [ALREADYEXISTS] …
+         C: l SETACL x/y/b/c carol lr
+         S: l OK …",
+    )
+    .await;
+    // Who sees them may not rename them; who does not is not told that they are there.
+    let mut carol = server.login("carol").await;
+    carol
+        .play(
+            "C: a RENAME \"Other Users/bob/x\" \"Other Users/bob/q\"
+             S: a NO [NOPERM] You may not rename this mailbox
+             C: b RENAME \"Other Users/bob/Work\" \"Other Users/bob/q\"
+             S: b NO [NONEXISTENT] …",
+        )
+        .await;
+}
+
 #[tokio::test]
 async fn create_with_special_use_and_partition() {
     let server = Server::start();

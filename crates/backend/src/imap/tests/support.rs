@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::config::BackendConfig;
 use crate::counters::Counters;
-use crate::imap::{ImapMetrics, serve};
+use crate::imap::{ImapMetrics, PROGRESS_INTERVAL, serve};
 use crate::mailboxes::Changes;
 use crate::node::Node;
 use crate::pop3::Pop3;
@@ -49,22 +49,35 @@ impl Server {
 
     /// The same with other settings than: plaintext logins, no delay after a failed one.
     pub fn with(change: impl FnOnce(&mut BackendConfig)) -> Self {
-        Self::build(false, &["default"], change, |store| store)
+        Self::build(
+            false,
+            &["default"],
+            change,
+            |store| store,
+            PROGRESS_INTERVAL,
+        )
     }
 
     /// The same with another setting of the store.
     pub fn with_store(store: impl Fn(PartitionConfig) -> PartitionConfig) -> Self {
-        Self::build(false, &["default"], |_| {}, store)
+        Self::build(false, &["default"], |_| {}, store, PROGRESS_INTERVAL)
     }
 
     /// The same with these partitions.
     pub fn with_partitions(names: &[&str]) -> Self {
-        Self::build(false, names, |_| {}, |store| store)
+        Self::build(false, names, |_| {}, |store| store, PROGRESS_INTERVAL)
     }
 
     /// The same with a certificate and an authority.
     pub fn with_tls(change: impl FnOnce(&mut BackendConfig)) -> Self {
-        Self::build(true, &["default"], change, |store| store)
+        Self::build(true, &["default"], change, |store| store, PROGRESS_INTERVAL)
+    }
+
+    /// The same with a certificate and two partitions, and clients that are told of the progress
+    /// of their commands whenever they can be.
+    pub fn telling_progress() -> Self {
+        let names = ["default", "other"];
+        Self::build(true, &names, |_| {}, |store| store, Duration::ZERO)
     }
 
     fn build(
@@ -72,6 +85,7 @@ impl Server {
         partitions: &[&str],
         change: impl FnOnce(&mut BackendConfig),
         store: impl Fn(PartitionConfig) -> PartitionConfig,
+        progress_interval: Duration,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = BackendConfig::default();
@@ -126,6 +140,7 @@ impl Server {
             tls: own.map(|own| own.server_config()),
             health: Health::new(),
             imap: ImapMetrics::new(&metrics),
+            progress_interval,
             pop3: Pop3::new(&metrics),
             counters: Counters::new(&metrics),
             changes: Changes::default(),

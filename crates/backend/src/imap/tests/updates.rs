@@ -188,7 +188,7 @@ async fn own_store(rng: &mut Rng, session: &mut Session, model: &mut Model) {
     );
     let suffix = if silent { ".SILENT" } else { "" };
     let line = format!("a STORE {low}:{high} {sign}FLAGS{suffix} {flag}\r\n");
-    let (_, command) = parse_command(line.as_bytes()).unwrap();
+    let (tag, command) = parse_command(line.as_bytes()).unwrap();
     let Command::Store {
         uid,
         set,
@@ -201,7 +201,7 @@ async fn own_store(rng: &mut Rng, session: &mut Session, model: &mut Model) {
         panic!("{line}");
     };
     // NO tells that some were expunged; the others are changed.
-    let _ = op::store::store(session, uid, &set, &modifiers, mode, silent, &flags).await;
+    let _ = op::store::store(session, &tag, uid, &set, &modifiers, mode, silent, &flags).await;
     if silent {
         // A client takes the flags for changed as it wanted.
         for (_, known) in &mut model.messages[low as usize - 1..high as usize] {
@@ -333,7 +333,7 @@ async fn much_to_tell_is_sent_in_pieces() {
     }
     let keywords: Vec<String> = (0..60).map(|n| format!("{n}-{}", "k".repeat(50))).collect();
     let line = format!("a STORE 1:* +FLAGS ({})\r\n", keywords.join(" "));
-    let (_, command) = parse_command(line.as_bytes()).unwrap();
+    let (tag, command) = parse_command(line.as_bytes()).unwrap();
     let Command::Store {
         set, mode, flags, ..
     } = command
@@ -342,7 +342,16 @@ async fn much_to_tell_is_sent_in_pieces() {
     };
     // 64 KiB wait before they are sent, and a line.
     let most = (64 << 10) + line.len() + 100;
-    let store = op::store::store(&mut sessions[0], false, &set, &[], mode, false, &flags);
+    let store = op::store::store(
+        &mut sessions[0],
+        &tag,
+        false,
+        &set,
+        &[],
+        mode,
+        false,
+        &flags,
+    );
     store.await.unwrap();
     report(&mut sessions[1], Expunges::Allowed).await.unwrap();
     for mut session in sessions {
