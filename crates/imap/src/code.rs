@@ -121,6 +121,8 @@ pub enum Code {
     MailboxId(String),
     /// `MODIFIED set` (RFC 7162)
     Modified(SequenceSet),
+    /// `NOUPDATE "tag"` (RFC 5267): the search whose changes are not told.
+    NoUpdate(String),
     /// `PERMANENTFLAGS (…)`
     PermanentFlags {
         /// The flags.
@@ -234,6 +236,17 @@ impl fmt::Display for Code {
                 write!(f, "{word}")
             })
         }
+        fn quoted(f: &mut fmt::Formatter<'_>, tag: &str) -> fmt::Result {
+            f.write_str("\"")?;
+            for c in tag.chars() {
+                // What a quoted string cannot hold is in no tag.
+                if matches!(c, '"' | '\\') {
+                    f.write_str("\\")?;
+                }
+                write!(f, "{c}")?;
+            }
+            f.write_str("\"")
+        }
         match self {
             Self::AppendUid { uidvalidity, uids } => write!(f, "APPENDUID {uidvalidity} {uids}"),
             Self::BadCharset(charsets) if charsets.is_empty() => f.write_str("BADCHARSET"),
@@ -279,6 +292,10 @@ impl fmt::Display for Code {
             Self::HighestModSeq(n) => write!(f, "HIGHESTMODSEQ {n}"),
             Self::MailboxId(id) => write!(f, "MAILBOXID ({id})"),
             Self::Modified(set) => write!(f, "MODIFIED {set}"),
+            Self::NoUpdate(tag) => {
+                f.write_str("NOUPDATE ")?;
+                quoted(f, tag)
+            }
             Self::PermanentFlags { flags, any_keyword } => {
                 f.write_str("PERMANENTFLAGS (")?;
                 words(f, flags)?;

@@ -13,6 +13,7 @@ use crate::search::{MultiSearch, Search};
 use crate::secret::Secret;
 use crate::sequence::SequenceSet;
 use crate::sort::{Sort, Thread};
+use crate::tag::Tag;
 
 /// A command, complete with its arguments (RFC 9051 section 6).
 ///
@@ -136,6 +137,11 @@ pub enum Command {
     Sort(Sort),
     /// THREAD and UID THREAD (RFC 5256)
     Thread(Thread),
+    /// CANCELUPDATE (RFC 5267 section 4.3.5)
+    CancelUpdate {
+        /// The tags of the searches; at least one.
+        tags: Vec<Tag>,
+    },
     /// FETCH and UID FETCH
     Fetch {
         /// UID FETCH: `set` holds UIDs.
@@ -291,6 +297,7 @@ impl Command {
             Self::MultiSearch(_) => "ESEARCH",
             Self::Sort(sort) => pick(sort.uid, "UID SORT", "SORT"),
             Self::Thread(thread) => pick(thread.uid, "UID THREAD", "THREAD"),
+            Self::CancelUpdate { .. } => "CANCELUPDATE",
             Self::Fetch { uid, .. } => pick(*uid, "UID FETCH", "FETCH"),
             Self::Store { uid, .. } => pick(*uid, "UID STORE", "STORE"),
             Self::Copy { uid, .. } => pick(*uid, "UID COPY", "COPY"),
@@ -365,7 +372,7 @@ pub enum AclMode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendStart {
     /// The command's tag.
-    pub tag: crate::tag::Tag,
+    pub tag: Tag,
     /// REPLACE: which message of the selected mailbox goes. It has but one message.
     pub replaces: Option<Replaced>,
     /// Where to.

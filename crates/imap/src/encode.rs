@@ -213,6 +213,11 @@ fn arguments(out: &mut BytesMut, command: &Command) {
             astring(out, command.charset.as_bytes());
             keys(out, &command.keys);
         }
+        Command::CancelUpdate { tags } => {
+            for tag in tags {
+                put(out, format_args!(" \"{tag}\""));
+            }
+        }
         Command::Notify(command) => notify(out, command),
         Command::Compress { mechanism } => put(out, format_args!(" {mechanism}")),
         Command::GetMetadata(command) => get_metadata(out, command),
@@ -561,7 +566,11 @@ fn return_options(out: &mut BytesMut, returns: Option<&[SearchReturn]>) {
                 SearchReturn::All => "ALL",
                 SearchReturn::Count => "COUNT",
                 SearchReturn::Save => "SAVE",
-                SearchReturn::Update => "UPDATE",
+                SearchReturn::Update(items) => {
+                    out.extend_from_slice(b"UPDATE");
+                    parenthesised(out, items, fetch_item);
+                    continue;
+                }
                 SearchReturn::Context => "CONTEXT",
                 SearchReturn::Relevancy => "RELEVANCY",
                 SearchReturn::Partial(range) => {

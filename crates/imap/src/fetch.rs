@@ -1,7 +1,7 @@
 //! FETCH: what is asked for.
 
 /// `fetch-att`: an item of the FETCH command. The macros ALL, FAST and FULL are expanded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FetchItem {
     /// `UID`
     Uid,

@@ -62,7 +62,7 @@ pub use output::Output;
 pub use parse::{Fault, parse_command};
 pub use quota::QuotaResource;
 pub use response::{FetchData, Response, Status, Untagged};
-pub use search::{Esearch, MultiSearch, Search, SearchKey, SearchReturn};
+pub use search::{ContextUpdate, Esearch, MultiSearch, Search, SearchKey, SearchReturn};
 pub use secret::Secret;
 pub use sequence::SequenceSet;
 pub use server::{AppendNext, CommandReader, Event};

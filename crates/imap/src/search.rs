@@ -1,7 +1,7 @@
 //! SEARCH: keys, return options and the ESEARCH answer.
 
 use crate::date::Date;
-use crate::fetch::PartialRange;
+use crate::fetch::{FetchItem, PartialRange};
 use crate::flag::Keyword;
 use crate::mailbox::MailboxArg;
 use crate::notify::MailboxFilter;
@@ -35,7 +35,7 @@ pub struct MultiSearch {
 }
 
 /// `search-return-opt`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchReturn {
     /// `MIN`
     Min,
@@ -49,8 +49,9 @@ pub enum SearchReturn {
     Save,
     /// `PARTIAL range` (RFC 9394)
     Partial(PartialRange),
-    /// `UPDATE` (RFC 5267)
-    Update,
+    /// `UPDATE` (RFC 5267), with what is to be fetched of new messages that match (RFC 5465
+    /// section 7).
+    Update(Vec<FetchItem>),
     /// `CONTEXT` (RFC 5267)
     Context,
     /// `RELEVANCY` (RFC 6203)
@@ -189,4 +190,17 @@ pub struct Esearch {
     /// `RELEVANCY (scores)` (RFC 6203): one from 1 to 100 a message, in the order of `all` or
     /// `partial`; empty if not wanted.
     pub relevancy: Vec<u32>,
+    /// `ADDTO` and `REMOVEFROM` (RFC 5267), to be applied in this order.
+    pub updates: Vec<ContextUpdate>,
+}
+
+/// A change of the result of a search that was told before (RFC 5267 section 4.3.2): pairs of a
+/// position, from 1, and messages, to be applied in this order; at least one. Position 0, for
+/// SEARCH alone, leaves the place to the order of the mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextUpdate {
+    /// `ADDTO (position set …)`: the messages are put there.
+    AddTo(Vec<(u32, SequenceSet)>),
+    /// `REMOVEFROM (position set …)`: the messages go from there on.
+    RemoveFrom(Vec<(u32, SequenceSet)>),
 }

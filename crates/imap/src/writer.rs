@@ -15,7 +15,7 @@ use crate::mailbox::NameEncoding;
 use crate::output::Output;
 use crate::quota::QuotaResource;
 use crate::response::{NamespacePrefix, NamespaceRow, Response, Status, Untagged};
-use crate::search::Esearch;
+use crate::search::{ContextUpdate, Esearch};
 use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 use crate::tag::Tag;
@@ -465,6 +465,15 @@ impl ResponseWriter {
         }
         if let Some(modseq) = found.modseq {
             put(out, format_args!(" MODSEQ {modseq}"));
+        }
+        for update in &found.updates {
+            let (name, pairs) = match update {
+                ContextUpdate::AddTo(pairs) => ("ADDTO", pairs),
+                ContextUpdate::RemoveFrom(pairs) => ("REMOVEFROM", pairs),
+            };
+            put(out, format_args!(" {name} ("));
+            put_words(out, pairs.iter().map(|(at, set)| format!("{at} {set}")));
+            out.extend_from_slice(b")");
         }
         if !found.relevancy.is_empty() {
             out.extend_from_slice(b" RELEVANCY (");

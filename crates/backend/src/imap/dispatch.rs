@@ -151,6 +151,9 @@ impl Session {
             (S::Selected(_), C::Search(search)) => {
                 boxed(op::search::search(self, tag, &search)).await
             }
+            (S::Selected(_), C::CancelUpdate { tags }) => {
+                op::cancel_update::cancel_update(self, &tags)
+            }
             (S::Selected(_), C::Sort(sort)) => boxed(op::sort::sort(self, tag, &sort)).await,
             (S::Selected(_), C::Thread(thread)) => {
                 boxed(op::thread::thread(self, tag, &thread)).await
@@ -193,6 +196,7 @@ impl Session {
                 | C::Expunge
                 | C::UidExpunge { .. }
                 | C::Search(_)
+                | C::CancelUpdate { .. }
                 | C::Sort(_)
                 | C::Thread(_)
                 | C::Fetch { .. }

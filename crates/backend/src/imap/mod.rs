@@ -2,9 +2,11 @@
 //!
 //! [`session`] has the loop, [`dispatch`] says which command is legal where; each is a file in
 //! [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
-//! client knows of its mailbox and how it is told more, [`notify`] what it is told of others, [`fetch`] and [`search`] the work behind
-//! the two commands.
+//! client knows of its mailbox and how it is told more, [`notify`] what it is told of others,
+//! [`contexts`] what of searches that it made; [`fetch`] and [`search`] are the work behind the two
+//! commands.
 
+mod contexts;
 mod dispatch;
 mod enabled;
 mod errors;

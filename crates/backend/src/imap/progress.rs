@@ -40,6 +40,11 @@ impl Pace {
         Self::with(tag, node.progress_interval)
     }
 
+    /// Of what the client has not asked for: nothing is said.
+    pub fn silent() -> Self {
+        Self::with(None, INTERVAL)
+    }
+
     fn with(tag: Option<String>, interval: Duration) -> Self {
         Self {
             tag,

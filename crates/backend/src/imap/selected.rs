@@ -3,15 +3,17 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use murder_imap::{Code, SequenceSet};
+use murder_imap::{Code, FetchItem, SequenceSet};
 use murder_mailbox::{Identity, Rights};
 use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
 use parking_lot::Mutex;
 
+use crate::imap::contexts::Contexts;
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, bad, no};
 use crate::imap::fetch::PartCache;
 use crate::imap::notify::Wants;
+use crate::imap::search::Scope;
 use crate::imap::session::{State, User};
 use crate::node::Found;
 
@@ -57,6 +59,11 @@ pub(crate) struct Selected {
     pub arrived: UidSet,
     /// Messages that the client has put here itself, of which it is sent none.
     pub own_arrivals: UidSet,
+    /// Messages that have come into the result of a search, and the items of them that the client
+    /// wants.
+    pub joined: Vec<(UidSet, Vec<FetchItem>)>,
+    /// Searches whose changes are told.
+    pub contexts: Contexts,
     /// Where the parts of the large message are that the client is fetching in pieces.
     pub parts: PartCache,
 }
@@ -114,6 +121,8 @@ impl Selected {
             untold: UidSet::new(),
             arrived: UidSet::new(),
             own_arrivals: UidSet::new(),
+            joined: Vec::new(),
+            contexts: Contexts::default(),
             parts: PartCache::default(),
         };
         selected.take_recent(&view);
@@ -228,6 +237,18 @@ impl Selected {
         // A saved range holds nothing but messages that were there.
         let there = |uid: &u32| self.newest.seq_of(*uid).is_some();
         ranges(&self.saved.iter().filter(there).collect())
+    }
+
+    /// The mailbox, to be searched.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            partition: &self.partition,
+            handle: &self.handle,
+            view: &self.view,
+            newest: &self.newest,
+            seen_user: self.seen_user.as_deref(),
+            recent: &self.recent,
+        }
     }
 
     /// The UIDs of messages.

@@ -208,6 +208,7 @@ impl Session {
             if matches!(self.state, State::Logout) {
                 return Err(Ended::Logout);
             }
+            wake.set_due(self);
             self.flush().await.map_err(Ended::Client)?;
             tokio::select! {
                 biased;
@@ -436,7 +437,7 @@ impl Session {
     /// The client has put messages into a mailbox itself, if into the selected one.
     pub(crate) fn note_own_arrivals(&mut self, id: MailboxId, uids: &[u32]) {
         if let State::Selected(selected) = &mut self.state
-            && selected.wants.items
+            && (selected.wants.items || selected.contexts.want_items())
             && selected.handle.id() == id
         {
             for uid in uids {

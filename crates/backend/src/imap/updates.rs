@@ -11,6 +11,7 @@ use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet,
 use murder_mailbox::Rights;
 use murder_store::{Flags, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
+use crate::imap::contexts;
 use crate::imap::dispatch::boxed;
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{Completion, OpError};
@@ -104,6 +105,7 @@ fn has_news(selected: &Selected, expunges: Expunges, own: &Own<'_>) -> bool {
     }
     !Arc::ptr_eq(&selected.handle.view(), &selected.newest)
         || (expunges == Expunges::Allowed && selected.holds_expunged())
+        || selected.contexts.have_news()
 }
 
 /// What the command under way has done to flags by itself, which decides how that is told.
@@ -153,6 +155,10 @@ pub(crate) async fn tell(
     let new = selected.handle.view();
     let held = expunges == Expunges::Held;
     let diff = MailboxView::diff(&selected.view, &new);
+    let contexts = !selected.contexts.is_empty();
+    if contexts {
+        contexts::tell_gone(selected, writer, stream, &diff.vanished).await?;
+    }
     let next = if diff.expunged.is_empty() || !held {
         // Descending, so that each number is still what it was in the old view.
         if selected.enabled.vanished() {
@@ -183,6 +189,9 @@ pub(crate) async fn tell(
             let last = new.uidnext() - 1;
             selected.arrived.insert_range(known.uidnext(), last);
         }
+    }
+    if contexts {
+        boxed(contexts::note(selected, &known, &diff)).await;
     }
     for uid in diff.changed {
         if own.uids().is_some_and(|uids| uids.contains(uid)) {
@@ -231,6 +240,10 @@ pub(crate) async fn tell(
                 writer.flush_if_full(stream).await?;
             }
         }
+    }
+    // Behind the FETCHes (RFC 5465 section 5.1), also those that the caller tells.
+    if contexts && !matches!(own, Own::Caller(_)) {
+        boxed(contexts::tell(selected, writer, stream)).await?;
     }
     Ok(())
 }

@@ -46,6 +46,7 @@ fn known(text: &[u8]) -> Option<Code> {
         "MAILBOXID" => mailbox_id(rest),
         "METADATA" => metadata(rest),
         "MODIFIED" => map(response_set(rest), Code::Modified),
+        "NOUPDATE" => no_update(rest),
         "PERMANENTFLAGS" => permanent_flags(rest),
         "REFERRAL" => return Some(Code::Referral(std::str::from_utf8(rest).ok()?.to_owned())),
         "UIDNEXT" => map(nz_number(rest), Code::UidNext),
@@ -178,6 +179,13 @@ fn mailbox_id(input: &[u8]) -> Parsed<'_, Code> {
     let (rest, id) = object_id(rest)?;
     let (rest, ()) = close(rest)?;
     Ok((rest, Code::MailboxId(id)))
+}
+
+/// ```abnf
+/// resp-text-code =/ "NOUPDATE" SP quoted                     ; RFC 5267
+/// ```
+fn no_update(input: &[u8]) -> Parsed<'_, Code> {
+    map(text(input), Code::NoUpdate)
 }
 
 /// ```abnf

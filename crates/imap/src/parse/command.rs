@@ -9,7 +9,7 @@ use super::list::{list, lsub, status};
 use super::metadata::{get_metadata, set_metadata};
 use super::notify::notify;
 use super::quota::{get_quota, set_quota};
-use super::search::{multi_search, search};
+use super::search::{cancel_update, multi_search, search};
 use super::select::{create, enable, examine, rename, select};
 use super::sort::{sort, thread};
 use super::store::{copy, move_, store};
@@ -117,6 +117,7 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "SEARCH" => |i| search(false, i),
         "UID SEARCH" => |i| search(true, i),
         "ESEARCH" => multi_search,
+        "CANCELUPDATE" => cancel_update,
         "SORT" => |i| sort(false, i),
         "UID SORT" => |i| sort(true, i),
         "THREAD" => |i| thread(false, i),

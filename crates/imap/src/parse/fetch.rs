@@ -15,7 +15,7 @@ const MAX_PATH: usize = 100;
 
 /// The most items of one FETCH: of a large message each part is looked for by itself. Clients ask
 /// for some dozens at once.
-const MAX_ITEMS: usize = 1_000;
+pub(super) const MAX_ITEMS: usize = 1_000;
 
 /// ```abnf
 /// fetch           = "FETCH" SP sequence-set SP (

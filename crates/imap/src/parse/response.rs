@@ -17,7 +17,8 @@ use crate::list::{ListAttribute, ListRow, StatusItem, StatusValue};
 use crate::mailbox::MailboxArg;
 use crate::quota::QuotaResource;
 use crate::response::{FetchData, NamespacePrefix, NamespaceRow, Response, Status, Untagged};
-use crate::search::Esearch;
+use crate::search::{ContextUpdate, Esearch};
+use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 
 /// The octets are no response.
@@ -719,10 +720,38 @@ fn esearch(input: &[u8]) -> Parsed<'_, Esearch> {
                 found.partial = Some((range, set));
                 close(rest)?.0
             }
+            "ADDTO" => {
+                let (rest, pairs) = context_pairs(after)?;
+                found.updates.push(ContextUpdate::AddTo(pairs));
+                rest
+            }
+            "REMOVEFROM" => {
+                let (rest, pairs) = context_pairs(after)?;
+                found.updates.push(ContextUpdate::RemoveFrom(pairs));
+                rest
+            }
             _ => any_value(after)?.0,
         };
     }
     Ok((rest, found))
+}
+
+/// ```abnf
+/// ret-data-addto      = "ADDTO"
+///                        SP "(" context-position SP sequence-set
+///                        *(SP context-position SP sequence-set)
+///                        ")"                                 ; RFC 5267
+/// ```
+///
+/// And `ret-data-removefrom`; without the names and the spaces behind them.
+fn context_pairs(input: &[u8]) -> Parsed<'_, Vec<(u32, SequenceSet)>> {
+    let pair = |input| {
+        let (rest, position) = number(input)?;
+        let (rest, ()) = sp(rest)?;
+        let (rest, set) = response_set(rest)?;
+        Ok((rest, (position, set)))
+    };
+    list1(pair, input)
 }
 
 /// ```abnf

@@ -1,7 +1,7 @@
 //! SEARCH.
 
 use super::MAX_DEPTH;
-use super::fetch::partial_range;
+use super::fetch::{MAX_ITEMS, fetch_att, partial_range};
 use super::notify::filter_mailboxes;
 use super::token::{
     Parsed, astring, atom, close, date, expect, item_name, list0, list1, maybe, mismatch, number,
@@ -12,6 +12,7 @@ use crate::date::Date;
 use crate::flag::Keyword;
 use crate::notify::MailboxFilter;
 use crate::search::{MultiSearch, Search, SearchKey, SearchReturn};
+use crate::tag::Tag;
 
 /// ```abnf
 /// search          = "SEARCH" [search-return-opts]
@@ -70,6 +71,21 @@ pub(super) fn multi_search(input: &[u8]) -> Parsed<'_, Command> {
 }
 
 /// ```abnf
+/// command-select      =/ "CANCELUPDATE" 1*(SP quoted)       ; RFC 5267
+/// ```
+pub(super) fn cancel_update(input: &[u8]) -> Parsed<'_, Command> {
+    let tag = |input| {
+        let (rest, tag) = quoted(input)?;
+        match String::from_utf8(tag.into_owned()).map(Tag::new) {
+            Ok(Ok(tag)) => Ok((rest, tag)),
+            _ => refuse("a tag"),
+        }
+    };
+    let (rest, tags) = spaced(tag, input)?;
+    Ok((rest, Command::CancelUpdate { tags }))
+}
+
+/// ```abnf
 /// search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP
 ///                      search-return-opt)] ")"
 /// ```
@@ -110,9 +126,13 @@ pub(super) fn search_keys(input: &[u8]) -> Parsed<'_, Vec<SearchKey>> {
 ///                      "SAVE" /
 ///                      search-ret-opt-ext
 /// search-return-opt  =/ "PARTIAL" SP partial-range          ; RFC 9394
-/// search-return-opt  =/ "CONTEXT" / "UPDATE"                ; RFC 5267
+/// search-return-opt  =/ "CONTEXT" / modifier-update         ; RFC 5267
+/// modifier-update    = "UPDATE"
+///                      [ "(" fetch-att *(SP fetch-att) ")" ]    ; RFC 5465
 /// search-return-opt  =/ "RELEVANCY"                         ; RFC 6203
 /// ```
+///
+/// The example of RFC 5465 section 7 has a space behind UPDATE, the rule has none.
 fn search_return_opt(input: &[u8]) -> Parsed<'_, SearchReturn> {
     let (rest, name) = expect("a return option", item_name)(input)?;
     let option = match name.as_str() {
@@ -123,7 +143,17 @@ fn search_return_opt(input: &[u8]) -> Parsed<'_, SearchReturn> {
         "SAVE" => SearchReturn::Save,
         "CONTEXT" => SearchReturn::Context,
         "RELEVANCY" => SearchReturn::Relevancy,
-        "UPDATE" => SearchReturn::Update,
+        "UPDATE" => {
+            let (rest, items) = match rest {
+                [b'(', ..] => list1(fetch_att, rest)?,
+                [b' ', items @ ..] if items.first() == Some(&b'(') => list1(fetch_att, items)?,
+                _ => (rest, Vec::new()),
+            };
+            if items.len() > MAX_ITEMS {
+                return refuse("at most 1000 items");
+            }
+            return Ok((rest, SearchReturn::Update(items)));
+        }
         "PARTIAL" => {
             let (rest, ()) = sp(rest)?;
             let (rest, range) = partial_range(rest)?;

@@ -5,11 +5,12 @@ use murder_imap::list::{ListAttribute, ListRow, StatusValue};
 use murder_imap::response::{NamespacePrefix, NamespaceRow};
 use murder_imap::url::UrlMailbox;
 use murder_imap::{
-    Code, Command, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem, FetchModifier, Flag,
-    GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg, MailboxFilter, MessageUrl,
-    MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial, PartialRange,
-    QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section, SequenceSet, Sort,
-    SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm, ThreadList, Untagged,
+    Code, Command, ContextUpdate, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem,
+    FetchModifier, Flag, GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg,
+    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial,
+    PartialRange, QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section,
+    SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm,
+    ThreadList, Untagged,
 };
 use murder_mailbox::SpecialUse;
 use proptest::collection::vec;
@@ -268,11 +269,11 @@ fn returns() -> impl Strategy<Value = Option<Vec<SearchReturn>>> {
             SearchReturn::All,
             SearchReturn::Count,
             SearchReturn::Save,
-            SearchReturn::Update,
             SearchReturn::Context,
             SearchReturn::Relevancy,
         ]),
         partial_range().prop_map(SearchReturn::Partial),
+        vec(fetch_item(), 0..3).prop_map(SearchReturn::Update),
     ];
     of(vec(option, 0..4))
 }
@@ -380,6 +381,7 @@ fn entry_values() -> impl Strategy<Value = Vec<(String, Option<Vec<u8>>)>> {
 fn extensions() -> BoxedStrategy<Command> {
     prop_oneof![
         Just(Command::Unauthenticate),
+        vec(tag(), 1..4).prop_map(|tags| Command::CancelUpdate { tags }),
         upper_atom().prop_map(|mechanism| Command::Compress { mechanism }),
         notify().prop_map(Command::Notify),
         (
@@ -656,6 +658,7 @@ fn code() -> impl Strategy<Value = Code> {
         any::<u32>().prop_map(Code::MetadataMaxSize),
         (of("[A-Za-z0-9.]{1,8}"), of(any::<u32>()), of(number()))
             .prop_map(|(tag, done, goal)| Code::InProgress { tag, done, goal }),
+        "[A-Za-z0-9.]{1,8}".prop_map(Code::NoUpdate),
         (number(), uids(), uids()).prop_map(|(uidvalidity, from, to)| Code::CopyUid {
             uidvalidity,
             from,
@@ -799,6 +802,14 @@ fn namespaces() -> impl Strategy<Value = Vec<NamespacePrefix>> {
     )
 }
 
+fn context_update() -> impl Strategy<Value = ContextUpdate> {
+    let pairs = || vec((any::<u32>(), uids()), 1..4);
+    prop_oneof![
+        pairs().prop_map(ContextUpdate::AddTo),
+        pairs().prop_map(ContextUpdate::RemoveFrom),
+    ]
+}
+
 fn untagged() -> impl Strategy<Value = Untagged> {
     let status = (
         select(vec![
@@ -819,11 +830,16 @@ fn untagged() -> impl Strategy<Value = Untagged> {
         of(uids()),
         of(0..=MAX63),
         of((partial_range(), of(uids()))),
-        (of(name()), of(number()), vec(1u32..=100, 0..3)),
+        (
+            of(name()),
+            of(number()),
+            vec(1u32..=100, 0..3),
+            vec(context_update(), 0..3),
+        ),
     )
         .prop_map(
             |(tag, uid, (min, max, count), all, modseq, partial, more)| {
-                let (mailbox, uidvalidity, relevancy) = more;
+                let (mailbox, uidvalidity, relevancy, updates) = more;
                 Untagged::Esearch(Esearch {
                     tag,
                     mailbox,
@@ -836,6 +852,7 @@ fn untagged() -> impl Strategy<Value = Untagged> {
                     modseq,
                     partial,
                     relevancy,
+                    updates,
                 })
             },
         );

@@ -2,10 +2,11 @@
 //! and what is refused.
 
 use murder_imap::{
-    AppendData, Code, Command, CommandReader, Event, EventGroup, FetchItem, GetMetadata,
-    LiteralHead, MailboxArg, MailboxFilter, MetadataDepth, MultiSearch, Notify, NotifyEvent,
-    QuotaResource, Replaced, Response, SearchKey, SearchReturn, SequenceSet, Sort, SortCriterion,
-    SortKey, Thread, ThreadAlgorithm, ThreadList, Untagged, parse_command, response,
+    AppendData, Code, Command, CommandReader, ContextUpdate, Event, EventGroup, FetchItem,
+    GetMetadata, LiteralHead, MailboxArg, MailboxFilter, MetadataDepth, MultiSearch, Notify,
+    NotifyEvent, QuotaResource, Replaced, Response, SearchKey, SearchReturn, SequenceSet, Sort,
+    SortCriterion, SortKey, Tag, Thread, ThreadAlgorithm, ThreadList, Untagged, parse_command,
+    response,
 };
 
 use crate::script::{Script, run};
@@ -191,6 +192,74 @@ fn multi_search() {
         panic!("no ESEARCH");
     };
     assert_eq!(found.relevancy, [4, 99]);
+}
+
+/// RFC 5267 sections 4.2 and 4.3, RFC 5465 section 7.
+#[test]
+fn contexts() {
+    let returns = |line: &str| match parse(line) {
+        Command::Search(search) => search.returns.unwrap(),
+        Command::Sort(sort) => sort.returns.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        returns("A01 SEARCH RETURN (CONTEXT COUNT) UNDELETED UNKEYWORD $Junk"),
+        [SearchReturn::Context, SearchReturn::Count]
+    );
+    assert_eq!(
+        returns("B01 UID SEARCH RETURN (UPDATE COUNT) DELETED KEYWORD $Junk"),
+        [SearchReturn::Update(Vec::new()), SearchReturn::Count]
+    );
+    let items = vec![FetchItem::Uid, FetchItem::Flags];
+    for line in [
+        "a00 SEARCH RETURN (UPDATE (UID FLAGS) COUNT) FROM \"boss\"",
+        "a00 SORT RETURN (UPDATE(UID FLAGS) COUNT) (DATE) UTF-8 FROM \"boss\"",
+    ] {
+        assert_eq!(
+            returns(line),
+            [SearchReturn::Update(items.clone()), SearchReturn::Count]
+        );
+    }
+    refused("a SEARCH RETURN (UPDATE ()) ALL");
+    refused("a SEARCH RETURN (UPDATE UID) ALL");
+    let many = "UID ".repeat(1001);
+    refused(&format!(
+        "a SEARCH RETURN (UPDATE ({})) ALL",
+        many.trim_end()
+    ));
+    let tag = |tag: &str| Tag::new(tag).unwrap();
+    assert_eq!(
+        parse("B04 CANCELUPDATE \"B01\" \"B[2]\""),
+        Command::CancelUpdate {
+            tags: vec![tag("B01"), tag("B[2]")],
+        }
+    );
+    refused("B04 CANCELUPDATE");
+    refused("B04 CANCELUPDATE B01");
+    refused("B04 CANCELUPDATE \"+\"");
+    refused("B04 CANCELUPDATE \"\"");
+    let set = |text: &str| SequenceSet::parse(text.as_bytes()).unwrap();
+    let Untagged::Esearch(found) = untagged(
+        "* ESEARCH (TAG \"C01\") UID ADDTO (1 2733) ADDTO (1 2731:2732) REMOVEFROM (0 7 3 2,1)",
+    ) else {
+        panic!("no ESEARCH");
+    };
+    assert!(found.uid);
+    assert_eq!(
+        found.updates,
+        [
+            ContextUpdate::AddTo(vec![(1, set("2733"))]),
+            ContextUpdate::AddTo(vec![(1, set("2731:2732"))]),
+            ContextUpdate::RemoveFrom(vec![(0, set("7")), (3, set("2,1"))]),
+        ]
+    );
+    assert!(response::parse(b"* ESEARCH (TAG \"C01\") ADDTO ()\r\n").is_err());
+    assert!(response::parse(b"* ESEARCH (TAG \"C01\") ADDTO (1)\r\n").is_err());
+    let Untagged::Status { code, .. } = untagged("* NO [NOUPDATE \"B02\"] Too many contexts")
+    else {
+        panic!("no NO");
+    };
+    assert_eq!(code, Some(Code::NoUpdate("B02".into())));
 }
 
 /// RFC 5465 section 3.1 and others.

@@ -1,41 +1,82 @@
 //! Items of new messages in the selected mailbox (RFC 5465 section 5.2).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use murder_imap::FetchItem;
-use murder_store::{MessageRow, StoreError};
+use murder_imap::{FetchItem, ResponseWriter};
+use murder_store::{MessageRow, StoreError, UidSet};
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::OpError;
 use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter};
-use crate::imap::session::{Session, State};
+use crate::imap::selected::Selected;
+use crate::stream::ClientStream;
 
 /// Messages that are looked at together.
 const BATCH: usize = 64;
 
-/// Sends `items` of the messages that have come, but for those that the client has put there
-/// itself. `\Seen` is never set by it.
-pub(super) async fn tell(session: &mut Session, items: &[FetchItem]) -> Result<(), OpError> {
-    let enabled = session.enabled;
-    let Session {
-        state,
-        writer,
-        stream,
-        ..
-    } = session;
-    let State::Selected(selected) = state else {
-        return Ok(());
-    };
+/// Sends what is wanted of messages that are new: `items` of all that have come, for NOTIFY, and
+/// those that contexts want of what has come into their results (section 7). One message is one
+/// FETCH. There is none of those that the client has put there itself, and `\Seen` is never set.
+///
+/// # Errors
+/// When the disk cannot be read; when the client has gone.
+pub(crate) async fn tell_items(
+    selected: &mut Selected,
+    writer: &mut ResponseWriter,
+    stream: &mut ClientStream,
+    items: &[FetchItem],
+) -> Result<(), OpError> {
     let mut arrived = std::mem::take(&mut selected.arrived);
-    if arrived.is_empty() {
-        return Ok(());
+    let joined = std::mem::take(&mut selected.joined);
+    let own = std::mem::take(&mut selected.own_arrivals);
+    arrived.subtract(&own);
+    let mut groups = vec![(arrived, items.to_vec())];
+    for (mut uids, wanted) in joined {
+        uids.subtract(&own);
+        add_group(&mut groups, uids, &wanted);
     }
-    arrived.subtract(&std::mem::take(&mut selected.own_arrivals));
+    for (uids, items) in groups {
+        if !uids.is_empty() {
+            tell_group(selected, writer, stream, &uids, &items).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds items that are wanted of messages to what is wanted of others, or of the same.
+fn add_group(groups: &mut Vec<(UidSet, Vec<FetchItem>)>, mut uids: UidSet, items: &[FetchItem]) {
+    for at in 0..groups.len() {
+        let both = groups[at].0.intersection(&uids);
+        if both.is_empty() {
+            continue;
+        }
+        uids.subtract(&both);
+        groups[at].0.subtract(&both);
+        let mut all = groups[at].1.clone();
+        let known: HashSet<FetchItem> = all.iter().cloned().collect();
+        all.extend(items.iter().filter(|item| !known.contains(item)).cloned());
+        groups.push((both, all));
+    }
+    if !uids.is_empty() {
+        groups.push((uids, items.to_vec()));
+    }
+}
+
+/// Sends `items` of messages.
+async fn tell_group(
+    selected: &mut Selected,
+    writer: &mut ResponseWriter,
+    stream: &mut ClientStream,
+    uids: &UidSet,
+    items: &[FetchItem],
+) -> Result<(), OpError> {
+    let enabled = selected.enabled;
     let plan = Plan::new(false, items, &[], enabled)?;
     selected.condstore |= plan.condstore;
     let view = Arc::clone(&selected.view);
     let newest = Arc::clone(&selected.newest);
-    let rows: Vec<MessageRow> = arrived
+    let rows: Vec<MessageRow> = uids
         .ranges()
         .iter()
         .flat_map(|&(low, high)| view.rows_by_uid(low, high))

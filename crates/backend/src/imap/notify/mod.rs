@@ -13,12 +13,15 @@ mod own;
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use murder_imap::{Code, FetchItem, Status, StatusValue};
 use murder_mailbox::{MailboxId, MailboxName, Rights};
 use murder_store::{HomeChanges, MailboxCounters, StoreError, Watch, Watcher};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
+pub(crate) use arrivals::tell_items;
 pub(crate) use filter::{Events, Filter, Groups, takes_mail};
 pub(crate) use own::Own;
 
@@ -26,10 +29,13 @@ use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::OpError;
 use crate::imap::session::{Session, State};
 use crate::imap::updates::{self, Expunges};
+use crate::node::now;
 
 /// Mailboxes that one session watches, and subscriptions that it knows: more than people have.
 /// A mailbox takes some 200 bytes.
 const MAX_MAILBOXES: usize = 4096;
+/// Seconds after which a session looks again whether it is time.
+const LONGEST_WAIT: i64 = 86_400;
 /// Homes that one session watches.
 pub(crate) const MAX_HOMES: usize = 256;
 
@@ -302,6 +308,8 @@ fn selected_id(session: &Session) -> Option<MailboxId> {
 pub(crate) struct Wake {
     selected: Option<watch::Receiver<u64>>,
     watcher: Option<Arc<Watcher>>,
+    /// When results of searches change with time, in seconds since 1970.
+    due: Option<i64>,
 }
 
 impl Wake {
@@ -313,12 +321,25 @@ impl Wake {
                 _ => None,
             },
             watcher: session.notify.as_ref().map(|n| Arc::clone(&n.watcher)),
+            due: None,
         }
+    }
+
+    /// Waits for time too. To be called after the client was told what there is.
+    pub fn set_due(&mut self, session: &Session) {
+        self.due = match &session.state {
+            State::Selected(selected) if selected.wants.messages => selected.contexts.due(),
+            _ => None,
+        };
     }
 
     /// Waits for something that may have to be told. Can be dropped and called again.
     pub async fn wait(&mut self) {
-        let Self { selected, watcher } = self;
+        let Self {
+            selected,
+            watcher,
+            due,
+        } = self;
         let selected = async {
             let alive = match selected {
                 Some(changes) => changes.changed().await.is_ok(),
@@ -334,9 +355,20 @@ impl Wake {
                 None => pending().await,
             }
         };
+        let time = async {
+            match due {
+                Some(due) => {
+                    // It may have come just now, or not be told to who may not read any more.
+                    let seconds = due.saturating_sub(now()).clamp(1, LONGEST_WAIT);
+                    sleep(Duration::from_secs(seconds.unsigned_abs())).await;
+                }
+                None => pending().await,
+            }
+        };
         tokio::select! {
             () = selected => {}
             () = homes => {}
+            () = time => {}
         }
     }
 }
@@ -369,9 +401,13 @@ pub(crate) async fn rest(session: &mut Session) -> Result<(), OpError> {
     let Some(mut notify) = session.notify.take() else {
         return Ok(());
     };
-    let arrivals = match may_read_selected(session) {
-        true => arrivals::tell(session, &notify.of_selected.items).await,
-        false => Ok(()),
+    let may_read = may_read_selected(session);
+    let (writer, stream) = (&mut session.writer, &mut session.stream);
+    let arrivals = match &mut session.state {
+        State::Selected(selected) if may_read => {
+            tell_items(selected, writer, stream, &notify.of_selected.items).await
+        }
+        _ => Ok(()),
     };
     let told = match arrivals {
         Ok(()) => notify.tell(session).await,

@@ -42,6 +42,8 @@ const DIRECT: &[&str] = &[
     "PREVIEW",
     "ESEARCH",
     "SEARCHRES",
+    "CONTEXT=SEARCH",
+    "CONTEXT=SORT",
     "PARTIAL",
     "WITHIN",
     "SEARCH=FUZZY",

@@ -31,6 +31,7 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
         if session.notify.is_some() {
             boxed(notify::rest(session)).await?;
         }
+        wake.set_due(session);
         if !session.writer.is_empty() {
             session.flush().await?;
         }

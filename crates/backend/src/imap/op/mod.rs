@@ -3,6 +3,7 @@
 pub(crate) mod acl;
 pub(crate) mod append;
 pub(crate) mod authenticate;
+pub(crate) mod cancel_update;
 pub(crate) mod capability;
 mod catenate;
 pub(crate) mod close;

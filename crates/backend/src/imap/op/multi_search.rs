@@ -7,11 +7,12 @@ use murder_imap::{Code, Esearch, MailboxArg, MailboxFilter, MultiSearch, SearchR
 use murder_mailbox::{MailboxName, Rights};
 use murder_store::{StoreError, UidSet};
 
-use super::search::{Query, check_charset, find, finish, scope, settle};
+use super::search::{Query, asked, check_charset, find, finish, settle};
+use crate::imap::contexts::{self, Asked};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::notify::takes_mail;
 use crate::imap::progress::{Pace, Progress};
-use crate::imap::search::{Context, Found, Program, Returns, Scope, run};
+use crate::imap::search::{Circumstances, Found, Hits, Program, Returns, Scope, run};
 use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
 use crate::node::{self, now};
@@ -44,24 +45,47 @@ pub(crate) async fn multi_search(
     if options.contains(&SearchReturn::Save) {
         return Err(bad("SAVE is for the selected mailbox alone"));
     }
+    let updates = |option: &SearchReturn| matches!(option, SearchReturn::Update(_));
+    let updates = options.iter().any(updates);
+    if updates && !matches!(session.state, State::Selected(_)) {
+        return Err(bad("UPDATE is for the selected mailbox"));
+    }
     let user = session.user()?;
     let mailboxes = mailboxes(session, &user, sources).await?;
     let mut damaged = None;
+    let mut context = None;
     let mut pace = Pace::new(&session.node, &user, tag);
     for (at, mailbox) in mailboxes.iter().enumerate() {
         if mailboxes.len() > 1 {
             pace.in_part(at, mailboxes.len());
         }
         match of_mailbox(session, tag, search, options, &user, mailbox, &mut pace).await {
-            Ok(None) => {}
-            Ok(Some(error)) | Err(Stopped::Mailbox(error)) => damaged = Some(error),
+            Ok(Searched {
+                damaged: None,
+                begun,
+            }) => context = context.or(begun),
+            Ok(Searched {
+                damaged: Some(error),
+                ..
+            })
+            | Err(Stopped::Mailbox(error)) => {
+                damaged = Some(error);
+            }
             Err(Stopped::Command(error)) => return Err(error),
         }
     }
-    match damaged {
-        Some(error) => Err(error.into()),
-        None => Ok(ok("ESEARCH completed")),
+    if let Some(error) = damaged {
+        return Err(error.into());
     }
+    let (state, writer) = (&mut session.state, &mut session.writer);
+    match (context, state) {
+        (Some((asked, program, hits)), State::Selected(selected)) => {
+            contexts::begin(selected, writer, asked, program, hits);
+        }
+        _ if updates => contexts::refuse(writer, tag, "The selected mailbox is not searched"),
+        _ => {}
+    }
+    Ok(ok("ESEARCH completed"))
 }
 
 /// The selected mailbox alone: as UID SEARCH, and the result can be saved.
@@ -83,6 +107,11 @@ async fn of_selected(
         Ok(mut searched) => {
             let meta = searched.selected.handle.meta();
             let name = meta.and_then(|meta| user.namespace.render(&meta.name));
+            let name = MailboxArg::from(name.as_deref().unwrap_or_default());
+            if let Some(context) = &mut searched.context {
+                let uidvalidity = searched.selected.view.uidvalidity();
+                context.mailbox = Some((name.clone(), uidvalidity));
+            }
             let found = Found {
                 hits: &searched.hits,
                 view: &searched.selected.view,
@@ -112,16 +141,26 @@ impl From<OpError> for Stopped {
     }
 }
 
-/// Searches one mailbox. Returns why a message could not be looked at.
+/// A mailbox that was searched.
+#[derive(Default)]
+struct Searched {
+    /// Why a message could not be looked at.
+    damaged: Option<StoreError>,
+    /// What a context is made of, if the client wants one and the mailbox is the selected one.
+    begun: Option<(Asked, Arc<Program>, Hits)>,
+}
+
+/// Searches one mailbox.
 async fn of_mailbox(
     session: &mut Session,
     tag: &Tag,
     search: &MultiSearch,
     options: &[SearchReturn],
-    user: &User,
+    user: &Arc<User>,
     mailbox: &node::Found,
     pace: &mut Pace,
-) -> Result<Option<StoreError>, Stopped> {
+) -> Result<Searched, Stopped> {
+    let contexts = !session.is_frontends();
     let Session {
         state,
         writer,
@@ -142,14 +181,15 @@ async fn of_mailbox(
         let handle = match opened {
             Ok(handle) => handle,
             // It has gone meanwhile.
-            Err(StoreError::NoSuchMailbox) => return Ok(None),
+            Err(StoreError::NoSuchMailbox) => return Ok(Searched::default()),
             Err(error) => return Err(Stopped::Mailbox(error)),
         };
         let view = handle.view();
         (handle, view, UidSet::new())
     };
+    let state = &*state;
     let (scope, saved) = match state {
-        State::Selected(selected) if is_selected => (scope(selected), Some(&selected.saved)),
+        State::Selected(selected) if is_selected => (selected.scope(), Some(&selected.saved)),
         _ => {
             let scope = Scope {
                 partition: &mailbox.partition,
@@ -162,35 +202,46 @@ async fn of_mailbox(
             (scope, None)
         }
     };
-    let context = Context {
+    let context = Circumstances {
         view: &view,
         now: now(),
         saved,
     };
     let program = Program::new(search.charset.as_deref(), &search.keys, &context)?;
-    let returns = Returns::of(options, program.is_fuzzy)?;
+    let returns = Returns::of(options, program.is_fuzzy, contexts)?;
+    let name = user.namespace.render(&mailbox.meta.name);
+    let name = MailboxArg::from(name.as_deref().unwrap_or_default());
+    let asked = match (state, &returns.update) {
+        (State::Selected(selected), Some(items)) if is_selected => Some(Asked {
+            mailbox: Some((name.clone(), view.uidvalidity())),
+            ..asked(selected, tag, items.clone(), user, node)?
+        }),
+        _ => None,
+    };
     let program = Arc::new(program);
     let mut progress = Progress::new(writer, stream, &node.shutdown, pace.clone());
     // However little there is to search in each.
     progress.tick(0, view.len()).await?;
-    let hits = run(&program, &scope, &mut progress).await?;
+    let mut hits = run(&program, &scope, &mut progress).await?;
     let found = Found {
         hits: &hits,
         view: &view,
         uid: true,
         modseq: program.modseq,
     };
-    let name = user.namespace.render(&mailbox.meta.name);
     tell(tag, name, &returns, &found, &mut progress);
     progress.make_room().await?;
     *pace = progress.into_pace();
-    Ok(hits.damaged)
+    Ok(Searched {
+        damaged: hits.damaged.take(),
+        begun: asked.map(|asked| (asked, program, hits)),
+    })
 }
 
 /// Writes the answer for a mailbox in which something was found.
 fn tell(
     tag: &Tag,
-    name: Option<String>,
+    name: MailboxArg,
     returns: &Returns,
     found: &Found<'_>,
     progress: &mut Progress<'_>,
@@ -200,7 +251,7 @@ fn tell(
     }
     progress.writer().esearch(&Esearch {
         tag: Some(tag.to_string()),
-        mailbox: Some(name.as_deref().unwrap_or_default().into()),
+        mailbox: Some(name),
         uidvalidity: Some(found.view.uidvalidity()),
         ..returns.answer(found)
     });

@@ -1,20 +1,22 @@
 //! SEARCH and UID SEARCH (RFC 9051 section 6.4.4, RFC 3501 for RECENT, NEW and OLD; RFC 4731,
-//! RFC 5182, RFC 6203 and RFC 9394 for RETURN).
+//! RFC 5182, RFC 5267, RFC 6203 and RFC 9394 for RETURN).
 
 use std::sync::Arc;
 
-use murder_imap::{Esearch, Search, SearchKey, SearchReturn, Status, Tag};
+use murder_imap::{Esearch, FetchItem, Search, SearchKey, SearchReturn, Status, Tag};
 use murder_mailbox::Rights;
 use murder_store::UidSet;
 
+use crate::imap::contexts::{self, Asked};
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
+use crate::imap::fetch::Plan;
 use crate::imap::progress::{Pace, Progress};
-use crate::imap::search::{Context, Found, Hits, Program, Returns, Scope, run};
+use crate::imap::search::{Circumstances, Found, Hits, Program, Returns, run};
 use crate::imap::selected::Selected;
-use crate::imap::session::{Session, State};
+use crate::imap::session::{Session, State, User};
 use crate::imap::updates::refreshed;
-use crate::node::now;
+use crate::node::{Node, now};
 
 /// Ranges of a saved result: what a session may hold of them, 8 bytes each. A result of every
 /// other message of a mailbox of a hundred thousand fits.
@@ -73,6 +75,8 @@ pub(super) struct Searched<'a> {
     /// What is to be returned; `None` for the answer of IMAP4rev1.
     pub returns: Option<Returns>,
     pub progress: Progress<'a>,
+    /// What a context is made of, if the client wants one.
+    pub context: Option<Asked>,
 }
 
 /// Searches the selected mailbox.
@@ -82,6 +86,7 @@ pub(super) async fn find<'a>(
     query: &Query<'_>,
 ) -> Result<Searched<'a>, OpError> {
     let user = session.user()?;
+    let contexts = !session.is_frontends();
     let Session {
         state,
         writer,
@@ -95,7 +100,7 @@ pub(super) async fn find<'a>(
         Rights::READ,
         "You may not read this mailbox",
     )?;
-    let context = Context {
+    let context = Circumstances {
         view: &selected.view,
         now: now(),
         saved: Some(&selected.saved),
@@ -103,32 +108,54 @@ pub(super) async fn find<'a>(
     let program = Program::new(query.charset, query.keys, &context)?;
     let returns = query
         .returns
-        .map(|options| Returns::of(options, program.is_fuzzy))
+        .map(|options| Returns::of(options, program.is_fuzzy, contexts))
         .transpose()?;
+    let context = match returns.as_ref().and_then(|returns| returns.update.clone()) {
+        Some(items) => Some(Asked {
+            uid: query.uid,
+            ..asked(selected, tag, items, &user, node)?
+        }),
+        None => None,
+    };
     selected.condstore |= program.modseq;
     let program = Arc::new(program);
     let pace = Pace::new(node, &user, tag);
     let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
-    let hits = run(&program, &scope(selected), &mut progress).await?;
+    let hits = run(&program, &selected.scope(), &mut progress).await?;
     Ok(Searched {
         selected,
         program,
         hits,
         returns,
         progress,
+        context,
     })
 }
 
-/// The selected mailbox, to be searched.
-pub(super) fn scope(selected: &Selected) -> Scope<'_> {
-    Scope {
-        partition: &selected.partition,
-        handle: &selected.handle,
-        view: &selected.view,
-        newest: &selected.newest,
-        seen_user: selected.seen_user.as_deref(),
-        recent: &selected.recent,
+/// What a context of this command is made of: of messages by UID, in the order of the mailbox.
+///
+/// # Errors
+/// BAD for the tag of another context (RFC 5267 section 4.3), and for items that cannot be had.
+pub(super) fn asked(
+    selected: &Selected,
+    tag: &Tag,
+    items: Vec<FetchItem>,
+    user: &Arc<User>,
+    node: &Node,
+) -> Result<Asked, OpError> {
+    if selected.contexts.has(tag) {
+        return Err(bad("Tag reuse"));
     }
+    Plan::new(false, &items, &[], selected.enabled)?;
+    Ok(Asked {
+        tag: tag.clone(),
+        uid: true,
+        mailbox: None,
+        order: None,
+        items,
+        user: Arc::clone(user),
+        shutdown: node.shutdown.clone(),
+    })
 }
 
 async fn answer(session: &mut Session, tag: &Tag, query: &Query<'_>) -> OpResult {
@@ -151,16 +178,18 @@ async fn answer(session: &mut Session, tag: &Tag, query: &Query<'_>) -> OpResult
     finish(searched, "SEARCH completed")
 }
 
-/// Saves the result if that is asked for, and ends the command.
+/// Saves the result if that is asked for, begins a context, and ends the command.
 ///
 /// # Errors
 /// NO when a message could not be looked at, and NO NOTSAVED.
 pub(super) fn finish(searched: Searched<'_>, text: &'static str) -> OpResult {
     let Searched {
         selected,
+        program,
         hits,
         returns,
-        ..
+        mut progress,
+        context,
     } = searched;
     if let Some(error) = hits.damaged {
         return Err(error.into());
@@ -173,6 +202,10 @@ pub(super) fn finish(searched: Searched<'_>, text: &'static str) -> OpResult {
                 "The result is too scattered to be saved",
             ));
         }
+    }
+    if let Some(context) = context {
+        let writer = progress.writer();
+        contexts::begin(selected, writer, context, program, hits);
     }
     Ok(ok(text))
 }

@@ -1,10 +1,11 @@
-//! SORT and UID SORT (RFC 5256, RFC 5957), with the options of SEARCH (ESORT of RFC 5267).
+//! SORT and UID SORT (RFC 5256, RFC 5957), with the options of SEARCH (ESORT and
+//! CONTEXT=SORT of RFC 5267).
 
 use murder_imap::{Esearch, Sort, SortKey, Tag};
 
-use super::search::{Query, find, finish, scope, settle};
+use super::search::{Query, find, finish, settle};
 use crate::imap::errors::{OpResult, bad};
-use crate::imap::search::{self, Found};
+use crate::imap::search::{self, Found, Order};
 use crate::imap::session::Session;
 
 /// Finds messages and puts them in order.
@@ -25,9 +26,10 @@ async fn answer(session: &mut Session, tag: &Tag, sort: &Sort, query: &Query<'_>
     if !searched.program.is_fuzzy && sort.criteria.iter().any(|c| by_relevancy(c.key)) {
         return Err(bad("RELEVANCY without a FUZZY key"));
     }
-    let scope = scope(searched.selected);
+    let scope = searched.selected.scope();
     let (hits, progress) = (&mut searched.hits, &mut searched.progress);
-    search::sort(&sort.criteria, hits, &scope, progress).await?;
+    let order = Order::new(&sort.criteria);
+    search::sort(&order, hits, &scope, progress).await?;
     let found = Found {
         hits,
         view: &searched.selected.view,
@@ -42,6 +44,9 @@ async fn answer(session: &mut Session, tag: &Tag, sort: &Sort, query: &Query<'_>
             ..returns.answer(&found)
         }),
         Some(_) => {}
+    }
+    if let Some(context) = &mut searched.context {
+        context.order = Some(order);
     }
     finish(searched, "SORT completed")
 }

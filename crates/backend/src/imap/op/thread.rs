@@ -2,7 +2,7 @@
 
 use murder_imap::{Tag, Thread};
 
-use super::search::{Query, find, finish, scope};
+use super::search::{Query, find, finish};
 use crate::imap::errors::OpResult;
 use crate::imap::search;
 use crate::imap::session::Session;
@@ -16,7 +16,7 @@ pub(crate) async fn thread(session: &mut Session, tag: &Tag, thread: &Thread) ->
         returns: None,
     };
     let mut searched = find(session, tag, &query).await?;
-    let scope = scope(searched.selected);
+    let scope = searched.selected.scope();
     let (hits, progress) = (&mut searched.hits, &mut searched.progress);
     let algorithm = thread.algorithm;
     let threads = search::thread(algorithm, hits, thread.uid, &scope, progress).await?;

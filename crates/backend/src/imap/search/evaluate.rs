@@ -51,14 +51,14 @@ impl Program {
         }
     }
 
-    fn evaluate(&self, key: &Key, known: &Known<'_>) -> Option<bool> {
+    pub(super) fn evaluate(&self, key: &Key, known: &Known<'_>) -> Option<bool> {
         let row = known.row;
         Some(match key {
             Key::Is(value) => *value,
             Key::Flag(flag) => row.flags.contains(*flag),
             Key::Seen => known.view.is_seen(row, known.seen_user),
             Key::Recent => known.recent.contains(row.uid),
-            Key::Keyword(bit) => row.keywords & bit != 0,
+            Key::Keyword(at) => row.keywords & self.keywords[*at].1 != 0,
             Key::Internal(days) => {
                 let date = row.internal_date;
                 let local = date.seconds.saturating_add(i64::from(date.zone) * 60);
@@ -68,14 +68,15 @@ impl Program {
                 .sent_day
                 .is_some_and(|day| days.match_day(i64::from(day))),
             Key::Saved(days) => days.match_day(row.save_date.div_euclid(86_400)),
-            Key::NotAfter(limit) => row.internal_date.seconds <= *limit,
-            Key::NotBefore(limit) => row.internal_date.seconds >= *limit,
+            Key::Older(age) => row.internal_date.seconds <= self.now - age,
+            Key::Younger(age) => row.internal_date.seconds >= self.now - age,
             Key::Larger(octets) => u64::from(row.location.len) > *octets,
             Key::Smaller(octets) => u64::from(row.location.len) < *octets,
             Key::ModSeq(least) => row.modseq >= *least,
             Key::EmailId(id) => row.email_id == *id,
             Key::Places(ranges) => ranges.contain(row.seq),
             Key::Uids(ranges) => ranges.contain(row.uid),
+            Key::OpenUids(at) => self.open_sets[*at].1.contain(row.uid),
             Key::Field(at) => match known.header {
                 _ if self.ruled_out(known, *at..*at + 1) => false,
                 Some(header) => header.fields[*at],

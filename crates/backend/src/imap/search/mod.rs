@@ -12,12 +12,13 @@ mod program;
 mod returns;
 mod run;
 mod sort;
+mod standing;
 mod thread;
 
-pub(crate) use program::{Context, Program};
+pub(crate) use program::{Circumstances, Program};
 pub(crate) use returns::{Found, Returns};
-pub(crate) use run::{Hits, Scope, run};
-pub(crate) use sort::sort;
+pub(crate) use run::{Hits, Scope, run, run_among};
+pub(crate) use sort::{Order, places, sort};
 pub(crate) use thread::thread;
 
 /// Strings to be found in headers and texts: each costs a pass over every message that cheaper

@@ -2,10 +2,10 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use murder_imap::{Code, Date, SearchKey};
+use murder_imap::{Code, Date, SearchKey, SequenceSet};
 use murder_mailbox::MailboxId;
 use murder_mime::{SEARCH_CHARSETS, charset_text, fold, is_listed};
-use murder_store::{Flags, MailboxView, TextFilter, UidSet};
+use murder_store::{Flags, Keywords, MailboxView, TextFilter, UidSet};
 
 use super::MAX_STRINGS;
 use super::fuzzy::{Words, loose};
@@ -26,6 +26,13 @@ pub(crate) struct Program {
     /// What the full-text index can be asked: of each field, each text, each word of what is
     /// fuzzy, in this order.
     pub(super) filters: Vec<TextFilter>,
+    /// The keywords that it names, and the bit that each has in the view; none for one that the
+    /// mailbox has not got.
+    pub(super) keywords: Vec<(String, u64)>,
+    /// UID sets with a `*`, and what they mean in the view.
+    pub(super) open_sets: Vec<(SequenceSet, Ranges)>,
+    /// Seconds since 1970, for OLDER and YOUNGER.
+    pub(super) now: i64,
     /// How many keys there are.
     pub(super) size: usize,
     /// The search asks for mod-sequences: the answer has the greatest (RFC 7162 section 3.1.5).
@@ -35,7 +42,7 @@ pub(crate) struct Program {
 }
 
 /// What a search is compiled for.
-pub(crate) struct Context<'a> {
+pub(crate) struct Circumstances<'a> {
     /// The client's view.
     pub view: &'a MailboxView,
     /// Seconds since 1970, for OLDER and YOUNGER.
@@ -89,20 +96,22 @@ pub(super) enum Key {
     Flag(Flags),
     Seen,
     Recent,
-    /// One bit, or none for a keyword that the mailbox has not got.
-    Keyword(u64),
+    /// The keyword with this number.
+    Keyword(usize),
     Internal(Days),
     Sent(Days),
     Saved(Days),
-    /// INTERNALDATE at or before, and at or after.
-    NotAfter(i64),
-    NotBefore(i64),
+    /// INTERNALDATE at or before so many seconds ago, and at or after.
+    Older(i64),
+    Younger(i64),
     Larger(u64),
     Smaller(u64),
     ModSeq(u64),
     EmailId([u8; 16]),
     Places(Ranges),
     Uids(Ranges),
+    /// The UID set with this number, which has a `*`.
+    OpenUids(usize),
     /// The header has the field with this number.
     Field(usize),
     /// The text with this number.
@@ -143,7 +152,7 @@ impl Program {
     pub fn new(
         charset: Option<&str>,
         keys: &[SearchKey],
-        context: &Context<'_>,
+        context: &Circumstances<'_>,
     ) -> Result<Self, OpError> {
         if charset_text(charset, b"").is_none() {
             return Err(no(
@@ -158,6 +167,9 @@ impl Program {
             fuzzy: Vec::new(),
             is_fuzzy: false,
             filters: Vec::new(),
+            keywords: Vec::new(),
+            open_sets: Vec::new(),
+            now: context.now,
             size: 0,
             modseq: false,
             places: None,
@@ -172,6 +184,7 @@ impl Program {
         program.places = keys.iter().find_map(|key| match key {
             Key::Places(ranges) => Some(ranges.clone()),
             Key::Uids(ranges) => Some(places_of(ranges, context.view)),
+            Key::OpenUids(at) => Some(places_of(&program.open_sets[*at].1, context.view)),
             _ => None,
         });
         program.root = Key::And(keys);
@@ -230,7 +243,7 @@ impl Program {
 struct Compiler<'a> {
     program: &'a mut Program,
     charset: Option<&'a str>,
-    context: &'a Context<'a>,
+    context: &'a Circumstances<'a>,
     /// Within FUZZY.
     fuzzily: bool,
 }
@@ -245,10 +258,6 @@ impl Compiler<'_> {
         let context = self.context;
         self.program.size += 1;
         let not = |key| Key::Not(Box::new(key));
-        let keyword = |name: &str| {
-            let bit = context.view.keywords().bit(name);
-            Key::Keyword(bit.map_or(0, |bit| 1 << bit))
-        };
         Ok(match key {
             SearchKey::All | SearchKey::SaveDateSupported => Key::Is(true),
             SearchKey::Answered => Key::Flag(Flags::ANSWERED),
@@ -264,8 +273,8 @@ impl Compiler<'_> {
             SearchKey::Unseen => not(Key::Seen),
             SearchKey::Old => not(Key::Recent),
             SearchKey::New => Key::And(vec![Key::Recent, not(Key::Seen)]),
-            SearchKey::Keyword(name) => keyword(name.as_str()),
-            SearchKey::Unkeyword(name) => not(keyword(name.as_str())),
+            SearchKey::Keyword(name) => self.keyword(name.as_str()),
+            SearchKey::Unkeyword(name) => not(self.keyword(name.as_str())),
             SearchKey::Bcc(string) => self.header("Bcc", string)?,
             SearchKey::Cc(string) => self.header("Cc", string)?,
             SearchKey::From(string) => self.header("From", string)?,
@@ -285,8 +294,8 @@ impl Compiler<'_> {
             SearchKey::SavedSince(date) => Key::Saved(Days::Since(day(date))),
             SearchKey::Larger(octets) => Key::Larger(*octets),
             SearchKey::Smaller(octets) => Key::Smaller(*octets),
-            SearchKey::Older(seconds) => Key::NotAfter(context.now - i64::from(*seconds)),
-            SearchKey::Younger(seconds) => Key::NotBefore(context.now - i64::from(*seconds)),
+            SearchKey::Older(seconds) => Key::Older(i64::from(*seconds)),
+            SearchKey::Younger(seconds) => Key::Younger(i64::from(*seconds)),
             // Mod-sequences are not kept apart by entry, so the entry is ignored (RFC 7162
             // section 3.1.5).
             SearchKey::ModSeq { value, .. } => {
@@ -303,7 +312,13 @@ impl Compiler<'_> {
                 Key::Uids(Ranges(ranges.collect()))
             }
             SearchKey::Uid(set) => {
-                Key::Uids(Ranges(set.resolve(context.view.last_uid().unwrap_or(0))))
+                let ranges = Ranges(set.resolve(context.view.last_uid().unwrap_or(0)));
+                if !set.has_star() {
+                    return Ok(Key::Uids(ranges));
+                }
+                let sets = &mut self.program.open_sets;
+                sets.push((set.clone(), ranges));
+                Key::OpenUids(sets.len() - 1)
             }
             SearchKey::Sequence(set) => Key::Places(Ranges(set.resolve(context.view.len()))),
             SearchKey::Not(key) => not(self.compile(key)?),
@@ -318,6 +333,15 @@ impl Compiler<'_> {
                 key?
             }
         })
+    }
+
+    fn keyword(&mut self, name: &str) -> Key {
+        let keywords = &mut self.program.keywords;
+        keywords.push((
+            name.to_owned(),
+            keyword_bit(self.context.view.keywords(), name),
+        ));
+        Key::Keyword(keywords.len() - 1)
     }
 
     fn header(&mut self, name: &str, string: &[u8]) -> Result<Key, OpError> {
@@ -379,12 +403,16 @@ impl Compiler<'_> {
     }
 }
 
+pub(super) fn keyword_bit(keywords: &Keywords, name: &str) -> u64 {
+    keywords.bit(name).map_or(0, |bit| 1 << bit)
+}
+
 fn day(date: &Date) -> i64 {
     date.days_since_epoch()
 }
 
 /// The sequence numbers of UIDs.
-fn places_of(uids: &Ranges, view: &MailboxView) -> Ranges {
+pub(super) fn places_of(uids: &Ranges, view: &MailboxView) -> Ranges {
     let ranges = uids.0.iter().map(|uids| {
         let above = uids.end().checked_add(1);
         let end = above.map_or(view.len(), |above| view.seq_from_uid(above) - 1);

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use murder_imap::{Esearch, PartialRange, SearchReturn, SequenceSet};
+use murder_imap::{Esearch, FetchItem, PartialRange, SearchReturn, SequenceSet};
 use murder_store::{MailboxView, UidSet};
 
 use super::run::Hits;
@@ -20,6 +20,8 @@ pub(crate) struct Returns {
     partial: Option<PartialRange>,
     /// The result becomes what `$` means.
     pub save: bool,
+    /// Changes of the result are told from now on, and these items of new messages.
+    pub update: Option<Vec<FetchItem>>,
 }
 
 /// A result in the order of the answer.
@@ -65,9 +67,9 @@ impl Returns {
     /// Reads `RETURN (…)`; an empty one is `RETURN (ALL)`.
     ///
     /// # Errors
-    /// BAD for options that exclude each other, for RELEVANCY without `fuzzy`, and for those of
-    /// CONTEXT=SEARCH, which is not advertised.
-    pub fn of(options: &[SearchReturn], fuzzy: bool) -> Result<Self, OpError> {
+    /// BAD for options that exclude each other, for RELEVANCY without `fuzzy`, and without
+    /// `contexts` for UPDATE and CONTEXT.
+    pub fn of(options: &[SearchReturn], fuzzy: bool, contexts: bool) -> Result<Self, OpError> {
         let mut returns = Self {
             all: options.is_empty(),
             ..Self::default()
@@ -85,9 +87,15 @@ impl Returns {
                     return Err(bad("PARTIAL twice"));
                 }
                 SearchReturn::Partial(range) => returns.partial = Some(*range),
-                SearchReturn::Update | SearchReturn::Context => {
+                SearchReturn::Update(_) | SearchReturn::Context if !contexts => {
                     return Err(bad("This return option is not supported"));
                 }
+                SearchReturn::Update(items) => {
+                    let update = returns.update.get_or_insert_default();
+                    update.extend_from_slice(items);
+                }
+                // A hint (RFC 5267 section 4.2); nothing is kept between searches.
+                SearchReturn::Context => {}
             }
         }
         if returns.all && returns.partial.is_some() {

@@ -1,5 +1,6 @@
 //! Evaluating a search for every message of a view.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use murder_store::{
 
 use super::evaluate::{Known, Looked};
 use super::headers::listed_of;
-use super::program::Program;
+use super::program::{Program, Ranges, places_of};
 use crate::imap::errors::OpError;
 use crate::imap::fetch::room_for;
 use crate::imap::progress::Progress;
@@ -21,6 +22,9 @@ const KEYS_AT_ONCE: usize = 16 * 1024;
 /// Bytes of text, times strings to find in them, that are searched between other sessions'
 /// turns; more, of one message, is searched on a thread that may block.
 const TEXT_AT_ONCE: usize = 512 << 10;
+/// How many of a mailbox's messages make it worth to ask the full-text index, which answers for
+/// all of them.
+const INDEX_FROM: u32 = 32;
 /// Messages up to this size are read at once when both header and texts may be looked at.
 const READ_WHOLE: u32 = 64 << 10;
 
@@ -42,7 +46,11 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// What is known of a message before it is read.
-    fn known(&self, row: &'a MessageRow, index: Option<&'a TextCandidates>) -> Known<'a> {
+    pub(super) fn known(
+        &self,
+        row: &'a MessageRow,
+        index: Option<&'a TextCandidates>,
+    ) -> Known<'a> {
         Known {
             view: self.view,
             row,
@@ -66,6 +74,25 @@ pub(crate) struct Hits {
     pub damaged: Option<StoreError>,
 }
 
+impl Hits {
+    /// The UIDs, if they are not sorted otherwise.
+    pub fn uids(&self, view: &MailboxView) -> UidSet {
+        let uids = self.seqs.iter().filter_map(|seq| view.uid_of(*seq));
+        uids.collect()
+    }
+
+    /// Takes messages out.
+    pub fn remove(&mut self, uids: &UidSet, view: &MailboxView) {
+        let stays = |seq: u32| view.uid_of(seq).is_some_and(|uid| !uids.contains(uid));
+        if !self.scores.is_empty() {
+            let mut at = 0..;
+            self.scores
+                .retain(|_| at.next().is_some_and(|at| stays(self.seqs[at])));
+        }
+        self.seqs.retain(|seq| stays(*seq));
+    }
+}
+
 /// The messages that match.
 ///
 /// Memory: the result, four bytes a message, and one message at a time.
@@ -77,16 +104,48 @@ pub(crate) async fn run(
     scope: &Scope<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Hits, OpError> {
-    let view = scope.view;
-    let everything = std::iter::once(1..=view.len());
-    let places: Vec<_> = match &program.places {
+    let everything = std::iter::once(1..=scope.view.len());
+    let places = match &program.places {
         Some(ranges) => ranges.0.clone(),
         None => everything.collect(),
     };
-    let index = match program.filters.is_empty() || view.is_empty() {
+    let index = match program.filters.is_empty() || scope.view.is_empty() {
         true => None,
         false => scope.handle.text_candidates(&program.filters).await,
     };
+    run_at(program, scope, places, index.as_ref(), progress).await
+}
+
+/// The messages that match among `uids`; see [`run`].
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_among(
+    program: &Arc<Program>,
+    scope: &Scope<'_>,
+    uids: &UidSet,
+    progress: &mut Progress<'_>,
+) -> Result<Hits, OpError> {
+    let ranges = uids.ranges().iter().map(|(low, high)| *low..=*high);
+    let places = places_of(&Ranges(ranges.collect()), scope.view).0;
+    let count: u32 = places.iter().map(|p| p.end() - p.start() + 1).sum();
+    let index = match program.filters.is_empty() || count < INDEX_FROM {
+        true => None,
+        false => scope.handle.text_candidates(&program.filters).await,
+    };
+    run_at(program, scope, places, index.as_ref(), progress).await
+}
+
+/// The messages that match at some places, ascending ranges of sequence numbers. Without `index`,
+/// texts are looked for in all of them.
+async fn run_at(
+    program: &Arc<Program>,
+    scope: &Scope<'_>,
+    places: Vec<RangeInclusive<u32>>,
+    index: Option<&TextCandidates>,
+    progress: &mut Progress<'_>,
+) -> Result<Hits, OpError> {
+    let view = scope.view;
     let check_gone = !std::ptr::eq(view, scope.newest);
     let mut hits = Hits::default();
     let mut work = 0;
@@ -109,7 +168,7 @@ pub(crate) async fn run(
                 if check_gone && scope.newest.seq_of(row.uid).is_none() {
                     continue;
                 }
-                let known = scope.known(row, index.as_ref());
+                let known = scope.known(row, index);
                 match program.matches(&known) {
                     Some(true) => judged.push((*row, Some(program.relevancy(&known)))),
                     Some(false) => {}
@@ -131,7 +190,7 @@ pub(crate) async fn run(
                     work = 0;
                     progress.tick(row.seq - 1, view.len()).await?;
                 }
-                let known = scope.known(row, index.as_ref());
+                let known = scope.known(row, index);
                 let header = listed.next().flatten();
                 match read_and_match(program, scope, &known, header, &mut work).await {
                     Err(StoreError::BodyGone) => {}

@@ -1,6 +1,7 @@
 //! SORT (RFC 5256, RFC 5957): the order of what a search has found.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use murder_imap::{SortCriterion, SortKey};
@@ -24,15 +25,96 @@ enum Column {
 }
 
 impl Column {
-    fn compare(&self, one: usize, other: usize) -> Ordering {
-        match self {
-            Self::Numbers(values) => values[one].cmp(&values[other]),
-            Self::Strings(values) => values[one].cmp(&values[other]),
+    /// Compares a value with one of a column of the same criterion.
+    fn compare(&self, one: usize, column: &Self, other: usize) -> Ordering {
+        match (self, column) {
+            (Self::Numbers(values), Self::Numbers(others)) => values[one].cmp(&others[other]),
+            (Self::Strings(values), Self::Strings(others)) => values[one].cmp(&others[other]),
+            _ => Ordering::Equal,
         }
     }
 }
 
-/// Puts `hits` into the order of `criteria`; what is alike stays in the order of the mailbox.
+/// An order of messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Order(Vec<SortCriterion>);
+
+impl Order {
+    /// The order of `criteria`; one that comes again decides nothing.
+    pub fn new(criteria: &[SortCriterion]) -> Self {
+        let mut known = Vec::new();
+        let mut criteria = criteria.to_vec();
+        criteria.retain(|criterion| {
+            let new = !known.contains(&criterion.key);
+            known.push(criterion.key);
+            new
+        });
+        Self(criteria)
+    }
+
+    fn columns(&self, capacity: usize) -> Vec<Column> {
+        let columns = self.0.iter().map(|criterion| match is_text(criterion.key) {
+            true => Column::Strings(Vec::with_capacity(capacity)),
+            false => Column::Numbers(Vec::with_capacity(capacity)),
+        });
+        columns.collect()
+    }
+
+    /// Adds what these messages, with their relevancies, are compared by.
+    async fn gather(
+        &self,
+        columns: &mut [Column],
+        rows: &[MessageRow],
+        scores: &[u8],
+        scope: &Scope<'_>,
+        damaged: &mut Option<StoreError>,
+    ) -> Result<(), StoreError> {
+        let headers = match self.0.iter().any(|criterion| is_text(criterion.key)) {
+            true => headers_of(scope, rows, damaged).await?,
+            false => vec![Bytes::new(); rows.len()],
+        };
+        for (at, (row, header)) in rows.iter().zip(&headers).enumerate() {
+            let score = scores.get(at).copied().unwrap_or(100);
+            for (criterion, column) in self.0.iter().zip(&mut *columns) {
+                match column {
+                    Column::Numbers(values) => values.push(number(criterion.key, row, score)),
+                    Column::Strings(values) => values.push(string(criterion.key, header)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of one message; one that is damaged has what can be read of it.
+    async fn gather_one(
+        &self,
+        row: MessageRow,
+        score: &[u8],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Column>, StoreError> {
+        let mut columns = self.columns(1);
+        self.gather(&mut columns, &[row], score, scope, &mut None)
+            .await?;
+        Ok(columns)
+    }
+
+    /// Compares a message with another by what was gathered.
+    fn compare(
+        &self,
+        (columns, one): (&[Column], usize),
+        (others, other): (&[Column], usize),
+    ) -> Ordering {
+        let by = self.0.iter().zip(columns.iter().zip(others));
+        by.map(|(criterion, (column, others))| {
+            let by = column.compare(one, others, other);
+            if criterion.reverse { by.reverse() } else { by }
+        })
+        .find(|by| by.is_ne())
+        .unwrap_or(Ordering::Equal)
+    }
+}
+
+/// Puts `hits` into `order`; what is alike stays in the order of the mailbox.
 ///
 /// Memory: the keys, up to [`STRING`] bytes (three times that where characters are decomposed) a
 /// message and criterion of text.
@@ -40,65 +122,118 @@ impl Column {
 /// # Errors
 /// When the disk cannot be read; when the client is gone.
 pub(crate) async fn sort(
-    criteria: &[SortCriterion],
+    order: &Order,
     hits: &mut Hits,
     scope: &Scope<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<(), OpError> {
-    // A criterion that comes again decides nothing.
-    let mut criteria = criteria.to_vec();
-    let mut known = Vec::new();
-    criteria.retain(|criterion| {
-        let new = !known.contains(&criterion.key);
-        known.push(criterion.key);
-        new
-    });
-    let mut columns: Vec<Column> = criteria
-        .iter()
-        .map(|criterion| match is_text(criterion.key) {
-            true => Column::Strings(Vec::with_capacity(hits.seqs.len())),
-            false => Column::Numbers(Vec::with_capacity(hits.seqs.len())),
-        })
-        .collect();
-    let with_header = criteria.iter().any(|criterion| is_text(criterion.key));
+    let count = hits.seqs.len();
+    let mut columns = order.columns(count);
     for (batch, seqs) in hits.seqs.chunks(AT_ONCE).enumerate() {
         progress.tick(seqs[0] - 1, scope.view.len()).await?;
         let rows: Vec<MessageRow> = seqs.iter().filter_map(|seq| scope.view.row(*seq)).collect();
-        let headers = match with_header {
-            true => headers_of(scope, &rows, &mut hits.damaged).await?,
-            false => vec![Bytes::new(); rows.len()],
-        };
-        for (at, (row, header)) in rows.iter().zip(&headers).enumerate() {
-            let at = batch * AT_ONCE + at;
-            let score = hits.scores.get(at).copied().unwrap_or(100);
-            for (criterion, column) in criteria.iter().zip(&mut columns) {
-                match column {
-                    Column::Numbers(values) => values.push(number(criterion.key, row, score)),
-                    Column::Strings(values) => values.push(string(criterion.key, header)),
-                }
-            }
-        }
+        let scores = hits.scores.get(batch * AT_ONCE..).unwrap_or_default();
+        let damaged = &mut hits.damaged;
+        let gathered = order.gather(&mut columns, &rows, scores, scope, damaged);
+        gathered.await?;
     }
-    let count = hits.seqs.len();
-    let order = tokio::task::spawn_blocking(move || {
-        let mut order: Vec<usize> = (0..count).collect();
-        order.sort_by(|one, other| {
-            let by = criteria.iter().zip(&columns).map(|(criterion, column)| {
-                let by = column.compare(*one, *other);
-                if criterion.reverse { by.reverse() } else { by }
-            });
-            by.into_iter()
-                .find(|by| by.is_ne())
-                .unwrap_or(Ordering::Equal)
-        });
-        order
+    let order = order.clone();
+    let sorted = tokio::task::spawn_blocking(move || {
+        let mut sorted: Vec<usize> = (0..count).collect();
+        sorted.sort_by(|one, other| order.compare((&columns, *one), (&columns, *other)));
+        sorted
     });
-    let order = order.await.map_err(|_| StoreError::Closed)?;
-    hits.seqs = order.iter().map(|at| hits.seqs[*at]).collect();
+    let sorted = sorted.await.map_err(|_| StoreError::Closed)?;
+    hits.seqs = sorted.iter().map(|at| hits.seqs[*at]).collect();
     if !hits.scores.is_empty() {
-        hits.scores = order.iter().map(|at| hits.scores[*at]).collect();
+        hits.scores = sorted.iter().map(|at| hits.scores[*at]).collect();
     }
     Ok(())
+}
+
+/// Where messages belong in a result that is in `order`: for each of `new`, which are in `order`
+/// too, how many of `known` come before it. `known` are UIDs, and their relevancies if there are.
+///
+/// Some messages are found their place by looking at a few of the others; for many of them
+/// everything is sorted.
+///
+/// # Errors
+/// As [`sort`].
+pub(crate) async fn places(
+    order: &Order,
+    (known, scores): (&[u32], &[u8]),
+    new: &Hits,
+    scope: &Scope<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<usize>, OpError> {
+    let probes = (known.len() + 1).ilog2() as usize + 1;
+    if new.seqs.len() * probes > known.len() + new.seqs.len() {
+        return places_by_sorting(order, (known, scores), new, scope, progress).await;
+    }
+    let mut places = Vec::with_capacity(new.seqs.len());
+    let mut low = 0;
+    for (at, seq) in new.seqs.iter().enumerate() {
+        progress.tick(seq - 1, scope.view.len()).await?;
+        let Some(row) = scope.view.row(*seq) else {
+            continue;
+        };
+        let score = new.scores.get(at..).unwrap_or_default();
+        let own = order.gather_one(row, score, scope).await?;
+        let mut high = known.len();
+        while low < high {
+            let middle = low.midpoint(high);
+            let score = scores.get(middle..).unwrap_or_default();
+            let by = match scope.view.row_by_uid(known[middle]) {
+                Some(probed) => {
+                    let probe = order.gather_one(probed, score, scope).await?;
+                    let by = order.compare((&probe, 0), (&own, 0));
+                    by.then(probed.uid.cmp(&row.uid))
+                }
+                None => Ordering::Less,
+            };
+            match by {
+                Ordering::Less => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        places.push(low);
+    }
+    Ok(places)
+}
+
+async fn places_by_sorting(
+    order: &Order,
+    (known, scores): (&[u32], &[u8]),
+    new: &Hits,
+    scope: &Scope<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<usize>, OpError> {
+    let known = known.iter().enumerate().filter_map(|(at, uid)| {
+        let score = scores.get(at).copied().unwrap_or(100);
+        Some((scope.view.seq_of(*uid)?, score))
+    });
+    let added = new.seqs.iter().enumerate().map(|(at, seq)| {
+        let score = new.scores.get(at).copied().unwrap_or(100);
+        (*seq, score)
+    });
+    let mut all: Vec<(u32, u8)> = known.chain(added).collect();
+    all.sort_unstable();
+    let is_new: HashSet<u32> = new.seqs.iter().copied().collect();
+    let mut hits = Hits {
+        seqs: all.iter().map(|(seq, _)| *seq).collect(),
+        scores: all.iter().map(|(_, score)| *score).collect(),
+        damaged: None,
+    };
+    sort(order, &mut hits, scope, progress).await?;
+    let mut before = 0;
+    let mut places = Vec::with_capacity(new.seqs.len());
+    for seq in &hits.seqs {
+        match is_new.contains(seq) {
+            true => places.push(before),
+            false => before += 1,
+        }
+    }
+    Ok(places)
 }
 
 /// The sent date (RFC 5256 section 2.2).

@@ -10,6 +10,7 @@ mod codes;
 mod compress;
 mod concurrent;
 mod condstore;
+mod context;
 mod copy;
 mod enable;
 mod expunge;

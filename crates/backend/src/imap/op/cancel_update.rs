@@ -1,0 +1,15 @@
+//! CANCELUPDATE (RFC 5267 section 4.3.5).
+
+use murder_imap::Tag;
+
+use crate::imap::errors::{OpResult, bad, ok};
+use crate::imap::selected::selected;
+use crate::imap::session::Session;
+
+/// Changes of the results of the searches with these tags are told no longer.
+pub(crate) fn cancel_update(session: &mut Session, tags: &[Tag]) -> OpResult {
+    match selected(&mut session.state)?.contexts.cancel(tags) {
+        Ok(()) => Ok(ok("CANCELUPDATE completed")),
+        Err(_) => Err(bad("No updates with that tag")),
+    }
+}
