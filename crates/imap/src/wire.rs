@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use bytes::BytesMut;
 
 use crate::lexical::{is_astring_char, is_quotable};
+use crate::parse::literal_announcement;
 
 /// Strings longer than this go as literals: peers bound their lines.
 const QUOTED_MAX: usize = 1024;
@@ -101,12 +102,17 @@ pub(crate) fn put_words<T: fmt::Display>(out: &mut BytesMut, words: impl IntoIte
     }
 }
 
-/// `resp-text`: what a status response may not hold is left out: CR, LF, NUL.
+/// `resp-text`: what a status response may not hold is left out: CR, LF, NUL. What ends like the
+/// announcement of a literal, for which readers would wait, ends with a full stop.
 pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
+    let start = out.len();
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|b| !is_quotable(*b)) {
         out.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
+    if literal_announcement(&out[start..]).is_some() {
+        out.extend_from_slice(b".");
+    }
 }

@@ -604,9 +604,9 @@ pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![1 => plain, 2 => session, 4 => names, 6 => messages, 2 => access, 4 => extensions()]
 }
 
-/// Text of a status response, which starts with no bracket.
+/// Text of a status response, which starts with no bracket and ends with no literal.
 fn resp_text() -> impl Strategy<Value = String> {
-    "[^\\x00\r\n\\[ ][^\\x00\r\n]{0,20}"
+    "[^\\x00\r\n\\[ ][^\\x00\r\n]{0,20}".prop_filter("literal", |text| !text.ends_with('}'))
 }
 
 fn code() -> impl Strategy<Value = Code> {

@@ -186,6 +186,14 @@ fn text_cannot_break_the_line() {
         written(|w| w.no(&tag("a"), Some(&evil), "one\r\n* BYE\0 two")),
         "a NO [X a OK [] one* BYE two\r\n"
     );
+    // Nor have who reads it wait for a literal.
+    for (text, wanted) in [
+        ("no {0}", "a NO no {0}.\r\n"),
+        ("{12+}\r", "a NO {12+}.\r\n"),
+        ("no {}", "a NO no {}\r\n"),
+    ] {
+        assert_eq!(written(|w| w.no(&tag("a"), None, text)), wanted);
+    }
     // Found by fuzzing: nor can it start with what is no code of ours.
     for text in ["[ALERT] all", "\0[\0[ALERT] all"] {
         assert_eq!(
