@@ -125,12 +125,15 @@ impl FetchItems {
         let header = root.header();
         let date = header_raw(header, "Date").and_then(|v| parse_date(v.trim_ascii()));
         let mut items = FetchItems {
+            // Most are shorter.
+            envelope: Vec::with_capacity(512),
+            body: Vec::with_capacity(256),
+            bodystructure: Vec::with_capacity(512),
             sent: date.map(|d| d.unix),
             sent_date: date.map(|d| (d.year, d.month, d.day)),
             header_len: u32::try_from(header.len()).unwrap_or(u32::MAX),
             listed: listed_fields(header),
             preview: preview(root),
-            ..FetchItems::default()
         };
         write_envelope(&mut items.envelope, header);
         write_structure(&mut items.body, root, false);

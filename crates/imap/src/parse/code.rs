@@ -17,7 +17,9 @@ pub(super) fn code(text: &[u8]) -> Code {
         let text: Vec<u8> = text.iter().copied().filter(|octet| !hides(octet)).collect();
         return code(&text);
     }
-    known(text).unwrap_or_else(|| Code::Other(String::from_utf8_lossy(text).into_owned()))
+    // As it would be written, so that it is not another code when that is read.
+    let text = String::from_utf8_lossy(text);
+    known(text.as_bytes()).unwrap_or_else(|| Code::Other(text.into_owned()))
 }
 
 /// See `resp-text-code` of RFC 9051 and the RFCs named at [`Code`].

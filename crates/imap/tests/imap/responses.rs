@@ -169,6 +169,14 @@ fn codes() {
     assert_eq!(code("a OK [REA\0D-WRITE\n] x"), Code::ReadWrite);
 }
 
+/// Found by fuzzing: as above, of what is no UTF-8.
+#[test]
+fn codes_that_are_no_text() {
+    let parsed = parse(b"* NO [nOUPDATE \"B\xcb02\"] Too many\r\n").unwrap();
+    let line = "* NO [NOUPDATE \"B\u{fffd}02\"] Too many\r\n";
+    assert_eq!(written(|w| w.response(&parsed)), line);
+}
+
 #[test]
 fn codes_inside_the_murder() {
     assert!(code("a NO [X-NOT-HERE] moved").is_not_here());
