@@ -215,10 +215,13 @@ impl ResponseWriter {
             self.out.write(b" (");
             if !row.child_info.is_empty() {
                 self.out.write(b"\"CHILDINFO\" (");
-                put_words(
-                    self.tail(),
-                    row.child_info.iter().map(|option| format!("\"{option}\"")),
-                );
+                let style = self.style();
+                for (at, option) in row.child_info.iter().enumerate() {
+                    if at > 0 {
+                        self.out.write(b" ");
+                    }
+                    put_string(self.tail(), option.as_bytes(), style);
+                }
                 self.out.write(b")");
             }
             if let Some(old_name) = &row.old_name {

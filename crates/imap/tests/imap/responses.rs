@@ -366,6 +366,14 @@ fn mailbox_data() {
     assert_eq!(untagged("* ENABLED"), Untagged::Enabled(vec![]));
 }
 
+/// Found by fuzzing: it was written as it stood.
+#[test]
+fn child_info_is_quoted() {
+    let line = "* LIST () \"/\" \"a\" (\"CHILDINFO\" (\"SUBSCRIBED\" \"x\\\\\"))\r\n";
+    let parsed = parse(line.as_bytes()).unwrap();
+    assert_eq!(written(|w| w.response(&parsed)), line);
+}
+
 /// Found by fuzzing: they became other attributes when they were written and read again.
 #[test]
 fn attributes_of_mailboxes_are_no_flags() {

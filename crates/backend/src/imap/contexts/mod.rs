@@ -120,26 +120,19 @@ impl Contexts {
         self.list.iter().filter_map(|context| context.due).min()
     }
 
-    /// Ends the contexts with these tags.
-    ///
-    /// # Errors
-    /// There is none with one of the tags; all are left.
-    pub fn cancel(&mut self, tags: &[Tag]) -> Result<(), NoSuchContext> {
-        if !tags.iter().all(|tag| self.has(tag)) {
-            return Err(NoSuchContext);
+    /// Ends the contexts with these tags, if there is one with each.
+    pub fn cancel(&mut self, tags: &[Tag]) -> bool {
+        let all = tags.iter().all(|tag| self.has(tag));
+        if all {
+            self.list.retain(|context| !tags.contains(&context.tag));
         }
-        self.list.retain(|context| !tags.contains(&context.tag));
-        Ok(())
+        all
     }
 
     fn memory(&self) -> usize {
         self.list.iter().map(Context::memory).sum()
     }
 }
-
-/// There is no context with that tag.
-#[derive(Debug)]
-pub(crate) struct NoSuchContext;
 
 impl Context {
     fn memory(&self) -> usize {
@@ -325,6 +318,9 @@ pub(crate) fn begin(
     program: Arc<Program>,
     hits: Hits,
 ) {
+    if program.ages().len() > MAX_AGES {
+        return refuse(writer, &asked.tag, "Too many ages");
+    }
     let view = &selected.view;
     let mut program = Arc::unwrap_or_clone(program);
     program.stand(view);
@@ -344,18 +340,12 @@ pub(crate) fn begin(
         program: Arc::new(program),
     };
     let contexts = &mut selected.contexts;
-    let refusal = if contexts.list.len() == MAX_CONTEXTS {
-        Some("Too many contexts")
+    if contexts.list.len() == MAX_CONTEXTS {
+        refuse(writer, &context.tag, "Too many contexts");
     } else if contexts.memory() + context.memory() > MAX_OCTETS {
-        Some("Contexts are too large")
-    } else if context.program.ages().len() > MAX_AGES {
-        Some("Too many ages")
+        refuse(writer, &context.tag, "Contexts are too large");
     } else {
-        None
-    };
-    match refusal {
-        Some(text) => refuse(writer, &context.tag, text),
-        None => contexts.list.push(context),
+        contexts.list.push(context);
     }
 }
 
@@ -418,10 +408,14 @@ pub(crate) async fn tell(
     stream: &mut ClientStream,
 ) -> io::Result<()> {
     let mut contexts = std::mem::take(&mut selected.contexts);
+    // They are one user's.
+    let may_read = contexts.list.first().is_some_and(|context| {
+        let rights = selected.rights(&context.user.identity);
+        rights.contains(Rights::READ)
+    });
     let mut changes = Vec::with_capacity(contexts.list.len());
     for context in &mut contexts.list {
-        let rights = selected.rights(&context.user.identity);
-        if !rights.contains(Rights::READ) {
+        if !may_read {
             changes.push(None);
             continue;
         }

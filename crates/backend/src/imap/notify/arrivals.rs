@@ -1,4 +1,4 @@
-//! Items of new messages in the selected mailbox (RFC 5465 section 5.2).
+//! Items of new messages in the selected mailbox (RFC 5465 sections 5.2 and 7).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::imap::session::Session;
 /// Changes of the results of the searches with these tags are told no longer.
 pub(crate) fn cancel_update(session: &mut Session, tags: &[Tag]) -> OpResult {
     match selected(&mut session.state)?.contexts.cancel(tags) {
-        Ok(()) => Ok(ok("CANCELUPDATE completed")),
-        Err(_) => Err(bad("No updates with that tag")),
+        true => Ok(ok("CANCELUPDATE completed")),
+        false => Err(bad("No updates with that tag")),
     }
 }

@@ -7,7 +7,7 @@ use murder_imap::{Code, Esearch, MailboxArg, MailboxFilter, MultiSearch, SearchR
 use murder_mailbox::{MailboxName, Rights};
 use murder_store::{StoreError, UidSet};
 
-use super::search::{Query, asked, check_charset, find, finish, settle};
+use super::search::{Query, TAG_REUSE, asked, check_charset, find, finish, settle};
 use crate::imap::contexts::{self, Asked};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::notify::takes_mail;
@@ -45,10 +45,16 @@ pub(crate) async fn multi_search(
     if options.contains(&SearchReturn::Save) {
         return Err(bad("SAVE is for the selected mailbox alone"));
     }
-    let updates = |option: &SearchReturn| matches!(option, SearchReturn::Update(_));
-    let updates = options.iter().any(updates);
-    if updates && !matches!(session.state, State::Selected(_)) {
-        return Err(bad("UPDATE is for the selected mailbox"));
+    // RELEVANCY is looked at with the program.
+    let updates = Returns::of(options, true, !session.is_frontends())?.update;
+    if updates.is_some() {
+        match &session.state {
+            State::Selected(selected) if selected.contexts.has(tag) => {
+                return Err(bad(TAG_REUSE));
+            }
+            State::Selected(_) => {}
+            _ => return Err(bad("UPDATE is for the selected mailbox")),
+        }
     }
     let user = session.user()?;
     let mailboxes = mailboxes(session, &user, sources).await?;
@@ -82,7 +88,9 @@ pub(crate) async fn multi_search(
         (Some((asked, program, hits)), State::Selected(selected)) => {
             contexts::begin(selected, writer, asked, program, hits);
         }
-        _ if updates => contexts::refuse(writer, tag, "The selected mailbox is not searched"),
+        _ if updates.is_some() => {
+            contexts::refuse(writer, tag, "The selected mailbox is not searched")
+        }
         _ => {}
     }
     Ok(ok("ESEARCH completed"))

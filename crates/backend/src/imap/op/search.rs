@@ -22,6 +22,9 @@ use crate::node::{Node, now};
 /// other message of a mailbox of a hundred thousand fits.
 const MAX_SAVED_RANGES: usize = 64 * 1024;
 
+/// BAD to who wants a context with the tag of another (RFC 5267 section 4.3).
+pub(super) const TAG_REUSE: &str = "Tag reuse";
+
 /// Finds messages.
 pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) -> OpResult {
     check_charset(session, search.charset.as_deref())?;
@@ -144,7 +147,7 @@ pub(super) fn asked(
     node: &Node,
 ) -> Result<Asked, OpError> {
     if selected.contexts.has(tag) {
-        return Err(bad("Tag reuse"));
+        return Err(bad(TAG_REUSE));
     }
     Plan::new(false, &items, &[], selected.enabled)?;
     Ok(Asked {

@@ -127,6 +127,9 @@ impl Program {
     /// When a message comes to one of the ages next, after `now`.
     pub fn next_aged(&self, view: &MailboxView, now: i64) -> Option<i64> {
         let ages = self.ages();
+        if ages.is_empty() {
+            return None;
+        }
         let next = |date: &i64| {
             let times = ages.iter().map(|age| date.saturating_add(*age));
             times.filter(|time| *time > now).min()

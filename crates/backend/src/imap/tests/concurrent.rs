@@ -212,15 +212,15 @@ impl Player {
                 Untagged::Vanished { earlier, uids } => {
                     assert!(!by_number && !earlier, "{context}");
                     assert!(self.kind.resyncs() || self.kind.uid_only(), "{context}");
-                    let uids: Vec<u32> = uids.iter(u32::MAX).collect();
-                    let before = self.messages.len();
-                    // A message without a known UID is behind all whose is known.
-                    self.messages
-                        .retain(|m| m.uid.is_none_or(|uid| !uids.contains(&uid)));
-                    let unknown = uids.len() - (before - self.messages.len());
-                    for _ in 0..unknown {
-                        let last = self.messages.pop().unwrap();
-                        assert_eq!(last.uid, None, "{context}");
+                    for uid in uids.iter(u32::MAX) {
+                        // A message without a known UID is between those whose are around it.
+                        let above = |m: &Known| m.uid.is_some_and(|known| known > uid);
+                        let end = self.messages.iter().position(above);
+                        let end = end.unwrap_or(self.messages.len());
+                        let is_it = |m: &Known| m.uid.is_none_or(|known| known == uid);
+                        let known = self.messages[..end].iter().position(|m| m.uid == Some(uid));
+                        let at = known.unwrap_or(end.checked_sub(1).unwrap());
+                        assert!(is_it(&self.messages.remove(at)), "{context}");
                     }
                 }
                 Untagged::Exists(count) => {

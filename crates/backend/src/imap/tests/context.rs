@@ -773,6 +773,8 @@ async fn of_several_mailboxes() {
          S: a OK ESEARCH completed
          C: a ESEARCH IN (personal) RETURN (UPDATE COUNT) UNSEEN
          S: a BAD Tag reuse
+         C: a ESEARCH IN (mailboxes x) RETURN (UPDATE COUNT) UNSEEN
+         S: a BAD Tag reuse
          C: b ESEARCH RETURN (UPDATE) FLAGGED
          S: b OK …
          C: c ESEARCH IN (mailboxes x) RETURN (UPDATE CONTEXT COUNT) ALL
