@@ -94,11 +94,9 @@ impl MailboxHandle {
     /// The newest view.
     #[must_use]
     pub fn view(&self) -> Arc<MailboxView> {
-        match &*self.state.lock() {
-            State::Loaded(view) => Arc::clone(view),
-            // Only reached inside the crate: `open_mailbox` gives out loaded handles.
-            State::Loading(_) => Arc::new(MailboxView::empty(self.id, 0)),
-        }
+        // Only empty inside the crate: `open_mailbox` gives out loaded handles.
+        self.loaded_view()
+            .unwrap_or_else(|| Arc::new(MailboxView::empty(self.id, 0)))
     }
 
     /// The newest view, once it is loaded.

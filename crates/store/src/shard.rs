@@ -35,8 +35,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const FRESH_EACH: usize = 16;
 /// The fewest homes a shard keeps open.
 const MIN_OPEN: usize = 4;
-/// Records after which a home commits: by then the cost of the commit is spread enough, and
-/// its changed pages still fit the page cache.
+/// Records after which a home commits: by then the cost of the commit is spread enough. Of large
+/// mailboxes some of the changed pages leave the page cache for the WAL before.
 const UNCOMMITTED_RECORDS: usize = 128;
 /// Homes of a shard with open transactions: what a checkpoint may have to commit at once.
 const UNCOMMITTED_HOMES: usize = 256;

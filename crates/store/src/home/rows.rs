@@ -40,7 +40,7 @@ pub(super) struct Work {
 
 impl Home {
     /// What messages have of flags and keywords: from the mailbox's view where somebody has one
-    /// that is no other than the database, which costs a tenth.
+    /// that is no other than the database, which spares a query.
     pub(super) fn states(
         &self,
         id: MailboxId,
