@@ -7,6 +7,11 @@
 
 use crate::flags::Flags;
 use crate::message::BodyLocation;
+use crate::uidset::UidSet;
+
+/// What a command may touch, in rows or by its nature, and still count as quick: a millisecond
+/// or two of work.
+const FEW_ROWS: u64 = 128;
 
 /// A journal record's command.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -480,6 +485,33 @@ impl Op {
             Self::Lost(c) => vec![c.home],
             Self::Recount(c) => vec![c.home],
             Self::Annotate(c) => vec![c.home],
+        }
+    }
+
+    /// Whether applying it may take longer than many others do.
+    pub fn is_slow(&self) -> bool {
+        let many = |uids: &[u8]| UidSet::from_bytes(uids).len() > FEW_ROWS;
+        match self {
+            Self::Append(c) => c.targets.len() * c.messages.len() > FEW_ROWS as usize,
+            Self::CopyAcross(_) | Self::Relocate(_) => self.messages().len() > FEW_ROWS as usize,
+            Self::Store(c) => many(&c.uids),
+            Self::Copy(c) => many(&c.uids),
+            Self::Expunge(c) => c.uids.as_deref().is_none_or(many),
+            Self::Create(_)
+            | Self::SetMailbox(_)
+            | Self::Subscribe(_)
+            | Self::SetQuota(_)
+            | Self::Annotate(_) => false,
+            Self::Delete(_)
+            | Self::Rename(_)
+            | Self::RenameInbox(_)
+            | Self::RenameHome(_)
+            | Self::DropHome(_)
+            | Self::Purge(_)
+            | Self::RestoreMessages(_)
+            | Self::RestoreMailbox(_)
+            | Self::Lost(_)
+            | Self::Recount(_) => true,
         }
     }
 

@@ -13,9 +13,9 @@ use parking_lot::{Condvar, Mutex};
 use crate::error::StoreError;
 use crate::shard::ToShard;
 
-/// Batches that may wait for a shard in replay. The journal thread does not begin a batch
-/// while one waits.
-const QUEUE: usize = 4;
+/// Commands that may wait for a shard. When there are more, the journal thread waits, and with it
+/// everybody.
+const QUEUE: usize = 2048;
 /// How long a shard without work keeps transactions open: the next command of the home may be
 /// on its way.
 const LINGER: Duration = Duration::from_millis(20);
@@ -35,6 +35,8 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<ToShard>,
+    /// Commands in the queue.
+    commands: usize,
     /// Nothing more will come.
     closed: bool,
     /// The shard has ended.
@@ -106,24 +108,17 @@ impl ShardSender {
     /// [`StoreError::Closed`] when the shard is gone.
     pub fn send(&self, message: ToShard) -> Result<(), StoreError> {
         let mut state = self.0.state.lock();
-        while state.queue.len() >= QUEUE && !state.gone {
+        while state.commands >= QUEUE && !state.gone {
             self.0.progress.wait(&mut state);
         }
         if state.gone {
             return Err(StoreError::Closed);
         }
+        state.commands += message.commands();
         state.queue.push_back(message);
         drop(state);
         self.0.arrived.notify_one();
         Ok(())
-    }
-
-    /// Waits until the shard has taken up all that was sent.
-    pub fn wait_taken(&self) {
-        let mut state = self.0.state.lock();
-        while !state.queue.is_empty() && !state.gone {
-            self.0.progress.wait(&mut state);
-        }
     }
 }
 
@@ -143,6 +138,7 @@ impl ShardReceiver {
                 return Next::Wanted;
             }
             if let Some(message) = state.queue.pop_front() {
+                state.commands -= message.commands();
                 drop(state);
                 self.0.progress.notify_all();
                 return Next::Message(message);

@@ -59,6 +59,16 @@ pub(crate) enum ToShard {
     Replayed(Sender<()>),
 }
 
+impl ToShard {
+    /// How many commands it has.
+    pub fn commands(&self) -> usize {
+        match self {
+            Self::Entries(entries) => entries.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What is special while the journal is replayed.
 #[derive(Debug)]
 pub(crate) struct Replay {
@@ -237,10 +247,23 @@ impl Shard {
     /// Applies a group of entries to a home, for as long as it takes: they are durable, so
     /// they must happen.
     fn apply(&mut self, home: u64, entries: &[Arc<Entry>]) {
-        match self.until_done(home, |shard| shard.try_apply(home, entries)) {
-            Ok(effects) => {
-                let dropped = effects.dropped;
-                self.publish(home, entries, effects);
+        let slow = entries.iter().any(|entry| entry.op.is_slow());
+        if slow {
+            self.slow(true);
+        }
+        let applied = self.until_done(home, |shard| shard.try_apply(home, entries));
+        let applied = applied.map(|effects| {
+            let dropped = effects.dropped;
+            self.publish(home, entries, effects);
+            dropped
+        });
+        if slow {
+            self.slow(false);
+        }
+        let queue = &self.shared.queue;
+        queue.applied(self.index as usize, entries.len());
+        match applied {
+            Ok(dropped) => {
                 let records = self.homes.peek(&home).map_or(0, Home::uncommitted);
                 if dropped || records >= UNCOMMITTED_RECORDS {
                     self.commit(home);
@@ -303,8 +326,7 @@ impl Shard {
             match work(self) {
                 Ok(done) => {
                     if stalled {
-                        self.shared.health.recovered();
-                        self.inbox.stalled(None);
+                        self.recovered();
                     }
                     return Ok(done);
                 }
@@ -316,24 +338,35 @@ impl Shard {
                     self.damaged.insert(home, error);
                     self.is_committed(home);
                     if stalled {
-                        self.shared.health.recovered();
-                        self.inbox.stalled(None);
+                        self.recovered();
                     }
                 }
                 Err(error) => {
                     self.roll_back(home);
-                    if self.shared.closed_within(Duration::ZERO) {
+                    if self.shared.queue.closed_within(Duration::ZERO) {
                         tracing::error!(home, %error, "closing although a home could not be written; the next start will replay");
                         self.abandoned = true;
                         continue;
                     }
                     stalled = true;
+                    self.slow(true);
                     self.shared.health.stalled(&error);
                     self.inbox.stalled(Some(error));
-                    self.shared.closed_within(RETRY);
+                    self.shared.queue.closed_within(RETRY);
                 }
             }
         }
+    }
+
+    fn recovered(&self) {
+        self.shared.health.recovered();
+        self.inbox.stalled(None);
+        self.slow(false);
+    }
+
+    /// Says whether what it has to do will take long.
+    fn slow(&self, slow: bool) {
+        self.shared.queue.slow(self.index as usize, slow);
     }
 
     /// Closes a home on which something failed, remembering what it has shown.
@@ -560,6 +593,13 @@ impl Shard {
         if self.reports.send(report).is_err() {
             tracing::error!("the checkpoint thread is gone");
         }
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        // Whatever it ended of: the journal shall not wait for it.
+        self.slow(true);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The partition's log of commands: what must be durable before an answer, and nothing else.
 
+pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod salvage;
@@ -95,6 +96,15 @@ enum Arrival {
 struct Answers {
     results: BTreeMap<u64, ApplyResult>,
     sender: Option<oneshot::Sender<Answer>>,
+}
+
+impl Submission {
+    /// Bytes of its record.
+    pub fn record_bytes(&self) -> u64 {
+        let bodies: u64 = self.bodies.iter().map(|b| b.len() as u64).sum();
+        (record::HEADER_BYTES as u64 + self.encoded.len() as u64 + bodies)
+            .next_multiple_of(record::ALIGN)
+    }
 }
 
 impl Entry {

@@ -4,8 +4,6 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::{Entry, Submission, record, segment};
 use crate::checkpoint::Round;
 use crate::error::{StoreError, is_full};
@@ -18,27 +16,9 @@ use crate::partition_db::Checkpoint;
 use crate::segments::SegmentName;
 use crate::shard::ToShard;
 
-/// Commands that may wait for the journal thread. What they hold is bounded in bytes by the
-/// submitters' permits.
-pub(crate) const QUEUE: usize = 1024;
-/// The most records in a batch: what one write of headers, commands and bodies can carry
-/// without the first of them waiting long for the last.
-const BATCH_RECORDS: usize = 1024;
-/// The most bytes in a batch.
-const BATCH_BYTES: u64 = 8 << 20;
-
 /// The thread's priority: every change waits for it, and it for the disk most of the time, which
 /// does nothing while it waits for a processor.
 const NICE: i32 = -10;
-
-/// What the journal thread is sent.
-#[derive(Debug)]
-pub(crate) enum ToJournal {
-    /// A command to make durable and hand to its homes.
-    Submit(Box<Submission>),
-    /// Make a checkpoint now, and say when it is over.
-    Checkpoint(std::sync::mpsc::Sender<()>),
-}
 
 /// The segment being written.
 #[derive(Debug)]
@@ -93,42 +73,15 @@ impl Writer {
     }
 
     /// Works until the queue is closed and empty.
-    pub fn run(mut self, mut queue: mpsc::Receiver<ToJournal>) {
+    pub fn run(mut self) {
         // Without permission it waits its turn like others.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let mut held = None;
-        while let Some(first) = held.take().or_else(|| queue.blocking_recv()) {
-            // While a batch waits for the shards, another one would only wait behind it: what
-            // comes meanwhile shares the next `fdatasync` instead.
-            self.shards.iter().for_each(ShardSender::wait_taken);
-            // Whoever is about to submit something and has no processor gets this one first; where
-            // one is free this costs no time.
-            std::thread::yield_now();
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            let mut asked = None;
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    ToJournal::Submit(submission) => {
-                        let size = size_of_record(&submission);
-                        if !batch.is_empty() && bytes + size > BATCH_BYTES {
-                            held = Some(ToJournal::Submit(submission));
-                            break;
-                        }
-                        bytes += size;
-                        batch.push(*submission);
-                    }
-                    ToJournal::Checkpoint(done) => asked = Some(done),
-                }
-                if batch.len() >= BATCH_RECORDS || asked.is_some() {
-                    break;
-                }
-                next = queue.try_recv().ok();
-            }
-            self.write(batch);
-            if asked.is_some() || self.since_checkpoint >= self.shared.config.checkpoint_bytes {
-                self.checkpoint(asked);
+        while let Some(batch) = self.shared.queue.take() {
+            self.write(batch.submissions);
+            if batch.checkpoint.is_some()
+                || self.since_checkpoint >= self.shared.config.checkpoint_bytes
+            {
+                self.checkpoint(batch.checkpoint);
             }
         }
         self.checkpoint(None);
@@ -147,7 +100,7 @@ impl Writer {
                 Some(current) => self.shared.config.segment_bytes - current.position,
                 None => 0,
             };
-            if batch.peek().is_some_and(|s| size_of_record(s) > room) {
+            if batch.peek().is_some_and(|s| s.record_bytes() > room) {
                 if let Err(failure) = self.roll() {
                     self.fail(batch.by_ref().collect(), failure);
                     return;
@@ -155,8 +108,8 @@ impl Writer {
                 room = self.shared.config.segment_bytes - segment::HEADER_BYTES;
             }
             let mut part = Vec::new();
-            while let Some(submission) = batch.next_if(|s| size_of_record(s) <= room) {
-                room -= size_of_record(&submission);
+            while let Some(submission) = batch.next_if(|s| s.record_bytes() <= room) {
+                room -= submission.record_bytes();
                 part.push(submission);
             }
             match self.commit(&part) {
@@ -297,6 +250,7 @@ impl Writer {
             return;
         };
         let mut by_shard: Vec<Vec<Arc<Entry>>> = vec![Vec::new(); self.shards.len()];
+        let mut counts = vec![0; self.shards.len()];
         for (submission, &place) in part.into_iter().zip(places) {
             let lsn = self.next_lsn;
             self.next_lsn += 1;
@@ -320,8 +274,12 @@ impl Writer {
             }
             let locations = locations(&op, segment, place, encoded.len() as u64);
             let entry = Arc::new(Entry::new(lsn, op, locations, items, Some(answer)));
+            for home in &entry.homes {
+                counts[(home % self.shards.len() as u64) as usize] += 1;
+            }
             distribute(&entry, &mut by_shard);
         }
+        self.shared.queue.handed_over(&counts);
         for (shard, entries) in self.shards.iter().zip(by_shard) {
             if !entries.is_empty() && shard.send(ToShard::Entries(entries)).is_err() {
                 // The answers are dropped with the entries: submitters see a closed store.
@@ -375,6 +333,13 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whatever it ended of: nobody would take what waits.
+        self.shared.queue.abandon();
+    }
+}
+
 /// Adds an entry to the lists of the shards of its homes, once each.
 pub(crate) fn distribute(entry: &Arc<Entry>, by_shard: &mut [Vec<Arc<Entry>>]) {
     let shards = by_shard.len() as u64;
@@ -409,10 +374,4 @@ pub(crate) fn locations(
             })
         })
         .collect()
-}
-
-fn size_of_record(submission: &Submission) -> u64 {
-    let bodies: u64 = submission.bodies.iter().map(|b| b.len() as u64).sum();
-    (record::HEADER_BYTES as u64 + submission.encoded.len() as u64 + bodies)
-        .next_multiple_of(record::ALIGN)
 }

@@ -22,12 +22,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use prost::Message as _;
-use tokio::sync::{RwLock, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
@@ -40,7 +39,7 @@ use crate::handles::{Handles, Recents};
 use crate::health::{Health, HealthCell};
 use crate::inbox::Inbox;
 use crate::items::Items;
-use crate::journal::writer::ToJournal;
+use crate::journal::queue::JournalQueue;
 use crate::journal::{ApplyResult, Outcome, Submission};
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
@@ -76,10 +75,8 @@ pub(crate) struct Shared {
     pub homes_dir: PathBuf,
     /// An empty home's bytes.
     pub template: Vec<u8>,
-    /// `None` once the partition is closing.
-    queue: Mutex<Option<mpsc::Sender<ToJournal>>>,
-    closed: Condvar,
-    /// The same for those who wait asynchronously.
+    pub queue: JournalQueue,
+    /// Whether the partition is closing, for those who wait asynchronously.
     closing: watch::Sender<bool>,
     /// Held by the compaction that is going on.
     compaction: tokio::sync::Mutex<compact::Examined>,
@@ -232,8 +229,7 @@ impl Cargo {
 
 impl Shared {
     fn close(&self) {
-        *self.queue.lock() = None;
-        self.closed.notify_all();
+        self.queue.close();
         self.closing.send_replace(true);
         self.fulltext.close();
     }
@@ -254,15 +250,6 @@ impl Shared {
             });
         }
         Ok(())
-    }
-
-    /// Whether no command is taken any more; waits for that up to `time`.
-    pub fn closed_within(&self, time: Duration) -> bool {
-        let mut queue = self.queue.lock();
-        if queue.is_some() && !time.is_zero() {
-            self.closed.wait_for(&mut queue, time);
-        }
-        queue.is_none()
     }
 
     /// The last record that a checkpoint has counted.
@@ -286,13 +273,8 @@ impl Shared {
     }
 
     async fn checkpoint(&self) -> Result<(), StoreError> {
-        let queue = self.queue.lock().clone().ok_or(StoreError::Closed)?;
         let (done, finished) = std::sync::mpsc::channel();
-        queue
-            .send(ToJournal::Checkpoint(done))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        drop(queue);
+        self.queue.checkpoint(done)?;
         blocking(move || finished.recv().map_err(|_| StoreError::Closed)).await
     }
 
@@ -335,9 +317,8 @@ impl Shared {
             .acquire_many_owned(kib.min(WAITING_KIB))
             .await
             .map_err(|_| StoreError::Closed)?;
-        let queue = self.queue.lock().clone().ok_or(StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
-        let submission = Submission {
+        self.queue.submit(Submission {
             command,
             encoded,
             bodies: cargo.bodies,
@@ -346,12 +327,7 @@ impl Shared {
             pins: cargo.pins,
             answer,
             _permit: permit,
-        };
-        queue
-            .send(ToJournal::Submit(Box::new(submission)))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        drop(queue);
+        })?;
         let results = answered.await.map_err(|_| StoreError::Closed)??;
         debug_assert_eq!(results.len(), homes);
         Ok(results)

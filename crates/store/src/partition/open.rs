@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tokio::sync::{RwLock, Semaphore};
 
 use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
@@ -24,9 +24,10 @@ use crate::home::schema;
 use crate::inbox::{Inbox, ShardSender};
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::Entry;
+use crate::journal::queue::JournalQueue;
 use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
-use crate::journal::writer::{self, Writer, distribute, locations};
+use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
 use crate::partition_db::{Checkpoint, PartitionDb};
 use crate::readers::Readers;
@@ -102,7 +103,6 @@ impl Partition {
         } else {
             cut(&*io, &segments.dir, &scan)?;
         }
-        let (queue, waiting) = tokio::sync::mpsc::channel(writer::QUEUE);
         let shards = match config.shards {
             0 => thread::available_parallelism().map_or(1, usize::from),
             n => n,
@@ -123,8 +123,7 @@ impl Partition {
             health,
             template: schema::template(&homes_dir.join("template"))?,
             homes_dir,
-            queue: Mutex::new(Some(queue)),
-            closed: Condvar::new(),
+            queue: JournalQueue::new(shards),
             closing: tokio::sync::watch::Sender::new(false),
             compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
@@ -149,7 +148,7 @@ impl Partition {
         let concerned = replay_records(&shared, &shards, &scan, losses.lost)?;
         finish_replay(&shared.catalogue, &shards, &scan, damaged)?;
         let writer = Writer::new(Arc::clone(&shared), shards, scan.next_lsn, scan.end);
-        threads.push(spawn("journal", move || writer.run(waiting))?);
+        threads.push(spawn("journal", move || writer.run())?);
         if !shared.config.maintenance_interval.is_zero() {
             let shared = Arc::clone(&shared);
             threads.push(spawn("maintenance", move || maintenance::run(&shared))?);
