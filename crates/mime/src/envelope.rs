@@ -16,8 +16,11 @@ pub(crate) fn write_envelope(out: &mut Vec<u8>, header: &[u8]) {
     let mut to = Vec::new();
     let mut cc = Vec::new();
     let mut bcc = Vec::new();
+    let mut name = Vec::with_capacity(32);
     for field in fields(header) {
-        match field.name.to_ascii_lowercase().as_slice() {
+        name.clear();
+        name.extend(field.name.iter().map(u8::to_ascii_lowercase));
+        match name.as_slice() {
             b"date" => drop(date.get_or_insert(field.value)),
             b"subject" => drop(subject.get_or_insert(field.value)),
             b"in-reply-to" => drop(in_reply_to.get_or_insert(field.value)),

@@ -5,7 +5,7 @@ use crate::envelope::write_envelope;
 use crate::header::{fields, header_raw};
 use crate::part::Message;
 use crate::preview::preview;
-use crate::structure::write_structure;
+use crate::structure::Structures;
 
 /// Fields that clients list mailboxes with (Thunderbird, Apple Mail, Outlook, K-9, Evolution,
 /// Mutt and Roundcube among them) or that SEARCH, SORT and THREAD look at, in ASCII order. None
@@ -124,21 +124,23 @@ impl FetchItems {
         let root = message.root();
         let header = root.header();
         let date = header_raw(header, "Date").and_then(|v| parse_date(v.trim_ascii()));
-        let mut items = FetchItems {
-            // Most are shorter.
-            envelope: Vec::with_capacity(512),
-            body: Vec::with_capacity(256),
-            bodystructure: Vec::with_capacity(512),
+        let Structures {
+            body,
+            bodystructure,
+        } = Structures::of(root);
+        // Most are shorter.
+        let mut envelope = Vec::with_capacity(512);
+        write_envelope(&mut envelope, header);
+        FetchItems {
+            envelope,
+            body,
+            bodystructure,
             sent: date.map(|d| d.unix),
             sent_date: date.map(|d| (d.year, d.month, d.day)),
             header_len: u32::try_from(header.len()).unwrap_or(u32::MAX),
             listed: listed_fields(header),
             preview: preview(root),
-        };
-        write_envelope(&mut items.envelope, header);
-        write_structure(&mut items.body, root, false);
-        write_structure(&mut items.bodystructure, root, true);
-        items
+        }
     }
 }
 

@@ -52,7 +52,7 @@ fn of_text(part: &Part<'_>, texts: &mut usize) -> String {
         return String::new();
     };
     *texts = left;
-    let mut found = String::new();
+    let mut found = Collapsed::default();
     for look in [GLANCE, LOOK, LOOK_FURTHER] {
         let (text, whole) = part.text_start(look);
         found = match is_html {
@@ -60,11 +60,11 @@ fn of_text(part: &Part<'_>, texts: &mut usize) -> String {
             // What is quoted will do only if nothing else comes soon.
             false => of_plain(&text, whole || look > GLANCE),
         };
-        if whole || found.chars().count() >= PREVIEW_LIMIT {
+        if whole || found.full {
             break;
         }
     }
-    found
+    found.out
 }
 
 /// Whether a text part is HTML; `None` for what no reader is shown, or not as text.
@@ -91,12 +91,12 @@ fn is_read(part: &Part<'_>) -> Option<bool> {
 }
 
 /// `quoted`: also of what is quoted, if there is nothing else.
-fn of_plain(text: &str, quoted: bool) -> String {
+fn of_plain(text: &str, quoted: bool) -> Collapsed {
     const ENCRYPTED: &str = "-----BEGIN PGP MESSAGE-----";
     const SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
     let text = text.trim_start();
     if text.starts_with(ENCRYPTED) {
-        return String::new();
+        return Collapsed::default();
     }
     // Armor headers, such as `Hash`, end with an empty line (RFC 9580 section 7.1).
     let text = text.strip_prefix(SIGNED).map_or(text, |rest| {
@@ -105,7 +105,7 @@ fn of_plain(text: &str, quoted: bool) -> String {
         behind.next().map_or(rest, |(_, text)| text)
     });
     let found = collapsed(own_lines(text));
-    match found.is_empty() && quoted {
+    match found.out.is_empty() && quoted {
         true => collapsed(text.lines()),
         false => found,
     }
@@ -128,7 +128,7 @@ fn own_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Lines as one, white space as one space, nothing at the ends, cut.
-fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> Collapsed {
     let mut text = Collapsed::default();
     text.out.reserve(PREVIEW_LIMIT);
     for line in lines {
@@ -142,6 +142,7 @@ fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> String {
             let mut chars = rest[run..].chars();
             let c = chars.next();
             if !text.push(c.unwrap_or('\n')) {
+                text.full = true;
                 return text.finished();
             }
             rest = chars.as_str();
@@ -153,7 +154,7 @@ fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     text.finished()
 }
 
-/// What [`collapsed`] has so far.
+/// What [`collapsed`] gives, and has so far.
 #[derive(Default)]
 struct Collapsed {
     out: String,
@@ -163,6 +164,8 @@ struct Collapsed {
     whole: usize,
     /// The last character joins the next one to itself.
     joined: bool,
+    /// More would not fit.
+    full: bool,
 }
 
 impl Collapsed {
@@ -178,7 +181,7 @@ impl Collapsed {
 
     /// Takes a character; `false` when there is no room.
     fn push(&mut self, c: char) -> bool {
-        let space = self.out.is_empty() || self.out.ends_with(' ');
+        let space = self.out.as_bytes().last().is_none_or(|&last| last == b' ');
         if c.is_whitespace() || c.is_control() {
             self.joined = false;
             if self.count == PREVIEW_LIMIT {
@@ -211,9 +214,10 @@ impl Collapsed {
         true
     }
 
-    fn finished(mut self) -> String {
+    /// Nothing follows.
+    fn finished(mut self) -> Self {
         self.out.truncate(self.out.trim_end().len());
-        self.out
+        self
     }
 }
 

@@ -5,55 +5,86 @@ use crate::envelope::write_envelope;
 use crate::part::{Part, PartKind};
 use crate::wire::{nstring, number, string};
 
-/// Writes the body structure of a part, with the extension data of `BODYSTRUCTURE` or without.
-pub(crate) fn write_structure(out: &mut Vec<u8>, part: &Part<'_>, extended: bool) {
-    out.push(b'(');
-    if let PartKind::Multipart(parts) = part.kind() {
-        for child in parts {
-            write_structure(out, child, extended);
-        }
-        out.push(b' ');
-        string(out, part.content_type().subtype.as_bytes());
-        if extended {
-            out.push(b' ');
-            write_params(out, &part.content_type().params);
-            write_extension(out, part);
-        }
-    } else {
-        write_single(out, part, extended);
-    }
-    out.push(b')');
+/// The two forms of a body structure, written at the same time: most of them is the same, and
+/// counting the lines of a long text takes a while.
+#[derive(Debug, Default)]
+pub(crate) struct Structures {
+    /// `BODY`, without extension data.
+    pub body: Vec<u8>,
+    /// `BODYSTRUCTURE`
+    pub bodystructure: Vec<u8>,
 }
 
-fn write_single(out: &mut Vec<u8>, part: &Part<'_>, extended: bool) {
-    let content_type = part.content_type();
-    string(out, content_type.media.as_bytes());
-    out.push(b' ');
-    string(out, content_type.subtype.as_bytes());
-    out.push(b' ');
-    write_params(out, &with_charset(content_type));
-    out.push(b' ');
-    nstring(out, part.id().as_deref());
-    out.push(b' ');
-    nstring(out, part.description().as_deref());
-    out.push(b' ');
-    string(out, &part.encoding_name());
-    out.push(b' ');
-    number(out, part.body().len());
-    if let PartKind::Message(inner) = part.kind() {
-        out.push(b' ');
-        write_envelope(out, inner.header());
-        out.push(b' ');
-        write_structure(out, inner, extended);
+impl Structures {
+    /// Those of a part.
+    pub fn of(part: &Part<'_>) -> Structures {
+        let mut structures = Structures {
+            // Most are shorter.
+            body: Vec::with_capacity(256),
+            bodystructure: Vec::with_capacity(512),
+        };
+        structures.write(part);
+        structures
     }
-    if content_type.is_text() || matches!(part.kind(), PartKind::Message(_)) {
-        out.push(b' ');
-        number(out, part.lines());
+
+    fn write(&mut self, part: &Part<'_>) {
+        self.both(|out| out.push(b'('));
+        if let PartKind::Multipart(parts) = part.kind() {
+            for child in parts {
+                self.write(child);
+            }
+            self.both(|out| {
+                out.push(b' ');
+                string(out, part.content_type().subtype.as_bytes());
+            });
+            self.bodystructure.push(b' ');
+            write_params(&mut self.bodystructure, &part.content_type().params);
+        } else {
+            self.write_single(part);
+        }
+        write_extension(&mut self.bodystructure, part);
+        self.both(|out| out.push(b')'));
     }
-    if extended {
-        out.push(b' ');
-        nstring(out, part.md5().as_deref());
-        write_extension(out, part);
+
+    fn write_single(&mut self, part: &Part<'_>) {
+        let content_type = part.content_type();
+        self.both(|out| {
+            string(out, content_type.media.as_bytes());
+            out.push(b' ');
+            string(out, content_type.subtype.as_bytes());
+            out.push(b' ');
+            write_params(out, &with_charset(content_type));
+            out.push(b' ');
+            nstring(out, part.id().as_deref());
+            out.push(b' ');
+            nstring(out, part.description().as_deref());
+            out.push(b' ');
+            string(out, &part.encoding_name());
+            out.push(b' ');
+            number(out, part.body().len());
+        });
+        if let PartKind::Message(inner) = part.kind() {
+            self.both(|out| {
+                out.push(b' ');
+                write_envelope(out, inner.header());
+                out.push(b' ');
+            });
+            self.write(inner);
+        }
+        if content_type.is_text() || matches!(part.kind(), PartKind::Message(_)) {
+            self.both(|out| {
+                out.push(b' ');
+                number(out, part.lines());
+            });
+        }
+        self.bodystructure.push(b' ');
+        nstring(&mut self.bodystructure, part.md5().as_deref());
+    }
+
+    fn both(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bodystructure.len();
+        write(&mut self.bodystructure);
+        self.body.extend_from_slice(&self.bodystructure[start..]);
     }
 }
 

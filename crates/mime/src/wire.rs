@@ -9,6 +9,15 @@ const QUOTED_LIMIT: usize = 1024;
 
 /// `string`, cut at [`STRING_LIMIT`], NULs left out since neither form can carry them.
 pub(crate) fn string(out: &mut Vec<u8>, value: &[u8]) {
+    let plain = |b: &u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\');
+    // Nearly all are.
+    if value.len() <= QUOTED_LIMIT && value.iter().all(plain) {
+        out.reserve(value.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(value);
+        out.push(b'"');
+        return;
+    }
     let cut = cut(value);
     if memchr(0, cut).is_some() {
         let clean: Vec<u8> = cut.iter().copied().filter(|b| *b != 0).collect();
