@@ -2,7 +2,8 @@
 //!
 //! The journal thread sends each shard a mark. A shard answers with what it changed up to the
 //! mark; this thread makes those files durable, writes `partition.db`, and removes journal
-//! files in which nothing lives. No writer waits for any of it.
+//! files in which nothing lives. Between marks it carries WALs over into their homes' files when
+//! they have become long. No writer waits for any of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -31,6 +32,15 @@ pub(crate) struct Round {
     pub at: Checkpoint,
     /// Told when the round is over, whether it succeeded or not.
     pub done: Option<Sender<()>>,
+}
+
+/// What the checkpoint thread is sent.
+#[derive(Debug)]
+pub(crate) enum ToCheckpointer {
+    /// One shard's answer to a mark.
+    Report(Box<Report>),
+    /// A home whose WAL has become long.
+    LongWal(u64),
 }
 
 /// One shard's answer to a mark.
@@ -94,11 +104,23 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Works until the shards are gone.
-    pub fn run(mut self, reports: &Receiver<Report>) {
+    pub fn run(mut self, messages: &Receiver<ToCheckpointer>) {
         let mut open: BTreeMap<u64, (usize, bool, Changes)> = BTreeMap::new();
         // Of rounds that failed; the next one makes up for them.
         let mut carried = Changes::default();
-        for report in reports {
+        for message in messages {
+            let report = match message {
+                ToCheckpointer::Report(report) => *report,
+                ToCheckpointer::LongWal(home) => {
+                    let dir = &self.shared.homes_dir;
+                    if let Err(e) = schema::carry_over(dir, home)
+                        && schema::path(dir, home).exists()
+                    {
+                        tracing::warn!(home, error = %e, "could not carry a WAL over into its home's file");
+                    }
+                    continue;
+                }
+            };
             let (got, blocked, changes) = open.entry(report.round.number).or_default();
             *got += 1;
             *blocked |= report.blocked;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use crate::checkpoint::{Changes, Report, Round, remove_home};
+use crate::checkpoint::{Changes, Report, Round, ToCheckpointer, remove_home};
 use crate::command::{self, Op};
 use crate::error::StoreError;
 use crate::home::{Effects, Home, schema};
@@ -89,7 +89,7 @@ pub(crate) struct Shard {
     index: u64,
     shards: u64,
     shared: Arc<Shared>,
-    reports: Sender<Report>,
+    checkpoints: Sender<ToCheckpointer>,
     inbox: ShardReceiver,
     homes: LruCache<u64, Home>,
     /// Homes with open transactions, the oldest first.
@@ -111,7 +111,7 @@ impl Shard {
         shards: usize,
         shared: Arc<Shared>,
         inbox: ShardReceiver,
-        reports: Sender<Report>,
+        checkpoints: Sender<ToCheckpointer>,
         replay: Replay,
     ) -> Self {
         let open = (shared.config.open_homes / shards).max(MIN_OPEN);
@@ -119,7 +119,7 @@ impl Shard {
             index: index as u64,
             shards: shards as u64,
             shared,
-            reports,
+            checkpoints,
             inbox,
             uncommitted: VecDeque::new(),
             again: HashMap::new(),
@@ -398,6 +398,9 @@ impl Shard {
             shard.open(home)?.commit(settled)
         });
         if let Ok(committed) = committed {
+            if committed.long_wal {
+                self.tell(ToCheckpointer::LongWal(home));
+            }
             self.changes.merge(Changes::of_home(
                 home,
                 committed.segments,
@@ -590,7 +593,11 @@ impl Shard {
             blocked: self.abandoned || !self.damaged.is_empty(),
             damaged: self.damaged_homes().collect(),
         };
-        if self.reports.send(report).is_err() {
+        self.tell(ToCheckpointer::Report(Box::new(report)));
+    }
+
+    fn tell(&self, message: ToCheckpointer) {
+        if self.checkpoints.send(message).is_err() {
             tracing::error!("the checkpoint thread is gone");
         }
     }

@@ -16,7 +16,7 @@ mod rows;
 pub(crate) mod schema;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use murder_mailbox::{MailboxId, SpecialUse};
@@ -121,6 +121,8 @@ pub(crate) struct Committed {
     pub segments: SegmentChanges,
     /// When something is to be forgotten; 0 for never.
     pub purge_at: i64,
+    /// The WAL has become long.
+    pub long_wal: bool,
 }
 
 /// A home open for writing.
@@ -130,6 +132,9 @@ pub(crate) struct Home {
     conn: Connection,
     /// Nothing has been committed to the file yet.
     fresh: bool,
+    wal_path: PathBuf,
+    /// Bytes of the WAL when it was last called long; 0 after it was begun anew.
+    long_wal: u64,
     applied_lsn: u64,
     /// Applied in the transaction that is open; none is when it is empty.
     uncommitted: Vec<Arc<Entry>>,
@@ -188,6 +193,8 @@ impl Home {
             id,
             conn,
             fresh,
+            wal_path: schema::wal_path(dir, id),
+            long_wal: 0,
             applied_lsn: 0,
             uncommitted: Vec::new(),
             key: String::new(),
@@ -414,7 +421,21 @@ impl Home {
         Ok(Committed {
             segments: std::mem::take(&mut self.segments),
             purge_at: self.purge_at,
+            long_wal: self.is_wal_long(),
         })
+    }
+
+    /// Whether the WAL has grown by [`schema::WAL_BYTES`] since this was last said.
+    fn is_wal_long(&mut self) -> bool {
+        let bytes = self.wal_path.metadata().map_or(0, |wal| wal.len());
+        if bytes < self.long_wal {
+            self.long_wal = 0;
+        }
+        let long = bytes > self.long_wal + schema::WAL_BYTES;
+        if long {
+            self.long_wal = bytes;
+        }
+        long
     }
 
     fn try_commit(&mut self, settled: u64) -> rusqlite::Result<()> {

@@ -15,10 +15,12 @@ pub(crate) const VERSION: i64 = 4;
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
 const PAGE_BYTES: u32 = 2048;
-/// Pages in the WAL before SQLite itself carries them over into the file: 1 MiB a home.
-const WAL_PAGES: u32 = (1 << 20) / PAGE_BYTES;
-/// Bytes of a WAL file that are kept for reuse after a checkpoint.
-const WAL_KEPT: i64 = 2 << 20;
+/// Bytes of a WAL that are carried over into the file when there are more, and kept for reuse.
+pub(crate) const WAL_BYTES: u64 = 1 << 20;
+/// Pages of a WAL after which the commit itself carries them over. A WAL is begun anew only when
+/// all of it is in the file while nobody writes, so that of a busy home it grows; then little is
+/// left to be carried over.
+const WAL_PAGES: u32 = (16 << 20) / PAGE_BYTES;
 /// Page cache of a connection, KiB. Small, since thousands of homes are open; what is hot is
 /// in the views.
 const CACHE_KIB: i32 = 64;
@@ -204,7 +206,7 @@ pub(crate) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-    conn.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_BYTES.cast_signed())?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
@@ -282,6 +284,17 @@ pub(crate) fn open(
 pub(crate) fn settle(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)
+}
+
+/// Carries a home's WAL over into the file, as far as it is committed now, and makes both durable.
+/// Nobody who reads or writes the home waits for it.
+pub(crate) fn carry_over(dir: &Path, home: u64) -> rusqlite::Result<()> {
+    let conn = Connection::open_with_flags(
+        path(dir, home),
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    tune(&conn)?;
+    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 /// Writes the template to a name that is not in use, then moves it to its place: a home is

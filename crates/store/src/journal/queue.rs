@@ -1,10 +1,10 @@
 //! What waits for the journal, and when a batch of it begins.
 //!
-//! A batch begins as soon as at least as many commands wait as are being applied. While more are
-//! being applied than wait, their submitters are about to be answered, and what they do next
-//! shares the `fdatasync` of those who wait. Without that rule batches of nearly everybody take
-//! turns with batches of one or two, which cost as much time and serve nobody. What a shard
-//! applies slowly does not count, so that nobody waits for it but those behind it.
+//! A batch begins as soon as at least half as many commands wait as are being applied. While more
+//! are being applied, their submitters are about to be answered, and what they do next shares the
+//! `fdatasync` of those who wait. Without that rule batches of nearly everybody take turns with
+//! batches of one or two, which cost as much time and serve nobody. What a shard applies slowly
+//! does not count, so that nobody waits for it but those behind it.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
@@ -72,7 +72,7 @@ impl State {
     fn begins(&self) -> bool {
         self.closed
             || self.checkpoints > 0
-            || (!self.waiting.is_empty() && self.waiting.len() >= self.soon_applied())
+            || (!self.waiting.is_empty() && 2 * self.waiting.len() >= self.soon_applied())
     }
 
     /// How many commands are about to be answered.
@@ -260,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn begins_when_as_many_wait_as_are_being_applied() {
+    fn begins_when_half_as_many_wait_as_are_being_applied() {
         let queue = JournalQueue::new(2);
         assert!(!begins(&queue));
         submit(&queue, &[1]);
         assert!(begins(&queue));
-        queue.handed_over(&[2, 3]);
+        queue.handed_over(&[4, 5]);
         assert!(!begins(&queue));
-        queue.applied(1, 2);
+        queue.applied(1, 4);
         submit(&queue, &[1]);
         assert!(!begins(&queue));
         queue.applied(0, 1);
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn does_not_wait_for_a_slow_shard() {
         let queue = JournalQueue::new(2);
-        queue.handed_over(&[5, 1]);
+        queue.handed_over(&[5, 2]);
         queue.slow(0, true);
         submit(&queue, &[1]);
         assert!(begins(&queue));
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn wakes_who_waits_for_a_batch() {
         let queue = Arc::new(JournalQueue::new(1));
-        queue.handed_over(&[2]);
+        queue.handed_over(&[3]);
         submit(&queue, &[7]);
         let taker = {
             let queue = Arc::clone(&queue);

@@ -232,20 +232,20 @@ fn start_threads(
     replay: impl Fn() -> Replay,
 ) -> Result<Threads, StoreError> {
     let count = shared.inboxes.len();
-    let (reports, reported) = mpsc::channel();
+    let (checkpoints, messages) = mpsc::channel();
     let checkpointer = Checkpointer {
         shared: Arc::clone(shared),
         db,
         shards: count,
         lock,
     };
-    let mut threads = vec![spawn("checkpoint", move || checkpointer.run(&reported))?];
+    let mut threads = vec![spawn("checkpoint", move || checkpointer.run(&messages))?];
     let mut shards = Vec::with_capacity(count);
     for (index, inbox) in shared.inboxes.iter().enumerate() {
         let (sender, receiver) = inbox.ends();
-        let reports = reports.clone();
+        let checkpoints = checkpoints.clone();
         let shared = Arc::clone(shared);
-        let shard = Shard::new(index, count, shared, receiver, reports, replay());
+        let shard = Shard::new(index, count, shared, receiver, checkpoints, replay());
         threads.push(spawn(&format!("shard{index}"), move || shard.run())?);
         shards.push(sender);
     }

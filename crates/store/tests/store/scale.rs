@@ -99,6 +99,43 @@ async fn disk_usage_is_what_the_disk_says() {
 }
 
 #[tokio::test]
+async fn a_long_wal_is_carried_over_and_begun_anew() {
+    const MIB: u64 = 1 << 20;
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let bob = name("user/bob");
+    let file = dir.path().join("partition/homes/01/1.db");
+    let wal = file.with_extension("db-wal");
+    let len = |path: &std::path::Path| path.metadata().unwrap().len();
+    // What is listed of it makes long rows.
+    let long = format!("Subject: {}\r\n\r\n", "long ".repeat(1000));
+    let mut longest = 0;
+    // A record for each, as of a busy home. Each page that is changed is in the WAL, and is
+    // written to the file only when the WAL is carried over.
+    while len(&file) < 3 * MIB {
+        let messages = vec![of_bytes(long.clone().into())];
+        partition.append(&bob, messages).await.unwrap();
+        longest = longest.max(len(&wal));
+    }
+    // Busy or not: much sooner than by the commit itself.
+    assert!((MIB..12 * MIB).contains(&longest), "{longest}");
+    // Nobody writes while this waits for the commit, so that at some time the WAL is all in the
+    // file.
+    while len(&wal) > MIB {
+        let handle = partition.open_mailbox(&bob).await.unwrap();
+        let view = handle.view();
+        let last = view.row(view.len()).unwrap();
+        handle.fetch_items(&[last]).await.unwrap();
+        partition.append(&bob, vec![message("1")]).await.unwrap();
+    }
+    let before = dump(&partition).await;
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    assert_eq!(dump(&open(&dir)).await, before);
+}
+
+#[tokio::test]
 async fn writers_share_a_sync() {
     let dir = TempDir::new().unwrap();
     let partition = open(&dir);
