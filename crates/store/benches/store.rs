@@ -261,33 +261,40 @@ fn raw_writes(dir: &Path, bodies: &[Bytes], bytes: u64, batches: u64) -> Duratio
     started.elapsed()
 }
 
+/// Long enough for several checkpoints.
 fn deliveries(runtime: &Runtime) -> Vec<Figure> {
-    const EACH: usize = 200;
+    const FIRST: usize = 50;
+    const EACH: usize = 1000;
     let dir = scratch();
     let partition = Partition::open(config(&dir)).unwrap();
     runtime.block_on(create_all(&partition, &users(WRITERS)));
-    runtime.block_on(deliver(&partition, WRITERS, 5, MESSAGE_BYTES));
-    let counters = || {
-        let m = partition.metrics();
-        (
-            Metrics::get(&m.batches),
-            Metrics::get(&m.fsyncs),
-            Metrics::get(&m.journal_bytes),
-        )
+    // Batches, calls of `fdatasync` and bytes in the journal.
+    let run = |each| {
+        let counters = || {
+            let m = partition.metrics();
+            [&m.batches, &m.fsyncs, &m.journal_bytes].map(Metrics::get)
+        };
+        let before = counters();
+        let took = runtime.block_on(deliver(&partition, WRITERS, each, MESSAGE_BYTES));
+        let after = counters();
+        (took, [0, 1, 2].map(|n| after[n] - before[n]))
     };
+    let (_, [batches, _, bytes]) = run(FIRST);
     // What the disk does changes from second to second where others use it: asked on both sides.
     let raws = scratch();
     let bodies = bodies(MESSAGE_BYTES);
-    let raw_before = raw_writes(&raws.path().join("before"), &bodies, 250 << 20, 400);
-    let before = counters();
+    let scale = (EACH / FIRST / 2) as u64;
+    let raw_before = raw_writes(
+        &raws.path().join("before"),
+        &bodies,
+        bytes * scale,
+        batches * scale,
+    );
     let cpu = cpu_time();
-    let store = runtime.block_on(deliver(&partition, WRITERS, EACH, MESSAGE_BYTES));
+    let (store, [batches, fsyncs, bytes]) = run(EACH);
     let cpu = cpu_time() - cpu;
-    let after = counters();
-    let (batches, fsyncs) = (after.0 - before.0, after.1 - before.1);
-    let bytes = after.2 - before.2;
-    let raw_after = raw_writes(&raws.path().join("after"), &bodies, bytes, batches);
-    let raw = (raw_before.mul_f64(bytes as f64 / f64::from(250 << 20)) + raw_after) / 2;
+    let raw_after = raw_writes(&raws.path().join("after"), &bodies, bytes / 2, batches / 2);
+    let raw = raw_before + raw_after;
     runtime.block_on(partition.shutdown()).unwrap();
     let count = (WRITERS * EACH) as f64;
     let mib = bytes as f64 / (1 << 20) as f64;
