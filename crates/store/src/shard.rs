@@ -16,6 +16,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use lru::LruCache;
+use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 
 use crate::checkpoint::{Changes, Report, Round, ToCheckpointer, remove_home};
@@ -83,6 +84,19 @@ pub(crate) struct Replay {
     pub met: HashSet<u64>,
 }
 
+/// A checkpoint of which homes are still to be written.
+#[derive(Debug)]
+struct Marked {
+    round: Round,
+    /// Homes that have not committed what was before the mark. They do before anything behind it
+    /// is applied to them.
+    homes: BTreeSet<u64>,
+    /// Marks of these homes that no record carries.
+    recents: HashMap<u64, Vec<(MailboxId, u32)>>,
+    /// What was before the mark.
+    changes: Changes,
+}
+
 /// A shard thread's state.
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -98,6 +112,8 @@ pub(crate) struct Shard {
     again: HashMap<u64, Vec<Arc<Entry>>>,
     damaged: HashMap<u64, StoreError>,
     changes: Changes,
+    /// The checkpoint that is going on.
+    marked: Option<Marked>,
     fresh: HashSet<u64>,
     replay: Option<Replay>,
     /// Nothing is applied any more: the partition was closed while a home could not be
@@ -126,6 +142,7 @@ impl Shard {
             homes: LruCache::new(NonZeroUsize::new(open).unwrap_or(NonZeroUsize::MIN)),
             damaged: HashMap::new(),
             changes: Changes::default(),
+            marked: None,
             fresh: HashSet::new(),
             replay: Some(replay),
             abandoned: false,
@@ -147,8 +164,12 @@ impl Shard {
                 }
                 Next::Closed => break,
             }
+            self.go_on_with_checkpoint();
         }
-        self.commit_all();
+        self.finish_checkpoint();
+        while let Some(&home) = self.uncommitted.front() {
+            self.commit(home);
+        }
     }
 
     fn message(&mut self, message: ToShard) {
@@ -247,6 +268,7 @@ impl Shard {
     /// Applies a group of entries to a home, for as long as it takes: they are durable, so
     /// they must happen.
     fn apply(&mut self, home: u64, entries: &[Arc<Entry>]) {
+        self.commit_marked(home);
         let slow = entries.iter().any(|entry| entry.op.is_slow());
         if slow {
             self.slow(true);
@@ -401,7 +423,11 @@ impl Shard {
             if committed.long_wal {
                 self.tell(ToCheckpointer::LongWal(home));
             }
-            self.changes.merge(Changes::of_home(
+            let changes = match &mut self.marked {
+                Some(marked) if marked.homes.contains(&home) => &mut marked.changes,
+                _ => &mut self.changes,
+            };
+            changes.merge(Changes::of_home(
                 home,
                 committed.segments,
                 committed.purge_at,
@@ -413,12 +439,6 @@ impl Shard {
     fn is_committed(&mut self, home: u64) {
         self.uncommitted.retain(|&other| other != home);
         self.inbox.committed(home);
-    }
-
-    fn commit_all(&mut self) {
-        while let Some(&home) = self.uncommitted.front() {
-            self.commit(home);
-        }
     }
 
     /// Commits the homes that somebody waits to read.
@@ -564,36 +584,93 @@ impl Shard {
         self.homes.pop(&home);
     }
 
+    /// Takes a checkpoint's mark. Its homes are written one by one, with what else is to be done
+    /// in between.
     fn checkpoint(&mut self, round: Round) {
-        self.commit_all();
+        self.finish_checkpoint();
+        let mut recents: HashMap<u64, Vec<_>> = HashMap::new();
         for (home, id, uid) in self.shared.recents.of(|home| self.mine(home)) {
-            if self.abandoned || self.damaged.contains_key(&home) {
-                continue;
+            recents.entry(home).or_default().push((id, uid));
+        }
+        let homes = self.uncommitted.iter().chain(recents.keys());
+        self.marked = Some(Marked {
+            round,
+            homes: homes.copied().collect(),
+            recents,
+            changes: std::mem::take(&mut self.changes),
+        });
+        let fresh = std::mem::take(&mut self.fresh);
+        let few = fresh.len() <= FRESH_EACH;
+        for home in fresh {
+            self.commit_marked(home);
+            // SQLite's own checkpoint syncs the file.
+            if (!few || self.open(home).and_then(|home| home.checkpoint()).is_err())
+                && let Some(marked) = &mut self.marked
+            {
+                marked.changes.unsynced_files = true;
             }
+        }
+    }
+
+    /// Writes one of the homes that a checkpoint waits for, and the others unless there is
+    /// something else to do.
+    fn go_on_with_checkpoint(&mut self) {
+        while self.checkpoint_step() && !self.inbox.has_work() {}
+    }
+
+    fn finish_checkpoint(&mut self) {
+        while self.checkpoint_step() {}
+    }
+
+    /// Writes one home, or reports that all are; `false` when no checkpoint is going on.
+    fn checkpoint_step(&mut self) -> bool {
+        let Some(marked) = &self.marked else {
+            return false;
+        };
+        match marked.homes.first() {
+            Some(&home) => self.commit_marked(home),
+            None => self.report(),
+        }
+        true
+    }
+
+    /// Writes what a home has before a checkpoint's mark, if it has not yet.
+    fn commit_marked(&mut self, home: u64) {
+        let is_marked = |marked: &Marked| marked.homes.contains(&home);
+        if !self.marked.as_ref().is_some_and(is_marked) {
+            return;
+        }
+        self.commit(home);
+        let marks = self.marked.as_mut().and_then(|m| m.recents.remove(&home));
+        let writable = !self.abandoned && !self.damaged.contains_key(&home);
+        for (id, uid) in marks.into_iter().flatten().filter(|_| writable) {
             let written = self.open(home).and_then(|home| home.set_recent(id, uid));
             match written {
                 Ok(()) => {
                     self.shared.recents.written(id, uid);
-                    self.changes.homes.insert(home);
+                    if let Some(marked) = &mut self.marked {
+                        marked.changes.homes.insert(home);
+                    }
                 }
                 Err(e) => tracing::warn!(home, error = %e, "could not write a recent mark"),
             }
         }
-        let fresh = std::mem::take(&mut self.fresh);
-        let few = fresh.len() <= FRESH_EACH;
-        for home in fresh {
-            // SQLite's own checkpoint syncs the file.
-            if !few || self.open(home).and_then(|home| home.checkpoint()).is_err() {
-                self.changes.unsynced_files = true;
-            }
+        if let Some(marked) = &mut self.marked {
+            marked.homes.remove(&home);
         }
-        let report = Report {
-            round,
-            changes: std::mem::take(&mut self.changes),
+    }
+
+    /// Tells the checkpoint thread what was before the mark.
+    fn report(&mut self) {
+        let Some(marked) = self.marked.take() else {
+            return;
+        };
+        self.tell(ToCheckpointer::Report(Box::new(Report {
+            round: marked.round,
+            changes: marked.changes,
             blocked: self.abandoned || !self.damaged.is_empty(),
             damaged: self.damaged_homes().collect(),
-        };
-        self.tell(ToCheckpointer::Report(Box::new(report)));
+        })));
     }
 
     fn tell(&self, message: ToCheckpointer) {

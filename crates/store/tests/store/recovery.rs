@@ -370,3 +370,47 @@ async fn a_damaged_home_concerns_nobody_else() {
     partition.checkpoint().await.unwrap();
     assert_eq!(Metrics::get(&partition.metrics().checkpoints), checkpoints);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_while_everybody_writes() {
+    const BYTES: usize = 2000;
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    let names: Vec<String> = (0..120).map(|n| format!("user/u{n}")).collect();
+    create(
+        &partition,
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
+    for round in 1..=3 {
+        let mut writers = tokio::task::JoinSet::new();
+        for text in &names {
+            let (partition, target) = (Arc::clone(&partition), name(text));
+            writers.spawn(async move {
+                for _ in 0..6 {
+                    let message = of_bytes(vec![b'x'; BYTES].into());
+                    partition.append(&target, vec![message]).await.unwrap();
+                    // Who reads asks for a commit, between those of the checkpoint.
+                    let handle = partition.open_mailbox(&target).await.unwrap();
+                    let view = handle.view();
+                    let last = view.row(view.len()).unwrap();
+                    handle.fetch_items(&[last]).await.unwrap();
+                }
+            });
+        }
+        while !writers.is_empty() {
+            partition.checkpoint().await.unwrap();
+            while writers.try_join_next().is_some() {}
+        }
+        // What the machine has on disk when it stops now. Replay counts what the last checkpoint
+        // has not counted, and nothing twice.
+        let after = TempDir::new().unwrap();
+        copy_dir(dir.path(), after.path());
+        let recovered = open(&after);
+        assert_eq!(dump(&recovered).await, dump(&partition).await);
+        recovered.checkpoint().await.unwrap();
+        let usage = recovered.disk_usage().await.unwrap();
+        let count = round * 6 * names.len();
+        assert_eq!(usage.living, (count * BYTES) as u64);
+    }
+}
