@@ -374,6 +374,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_full_looks_no_further() {
+        let is_full = |text: &str| collapsed([text].into_iter()).full;
+        let x = |n: usize| "x".repeat(n);
+        assert!(is_full(&x(300)));
+        // What would be the last one is a blank, or belongs to one that does not fit.
+        assert!(is_full(&format!("{} yyy", x(199))));
+        assert!(is_full(&format!("{}e\u{301}", x(199))));
+        assert!(!is_full(&x(100)));
+    }
+
+    #[test]
     fn no_character_is_cut() {
         let x = |n: usize| "x".repeat(n);
         assert_eq!(plain(&x(300)), x(PREVIEW_LIMIT));

@@ -601,14 +601,14 @@ impl Shard {
         });
         let fresh = std::mem::take(&mut self.fresh);
         let few = fresh.len() <= FRESH_EACH;
-        for home in fresh {
-            self.commit_marked(home);
-            // SQLite's own checkpoint syncs the file.
-            if (!few || self.open(home).and_then(|home| home.checkpoint()).is_err())
-                && let Some(marked) = &mut self.marked
-            {
-                marked.changes.unsynced_files = true;
-            }
+        // SQLite's own checkpoint syncs the file.
+        let unsynced = !few
+            || !fresh.into_iter().all(|home| {
+                self.commit_marked(home);
+                self.open(home).and_then(|home| home.checkpoint()).is_ok()
+            });
+        if let Some(marked) = &mut self.marked {
+            marked.changes.unsynced_files |= unsynced;
         }
     }
 
