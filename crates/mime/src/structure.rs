@@ -7,7 +7,7 @@ use crate::wire::{nstring, number, string};
 
 /// The two forms of a body structure, written at the same time: most of them is the same, and
 /// counting the lines of a long text takes a while.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Structures {
     /// `BODY`, without extension data.
     pub body: Vec<u8>,

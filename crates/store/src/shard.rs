@@ -39,7 +39,7 @@ const MIN_OPEN: usize = 4;
 /// Records after which a home commits: by then the cost of the commit is spread enough. Of large
 /// mailboxes some of the changed pages leave the page cache for the WAL before.
 const UNCOMMITTED_RECORDS: usize = 128;
-/// Homes of a shard with open transactions: what a checkpoint may have to commit at once.
+/// Homes of a shard with open transactions: what a checkpoint may have to wait for.
 const UNCOMMITTED_HOMES: usize = 256;
 
 /// What a shard is sent.

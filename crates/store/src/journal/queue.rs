@@ -18,12 +18,12 @@ use crate::error::StoreError;
 /// The most records in a batch: what one write of headers, commands and bodies can carry
 /// without the first of them waiting long for the last.
 const BATCH_RECORDS: usize = 1024;
+/// The most bytes in a batch.
+const BATCH_BYTES: u64 = 8 << 20;
 /// Before a batch of fewer records whoever is about to submit something and has no processor gets
 /// that of the journal thread; where one is free this costs no time. With more it would cost more
 /// than it saves.
 const FEW: usize = 8;
-/// The most bytes in a batch.
-const BATCH_BYTES: u64 = 8 << 20;
 
 /// Commands on their way to the journal thread. What they hold is bounded in bytes by the
 /// submitters' permits.
