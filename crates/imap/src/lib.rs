@@ -69,4 +69,5 @@ pub use server::{AppendNext, CommandReader, Event};
 pub use sort::{Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm, ThreadList};
 pub use tag::Tag;
 pub use url::MessageUrl;
+pub use wire::put_number;
 pub use writer::{FetchWriter, ResponseWriter};

@@ -16,6 +16,9 @@ pub const FLUSH_AT: usize = 64 * 1024;
 /// Shared buffers below this size are copied: cheaper than a slot of a vectored write.
 const COPY_BELOW: usize = 1024;
 
+/// Room made for the first octets: most answers, so that they do not grow piece by piece.
+const FIRST_ROOM: usize = 256;
+
 /// Slots of one vectored write; kernels take up to 1,024, TLS gains nothing beyond a few.
 const SLICES: usize = 32;
 
@@ -42,13 +45,13 @@ impl Output {
 
     /// Appends a copy of `octets`.
     pub fn write(&mut self, octets: &[u8]) {
-        self.tail.extend_from_slice(octets);
+        self.tail().extend_from_slice(octets);
     }
 
     /// Appends `octets`, without copying if they are many.
     pub fn push(&mut self, octets: Bytes) {
         if octets.len() < COPY_BELOW {
-            self.tail.extend_from_slice(&octets);
+            self.write(&octets);
         } else {
             self.seal();
             self.in_pieces += octets.len();
@@ -58,6 +61,9 @@ impl Output {
 
     /// The buffer that grows, for code that formats into one.
     pub fn tail(&mut self) -> &mut BytesMut {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(FIRST_ROOM);
+        }
         &mut self.tail
     }
 
@@ -125,7 +131,9 @@ impl Output {
     }
 
     async fn write_out<W: AsyncWrite + Unpin>(&mut self, stream: &mut W) -> io::Result<()> {
-        self.seal();
+        if !self.pieces.is_empty() {
+            self.seal();
+        }
         while !self.pieces.is_empty() {
             let written = poll_fn(|cx| {
                 let mut slices = [IoSlice::new(&[]); SLICES];
@@ -147,6 +155,13 @@ impl Output {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.consume(written);
+        }
+        while !self.tail.is_empty() {
+            let written = stream.write(&self.tail).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.tail.advance(written);
         }
         Ok(())
     }

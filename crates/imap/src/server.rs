@@ -324,9 +324,10 @@ impl CommandReader {
                 }
             }
             let Some(announced) = announced else {
-                let frame = self.buf.split_to(line_end);
+                let parsed = parse_command(&self.buf[..line_end]);
+                self.buf.advance(line_end);
                 self.restart();
-                return Some(Some(match parse_command(&frame) {
+                return Some(Some(match parsed {
                     Ok((tag, command)) => Event::Command { tag, command },
                     Err(fault) => Event::Bad {
                         tag: fault.tag,

@@ -35,7 +35,7 @@ pub(crate) fn put(out: &mut BytesMut, args: fmt::Arguments<'_>) {
 }
 
 /// A number: what most answers consist of, and formatting by [`fmt`] costs several times as much.
-pub(crate) fn put_number(out: &mut BytesMut, mut number: u64) {
+pub fn put_number(out: &mut BytesMut, mut number: u64) {
     // As many digits as u64::MAX has.
     let mut digits = [0; 20];
     let mut at = digits.len();

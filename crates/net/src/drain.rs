@@ -1,10 +1,15 @@
 //! Stopping without cutting anyone off in the middle of a word.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::seldom::Cancelled;
 
 /// Owns the tasks of a role, and stops them in two steps: first it asks (the
 /// [`token`](Self::token) is cancelled: listeners stop accepting, sessions say goodbye), then,
@@ -42,9 +47,9 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let aborted = self.aborted.clone();
-        self.tasks.spawn(async move {
-            aborted.run_until_cancelled_owned(task).await;
+        self.tasks.spawn(UntilAborted {
+            aborted: Cancelled::of(self.aborted.clone()),
+            task,
         });
     }
 
@@ -73,6 +78,27 @@ impl Shutdown {
         self.draining.cancel();
         self.tasks.close();
         self.aborted.cancel();
+    }
+}
+
+pin_project! {
+    /// A task that ends at the latest when it is aborted.
+    struct UntilAborted<F> {
+        aborted: Cancelled,
+        #[pin]
+        task: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for UntilAborted<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        match Pin::new(this.aborted).poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => this.task.poll(cx),
+        }
     }
 }
 

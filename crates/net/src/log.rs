@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -35,13 +38,13 @@ pub fn check(config: &LogConfig) -> Result<(), LogError> {
 /// # Errors
 /// [`LogError::Level`] for a level that is none, [`LogError::Again`] at the second call.
 pub fn init(config: &LogConfig) -> Result<(), LogError> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(config)?)
+    let filtered = registry().with(filter(config)?);
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match config.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => filtered.with(lines).try_init(),
+        LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
     }
     .map_err(|_| LogError::Again)?;
     std::panic::set_hook(Box::new(|panic| {
@@ -55,11 +58,15 @@ pub fn init(config: &LogConfig) -> Result<(), LogError> {
     Ok(())
 }
 
-fn filter(config: &LogConfig) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(&config.level).map_err(|error| LogError::Level {
-        level: config.level.clone(),
-        reason: error.to_string(),
-    })
+/// Filters by level and by module only: a filter that looks at spans would do so each time that a
+/// session goes on.
+fn filter(config: &LogConfig) -> Result<Targets, LogError> {
+    config.level.parse().map_err(
+        |error: tracing_subscriber::filter::ParseError| LogError::Level {
+            level: config.level.clone(),
+            reason: error.to_string(),
+        },
+    )
 }
 
 #[cfg(test)]

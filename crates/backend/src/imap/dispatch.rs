@@ -4,7 +4,6 @@ use std::pin::Pin;
 
 use murder_imap::{Command, SearchKey, Tag};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad};
@@ -16,12 +15,7 @@ use crate::imap::updates::Expunges;
 impl Session {
     /// Runs a command, if it is legal in the session's state. Each handler's state is in a box of its
     /// own, so that the task of a session that waits is small.
-    pub(crate) async fn execute(
-        &mut self,
-        tag: &Tag,
-        command: Command,
-        draining: &CancellationToken,
-    ) -> OpResult {
+    pub(crate) async fn execute(&mut self, tag: &Tag, command: Command) -> OpResult {
         use Command as C;
         use State as S;
         if self.enabled.has(Extension::UidOnly) {
@@ -133,7 +127,7 @@ impl Session {
             (_, C::Examine { mailbox, params }) => {
                 boxed(op::select::select(self, true, &mailbox, &params)).await
             }
-            (_, C::Idle) => self.idle(draining).await,
+            (_, C::Idle) => self.idle().await,
             (_, C::MultiSearch(search)) => {
                 boxed(op::multi_search::multi_search(self, tag, &search)).await
             }
@@ -208,7 +202,8 @@ impl Session {
     }
 
     /// IDLE, which ends with the server's drain and with the client's silence too.
-    async fn idle(&mut self, draining: &CancellationToken) -> OpResult {
+    async fn idle(&mut self) -> OpResult {
+        let draining = self.node.shutdown.token();
         let limit = Instant::now() + self.node.config.limits.idle_timeout();
         tokio::select! {
             biased;

@@ -12,10 +12,9 @@ use murder_imap::{
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::metrics::Counted;
-use murder_net::{Connection, Slot};
+use murder_net::{Alarm, Cancelled, Connection, Slot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, Span, debug};
 
 use crate::imap::dispatch::{boxed, expunges_during};
@@ -118,6 +117,10 @@ pub(crate) struct Session {
     /// What the client wants to be told; `None` before its first NOTIFY.
     pub notify: Option<Box<Notify>>,
     bad_commands: u32,
+    /// Told when the server drains.
+    drained: Cancelled,
+    /// Goes off when the client has been silent for too long.
+    alarm: Alarm,
     _open: Counted,
 }
 
@@ -126,6 +129,7 @@ impl Session {
     pub(crate) fn new(node: Arc<Node>, connection: Connection) -> Self {
         let limits = limits_before_login(&node);
         let patience = node.config.limits.slow_reader();
+        let login_deadline = Instant::now() + node.config.limits.login_timeout();
         Self {
             peer: connection.peer_addr.ip().to_canonical(),
             stream: ClientStream::new(connection.stream, patience),
@@ -135,11 +139,13 @@ impl Session {
             user: None,
             enabled: Enabled::default(),
             failed_logins: 0,
-            login_deadline: Instant::now() + node.config.limits.login_timeout(),
+            login_deadline,
             span: Span::current(),
             via: Span::none(),
             notify: None,
             bad_commands: 0,
+            drained: Cancelled::of(node.shutdown.token()),
+            alarm: Alarm::new(login_deadline),
             _open: node.imap.open_session(),
             node,
         }
@@ -151,13 +157,12 @@ impl Session {
         let greeting = format!("{} ready", self.node.config.node.name);
         self.writer
             .untagged(Status::Ok, Some(&code), greeting.trim_start());
-        let draining = self.node.shutdown.token();
-        let ended = self.serve(&draining).await;
+        let ended = self.serve().await;
         debug!(reason = %ended, "session ended");
         Box::pin(self.say_goodbye(&ended)).await;
     }
 
-    async fn serve(&mut self, draining: &CancellationToken) -> Ended {
+    async fn serve(&mut self) -> Ended {
         loop {
             let event = match self.reader.next_buffered() {
                 // Answers to pipelined commands go out together.
@@ -166,10 +171,10 @@ impl Session {
                     .await
                     .map(|()| event)
                     .map_err(Ended::Client),
-                None => self.wait(draining).await,
+                None => self.wait().await,
             };
             let taken = match event {
-                Ok(event) => self.take(event, draining).await,
+                Ok(event) => self.take(event).await,
                 Err(ended) => Err(ended),
             };
             if let Err(ended) = taken {
@@ -179,29 +184,25 @@ impl Session {
     }
 
     /// Sends what is queued and waits for the client; no buffer is held meanwhile.
-    async fn wait(&mut self, draining: &CancellationToken) -> Result<Event, Ended> {
+    async fn wait(&mut self) -> Result<Event, Ended> {
         let deadline = match self.state {
             State::NotAuthenticated => self.login_deadline,
             _ => Instant::now() + self.node.config.limits.idle_timeout(),
         };
         if self.notify.is_some() {
-            return boxed(self.wait_and_notify(draining, deadline)).await;
+            return boxed(self.wait_and_notify(deadline)).await;
         }
         self.flush().await.map_err(Ended::Client)?;
         tokio::select! {
             biased;
-            () = draining.cancelled() => Err(Ended::Shutdown),
+            () = &mut self.drained => Err(Ended::Shutdown),
             event = self.reader.next(&mut self.stream) => event.map_err(Ended::Client),
-            () = sleep_until(deadline) => Err(Ended::Idle),
+            () = self.alarm.until(deadline) => Err(Ended::Idle),
         }
     }
 
     /// The same for a client that has used NOTIFY: it is told meanwhile what happens.
-    async fn wait_and_notify(
-        &mut self,
-        draining: &CancellationToken,
-        deadline: Instant,
-    ) -> Result<Event, Ended> {
+    async fn wait_and_notify(&mut self, deadline: Instant) -> Result<Event, Ended> {
         loop {
             let mut wake = Wake::of(self);
             notify::between_commands(self).await.or_else(ended)?;
@@ -212,15 +213,15 @@ impl Session {
             self.flush().await.map_err(Ended::Client)?;
             tokio::select! {
                 biased;
-                () = draining.cancelled() => return Err(Ended::Shutdown),
+                () = &mut self.drained => return Err(Ended::Shutdown),
                 event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
-                () = sleep_until(deadline) => return Err(Ended::Idle),
+                () = self.alarm.until(deadline) => return Err(Ended::Idle),
                 () = wake.wait() => {}
             }
         }
     }
 
-    async fn take(&mut self, event: Event, draining: &CancellationToken) -> Result<(), Ended> {
+    async fn take(&mut self, event: Event) -> Result<(), Ended> {
         match event {
             Event::Command { tag, command } => {
                 self.node.imap.command(command.name());
@@ -229,7 +230,7 @@ impl Session {
                 if self.notify.is_some() {
                     boxed(self.before_change(&command)).await?;
                 }
-                let result = self.execute(&tag, command, draining).instrument(via).await;
+                let result = self.execute(&tag, command).instrument(via).await;
                 self.complete(&tag, result, expunges).await
             }
             Event::Append(start) => {

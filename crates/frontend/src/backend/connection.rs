@@ -1,10 +1,12 @@
 //! One connection to a backend, authenticated as one user.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
+use murder_imap::put_number;
 use murder_net::Stream;
 use tokio::time::timeout;
 
@@ -147,8 +149,7 @@ impl Connection {
             "ID (\"x-session-id\" \"{}\" \"x-originating-ip\" \"{}\")",
             acting.session, acting.client
         );
-        let tag = self.next_tag();
-        self.wire.put(format!("f{tag} {id}\r\n").as_bytes());
+        self.send(id.as_bytes());
     }
 
     /// A tag that was not used before.
@@ -159,9 +160,18 @@ impl Connection {
 
     /// Queues a command, without its tag and CRLF; its tag.
     pub(crate) fn send(&mut self, command: &[u8]) -> u32 {
+        self.send_parts(&[command])
+    }
+
+    /// Queues a command that is put together of these parts; its tag.
+    pub(crate) fn send_parts(&mut self, command: &[&[u8]]) -> u32 {
         let tag = self.next_tag();
-        self.wire.put(format!("f{tag} ").as_bytes());
-        self.wire.put(command);
+        self.wire.put(b"f");
+        put_number(&mut self.wire.output, tag.into());
+        self.wire.put(b" ");
+        for part in command {
+            self.wire.put(part);
+        }
         self.wire.put(b"\r\n");
         tag
     }
@@ -204,6 +214,11 @@ impl Connection {
                 }
             }
         }))
+    }
+
+    /// See [`Scanner::plain_end`].
+    pub(crate) fn plain_end(&self, tag: u32) -> Option<Range<usize>> {
+        self.scanner.plain_end(&self.wire.input, tag)
     }
 
     /// Goes through the untagged answers at the front of the input, as far as `passes` says of

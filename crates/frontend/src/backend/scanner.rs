@@ -3,6 +3,8 @@
 //! An untagged answer of any length goes by in pieces as it arrives; only lines that must be
 //! read whole (tagged, status and continuation lines) are waited for. Nothing here does I/O.
 
+use std::ops::Range;
+
 use memchr::memchr;
 
 /// The longest status, tagged or continuation line: response code and text. Those of a
@@ -100,6 +102,30 @@ impl Scanner {
                 })
             }
         }
+    }
+
+    /// The end of command `tag`, when the input begins with it and it has no response code, which
+    /// may be for frontends only: where in the input that is which follows the tag and a space,
+    /// CRLF included.
+    pub(crate) fn plain_end(&self, input: &[u8], tag: u32) -> Option<Range<usize>> {
+        let (number, line) = match self.is_between() {
+            true => input
+                .strip_prefix(b"f")?
+                .split_at_checked(memchr(b' ', input)? - 1)?,
+            false => return None,
+        };
+        let number = std::str::from_utf8(number).ok()?;
+        let line = &line[1..];
+        let statuses = [&b"OK "[..], b"NO ", b"BAD "];
+        let text = statuses
+            .iter()
+            .find_map(|status| line.strip_prefix(*status))?;
+        if number.parse() != Ok(tag) || matches!(text.first()?, b'[' | b'\r') {
+            return None;
+        }
+        let length = memchr(b'\n', line).filter(|at| line[..*at].ends_with(b"\r"))? + 1;
+        let start = input.len() - line.len();
+        Some(start..start + length)
     }
 
     fn in_line(
@@ -244,6 +270,41 @@ mod tests {
                 last: false
             }
         );
+    }
+
+    #[test]
+    fn the_plain_end_of_a_command() {
+        let end = |text: &str, tag| {
+            let end = Scanner::default().plain_end(text.as_bytes(), tag);
+            end.map(|end| text[end].to_owned())
+        };
+        assert_eq!(
+            end("f12 OK done\r\n* 1 EXISTS\r\n", 12).unwrap(),
+            "OK done\r\n"
+        );
+        assert_eq!(end("f1 BAD what?\r\n", 1).unwrap(), "BAD what?\r\n");
+        for other in [
+            "",
+            "f",
+            "f12",
+            "f12 ",
+            "f12 OK",
+            "f12 OK do",
+            "f12 OK \r\n",
+            "f12 OK\r\n",
+            "f12 OK bare\n",
+            "f12 OK [X-REVISION 1] done\r\n",
+            "f12 BYE done\r\n",
+            "f13 OK done\r\n",
+            "f OK done\r\n",
+            " OK done\r\n",
+            "* 1 FETCH (FLAGS ())\r\n",
+        ] {
+            assert_eq!(end(other, 12), None, "{other:?}");
+        }
+        let mut within = Scanner::default();
+        within.next(b"* 1 FETCH (BODY[] {13}\r\n").unwrap();
+        assert_eq!(within.plain_end(b"f12 OK done\r\n)\r\n", 12), None);
     }
 
     #[test]

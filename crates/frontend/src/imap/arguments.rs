@@ -49,7 +49,7 @@ impl Line {
             return Err(no_command(tag, "NUL is not allowed"));
         }
         let mut at = end;
-        let mut name = String::new();
+        let mut name = String::with_capacity("UID FETCH".len());
         loop {
             let Some(rest) = line.get(at + 1..).filter(|rest| !rest.is_empty()) else {
                 return Err(no_command(tag, "Missing command"));
@@ -61,7 +61,11 @@ impl Line {
             if length == 0 {
                 return Err(no_command(tag, "Missing command"));
             }
-            name.push_str(&String::from_utf8_lossy(&rest[..length]).to_ascii_uppercase());
+            name.extend(
+                rest[..length]
+                    .iter()
+                    .map(|b| char::from(b.to_ascii_uppercase())),
+            );
             at += 1 + length;
             if name != "UID" {
                 break;

@@ -157,14 +157,10 @@ impl Selected {
             .as_deref_mut()
             .ok_or(Refusal::SelectedLost)?;
         self.last_command = Instant::now();
-        let tag = connection.next_tag();
-        let output = &mut connection.wire.output;
-        output.extend_from_slice(format!("f{tag} {name}").as_bytes());
-        if !arguments.is_empty() {
-            output.extend_from_slice(b" ");
-            output.extend_from_slice(arguments);
-        }
-        output.extend_from_slice(b"\r\n");
+        let tag = match arguments {
+            [] => connection.send(name.as_bytes()),
+            _ => connection.send_parts(&[name.as_bytes(), b" ", arguments]),
+        };
         self.under_way.push_back(UnderWay {
             tag,
             client_tag,
@@ -204,6 +200,10 @@ impl Selected {
                     let input = &mut connection.wire.input;
                     crate::wire::shift(input, &mut client.wire.output, run.wanted);
                     input.advance(run.unwanted);
+                    passed = Passed::Something;
+                    continue;
+                }
+                Ok(_) if pass_plain_end(connection, &mut self.under_way, client) => {
                     passed = Passed::Something;
                     continue;
                 }
@@ -282,6 +282,25 @@ impl Selected {
         }
         Ok(())
     }
+}
+
+/// Passes on the end of the oldest command, if it is as most are: nothing to be looked at.
+fn pass_plain_end(
+    connection: &mut Connection,
+    under_way: &mut VecDeque<UnderWay>,
+    client: &mut Client,
+) -> bool {
+    let plain = under_way.front().filter(|c| c.kind == Kind::Plain);
+    let Some((command, end)) = plain.and_then(|c| Some((c, connection.plain_end(c.tag)?))) else {
+        return false;
+    };
+    let input = &mut connection.wire.input;
+    client.wire.put(command.client_tag.as_bytes());
+    client.wire.put(b" ");
+    client.wire.put(&input[end.clone()]);
+    input.advance(end.end);
+    under_way.pop_front();
+    true
 }
 
 /// Whether an untagged answer is about something that the frontend answers itself: it then

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murder_mailbox::{Identity, Namespace};
-use murder_net::{Slot, Stream};
+use murder_net::{Alarm, Cancelled, Slot, Stream};
 use tokio::time::Instant;
 
 use crate::backend::connection::ActingFor;
@@ -105,6 +105,10 @@ pub(crate) struct Session {
     pub(super) leaving: bool,
     /// Until then somebody must have logged in.
     pub(super) login_until: Instant,
+    /// Told when the node goes down.
+    pub(super) goodbye: Cancelled,
+    /// Goes off when a wait has lasted for too long.
+    pub(super) alarm: Alarm,
 }
 
 impl Session {
@@ -115,6 +119,8 @@ impl Session {
         let login_until = Instant::now() + settings.login_timeout;
         let client = Client::new(stream, settings.max_command, settings.high_water);
         Self {
+            goodbye: Cancelled::of(shared.goodbye.clone()),
+            alarm: Alarm::new(login_until),
             shared,
             client,
             secure,

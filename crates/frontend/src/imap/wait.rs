@@ -1,6 +1,6 @@
 //! Waiting: for the client, and for the backend of the selected mailbox.
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::imap::errors::OpError;
 use crate::imap::session::{Ended, Session, State};
@@ -25,7 +25,6 @@ impl Session {
             until = until.min(now + settings.write_timeout);
         }
         let silence = self.shared.pool.dialer().silence();
-        let goodbye = &self.shared.goodbye;
         let leaving = self.leaving;
         let (backend, owes) = match &mut self.state {
             State::Selected(selected) => {
@@ -60,14 +59,12 @@ impl Session {
         };
         let (from_client, from_backend) = tokio::select! {
             biased;
-            moved = timeout_at(until, waiting) => match moved {
-                Ok(moved) => moved,
-                Err(_) => return self.waited_too_long(owes, stalled, queued),
-            },
-            () = goodbye.cancelled(), if !leaving => {
+            moved = waiting => moved,
+            () = &mut self.goodbye, if !leaving => {
                 self.leaving = true;
                 return Ok(());
             }
+            () = self.alarm.until(until) => return self.waited_too_long(owes, stalled, queued),
         };
         match from_client {
             Some(Ok(0)) => self.end_of_input = true,
