@@ -490,7 +490,7 @@ impl Op {
 
     /// Whether applying it may take longer than many others do.
     pub fn is_slow(&self) -> bool {
-        let many = |uids: &[u8]| UidSet::from_bytes(uids).len() > FEW_ROWS;
+        let many = |uids: &[u8]| UidSet::len_of(uids) > FEW_ROWS;
         match self {
             Self::Append(c) => c.targets.len() * c.messages.len() > FEW_ROWS as usize,
             Self::CopyAcross(_) | Self::Relocate(_) => self.messages().len() > FEW_ROWS as usize,

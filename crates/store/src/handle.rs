@@ -249,7 +249,11 @@ impl MailboxHandle {
         if change.deleted {
             self.deleted.store(true, Ordering::Release);
         }
-        self.version.send_modify(|version| *version += 1);
+        // Without anybody who waits nobody need be woken: whoever subscribes now sees this change.
+        self.version.send_if_modified(|version| {
+            *version += 1;
+            self.version.receiver_count() > 0
+        });
     }
 
     /// Bytes of the view.

@@ -1,17 +1,22 @@
 //! Sets of UIDs as sorted, disjoint ranges.
 
+use smallvec::SmallVec;
+
 /// A set of UIDs kept as sorted, disjoint, non-adjacent inclusive ranges: as small as the
 /// set is regular.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UidSet {
-    ranges: Vec<(u32, u32)>,
+    /// Two of them take no more room than a vector; most sets of a command have one.
+    ranges: SmallVec<[(u32, u32); 2]>,
 }
 
 impl UidSet {
     /// The empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ranges: Vec::new() }
+        Self {
+            ranges: SmallVec::new_const(),
+        }
     }
 
     /// The set of one inclusive range (empty when `low > high`).
@@ -99,7 +104,7 @@ impl UidSet {
         } else {
             (low, high)
         };
-        self.ranges.splice(from..to, [merged]);
+        self.replace(from, to, &[merged]);
     }
 
     /// Takes an inclusive range out.
@@ -112,7 +117,7 @@ impl UidSet {
         if from >= to {
             return;
         }
-        let mut kept = Vec::with_capacity(2);
+        let mut kept = SmallVec::<[(u32, u32); 2]>::new();
         let (first, last) = (self.ranges[from].0, self.ranges[to - 1].1);
         if first < low {
             kept.push((first, low - 1));
@@ -120,7 +125,12 @@ impl UidSet {
         if last > high {
             kept.push((high + 1, last));
         }
-        self.ranges.splice(from..to, kept);
+        self.replace(from, to, &kept);
+    }
+
+    fn replace(&mut self, from: usize, to: usize, with: &[(u32, u32)]) {
+        self.ranges.drain(from..to);
+        self.ranges.insert_from_slice(from, with);
     }
 
     /// The UIDs that are in both.
@@ -164,13 +174,26 @@ impl UidSet {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut set = Self::new();
-        let (words, _) = bytes.as_chunks::<4>();
-        let (pairs, _) = words.as_chunks::<2>();
-        for [low, high] in pairs {
-            set.insert_range(u32::from_le_bytes(*low), u32::from_le_bytes(*high));
+        for (low, high) in pairs(bytes) {
+            set.insert_range(low, high);
         }
         set
     }
+
+    /// [`UidSet::len`] of the set that [`UidSet::to_bytes`] gave, without making it.
+    pub(crate) fn len_of(bytes: &[u8]) -> u64 {
+        pairs(bytes)
+            .map(|(low, high)| (u64::from(high) + 1).saturating_sub(low.into()))
+            .sum()
+    }
+}
+
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    let (words, _) = bytes.as_chunks::<4>();
+    let (pairs, _) = words.as_chunks::<2>();
+    pairs
+        .iter()
+        .map(|[low, high]| (u32::from_le_bytes(*low), u32::from_le_bytes(*high)))
 }
 
 impl FromIterator<u32> for UidSet {
@@ -212,6 +235,7 @@ mod tests {
                 prop_assert!(set.ranges().windows(2).all(|w| w[0].1 + 1 < w[1].0));
                 prop_assert!((0..100).all(|u| set.contains(u) == model.contains(&u)));
                 prop_assert_eq!(UidSet::from_bytes(&set.to_bytes()), set.clone());
+                prop_assert_eq!(UidSet::len_of(&set.to_bytes()), set.len());
             }
         }
     }

@@ -56,6 +56,8 @@ pub(crate) type Answer = Result<Vec<ApplyResult>, StoreError>;
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub command: Command,
+    /// [`Op::homes`](crate::command::Op::homes) of the command.
+    pub homes: Vec<u64>,
     pub encoded: Vec<u8>,
     /// The bodies that travel in the record, in the order of the messages.
     pub bodies: Vec<Bytes>,
@@ -67,6 +69,9 @@ pub(crate) struct Submission {
     /// Its part of the bytes that may wait for the journal.
     pub _permit: OwnedSemaphorePermit,
 }
+
+/// One of those that wait: it is large, and handed on several times.
+pub(crate) type BoxedSubmission = Box<Submission>;
 
 /// A journaled command on its way to its homes.
 #[derive(Debug)]
@@ -108,9 +113,11 @@ impl Submission {
 }
 
 impl Entry {
+    /// Of a record; `homes` are those of `op`.
     pub fn new(
         lsn: u64,
         op: Op,
+        homes: Vec<u64>,
         locations: Vec<BodyLocation>,
         items: Vec<Arc<Items>>,
         sender: Option<oneshot::Sender<Answer>>,
@@ -118,7 +125,7 @@ impl Entry {
         let mut items = items.into_iter();
         Self {
             lsn,
-            homes: op.homes(),
+            homes,
             items: locations
                 .iter()
                 .map(|_| items.next().map_or_else(OnceLock::new, OnceLock::from))
@@ -149,6 +156,14 @@ impl Entry {
     /// Gives the result in one home; the last one answers the submitter.
     pub fn answer(&self, home: u64, result: ApplyResult) {
         let mut answers = self.answers.lock();
+        if self.homes.len() == 1 {
+            // Nearly always; a map is large.
+            if let Some(sender) = answers.sender.take() {
+                // A submitter that went away does not want to know.
+                let _ = sender.send(Ok(vec![result]));
+            }
+            return;
+        }
         answers.results.insert(home, result);
         if answers.results.len() < self.homes.len() {
             return;
@@ -160,7 +175,6 @@ impl Entry {
                 .iter()
                 .filter_map(|home| results.remove(home))
                 .collect();
-            // A submitter that went away does not want to know.
             let _ = sender.send(Ok(all));
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::Submission;
+use super::{BoxedSubmission, Submission};
 use crate::error::StoreError;
 
 /// The most records in a batch: what one write of headers, commands and bodies can carry
@@ -59,7 +59,7 @@ struct Share {
 #[derive(Debug)]
 enum Waiting {
     /// A command to make durable and hand to its homes.
-    Submission(Box<Submission>),
+    Submission(BoxedSubmission),
     /// Make a checkpoint, and say when it is over.
     Checkpoint(Sender<()>),
 }
@@ -67,7 +67,7 @@ enum Waiting {
 /// What the journal thread does next.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub submissions: Vec<Submission>,
+    pub submissions: Vec<BoxedSubmission>,
     /// A checkpoint is wanted after them.
     pub checkpoint: Option<Sender<()>>,
 }
@@ -159,7 +159,7 @@ impl JournalQueue {
             };
             match state.waiting.pop_front_if(fits) {
                 None => break,
-                Some(Waiting::Submission(submission)) => batch.submissions.push(*submission),
+                Some(Waiting::Submission(submission)) => batch.submissions.push(submission),
                 Some(Waiting::Checkpoint(done)) => {
                     state.checkpoints -= 1;
                     batch.checkpoint = Some(done);
@@ -238,6 +238,7 @@ mod tests {
         let permits = Arc::new(Semaphore::new(1));
         Submission {
             command: Command { op: None },
+            homes: Vec::new(),
             encoded: Vec::new(),
             bodies: vec![Bytes::from(vec![0; bytes])],
             items: Vec::new(),

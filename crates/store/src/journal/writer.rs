@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use super::{Entry, Submission, record, segment};
+use super::{BoxedSubmission, Entry, Submission, record, segment};
 use crate::checkpoint::Round;
 use crate::error::{StoreError, is_full};
 use crate::inbox::ShardSender;
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// Writes a batch, in parts where a segment ends.
-    fn write(&mut self, batch: Vec<Submission>) {
+    fn write(&mut self, batch: Vec<BoxedSubmission>) {
         let mut batch = batch.into_iter().peekable();
         while batch.peek().is_some() {
             let mut room = match &self.current {
@@ -107,7 +107,7 @@ impl Writer {
                 }
                 room = self.shared.config.segment_bytes - segment::HEADER_BYTES;
             }
-            let mut part = Vec::new();
+            let mut part = Vec::with_capacity(batch.len());
             while let Some(submission) = batch.next_if(|s| s.record_bytes() <= room) {
                 room -= submission.record_bytes();
                 part.push(submission);
@@ -162,7 +162,7 @@ impl Writer {
 
     /// Writes records to the current segment and makes them durable. Returns the place of
     /// each.
-    fn commit(&mut self, part: &[Submission]) -> Result<Vec<u64>, Failure> {
+    fn commit(&mut self, part: &[BoxedSubmission]) -> Result<Vec<u64>, Failure> {
         if let Some(why) = self.shared.health.refusal_of_journal() {
             return Err(Failure::Refused(why));
         }
@@ -180,11 +180,7 @@ impl Writer {
         let durable_lsn = self.next_lsn - 1;
         let mut headers = Vec::with_capacity(part.len());
         for (lsn, submission) in (self.next_lsn..).zip(part) {
-            let homes = submission
-                .command
-                .op
-                .as_ref()
-                .map_or_else(Vec::new, |op| op.homes());
+            let homes = &submission.homes;
             let header = record::Header {
                 tag: self.shared.tag,
                 command_len: u32::try_from(submission.encoded.len()).unwrap_or(u32::MAX),
@@ -245,7 +241,7 @@ impl Writer {
     }
 
     /// Gives durable records to the shards of their homes.
-    fn hand_over(&mut self, part: Vec<Submission>, places: &[u64]) {
+    fn hand_over(&mut self, part: Vec<BoxedSubmission>, places: &[u64]) {
         let Some(segment) = self.current.as_ref().map(|c| c.number) else {
             return;
         };
@@ -256,13 +252,14 @@ impl Writer {
             self.next_lsn += 1;
             let Submission {
                 command,
+                homes,
                 encoded,
                 items,
                 staged,
                 pins,
                 answer,
                 ..
-            } = submission;
+            } = *submission;
             let Some(op) = command.op else {
                 continue;
             };
@@ -273,7 +270,7 @@ impl Writer {
                 pin.journaled(lsn);
             }
             let locations = locations(&op, segment, place, encoded.len() as u64);
-            let entry = Arc::new(Entry::new(lsn, op, locations, items, Some(answer)));
+            let entry = Arc::new(Entry::new(lsn, op, homes, locations, items, Some(answer)));
             for home in &entry.homes {
                 counts[(home % self.shards.len() as u64) as usize] += 1;
             }
@@ -289,7 +286,7 @@ impl Writer {
     }
 
     /// Answers those whose records were not written.
-    fn fail(&self, part: Vec<Submission>, failure: Failure) {
+    fn fail(&self, part: Vec<BoxedSubmission>, failure: Failure) {
         let error = match failure {
             Failure::Refused(error) => error,
             Failure::Broken(error) => {

@@ -301,7 +301,8 @@ impl Shared {
     /// Journals a command and waits until every home has applied it.
     async fn submit(&self, op: Op, cargo: Cargo) -> Result<Vec<ApplyResult>, StoreError> {
         self.check_writable()?;
-        let homes = op.homes().len();
+        let homes = op.homes();
+        let number = homes.len();
         let command = Command { op: Some(op) };
         let encoded = command.encode_to_vec();
         let bytes = encoded.len() + cargo.bodies.iter().map(Bytes::len).sum::<usize>();
@@ -313,13 +314,18 @@ impl Shared {
             });
         }
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(WAITING_KIB);
-        let permit = Arc::clone(&self.waiting)
-            .acquire_many_owned(kib.min(WAITING_KIB))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let kib = kib.min(WAITING_KIB);
+        let permit = match Arc::clone(&self.waiting).try_acquire_many_owned(kib) {
+            Ok(permit) => permit,
+            Err(_) => Arc::clone(&self.waiting)
+                .acquire_many_owned(kib)
+                .await
+                .map_err(|_| StoreError::Closed)?,
+        };
         let (answer, answered) = oneshot::channel();
         self.queue.submit(Submission {
             command,
+            homes,
             encoded,
             bodies: cargo.bodies,
             items: cargo.items,
@@ -329,7 +335,7 @@ impl Shared {
             _permit: permit,
         })?;
         let results = answered.await.map_err(|_| StoreError::Closed)??;
-        debug_assert_eq!(results.len(), homes);
+        debug_assert_eq!(results.len(), number);
         Ok(results)
     }
 

@@ -288,7 +288,8 @@ fn replay_part(
         for place in records {
             let file = shared.segments.file(place.segment)?;
             let op = recovery::read_command(&file, place)?;
-            for home in op.homes() {
+            let homes = op.homes();
+            for &home in &homes {
                 shared.catalogue.raise_next_home(home);
             }
             let locations = locations(
@@ -297,7 +298,8 @@ fn replay_part(
                 place.offset,
                 u64::from(place.command_len),
             );
-            let entry = Arc::new(Entry::new(place.lsn, op, locations, Vec::new(), None));
+            let entry = Entry::new(place.lsn, op, homes, locations, Vec::new(), None);
+            let entry = Arc::new(entry);
             distribute(&entry, &mut by_shard);
         }
         for (shard, entries) in shards.iter().zip(by_shard) {

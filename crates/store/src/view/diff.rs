@@ -1,7 +1,13 @@
 //! What differs between two views of a mailbox.
 
+use std::sync::Arc;
+
 use super::MailboxView;
+use super::chunk::Chunk;
 use crate::uidset::UidSet;
+
+/// Rows that are compared at once where few are expected to differ.
+const BLOCK: usize = 32;
 
 /// The difference of two views.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,8 +35,7 @@ impl ViewDiff {
 
 pub(super) fn diff(old: &MailboxView, new: &MailboxView) -> ViewDiff {
     let mut out = ViewDiff {
-        keywords: !std::sync::Arc::ptr_eq(&old.keywords, &new.keywords)
-            && old.keywords != new.keywords,
+        keywords: !Arc::ptr_eq(&old.keywords, &new.keywords) && old.keywords != new.keywords,
         ..ViewDiff::default()
     };
     // Places in both views: chunk and row. Chunks that are the same memory are skipped whole.
@@ -40,17 +45,15 @@ pub(super) fn diff(old: &MailboxView, new: &MailboxView) -> ViewDiff {
             (Some(oc), _) if a.1 == oc.len() => a = (a.0 + 1, 0),
             (_, Some(nc)) if b.1 == nc.len() => b = (b.0 + 1, 0),
             (Some(oc), Some(nc)) => {
-                if a.1 == 0 && b.1 == 0 && oc.same(nc) {
+                if a.1 == 0 && b.1 == 0 && Arc::ptr_eq(&oc.fixed, &nc.fixed) {
+                    push_changed(oc, nc, &mut out.changed);
                     a.0 += 1;
                     b.0 += 1;
                     continue;
                 }
                 let (ou, nu) = (oc.uids()[a.1], nc.uids()[b.1]);
                 if ou == nu {
-                    if oc.modseqs()[a.1] != nc.modseqs()[b.1]
-                        || oc.flags()[a.1] != nc.flags()[b.1]
-                        || oc.keywords()[a.1] != nc.keywords()[b.1]
-                    {
+                    if oc.state_of(a.1) != nc.state_of(b.1) {
                         out.changed.push(nu);
                     }
                     a.1 += 1;
@@ -74,6 +77,23 @@ pub(super) fn diff(old: &MailboxView, new: &MailboxView) -> ViewDiff {
                 b = (b.0 + 1, 0);
             }
             (None, None) => return out,
+        }
+    }
+}
+
+/// The UIDs of what differs between two chunks of the same messages.
+fn push_changed(old: &Chunk, new: &Chunk, changed: &mut Vec<u32>) {
+    if Arc::ptr_eq(&old.state, &new.state) {
+        return;
+    }
+    for start in (0..new.len()).step_by(BLOCK) {
+        let rows = start..new.len().min(start + BLOCK);
+        let same = old.modseqs()[rows.clone()] == new.modseqs()[rows.clone()]
+            && old.flags()[rows.clone()] == new.flags()[rows.clone()]
+            && old.keywords()[rows.clone()] == new.keywords()[rows.clone()];
+        if !same {
+            let differ = rows.filter(|&at| old.state_of(at) != new.state_of(at));
+            changed.extend(differ.map(|at| new.uids()[at]));
         }
     }
 }

@@ -169,7 +169,11 @@ mod tests {
         let shared = held
             .chunks
             .iter()
-            .filter(|c| now.chunks.iter().any(|n| n.same(c)))
+            .filter(|c| {
+                now.chunks
+                    .iter()
+                    .any(|n| std::sync::Arc::ptr_eq(&n.state, &c.state))
+            })
             .count();
         assert_eq!(shared, 3);
     }
