@@ -9,7 +9,7 @@
 //! committed later, with what the home gets until then: when a reader wants it, when there is
 //! much of it, when nothing else is to be done, at a checkpoint.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -91,6 +91,8 @@ struct Marked {
     /// Homes that have not committed what was before the mark. They do before anything behind it
     /// is applied to them.
     homes: BTreeSet<u64>,
+    /// New homes whose files are to be synced.
+    fresh: Vec<u64>,
     /// Marks of these homes that no record carries.
     recents: HashMap<u64, Vec<(MailboxId, u32)>>,
     /// What was before the mark.
@@ -236,7 +238,8 @@ impl Shard {
                 Err(_) => {}
             }
             let op = Op::Lost(command::Lost { home });
-            let entry = Arc::new(Entry::new(lsn, op, Vec::new(), Vec::new(), None));
+            let entry = Entry::new(lsn, op, vec![home], Vec::new(), Vec::new(), None);
+            let entry = Arc::new(entry);
             self.apply(home, &[entry]);
         }
     }
@@ -248,15 +251,10 @@ impl Shard {
 
     /// Applies entries home by home.
     fn by_home(&mut self, entries: &[Arc<Entry>]) {
-        let mut groups: Vec<(u64, Vec<Arc<Entry>>)> = Vec::new();
-        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut groups: BTreeMap<u64, Vec<Arc<Entry>>> = BTreeMap::new();
         for entry in entries {
             for &home in entry.homes.iter().filter(|&&home| self.mine(home)) {
-                let place = *places.entry(home).or_insert_with(|| {
-                    groups.push((home, Vec::new()));
-                    groups.len() - 1
-                });
-                groups[place].1.push(Arc::clone(entry));
+                groups.entry(home).or_default().push(Arc::clone(entry));
             }
         }
         for (home, entries) in groups {
@@ -593,23 +591,20 @@ impl Shard {
             recents.entry(home).or_default().push((id, uid));
         }
         let homes = self.uncommitted.iter().chain(recents.keys());
+        let homes = homes.copied().collect();
+        let mut changes = std::mem::take(&mut self.changes);
+        let mut fresh: Vec<u64> = self.fresh.drain().collect();
+        if fresh.len() > FRESH_EACH {
+            fresh.clear();
+            changes.unsynced_files = true;
+        }
         self.marked = Some(Marked {
             round,
-            homes: homes.copied().collect(),
+            homes,
+            fresh,
             recents,
-            changes: std::mem::take(&mut self.changes),
+            changes,
         });
-        let fresh = std::mem::take(&mut self.fresh);
-        let few = fresh.len() <= FRESH_EACH;
-        // SQLite's own checkpoint syncs the file.
-        let unsynced = !few
-            || !fresh.into_iter().all(|home| {
-                self.commit_marked(home);
-                self.open(home).and_then(|home| home.checkpoint()).is_ok()
-            });
-        if let Some(marked) = &mut self.marked {
-            marked.changes.unsynced_files |= unsynced;
-        }
     }
 
     /// Writes one of the homes that a checkpoint waits for, and the others unless there is
@@ -622,16 +617,29 @@ impl Shard {
         while self.checkpoint_step() {}
     }
 
-    /// Writes one home, or reports that all are; `false` when no checkpoint is going on.
+    /// Writes or syncs one home, or reports that all are; `false` when no checkpoint is going on.
     fn checkpoint_step(&mut self) -> bool {
-        let Some(marked) = &self.marked else {
+        let Some(marked) = &mut self.marked else {
             return false;
         };
-        match marked.homes.first() {
-            Some(&home) => self.commit_marked(home),
-            None => self.report(),
+        if let Some(&home) = marked.homes.first() {
+            self.commit_marked(home);
+        } else if let Some(home) = marked.fresh.pop() {
+            self.sync_fresh(home);
+        } else {
+            self.report();
         }
         true
+    }
+
+    /// Makes a new home's file durable: SQLite's own checkpoint syncs it.
+    fn sync_fresh(&mut self, home: u64) {
+        // What came behind the mark: there must be no open transaction.
+        self.commit(home);
+        let synced = self.open(home).and_then(|home| home.checkpoint()).is_ok();
+        if let Some(marked) = &mut self.marked {
+            marked.changes.unsynced_files |= !synced;
+        }
     }
 
     /// Writes what a home has before a checkpoint's mark, if it has not yet.
