@@ -3,6 +3,7 @@
 //! Every wait can be given up without losing a byte: what was read is in the input, what is
 //! to be written stays in the output.
 
+use std::fmt::{self, Write};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -87,6 +88,13 @@ impl<S: Transport> Wire<S> {
     /// Queues bytes.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
+    }
+
+    /// Queues a line and its CRLF.
+    pub(crate) fn put_line(&mut self, line: fmt::Arguments<'_>) {
+        // There is always room.
+        let _ = self.output.write_fmt(line);
+        self.put(b"\r\n");
     }
 
     /// Whether more may be queued.

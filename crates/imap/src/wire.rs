@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use bytes::BytesMut;
 
+use crate::code::Code;
 use crate::lexical::{is_astring_char, is_quotable};
 use crate::parse::literal_announcement;
 
@@ -32,6 +33,23 @@ pub(crate) fn put(out: &mut BytesMut, args: fmt::Arguments<'_>) {
     }
     // Only a `Display` that fails on its own account could make this fail; none here does.
     let _ = Sink(out).write_fmt(args);
+}
+
+/// `"[" resp-text-code "]"`, without what would end the code or the line.
+pub(crate) fn put_code(out: &mut BytesMut, code: &Code) {
+    struct Sink<'a>(&'a mut BytesMut);
+    impl Write for Sink<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            // Only a text code could hold such.
+            for part in text.split([']', '\r', '\n', '\0']) {
+                self.0.extend_from_slice(part.as_bytes());
+            }
+            Ok(())
+        }
+    }
+    out.extend_from_slice(b"[");
+    let _ = write!(Sink(out), "{code}");
+    out.extend_from_slice(b"]");
 }
 
 /// A number: what most answers consist of, and formatting by [`fmt`] costs several times as much.

@@ -20,7 +20,7 @@ use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 use crate::tag::Tag;
 use crate::wire::{
-    Style, put, put_astring, put_nstring, put_number, put_string, put_text, put_words,
+    Style, put, put_astring, put_code, put_nstring, put_number, put_string, put_text, put_words,
 };
 
 pub use fetch::FetchWriter;
@@ -159,10 +159,8 @@ impl ResponseWriter {
         self.out.write(b" ");
         let mut text = text;
         if let Some(code) = code {
-            let mut code = code.to_string();
-            // Only a text code could hold such; it would end the code, or the line.
-            code.retain(|c| !matches!(c, ']' | '\r' | '\n' | '\0'));
-            put(self.tail(), format_args!("[{code}] "));
+            put_code(self.tail(), code);
+            self.out.write(b" ");
         } else {
             // It would be taken for the start of a code, also behind what `put_text` leaves out.
             text = text.trim_start_matches(['[', '\r', '\n', '\0']);

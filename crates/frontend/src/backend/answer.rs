@@ -16,27 +16,30 @@ pub(crate) struct Answer {
 impl Answer {
     /// Its keyword in capitals: `STATUS`, or `EXISTS` of `* 3 EXISTS`.
     pub(crate) fn keyword(&self) -> String {
+        String::from_utf8_lossy(self.word()).to_ascii_uppercase()
+    }
+
+    fn word(&self) -> &[u8] {
         let mut words = self
             .bytes
             .get(2..)
             .unwrap_or_default()
             .split(|b| matches!(b, b' ' | b'\r' | b'\n'));
         let first = words.next().unwrap_or_default();
-        let word = if first.first().is_some_and(u8::is_ascii_digit) {
+        if first.first().is_some_and(u8::is_ascii_digit) {
             words.next().unwrap_or_default()
         } else {
             first
-        };
-        String::from_utf8_lossy(word).to_ascii_uppercase()
+        }
     }
 
     /// Whether it tells about the selected mailbox, and so belongs to the client whatever
     /// command it came with.
     pub(crate) fn is_of_selected_mailbox(&self) -> bool {
-        matches!(
-            self.keyword().as_str(),
-            "EXISTS" | "RECENT" | "EXPUNGE" | "FETCH" | "FLAGS" | "VANISHED"
-        )
+        let word = self.word();
+        ["EXISTS", "RECENT", "EXPUNGE", "FETCH", "FLAGS", "VANISHED"]
+            .iter()
+            .any(|own| word.eq_ignore_ascii_case(own.as_bytes()))
     }
 
     /// What follows the keyword (`* STATUS ` and so on), without the last CRLF.

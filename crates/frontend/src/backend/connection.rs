@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Buf;
 use murder_imap::put_number;
-use murder_net::Stream;
-use tokio::time::timeout;
+use murder_net::{Alarm, Stream};
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::scanner::{Piece, ScanError, Scanner};
@@ -97,6 +97,8 @@ pub(crate) struct Connection {
     session: Arc<str>,
     last_tag: u32,
     silence: Duration,
+    /// Goes off when an answer has been owed for too long; made when one is waited for.
+    alarm: Option<Alarm>,
 }
 
 impl Connection {
@@ -111,6 +113,7 @@ impl Connection {
             session: acting.session.clone(),
             last_tag: 0,
             silence,
+            alarm: None,
         }
     }
 
@@ -257,10 +260,11 @@ impl Connection {
     }
 
     fn line(&mut self, len: usize) -> String {
-        let line = self.wire.input.split_to(len);
-        String::from_utf8_lossy(&line)
-            .trim_end_matches(['\r', '\n'])
-            .to_owned()
+        let line = &self.wire.input[..len];
+        let end = line.iter().rposition(|b| !matches!(b, b'\r' | b'\n'));
+        let line = String::from_utf8_lossy(&line[..end.map_or(0, |end| end + 1)]).into_owned();
+        self.wire.input.advance(len);
+        line
     }
 
     /// Takes the `len` bytes away that [`Event::Untagged`] told about.
@@ -272,11 +276,17 @@ impl Connection {
     /// Waits for input. To be used while an answer is owed: a backend that says nothing for
     /// too long is as good as gone.
     pub(crate) async fn fill(&mut self) -> Result<(), BackendError> {
-        match timeout(self.silence, self.wire.fill()).await {
-            Ok(Ok(0)) => Err(self.lost("closed")),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.lost(error)),
-            Err(_) => Err(self.lost("no answer in time")),
+        let until = Instant::now() + self.silence;
+        let alarm = self.alarm.get_or_insert_with(|| Alarm::new(until));
+        let filled = tokio::select! {
+            biased;
+            filled = self.wire.fill() => filled,
+            () = alarm.until(until) => return Err(self.lost("no answer in time")),
+        };
+        match filled {
+            Ok(0) => Err(self.lost("closed")),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.lost(error)),
         }
     }
 

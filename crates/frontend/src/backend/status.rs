@@ -13,13 +13,13 @@ pub(crate) enum Status {
     Bad,
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
             Self::Ok => "OK",
             Self::No => "NO",
             Self::Bad => "BAD",
-        })
+        }
     }
 }
 
@@ -38,10 +38,11 @@ impl Completion {
     /// Reads what follows the tag (or the `*`), without CRLF. `None` when it is no status.
     pub(crate) fn parse(rest: &str) -> Option<Self> {
         let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let status = match word.to_ascii_uppercase().as_str() {
-            "OK" | "PREAUTH" => Status::Ok,
-            "NO" | "BYE" => Status::No,
-            "BAD" => Status::Bad,
+        let is = |known: &str| word.eq_ignore_ascii_case(known);
+        let status = match word {
+            _ if is("OK") || is("PREAUTH") => Status::Ok,
+            _ if is("NO") || is("BYE") => Status::No,
+            _ if is("BAD") => Status::Bad,
             _ => return None,
         };
         let (code, text) = match rest.strip_prefix('[').and_then(split_code) {
@@ -73,20 +74,28 @@ impl Completion {
             .as_deref()
             .filter(|code| !code.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("X-")))
     }
+
+    /// What a client may see, piece by piece, without the tag.
+    pub(crate) fn pieces(&self) -> [&str; 6] {
+        let [open, code, close] = match self.public_code() {
+            Some(code) => [" [", code, "]"],
+            None => [""; 3],
+        };
+        // The text is not optional in the grammar.
+        let text = match self.text.as_str() {
+            "" => "Done.",
+            text => text,
+        };
+        [self.status.as_str(), open, code, close, " ", text]
+    }
 }
 
 impl fmt::Display for Completion {
     /// As a client may see it, without the tag.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.status)?;
-        if let Some(code) = self.public_code() {
-            write!(f, " [{code}]")?;
-        }
-        if self.text.is_empty() {
-            // The text is not optional in the grammar.
-            return f.write_str(" Done.");
-        }
-        write!(f, " {}", self.text)
+        self.pieces()
+            .iter()
+            .try_for_each(|piece| f.write_str(piece))
     }
 }
 

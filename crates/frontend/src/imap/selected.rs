@@ -340,12 +340,15 @@ pub(crate) fn write_status(client: &mut Client, status: &Completion) {
         client.wire.put(alert.as_bytes());
         return;
     }
-    client.wire.put(format!("* {status}\r\n").as_bytes());
+    write_tagged(client, "*", status);
 }
 
-/// A tagged line.
+/// A tagged line, or with `*` for a tag an untagged one.
 pub(crate) fn write_tagged(client: &mut Client, tag: &str, completion: &Completion) {
-    client
-        .wire
-        .put(format!("{tag} {completion}\r\n").as_bytes());
+    client.wire.put(tag.as_bytes());
+    client.wire.put(b" ");
+    for piece in completion.pieces() {
+        client.wire.put(piece.as_bytes());
+    }
+    client.wire.put(b"\r\n");
 }

@@ -364,7 +364,7 @@ impl Session {
     fn bad(&mut self, tag: &str, reason: &str) -> Result<(), Ended> {
         self.client
             .wire
-            .put(format!("{tag} BAD {reason}\r\n").as_bytes());
+            .put_line(format_args!("{tag} BAD {reason}"));
         self.bad_commands += 1;
         if self.bad_commands >= MAX_BAD_COMMANDS {
             return Err(Ended::Abuse("Too many bad commands"));
@@ -416,7 +416,7 @@ impl Session {
             },
         };
         if let Some(word) = word {
-            self.client.wire.put(format!("* BYE {word}\r\n").as_bytes());
+            self.client.wire.put_line(format_args!("* BYE {word}"));
         }
         // A slow client gets all that it has asked for.
         let limit = match ended {

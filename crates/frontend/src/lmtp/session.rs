@@ -128,7 +128,7 @@ impl Session {
     }
 
     fn reply(&mut self, reply: &Reply) {
-        self.wire.put(format!("{reply}\r\n").as_bytes());
+        self.wire.put_line(format_args!("{reply}"));
     }
 
     fn bad(&mut self, reply: &Reply) -> Result<(), Ended> {

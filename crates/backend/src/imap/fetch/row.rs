@@ -71,12 +71,38 @@ pub(crate) struct RowState<'a> {
     pub condstore: bool,
 }
 
+impl RowState<'_> {
+    fn flag_words(&self, row: &MessageRow) -> impl Iterator<Item = &str> {
+        flag_words(self.view, self.flags, self.recent, row.keywords)
+    }
+}
+
 impl RowWriter<'_> {
     /// Writes the response for one message; `items` holds what the plan needs of them.
     pub async fn write(
         &mut self,
         row: &MessageRow,
         state: RowState<'_>,
+        items: Option<&FetchedItems>,
+    ) -> Result<(), FetchError> {
+        if self.plan.reads_bodies {
+            return self.write_with_octets(row, &state, items).await;
+        }
+        let mut fetch = start_fetch(self.plan.enabled, self.writer, row);
+        for want in &self.plan.wants {
+            put_ready(&mut fetch, want, row, &state, items);
+        }
+        put_changed(&mut fetch, self.plan, row, &state);
+        fetch.finish();
+        self.writer.flush_if_full(self.stream).await?;
+        Ok(())
+    }
+
+    /// The same where there are octets of the message among what is wanted.
+    async fn write_with_octets(
+        &mut self,
+        row: &MessageRow,
+        state: &RowState<'_>,
         items: Option<&FetchedItems>,
     ) -> Result<(), FetchError> {
         let plan = self.plan;
@@ -111,32 +137,9 @@ impl RowWriter<'_> {
             }
             first = Some((octets, found));
         }
-        let words = || flag_words(state.view, state.flags, state.recent, row.keywords);
         let mut fetch = start_fetch(plan.enabled, self.writer, row);
         for want in &plan.wants {
             match want {
-                Want::Uid => fetch.uid(row.uid),
-                Want::Flags => fetch.flags(words()),
-                Want::InternalDate => fetch.internal_date(DateTime {
-                    unix: row.internal_date.seconds,
-                    offset_minutes: row.internal_date.zone,
-                }),
-                Want::Size => fetch.rfc822_size(u64::from(row.location.len)),
-                Want::ModSeq => fetch.modseq(row.modseq),
-                Want::EmailId => {
-                    fetch.email_id(&MailboxId::from_bytes(row.email_id).to_string());
-                }
-                Want::ThreadId => fetch.thread_id(None),
-                Want::SaveDate => fetch.save_date(Some(DateTime::utc(row.save_date))),
-                Want::Envelope => fetch.envelope(items.map_or(&[][..], |i| i.envelope())),
-                Want::Body => fetch.body(items.map_or(&[][..], |i| i.body())),
-                Want::BodyStructure => {
-                    fetch.body_structure(items.map_or(&[][..], |i| i.bodystructure()));
-                }
-                Want::Preview => {
-                    let preview = items.map_or(&[][..], |i| i.preview());
-                    fetch.preview(Some(preview));
-                }
                 Want::Octets(octets) => {
                     if let Some(listed) = listed.filter(|_| octets.listed) {
                         put_bytes(&mut fetch, octets, of_listed(listed, octets));
@@ -162,19 +165,10 @@ impl RowWriter<'_> {
                     .await?;
                     fetch.output().flush_if_full(self.stream).await?;
                 }
+                ready => put_ready(&mut fetch, ready, row, state, items),
             }
         }
-        if state.tell_flags {
-            if state.condstore && !plan.has(&Want::Uid) && !plan.enabled.has(Extension::UidOnly) {
-                fetch.uid(row.uid);
-            }
-            if !plan.has(&Want::Flags) {
-                fetch.flags(words());
-            }
-            if state.condstore && !plan.has(&Want::ModSeq) {
-                fetch.modseq(row.modseq);
-            }
-        }
+        put_changed(&mut fetch, plan, row, state);
         fetch.finish();
         self.writer.flush_if_full(self.stream).await?;
         Ok(())
@@ -185,6 +179,50 @@ impl RowWriter<'_> {
         let len = PIECE.min(to - from);
         let piece = self.partition.read_body_range(source.location(), from, len);
         piece.await.map(drop)
+    }
+}
+
+/// Writes an item that is at hand: of the row, or precomputed.
+fn put_ready(
+    fetch: &mut FetchWriter<'_>,
+    want: &Want,
+    row: &MessageRow,
+    state: &RowState<'_>,
+    items: Option<&FetchedItems>,
+) {
+    match want {
+        Want::Uid => fetch.uid(row.uid),
+        Want::Flags => fetch.flags(state.flag_words(row)),
+        Want::InternalDate => fetch.internal_date(DateTime {
+            unix: row.internal_date.seconds,
+            offset_minutes: row.internal_date.zone,
+        }),
+        Want::Size => fetch.rfc822_size(u64::from(row.location.len)),
+        Want::ModSeq => fetch.modseq(row.modseq),
+        Want::EmailId => fetch.email_id(&MailboxId::from_bytes(row.email_id).to_string()),
+        Want::ThreadId => fetch.thread_id(None),
+        Want::SaveDate => fetch.save_date(Some(DateTime::utc(row.save_date))),
+        Want::Envelope => fetch.envelope(items.map_or(&[][..], |i| i.envelope())),
+        Want::Body => fetch.body(items.map_or(&[][..], |i| i.body())),
+        Want::BodyStructure => fetch.body_structure(items.map_or(&[][..], |i| i.bodystructure())),
+        Want::Preview => fetch.preview(Some(items.map_or(&[][..], |i| i.preview()))),
+        Want::Octets(_) => {}
+    }
+}
+
+/// Writes what the command has changed, as far as it was not asked for.
+fn put_changed(fetch: &mut FetchWriter<'_>, plan: &Plan, row: &MessageRow, state: &RowState<'_>) {
+    if !state.tell_flags {
+        return;
+    }
+    if state.condstore && !plan.has(&Want::Uid) && !plan.enabled.has(Extension::UidOnly) {
+        fetch.uid(row.uid);
+    }
+    if !plan.has(&Want::Flags) {
+        fetch.flags(state.flag_words(row));
+    }
+    if state.condstore && !plan.has(&Want::ModSeq) {
+        fetch.modseq(row.modseq);
     }
 }
 

@@ -162,6 +162,7 @@ fn gather(
     rows: &mut Vec<MessageRow>,
 ) -> u32 {
     rows.clear();
+    rows.reserve(((last - next) as usize + 1).min(BATCH_ROWS));
     let heavy = plan.needs_items || plan.reads_bodies;
     let mut bytes = 0;
     for row in selected.view.rows(next, last) {
