@@ -382,7 +382,8 @@ fn large_mailbox(runtime: &Runtime) -> Vec<Figure> {
         }
         assert!(sum > 0);
     });
-    let mut modes = [StoreMode::Remove, StoreMode::Add].into_iter().cycle();
+    // Each changes all of them.
+    let mut modes = [StoreMode::Add, StoreMode::Remove].into_iter().cycle();
     let some = UidSet::range(20_001, 30_000);
     let cpu_before = cpu_time();
     let store = best(8, || {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
+use super::rows::Changed;
 use super::{Home, Stop, done, refuse, sql};
 use crate::annotation::{MAX_ANNOTATIONS, MAX_OF_ALL_USERS, owner};
 use crate::command::Annotate;
@@ -176,14 +177,15 @@ impl Home {
         }
         let states = self.stored_states(id, &UidSet::range(1, u32::MAX))?;
         let concerned = |flags: Flags, uid| flags.contains(Flags::SEEN) || seen.contains(uid);
-        let states: Vec<_> = states
-            .into_iter()
-            .filter(|row| concerned(row.flags, row.uid))
-            .map(|row| (row.flags, row))
-            .collect();
-        if !states.is_empty() {
+        let mut changed = Changed::default();
+        for row in states {
+            if concerned(row.flags, row.uid) {
+                changed.push(row.uid, row.flags, row);
+            }
+        }
+        if !changed.is_empty() {
             let work = self.begin(id);
-            self.set_states(&work, states)?;
+            self.set_states(&work, changed)?;
             self.finish(work)?;
         }
         self.view(id);

@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use super::keywords::keyword_bits;
 use super::retention::Keep;
+use super::rows::{Changed, StateChange};
 use super::{Home, Stop, refuse};
 
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
@@ -301,7 +302,7 @@ impl Home {
         let rows = self.states(id, &asked, handles)?;
         let is_newer = |row: &RowState| c.unchanged_since.is_some_and(|since| row.modseq > since);
         // A keyword comes to be with the first message that takes it.
-        let taken = rows.iter().any(|row| !is_newer(row));
+        let taken = rows.iter().any(|(_, row)| !is_newer(row));
         let adds = c.mode != 1 && c.keywords_allowed && taken;
         if adds && !self.make_room_for_keywords(id, c.keywords.iter().map(String::as_str))? {
             return refuse(StoreError::TooManyKeywords);
@@ -330,35 +331,34 @@ impl Home {
             missing: asked,
             ..Stored::default()
         };
-        let mut states = Vec::new();
+        let (set, clear) = match c.mode {
+            0 => (flags & mask, Flags::NONE),
+            1 => (Flags::NONE, flags & mask),
+            _ => (flags & mask, mask),
+        };
+        let (set_keywords, clear_keywords) = match c.mode {
+            0 => (bits, 0),
+            _ if !c.keywords_allowed => (0, 0),
+            1 => (0, bits),
+            _ => (bits, u64::MAX),
+        };
+        let change = StateChange {
+            clear,
+            set,
+            clear_keywords,
+            set_keywords,
+        };
+        let mut changed = Changed::new(change);
         let mut found = UidSet::new();
-        for mut row in rows {
+        for (number, mut row) in rows {
             found.insert(row.uid);
             if is_newer(&row) {
                 stored.modified.insert(row.uid);
                 continue;
             }
             let old = (row.flags, row.keywords, seen.contains(row.uid));
-            let masked = flags & mask;
+            change.apply(&mut row);
             let sees = flags.contains(Flags::SEEN);
-            match c.mode {
-                0 => {
-                    row.flags |= masked;
-                    row.keywords |= bits;
-                }
-                1 => {
-                    row.flags = row.flags & !masked;
-                    if c.keywords_allowed {
-                        row.keywords &= !bits;
-                    }
-                }
-                _ => {
-                    row.flags = (row.flags & !mask) | masked;
-                    if c.keywords_allowed {
-                        row.keywords = bits;
-                    }
-                }
-            }
             if own_seen && seen_allowed {
                 match (c.mode, sees) {
                     (0, true) | (2, true) => seen.insert(row.uid),
@@ -368,11 +368,11 @@ impl Home {
             }
             if old != (row.flags, row.keywords, seen.contains(row.uid)) {
                 stored.changed.insert(row.uid);
-                states.push((old.0, row));
+                changed.push(number, old.0, row);
             }
         }
         stored.missing.subtract(&found);
-        if states.is_empty() {
+        if changed.is_empty() {
             stored.modseq = self.mailboxes[&id].highest_modseq;
             return Ok(Ok(Outcome::Stored(stored)));
         }
@@ -381,7 +381,7 @@ impl Home {
         if own_seen {
             work.seen.insert(c.user.clone(), seen);
         }
-        self.set_states(&work, states)?;
+        self.set_states(&work, changed)?;
         self.finish(work)?;
         Ok(Ok(Outcome::Stored(stored)))
     }

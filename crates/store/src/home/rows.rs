@@ -38,23 +38,85 @@ pub(super) struct Work {
     pub seen: BTreeMap<String, UidSet>,
 }
 
+/// A change of flags and keywords.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct StateChange {
+    pub clear: Flags,
+    pub set: Flags,
+    pub clear_keywords: u64,
+    pub set_keywords: u64,
+}
+
+impl StateChange {
+    pub fn apply(&self, row: &mut RowState) {
+        row.flags = (row.flags & !self.clear) | self.set;
+        row.keywords = (row.keywords & !self.clear_keywords) | self.set_keywords;
+    }
+}
+
+/// Messages to which a change is made.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    change: StateChange,
+    /// Their flags before and their states after it, but for the MODSEQ.
+    rows: Vec<(Flags, RowState)>,
+    /// Ranges of UIDs in which there are only such.
+    runs: Vec<(u32, u32)>,
+    /// The number of the last one, see [`Home::states`].
+    last: Option<u32>,
+}
+
+impl Changed {
+    /// None yet.
+    pub fn new(change: StateChange) -> Self {
+        Self {
+            change,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a message of [`Home::states`], in their order.
+    pub fn push(&mut self, number: u32, before: Flags, row: RowState) {
+        let follows = self.last.is_some_and(|last| last + 1 == number);
+        match self.runs.last_mut().filter(|_| follows) {
+            Some(run) => run.1 = row.uid,
+            None => self.runs.push((row.uid, row.uid)),
+        }
+        self.last = Some(number);
+        self.rows.push((before, row));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
 impl Home {
-    /// What messages have of flags and keywords: from the mailbox's view where somebody has one
-    /// that is no other than the database, which spares a query.
+    /// What messages have of flags and keywords, ascending: from the mailbox's view where somebody
+    /// has one that is no other than the database, which spares a query. The numbers before them
+    /// follow each other where the messages do, as far as that is known.
     pub(super) fn states(
         &self,
         id: MailboxId,
         uids: &UidSet,
         handles: &Handles,
-    ) -> Result<Vec<RowState>, Stop> {
+    ) -> Result<Vec<(u32, RowState)>, Stop> {
         let view = handles.get(id).and_then(|handle| handle.loaded_view());
         // A view gets what a group of records did after the group; when the home had to be opened
         // again it is ahead.
         match view.filter(|v| v.lsn <= self.applied_lsn && !self.views.contains_key(&id)) {
-            None => self.stored_states(id, uids),
+            None => {
+                let states = self.stored_states(id, uids)?.into_iter();
+                Ok(states.map(|row| (row.uid, row)).collect())
+            }
             Some(view) => {
                 let states = view.states(uids);
-                debug_assert_eq!(states, self.stored_states(id, uids)?);
+                debug_assert!(
+                    states
+                        .iter()
+                        .map(|(_, row)| row)
+                        .eq(&self.stored_states(id, uids)?)
+                );
                 Ok(states)
             }
         }
@@ -88,42 +150,45 @@ impl Home {
         read().map_err(sql)
     }
 
-    pub(super) fn set_states(
-        &mut self,
-        work: &Work,
-        states: Vec<(Flags, RowState)>,
-    ) -> Result<(), Stop> {
-        let (mut unseen, mut deleted) = (0, 0);
-        {
-            let mut update = self
-                .conn
-                .prepare_cached(
-                    "UPDATE message SET modseq = ?3, flags = ?4, keywords = ?5 \
-                     WHERE mailbox = ?1 AND uid = ?2",
+    /// Gives messages another state, in a statement for each run of them.
+    pub(super) fn set_states(&mut self, work: &Work, changed: Changed) -> Result<(), Stop> {
+        macro_rules! set_where {
+            ($uids:literal) => {
+                concat!(
+                    "UPDATE message SET modseq = ?4, flags = (flags & ?5) | ?6, \
+                     keywords = (keywords & ?7) | ?8 WHERE mailbox = ?1 AND ",
+                    $uids
                 )
-                .map_err(sql)?;
-            for (old, row) in &states {
-                update
-                    .execute(params![
-                        work.rowno,
-                        row.uid,
-                        work.modseq.cast_signed(),
-                        row.flags.bits(),
-                        row.keywords.cast_signed()
-                    ])
-                    .map_err(sql)?;
-                unseen += has(*old, Flags::SEEN) - has(row.flags, Flags::SEEN);
-                deleted += has(row.flags, Flags::DELETED) - has(*old, Flags::DELETED);
-            }
+            };
+        }
+        const ONE: &str = set_where!("uid = ?2");
+        const RUN: &str = set_where!("uid BETWEEN ?2 AND ?3");
+        let change = changed.change;
+        for (low, high) in changed.runs {
+            let params = params![
+                work.rowno,
+                low,
+                high,
+                work.modseq.cast_signed(),
+                (!change.clear).bits(),
+                change.set.bits(),
+                (!change.clear_keywords).cast_signed(),
+                change.set_keywords.cast_signed()
+            ];
+            self.run(if low == high { ONE } else { RUN }, params)?;
+        }
+        let (mut unseen, mut deleted) = (0, 0);
+        for (old, row) in &changed.rows {
+            unseen += has(*old, Flags::SEEN) - has(row.flags, Flags::SEEN);
+            deleted += has(row.flags, Flags::DELETED) - has(*old, Flags::DELETED);
         }
         if let Some(mailbox) = self.mailboxes.get_mut(&work.id) {
             mailbox.unseen += unseen;
             mailbox.deleted += deleted;
         }
         let modseq = work.modseq;
-        let states = states
-            .into_iter()
-            .map(|(_, row)| RowState { modseq, ..row });
+        let rows = changed.rows.into_iter();
+        let states = rows.map(|(_, row)| RowState { modseq, ..row });
         self.view(work.id).states.extend(states);
         Ok(())
     }

@@ -100,15 +100,18 @@ impl MailboxView {
         next
     }
 
-    /// What the messages in `uids` have of flags and keywords.
-    pub(crate) fn states(&self, uids: &UidSet) -> Vec<RowState> {
+    /// What the messages in `uids` have of flags and keywords, with their sequence numbers.
+    pub(crate) fn states(&self, uids: &UidSet) -> Vec<(u32, RowState)> {
         let ranges = uids.ranges().iter();
         let rows = ranges.flat_map(|&(low, high)| self.rows_by_uid(low, high));
-        rows.map(|row| RowState {
-            uid: row.uid,
-            modseq: row.modseq,
-            flags: row.flags,
-            keywords: row.keywords,
+        rows.map(|row| {
+            let state = RowState {
+                uid: row.uid,
+                modseq: row.modseq,
+                flags: row.flags,
+                keywords: row.keywords,
+            };
+            (row.seq, state)
         })
         .collect()
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use murder_mailbox::SpecialUse;
 use murder_store::{
-    Flags, INLINE_LIMIT, MailboxView, Metrics, Partition, StoreError, StoreMode, StoreOp, UidSet,
-    days,
+    AppendMessage, Flags, INLINE_LIMIT, MailboxView, Metrics, Partition, StoreError, StoreMode,
+    StoreOp, UidSet, days,
 };
 use tempfile::TempDir;
 
@@ -317,6 +317,58 @@ async fn a_home_gets_another_name() {
     // The old name makes a new home.
     create(&partition, &["user/bob"]).await;
     assert_eq!(partition.counts(), (2, 3));
+}
+
+#[tokio::test]
+async fn flags_of_many_messages_are_written_as_they_are_shown() {
+    const FLAGS: [Flags; 3] = [Flags::SEEN, Flags::FLAGGED, Flags::ANSWERED];
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    create(&partition, &["user/bob"]).await;
+    let inbox = name("user/bob");
+    let mut rng = Rng::new(1);
+    let any_flags = |rng: &mut Rng| {
+        let some = FLAGS.into_iter().filter(|_| rng.below(2) == 0);
+        some.fold(Flags::NONE, |all, flag| all | flag)
+    };
+    let any_keywords = |rng: &mut Rng| -> Vec<String> {
+        let some = ["a", "b"].into_iter().filter(|_| rng.below(2) == 0);
+        some.map(str::to_owned).collect()
+    };
+    let mut messages = Vec::new();
+    for number in 0..60 {
+        messages.push(AppendMessage {
+            flags: any_flags(&mut rng),
+            keywords: any_keywords(&mut rng),
+            ..message(&number.to_string())
+        });
+    }
+    partition.append(&inbox, messages).await.unwrap();
+    let handle = partition.open_mailbox(&inbox).await.unwrap();
+    let gaps = (0..12).map(|_| rng.below(60) as u32 + 1).collect();
+    partition.remove(&handle, &gaps).await.unwrap();
+    for _ in 0..100 {
+        let mut uids = UidSet::new();
+        for _ in 0..=rng.below(3) {
+            let low = rng.below(60) as u32 + 1;
+            uids.insert_range(low, low + rng.below(40) as u32);
+        }
+        let modes = [StoreMode::Add, StoreMode::Remove, StoreMode::Replace];
+        let mode = *rng.pick(&modes).unwrap();
+        let mut op = StoreOp::new(mode, any_flags(&mut rng), any_keywords(&mut rng));
+        if rng.below(3) == 0 {
+            op.unchanged_since = Some(handle.view().highest_modseq() - rng.below(5));
+        }
+        let before = handle.view();
+        let stored = partition.store_flags(&handle, &uids, op).await.unwrap();
+        let told = MailboxView::diff(&before, &handle.view()).changed;
+        assert_eq!(stored.changed, told.into_iter().collect());
+    }
+    let shown = dump(&partition).await;
+    drop(handle);
+    partition.shutdown().await.unwrap();
+    drop(partition);
+    assert_eq!(dump(&open(&dir)).await, shown);
 }
 
 #[tokio::test]
