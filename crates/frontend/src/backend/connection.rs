@@ -155,12 +155,6 @@ impl Connection {
         self.send(id.as_bytes());
     }
 
-    /// A tag that was not used before.
-    pub(crate) fn next_tag(&mut self) -> u32 {
-        self.last_tag = self.last_tag.wrapping_add(1);
-        self.last_tag
-    }
-
     /// Queues a command, without its tag and CRLF; its tag.
     pub(crate) fn send(&mut self, command: &[u8]) -> u32 {
         self.send_parts(&[command])
@@ -168,7 +162,8 @@ impl Connection {
 
     /// Queues a command that is put together of these parts; its tag.
     pub(crate) fn send_parts(&mut self, command: &[&[u8]]) -> u32 {
-        let tag = self.next_tag();
+        self.last_tag = self.last_tag.wrapping_add(1);
+        let tag = self.last_tag;
         self.wire.put(b"f");
         put_number(&mut self.wire.output, tag.into());
         self.wire.put(b" ");

@@ -105,8 +105,7 @@ impl Scanner {
     }
 
     /// The end of command `tag`, when the input begins with it and it has no response code, which
-    /// may be for frontends only: where in the input that is which follows the tag and a space,
-    /// CRLF included.
+    /// may be for frontends only: where in the input its status and text are, CRLF included.
     pub(crate) fn plain_end(&self, input: &[u8], tag: u32) -> Option<Range<usize>> {
         let (number, line) = match self.is_between() {
             true => input

@@ -39,11 +39,14 @@ impl Completion {
     pub(crate) fn parse(rest: &str) -> Option<Self> {
         let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let is = |known: &str| word.eq_ignore_ascii_case(known);
-        let status = match word {
-            _ if is("OK") || is("PREAUTH") => Status::Ok,
-            _ if is("NO") || is("BYE") => Status::No,
-            _ if is("BAD") => Status::Bad,
-            _ => return None,
+        let status = if is("OK") || is("PREAUTH") {
+            Status::Ok
+        } else if is("NO") || is("BYE") {
+            Status::No
+        } else if is("BAD") {
+            Status::Bad
+        } else {
+            return None;
         };
         let (code, text) = match rest.strip_prefix('[').and_then(split_code) {
             Some((code, text)) => (Some(code.to_owned()), text),

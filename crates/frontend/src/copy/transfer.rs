@@ -116,15 +116,13 @@ fn begin_append(
         .map(ToString::to_string)
         .filter(|flag| !flag.eq_ignore_ascii_case("\\Recent"))
         .collect();
-    let tag = destination.next_tag();
     let head = format!(
-        "f{tag} APPEND {} ({}) {} {{{octets}+}}\r\n",
+        "APPEND {} ({}) {} {{{octets}+}}",
         quote_always(order.destination.name.as_str()),
         flags.join(" "),
         quote_always(message.internal_date.trim_matches('"')),
     );
-    destination.wire.put(head.as_bytes());
-    tag
+    destination.send(head.as_bytes())
 }
 
 /// Reads up to the message's first octet; its size, or `None` when the FETCH ends without.

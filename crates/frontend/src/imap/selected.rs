@@ -336,8 +336,9 @@ pub(crate) fn write_status(client: &mut Client, status: &Completion) {
     }
     if status.code("ALERT").is_some() {
         tracing::warn!(text = status.text, "a backend's alert");
-        let alert = format!("* OK [ALERT] The mail server says: {}\r\n", status.text);
-        client.wire.put(alert.as_bytes());
+        let text = &status.text;
+        let alert = format_args!("* OK [ALERT] The mail server says: {text}");
+        client.wire.put_line(alert);
         return;
     }
     write_tagged(client, "*", status);

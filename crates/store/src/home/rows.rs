@@ -161,6 +161,7 @@ impl Home {
                 )
             };
         }
+        // Without ?3, where a run ends.
         const ONE: &str = set_where!("uid = ?2");
         const RUN: &str = set_where!("uid BETWEEN ?2 AND ?3");
         let change = changed.change;

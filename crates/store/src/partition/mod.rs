@@ -314,14 +314,10 @@ impl Shared {
             });
         }
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(WAITING_KIB);
-        let kib = kib.min(WAITING_KIB);
-        let permit = match Arc::clone(&self.waiting).try_acquire_many_owned(kib) {
-            Ok(permit) => permit,
-            Err(_) => Arc::clone(&self.waiting)
-                .acquire_many_owned(kib)
-                .await
-                .map_err(|_| StoreError::Closed)?,
-        };
+        let permit = Arc::clone(&self.waiting)
+            .acquire_many_owned(kib.min(WAITING_KIB))
+            .await
+            .map_err(|_| StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
         self.queue.submit(Submission {
             command,

@@ -130,6 +130,12 @@ impl Chunk {
         }
     }
 
+    /// Whether both halves are the very same memory.
+    #[cfg(test)]
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.fixed, &other.fixed) && Arc::ptr_eq(&self.state, &other.state)
+    }
+
     /// MODSEQ, flags and keywords of the message at `at`.
     pub(crate) fn state_of(&self, at: usize) -> (u64, u8, u64) {
         let state = &self.state;

@@ -169,11 +169,7 @@ mod tests {
         let shared = held
             .chunks
             .iter()
-            .filter(|c| {
-                now.chunks
-                    .iter()
-                    .any(|n| std::sync::Arc::ptr_eq(&n.state, &c.state))
-            })
+            .filter(|c| now.chunks.iter().any(|n| n.same(c)))
             .count();
         assert_eq!(shared, 3);
     }

@@ -206,6 +206,7 @@ fn put_ready(
         Want::Body => fetch.body(items.map_or(&[][..], |i| i.body())),
         Want::BodyStructure => fetch.body_structure(items.map_or(&[][..], |i| i.bodystructure())),
         Want::Preview => fetch.preview(Some(items.map_or(&[][..], |i| i.preview()))),
+        // Not at hand.
         Want::Octets(_) => {}
     }
 }

@@ -199,13 +199,9 @@ async fn stream(
     message: &Message<'_>,
     selected: bool,
 ) -> Result<Put, OpError> {
-    let tag = connection.next_tag();
-    let head = format!("f{tag} APPEND {} ", quote_always(place.name.as_str()));
-    connection.wire.put(head.as_bytes());
-    connection.wire.put(message.between);
-    connection
-        .wire
-        .put(format!("{{{}+}}\r\n", message.octets).as_bytes());
+    let head = format!("APPEND {} ", quote_always(place.name.as_str()));
+    let literal = format!("{{{}+}}", message.octets);
+    let tag = connection.send_parts(&[head.as_bytes(), message.between, literal.as_bytes()]);
     if message.whole {
         // Left where it is until the backend has taken it.
         let octets = usize::try_from(message.octets).unwrap_or(usize::MAX);
