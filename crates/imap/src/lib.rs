@@ -59,7 +59,7 @@ pub use mailbox::{MailboxArg, NameEncoding};
 pub use metadata::{GetMetadata, MetadataDepth, MetadataEntry};
 pub use notify::{EventGroup, MailboxFilter, Notify, NotifyEvent};
 pub use output::Output;
-pub use parse::{Fault, parse_command};
+pub use parse::{ANNOUNCEMENT_MAX, Announcement, Fault, literal_announcement, parse_command};
 pub use quota::QuotaResource;
 pub use response::{FetchData, Response, Status, Untagged};
 pub use search::{ContextUpdate, Esearch, MultiSearch, Search, SearchKey, SearchReturn};

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
+use murder_imap::{ANNOUNCEMENT_MAX, literal_announcement};
 
 /// The longest status, tagged or continuation line: response code and text. Those of a
 /// backend hold at most a COPYUID with two UID sets.
@@ -13,9 +14,6 @@ const MAX_STATUS_LINE: usize = 64 * 1024;
 /// A data line longer than this goes by in pieces. Shorter ones only when complete, so that
 /// a backend lost between two lines leaves the client with whole lines.
 const STREAM_ABOVE: usize = 16 * 1024;
-/// What is kept back of a line that goes by in pieces: the longest `~{18446744073709551615+}`
-/// and CRLF, so that a literal at the line's end is seen.
-const KEEP: usize = 32;
 /// What must be seen to know what a line is: `* CAPABILITY `.
 const KEYWORD: usize = 16;
 
@@ -139,7 +137,7 @@ impl Scanner {
             }
             self.state = State::InLine;
             return Ok(Piece::Untagged {
-                len: input.len() - KEEP,
+                len: input.len() - ANNOUNCEMENT_MAX,
                 first,
                 last: false,
             });
@@ -186,19 +184,12 @@ fn is_status(line: &[u8]) -> bool {
         .any(|status| word.eq_ignore_ascii_case(status))
 }
 
-/// The size of the literal that a line (without its LF) announces at its end.
+/// The size of the literal that a line (without its LF) announces at its end; `u64::MAX` of one
+/// above 63 bits.
 pub(crate) fn literal_at_end(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let inner = line.strip_suffix(b"}")?;
-    let open = inner
-        .iter()
-        .rposition(|b| !b.is_ascii_digit() && *b != b'+')?;
-    if inner[open] != b'{' {
-        return None;
-    }
-    let digits = &inner[open + 1..];
-    let digits = digits.strip_suffix(b"+").unwrap_or(digits);
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let announced = literal_announcement(line)?;
+    Some(announced.len.unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -264,7 +255,7 @@ mod tests {
         assert_eq!(
             piece,
             Piece::Untagged {
-                len: 20_000 - KEEP,
+                len: 20_000 - ANNOUNCEMENT_MAX,
                 first: true,
                 last: false
             }
@@ -321,7 +312,9 @@ mod tests {
         assert_eq!(literal_at_end(b"~{0}"), Some(0));
         assert_eq!(literal_at_end(b"a {}\r"), None);
         assert_eq!(literal_at_end(b"a {x}\r"), None);
-        assert_eq!(literal_at_end(b"{99999999999999999999999}"), None);
+        assert_eq!(literal_at_end(b"{99999999999999999999999}"), Some(u64::MAX));
+        assert_eq!(literal_at_end(b"a {+12}\r"), None);
+        assert_eq!(literal_at_end(b"a {12++}\r"), None);
         assert_eq!(literal_at_end(b"12}"), None);
     }
 }

@@ -99,9 +99,9 @@ fn without_waiting(arguments: Bytes) -> Bytes {
     let mut rest = &arguments[..];
     while let Some(newline) = memchr::memchr(b'\n', rest) {
         let (line, after) = rest.split_at(newline);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         // There is no other way for a line to end within a command.
         let octets = literal_at_end(line).unwrap_or(0);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let octets = usize::try_from(octets)
             .unwrap_or(usize::MAX)
             .min(after.len() - 1);
