@@ -104,7 +104,7 @@ impl Backend {
         let listeners = Listeners::bind(&config, tls.as_ref())?;
         let admin = match (config.admin.listen, &node_tls) {
             (Some(listen), Some(tls)) => {
-                Some(Listener::bind(listen)?.with_tls(tls.server_config()))
+                Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config()))
             }
             _ => None,
         };
@@ -154,7 +154,7 @@ impl Backend {
         listeners.serve(&node);
         let killed = CancellationToken::new();
         if let Some(listener) = admin {
-            admin::serve(&node, listener, &killed);
+            admin::serve(&node, listener, &killed)?;
         }
         Ok(Self {
             addresses,

@@ -26,6 +26,10 @@ use trust::Trust;
 static VERSIONS: &[&rustls::SupportedProtocolVersion] =
     &[&rustls::version::TLS13, &rustls::version::TLS12];
 
+/// What gRPC speaks over TLS, by its name in ALPN (RFC 7301, RFC 9113 section 3.2). Ordinary
+/// clients refuse a server that does not agree to it.
+pub(crate) const ALPN_H2: &[u8] = b"h2";
+
 /// Client connections remembered for resumption, one an address; a frontend has at most this many
 /// backends in use at a time.
 const RESUMABLE_SERVERS: usize = 256;
@@ -141,6 +145,14 @@ impl NodeTls {
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
+    }
+
+    /// The same for gRPC listeners, which agree to HTTP/2 by ALPN.
+    #[must_use]
+    pub fn grpc_server_config(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        Arc::new(config)
     }
 
     /// For connections to other nodes: shows the node's certificate, and believes only the
