@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -497,6 +498,16 @@ impl murder_net::service::Service for BackendService {
             UsersFile::open(file)?;
         }
         Ok(())
+    }
+
+    fn certificates(config: &BackendConfig) -> Vec<PathBuf> {
+        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
+        let of_nodes = config.cluster.as_ref().map(|cluster| cluster.cert.clone());
+        of_clients.into_iter().chain(of_nodes).collect()
+    }
+
+    fn health(running: &Backend) -> &Health {
+        running.health()
     }
 
     async fn start(config: BackendConfig) -> anyhow::Result<Backend> {

@@ -12,6 +12,7 @@ mod watch;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,6 +185,14 @@ impl murder_net::service::Service for MasterService {
     fn check(config: &MasterConfig) -> anyhow::Result<()> {
         NodeTls::load(&config.cluster)?;
         Ok(())
+    }
+
+    fn certificates(config: &MasterConfig) -> Vec<PathBuf> {
+        vec![config.cluster.cert.clone()]
+    }
+
+    fn health(running: &Master) -> &Health {
+        running.health()
     }
 
     async fn start(config: MasterConfig) -> anyhow::Result<Master> {

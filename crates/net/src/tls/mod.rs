@@ -4,6 +4,7 @@
 //! [`NodeTls::reload`] or, for everything in the process, [`reload_all`] (which the service does
 //! on SIGHUP).
 
+mod certificate;
 mod identity;
 pub(crate) mod peer;
 mod trust;
@@ -13,8 +14,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::UnixTime;
 
+pub use certificate::Certificate;
+pub(crate) use identity::read_certificates;
 pub use identity::reload_all;
 pub use peer::{Peer, Role, peer_of, role_server_name, server_name};
 
@@ -123,6 +128,23 @@ impl NodeTls {
     #[must_use]
     pub fn own(&self) -> &Peer {
         &self.own
+    }
+
+    /// What the node's own certificate says.
+    #[must_use]
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        Certificate::parse(self.identity.chain().first()?)
+    }
+
+    /// Whether the node's own certificate is by the authority that the node believes.
+    #[must_use]
+    pub fn is_of_own_ca(&self) -> bool {
+        let chain = self.identity.chain();
+        chain.split_first().is_some_and(|(own, others)| {
+            self.trust
+                .verify_client_cert(own, others, UnixTime::now())
+                .is_ok()
+        })
     }
 
     /// Whether the certificate is the one of the node that the configuration names.
