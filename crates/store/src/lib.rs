@@ -34,6 +34,7 @@ mod handle;
 mod handles;
 mod health;
 mod home;
+mod identity;
 mod inbox;
 pub mod io;
 mod items;
@@ -60,6 +61,7 @@ pub use flags::Flags;
 pub use fulltext::{TextCandidates, TextFilter};
 pub use handle::MailboxHandle;
 pub use health::Health;
+pub use identity::{Found, Identity};
 pub use items::FetchedItems;
 pub use items::days;
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
@@ -69,7 +71,7 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, repair, repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, inspect, repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};

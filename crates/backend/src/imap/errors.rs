@@ -136,6 +136,9 @@ impl From<StoreError> for OpError {
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
             | StoreError::InUse(_)
+            | StoreError::Missing(_)
+            | StoreError::Damaged { .. }
+            | StoreError::Newer { .. }
             | StoreError::Format { .. }
             | StoreError::Io { .. }
             | StoreError::Closed => {

@@ -153,6 +153,38 @@ pub(crate) fn scan(
     Ok(scan)
 }
 
+/// The last record that is whole in the newest segment with a good header, reading no other; 0
+/// when there is none.
+pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, StoreError> {
+    if !dir.exists() {
+        return Ok(0);
+    }
+    for file in files(io, dir)?.into_iter().rev() {
+        let SegmentName::Journal(number) = file else {
+            continue;
+        };
+        let opened = match io.open(&file.path(dir)) {
+            Ok(opened) => opened,
+            // Removed meanwhile.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(StoreError::io("opening a journal segment", &e)),
+        };
+        let bytes = read(&*opened)?;
+        let header = bytes
+            .first_chunk()
+            .and_then(segment::decode_header)
+            .filter(|h| h.tag == tag && h.number == number);
+        let Some(header) = header else { continue };
+        let (mut expected, mut position) = (header.first_lsn, segment::HEADER_BYTES);
+        while let Some(record) = whole_record(&bytes, position, tag, expected) {
+            expected += 1;
+            position += record.total();
+        }
+        return Ok(expected.saturating_sub(1));
+    }
+    Ok(0)
+}
+
 pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
     let read = || {
         let len = usize::try_from(file.size()?).map_err(std::io::Error::other)?;

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::{BoxedSubmission, Entry, Submission, record, segment};
-use crate::checkpoint::Round;
+use crate::checkpoint::{self, Round};
 use crate::error::{StoreError, is_full};
 use crate::inbox::ShardSender;
 use crate::io::JournalFile;
@@ -231,6 +231,7 @@ impl Writer {
         }
         let bytes = end - current.position;
         current.position = end;
+        self.shared.set_durable(durable_lsn + part.len() as u64);
         self.end = (current.number, end);
         self.since_checkpoint += bytes;
         let metrics = &self.shared.metrics;
@@ -320,6 +321,8 @@ impl Writer {
                 lsn,
                 segment: self.end.0,
                 offset: self.end.1,
+                last_file: self.shared.segments.last_number(),
+                began: checkpoint::now(),
             },
             done,
         };

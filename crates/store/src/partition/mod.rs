@@ -2,6 +2,7 @@
 
 mod annotations;
 mod compact;
+mod inspect;
 mod mailboxes;
 mod maintenance;
 mod messages;
@@ -14,6 +15,7 @@ mod tests;
 mod usage;
 
 pub use compact::Compacted;
+pub use inspect::inspect;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
 pub use usage::{DiskUsage, HomeUsage};
 
@@ -37,12 +39,14 @@ use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
 use crate::health::{Health, HealthCell};
+use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::items::Items;
 use crate::journal::queue::JournalQueue;
 use crate::journal::{ApplyResult, Outcome, Submission};
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
+use crate::partition_db;
 use crate::readers::Readers;
 use crate::segments::{SegmentPin, Segments};
 use crate::watch::Watchers;
@@ -58,6 +62,7 @@ const LARGE_BODIES: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub config: PartitionConfig,
+    pub identity: Identity,
     /// The partition's own random number.
     pub tag: u64,
     pub catalogue: Catalogue,
@@ -82,6 +87,8 @@ pub(crate) struct Shared {
     compaction: tokio::sync::Mutex<compact::Examined>,
     /// The last record that a checkpoint has counted.
     settled: AtomicU64,
+    /// The last record that is durable.
+    durable: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
     /// Commits of homes fail as on a full disk.
@@ -121,6 +128,19 @@ impl Partition {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared.health.get()
+    }
+
+    /// Which partition this is, and which copy of it.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.shared.identity
+    }
+
+    /// The LSN of the last record that is durable: every change that was answered has this or a
+    /// lower one.
+    #[must_use]
+    pub fn durable_lsn(&self) -> u64 {
+        self.shared.durable.load(Ordering::Acquire)
     }
 
     /// Begins to take a large body. `size_hint` bytes of disk are set aside for it.
@@ -250,6 +270,14 @@ impl Shared {
             });
         }
         Ok(())
+    }
+
+    fn db_path(&self) -> PathBuf {
+        self.config.path.join(partition_db::FILE)
+    }
+
+    pub fn set_durable(&self, lsn: u64) {
+        self.durable.store(lsn, Ordering::Release);
     }
 
     /// The last record that a checkpoint has counted.

@@ -8,6 +8,7 @@ mod copies;
 mod crashes;
 mod faulty;
 mod fulltext;
+mod identity;
 mod model;
 mod quota;
 mod recovery;
