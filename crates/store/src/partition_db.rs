@@ -13,7 +13,7 @@ use crate::checkpoint::Changes;
 use crate::error::StoreError;
 use crate::home::SegmentChange;
 
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -75,6 +75,8 @@ pub(crate) struct Checkpoint {
     pub segment: u64,
     /// Where in that segment.
     pub offset: u64,
+    /// The UIDs that records up to this one gave out.
+    pub uids: u64,
 }
 
 /// The open database.
@@ -85,6 +87,8 @@ pub(crate) struct PartitionDb {
     pub tag: u64,
     pub checkpoint: Checkpoint,
     pub next_home: u64,
+    /// What the murder's master knows at least, see [`crate::Report::uids`].
+    pub reported: u64,
 }
 
 fn sql(e: rusqlite::Error) -> StoreError {
@@ -112,6 +116,8 @@ impl PartitionDb {
                 ("scan_segment", 0),
                 ("scan_offset", 0),
                 ("next_home", 0),
+                ("uids", 0),
+                ("reported", 0),
             ] {
                 tx.execute(
                     "INSERT INTO meta VALUES (?1, ?2)",
@@ -136,16 +142,19 @@ impl PartitionDb {
             .map_err(sql)
         };
         let (tag, next_home) = (meta("tag")?, meta("next_home")?);
+        let reported = meta("reported")?;
         let checkpoint = Checkpoint {
             lsn: meta("checkpoint_lsn")?,
             segment: meta("scan_segment")?,
             offset: meta("scan_offset")?,
+            uids: meta("uids")?,
         };
         Ok(Self {
             conn,
             tag,
             checkpoint,
             next_home,
+            reported,
         })
     }
 
@@ -258,6 +267,8 @@ impl PartitionDb {
                     ("scan_segment", checkpoint.segment),
                     ("scan_offset", checkpoint.offset),
                     ("next_home", next_home),
+                    ("uids", checkpoint.uids),
+                    ("reported", self.reported),
                 ] {
                     meta.execute(params![key, value.cast_signed()])?;
                 }

@@ -52,6 +52,7 @@ pub(super) fn refused(error: StoreError) -> Status {
         | StoreError::InUse(_)
         | StoreError::Format { .. }
         | StoreError::Io { .. }
+        | StoreError::Unreported
         | StoreError::Closed => ErrorKind::Unavailable,
     };
     status(kind, error.to_string())

@@ -138,6 +138,7 @@ impl From<StoreError> for OpError {
             | StoreError::InUse(_)
             | StoreError::Format { .. }
             | StoreError::Io { .. }
+            | StoreError::Unreported
             | StoreError::Closed => {
                 tracing::warn!(%error, "the store refuses");
                 (Code::Unavailable, "Temporarily not possible".into())

@@ -8,6 +8,7 @@ mod messages;
 mod open;
 mod quota;
 mod repair;
+mod restored;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod usage;
 
 pub use compact::Compacted;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
+pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
 
 use std::collections::BTreeSet;
@@ -44,6 +46,7 @@ use crate::journal::{ApplyResult, Outcome, Submission};
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
 use crate::readers::Readers;
+use crate::reporting::Reporting;
 use crate::segments::{SegmentPin, Segments};
 use crate::watch::Watchers;
 
@@ -76,6 +79,7 @@ pub(crate) struct Shared {
     /// An empty home's bytes.
     pub template: Vec<u8>,
     pub queue: JournalQueue,
+    pub reporting: Arc<Reporting>,
     /// Whether the partition is closing, for those who wait asynchronously.
     closing: watch::Sender<bool>,
     /// Held by the compaction that is going on.
@@ -303,6 +307,7 @@ impl Shared {
         self.check_writable()?;
         let homes = op.homes();
         let number = homes.len();
+        let uids = op.uids();
         let command = Command { op: Some(op) };
         let encoded = command.encode_to_vec();
         let bytes = encoded.len() + cargo.bodies.iter().map(Bytes::len).sum::<usize>();
@@ -318,6 +323,7 @@ impl Shared {
             .acquire_many_owned(kib.min(WAITING_KIB))
             .await
             .map_err(|_| StoreError::Closed)?;
+        let reserved = self.reporting.reserve(uids).await?;
         let (answer, answered) = oneshot::channel();
         self.queue.submit(Submission {
             command,
@@ -328,6 +334,7 @@ impl Shared {
             staged: cargo.staged,
             pins: cargo.pins,
             answer,
+            reserved,
             _permit: permit,
         })?;
         let results = answered.await.map_err(|_| StoreError::Closed)??;

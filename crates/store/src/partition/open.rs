@@ -31,6 +31,7 @@ use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
 use crate::partition_db::{Checkpoint, PartitionDb};
 use crate::readers::Readers;
+use crate::reporting::Reporting;
 use crate::segments::{SegmentName, Segments};
 use crate::shard::{Replay, Shard, ToShard};
 
@@ -124,6 +125,7 @@ impl Partition {
             template: schema::template(&homes_dir.join("template"))?,
             homes_dir,
             queue: JournalQueue::new(shards),
+            reporting: Reporting::new(&config, from, db.reported),
             closing: tokio::sync::watch::Sender::new(false),
             compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
@@ -146,7 +148,7 @@ impl Partition {
         };
         let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
         let concerned = replay_records(&shared, &shards, &scan, losses.lost)?;
-        finish_replay(&shared.catalogue, &shards, &scan, damaged)?;
+        finish_replay(&shared, &shards, &scan, damaged)?;
         let writer = Writer::new(Arc::clone(&shared), shards, scan.next_lsn, scan.end);
         threads.push(spawn("journal", move || writer.run())?);
         if !shared.config.maintenance_interval.is_zero() {
@@ -289,9 +291,11 @@ fn replay_part(
             let file = shared.segments.file(place.segment)?;
             let op = recovery::read_command(&file, place)?;
             let homes = op.homes();
-            for &home in &homes {
+            let last = op.jump().map(|jump| jump.home);
+            for home in homes.iter().copied().chain(last) {
                 shared.catalogue.raise_next_home(home);
             }
+            shared.reporting.applied(&op, place.lsn);
             let locations = locations(
                 &op,
                 place.segment,
@@ -312,7 +316,7 @@ fn replay_part(
 
 /// Waits until the shards have applied everything, and makes that the new checkpoint.
 fn finish_replay(
-    catalogue: &Catalogue,
+    shared: &Shared,
     shards: &[ShardSender],
     scan: &Scan,
     damaged: bool,
@@ -324,7 +328,7 @@ fn finish_replay(
     for _ in shards {
         finished.recv().map_err(|_| StoreError::Closed)?;
     }
-    catalogue.settle_keys();
+    shared.catalogue.settle_keys();
     if damaged {
         return Ok(());
     }
@@ -334,6 +338,7 @@ fn finish_replay(
             lsn: scan.next_lsn - 1,
             segment: scan.end.0,
             offset: scan.end.1,
+            uids: shared.reporting.journaled(),
         },
         done: Some(done),
     };
