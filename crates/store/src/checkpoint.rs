@@ -164,6 +164,7 @@ impl Checkpointer {
         sync(&self.shared.homes_dir, changes).map_err(|e| StoreError::io("syncing homes", &e))?;
         let catalogue = self.shared.catalogue.take_dirty();
         let next_home = self.shared.catalogue.last_home();
+        self.db.reported = self.shared.reporting.reported();
         if let Err(e) = self.db.write(at, next_home, &catalogue, changes) {
             let homes = catalogue.into_iter().map(|(home, _)| home);
             self.shared.catalogue.mark_dirty(homes);

@@ -130,6 +130,10 @@ pub enum StoreError {
         /// The system's words.
         why: String,
     },
+    /// The murder's master has to be told first how far the partition has come; nothing was
+    /// changed, and it can be tried again.
+    #[error("the murder's master does not know yet how far the partition has come")]
+    Unreported,
     /// The partition is closed or closing.
     #[error("partition is closed")]
     Closed,

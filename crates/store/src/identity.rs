@@ -80,6 +80,7 @@ impl Stamp {
             self.checkpoint.last_file,
             self.checkpoint.began.cast_unsigned(),
             self.last_home,
+            self.checkpoint.uids,
         ];
         for (word, at) in words.iter().zip((48..).step_by(8)) {
             out[at..at + 8].copy_from_slice(&word.to_le_bytes());
@@ -120,6 +121,7 @@ impl Stamp {
                 offset: word(3),
                 last_file: word(4),
                 began: word(5).cast_signed(),
+                uids: word(7),
             },
             last_home: word(6),
         })
@@ -241,6 +243,7 @@ mod tests {
                 offset: 3,
                 last_file: 4,
                 began: -5,
+                uids: 7,
             },
             last_home: 6,
         };

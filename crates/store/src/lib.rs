@@ -46,6 +46,7 @@ mod partition;
 mod partition_db;
 mod quota;
 mod readers;
+mod reporting;
 mod retention;
 mod segments;
 mod shard;
@@ -71,9 +72,11 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, inspect, repair, repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, PutBack, Repaired, Restored, inspect,
+    repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
+pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};

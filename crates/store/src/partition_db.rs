@@ -83,6 +83,8 @@ pub(crate) struct Checkpoint {
     /// When it began, in seconds since 1970 by the system's clock: no home had anything of a later
     /// record before.
     pub began: i64,
+    /// The UIDs that records up to this one gave out.
+    pub uids: u64,
 }
 
 /// The open database.
@@ -94,6 +96,8 @@ pub(crate) struct PartitionDb {
     pub tag: u64,
     pub checkpoint: Checkpoint,
     pub next_home: u64,
+    /// What the murder's master knows at least, see [`crate::Report::uids`].
+    pub reported: u64,
 }
 
 fn sql(e: rusqlite::Error) -> StoreError {
@@ -147,6 +151,7 @@ impl PartitionDb {
             offset,
             last_file,
             began,
+            uids,
         } = stamp.checkpoint;
         let mut fill = || -> rusqlite::Result<()> {
             let tx = conn.transaction()?;
@@ -165,6 +170,8 @@ impl PartitionDb {
                 ("last_file", last_file),
                 ("began", began.cast_unsigned()),
                 ("next_home", stamp.last_home),
+                ("uids", uids),
+                ("reported", 0),
             ] {
                 let value = value.cast_signed();
                 tx.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value])?;
@@ -179,6 +186,7 @@ impl PartitionDb {
             tag: stamp.tag,
             checkpoint: stamp.checkpoint,
             next_home: stamp.last_home,
+            reported: 0,
         })
     }
 
@@ -257,16 +265,20 @@ impl PartitionDb {
                 offset: value("scan_offset")?,
                 last_file: value("last_file")?,
                 began: value("began")?.cast_signed(),
+                uids: value("uids")?,
             };
-            Ok((identity, checkpoint, value("tag")?, value("next_home")?))
+            let numbers = (value("tag")?, value("next_home")?, value("reported")?);
+            Ok((identity, checkpoint, numbers))
         };
-        let (identity, checkpoint, tag, next_home) = read().map_err(|e| unusable(path, &e))?;
+        let (identity, checkpoint, (tag, next_home, reported)) =
+            read().map_err(|e| unusable(path, &e))?;
         Ok(Self {
             conn,
             identity,
             tag,
             checkpoint,
             next_home,
+            reported,
         })
     }
 
@@ -391,6 +403,8 @@ impl PartitionDb {
                     ("last_file", checkpoint.last_file),
                     ("began", checkpoint.began.cast_unsigned()),
                     ("next_home", next_home),
+                    ("uids", checkpoint.uids),
+                    ("reported", self.reported),
                 ] {
                     meta.execute(params![key, value.cast_signed()])?;
                 }

@@ -98,6 +98,11 @@ impl Segments {
         self.next.fetch_max(number + 1, Ordering::Relaxed);
     }
 
+    /// Leaves out that many numbers.
+    pub fn skip_numbers(&self, count: u64) {
+        self.next.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// The open file of that number.
     pub fn file(&self, segment: u64) -> Result<Arc<dyn JournalFile>, StoreError> {
         if let Some(file) = self.open.lock().get(&segment) {

@@ -55,6 +55,7 @@ pub(super) fn refused(error: StoreError) -> Status {
         | StoreError::Missing(_)
         | StoreError::Newer { .. }
         | StoreError::Io { .. }
+        | StoreError::Unreported
         | StoreError::Closed => ErrorKind::Unavailable,
     };
     status(kind, error.to_string())

@@ -141,6 +141,7 @@ impl From<StoreError> for OpError {
             | StoreError::Newer { .. }
             | StoreError::Format { .. }
             | StoreError::Io { .. }
+            | StoreError::Unreported
             | StoreError::Closed => {
                 tracing::warn!(%error, "the store refuses");
                 (Code::Unavailable, "Temporarily not possible".into())

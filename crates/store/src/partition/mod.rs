@@ -9,6 +9,7 @@ mod messages;
 mod open;
 mod quota;
 mod repair;
+mod restored;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod usage;
 pub use compact::Compacted;
 pub use inspect::inspect;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
+pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
 
 use std::collections::BTreeSet;
@@ -48,6 +50,7 @@ use crate::message::BodyLocation;
 use crate::metrics::Metrics;
 use crate::partition_db;
 use crate::readers::Readers;
+use crate::reporting::Reporting;
 use crate::segments::{SegmentPin, Segments};
 use crate::watch::Watchers;
 
@@ -81,6 +84,7 @@ pub(crate) struct Shared {
     /// An empty home's bytes.
     pub template: Vec<u8>,
     pub queue: JournalQueue,
+    pub reporting: Arc<Reporting>,
     /// Whether the partition is closing, for those who wait asynchronously.
     closing: watch::Sender<bool>,
     /// Held by the compaction that is going on.
@@ -331,6 +335,7 @@ impl Shared {
         self.check_writable()?;
         let homes = op.homes();
         let number = homes.len();
+        let uids = op.uids();
         let command = Command { op: Some(op) };
         let encoded = command.encode_to_vec();
         let bytes = encoded.len() + cargo.bodies.iter().map(Bytes::len).sum::<usize>();
@@ -346,6 +351,7 @@ impl Shared {
             .acquire_many_owned(kib.min(WAITING_KIB))
             .await
             .map_err(|_| StoreError::Closed)?;
+        let reserved = self.reporting.reserve(uids).await?;
         let (answer, answered) = oneshot::channel();
         self.queue.submit(Submission {
             command,
@@ -356,6 +362,7 @@ impl Shared {
             staged: cargo.staged,
             pins: cargo.pins,
             answer,
+            reserved,
             _permit: permit,
         })?;
         let results = answered.await.map_err(|_| StoreError::Closed)??;

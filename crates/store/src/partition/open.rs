@@ -32,6 +32,7 @@ use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
 use crate::partition_db::{self, Checkpoint, PartitionDb};
 use crate::readers::Readers;
+use crate::reporting::Reporting;
 use crate::segments::{SegmentName, Segments};
 use crate::shard::{Replay, Shard, ToShard};
 
@@ -132,6 +133,7 @@ impl Partition {
             template: schema::template(&homes_dir.join("template"))?,
             homes_dir,
             queue: JournalQueue::new(shards),
+            reporting: Reporting::new(&config, from, db.reported),
             closing: tokio::sync::watch::Sender::new(false),
             compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
@@ -339,9 +341,11 @@ fn replay_part(
             let file = shared.segments.file(place.segment)?;
             let op = recovery::read_command(&file, place)?;
             let homes = op.homes();
-            for &home in &homes {
+            let last = op.jump().map(|jump| jump.home);
+            for home in homes.iter().copied().chain(last) {
                 shared.catalogue.raise_next_home(home);
             }
+            shared.reporting.applied(&op, place.lsn);
             let locations = locations(
                 &op,
                 place.segment,
@@ -386,6 +390,7 @@ fn finish_replay(
             offset: scan.end.1,
             last_file: shared.segments.last_number(),
             began: checkpoint::now(),
+            uids: shared.reporting.journaled(),
         },
         done: Some(done),
     };

@@ -13,6 +13,7 @@ mod model;
 mod quota;
 mod recovery;
 mod repair;
+mod restored;
 mod retention;
 mod scale;
 mod support;
