@@ -21,6 +21,7 @@ mod disk;
 mod error;
 pub mod map;
 mod master;
+mod membership;
 pub mod record;
 pub mod replica;
 mod session;
@@ -28,8 +29,8 @@ pub mod state;
 mod tables;
 
 pub use client::{
-    Activate, Changed, Committed, Difference, DifferenceKind, Found, Held, MupdateClient,
-    MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
+    Activate, Changed, Committed, DescribedPartition, Difference, DifferenceKind, Found, Held,
+    MupdateClient, MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
 };
 pub use error::MupdateError;
 pub use map::{Entry, LocationMap};
@@ -38,8 +39,8 @@ pub use master::{
 };
 pub use record::{
     Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
-    PartitionState, SpecialUses, node_of,
+    PartitionIdentity, PartitionState, Report, SpecialUses, node_of,
 };
 pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};
-pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
+pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus, RecordedReport};
 pub use tables::Tables;

@@ -50,7 +50,7 @@ impl v1::ErrorKind {
             Self::FailedPrecondition => Code::FailedPrecondition,
             Self::InvalidArgument => Code::InvalidArgument,
             Self::TooLarge => Code::ResourceExhausted,
-            Self::Unavailable => Code::Unavailable,
+            Self::Unavailable | Self::OtherMurder => Code::Unavailable,
         }
     }
 }

@@ -24,6 +24,13 @@ use crate::segments::SegmentName;
 /// Above this many files one `syncfs` costs less than an `fdatasync` each.
 const SYNC_EACH: usize = 256;
 
+/// The system's time, in seconds since 1970: what it is compared with are the times of files.
+pub(crate) fn now() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
 /// A mark in the journal up to which everything is to be made durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Round {
@@ -157,13 +164,19 @@ impl Checkpointer {
         sync(&self.shared.homes_dir, changes).map_err(|e| StoreError::io("syncing homes", &e))?;
         let catalogue = self.shared.catalogue.take_dirty();
         let next_home = self.shared.catalogue.last_home();
+        self.db.reported = self.shared.reporting.reported();
         if let Err(e) = self.db.write(at, next_home, &catalogue, changes) {
             let homes = catalogue.into_iter().map(|(home, _)| home);
             self.shared.catalogue.mark_dirty(homes);
             return Err(e);
         }
-        self.shared.set_settled(at.lsn);
         let dropped = std::mem::take(changes).dropped;
+        // Before anything goes of what an older checkpoint would need.
+        if let Err(e) = self.db.stamp().write(&self.shared.config.path) {
+            changes.dropped = dropped;
+            return Err(StoreError::io("writing the identity file", &e));
+        }
+        self.shared.set_settled(at.lsn);
         for home in dropped {
             self.shared.readers.close(home);
             if let Err(e) = remove_home(&self.shared.homes_dir, home) {

@@ -5,6 +5,8 @@
 //! same after a rename that was journaled before it. Fields are only ever added: old journals
 //! stay readable.
 
+use std::collections::HashMap;
+
 use crate::flags::Flags;
 use crate::message::BodyLocation;
 use crate::uidset::UidSet;
@@ -18,7 +20,7 @@ const FEW_ROWS: u64 = 128;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
     )]
     pub op: Option<Op>,
 }
@@ -73,6 +75,9 @@ pub(crate) enum Op {
     Recount(Recount),
     #[prost(message, tag = "21")]
     Annotate(Annotate),
+    /// The partition is an older copy of what it once was.
+    #[prost(message, tag = "22")]
+    Restored(Restored),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -445,6 +450,38 @@ pub(crate) struct Annotation {
     pub value: Option<Vec<u8>>,
 }
 
+/// What clients may have seen after the copy was made that was put back must not come again.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Restored {
+    #[prost(uint64, repeated, tag = "1")]
+    pub homes: Vec<u64>,
+    /// What each mailbox's UIDNEXT grows by; absent, each gets a new UIDVALIDITY.
+    #[prost(uint64, optional, tag = "2")]
+    pub uid_jump: Option<u64>,
+    #[prost(uint64, tag = "3")]
+    pub modseq_jump: u64,
+    /// What new UIDVALIDITYs are at least.
+    #[prost(uint32, tag = "4")]
+    pub uidvalidity: u32,
+    /// In the last record of several.
+    #[prost(message, optional, tag = "5")]
+    pub jump: Option<Jump>,
+}
+
+/// Where the partition goes on.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Jump {
+    /// Of the record that follows.
+    #[prost(uint64, tag = "1")]
+    pub lsn: u64,
+    /// The UIDs that count as given out.
+    #[prost(uint64, tag = "2")]
+    pub uids: u64,
+    /// No new home has a number up to this.
+    #[prost(uint64, tag = "3")]
+    pub home: u64,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -485,6 +522,40 @@ impl Op {
             Self::Lost(c) => vec![c.home],
             Self::Recount(c) => vec![c.home],
             Self::Annotate(c) => vec![c.home],
+            Self::Restored(c) => c.homes.clone(),
+        }
+    }
+
+    /// Where the partition goes on after it, if that is not just behind it.
+    pub fn jump(&self) -> Option<Jump> {
+        match self {
+            Self::Restored(c) => c.jump,
+            _ => None,
+        }
+    }
+
+    /// The LSN of the record that follows it.
+    pub fn next_lsn(&self, lsn: u64) -> u64 {
+        self.jump().map_or(0, |jump| jump.lsn).max(lsn + 1)
+    }
+
+    /// By how much the UIDNEXT of a mailbox can grow, at most.
+    pub fn uids(&self) -> u64 {
+        match self {
+            Self::Append(c) => {
+                // A delivery may name a mailbox twice.
+                let mut times: HashMap<&[u8], u64> = HashMap::new();
+                if c.targets.len() > 1 {
+                    for target in &c.targets {
+                        *times.entry(&target.mailbox).or_default() += 1;
+                    }
+                }
+                c.messages.len() as u64 * times.into_values().max().unwrap_or(1)
+            }
+            Self::CopyAcross(c) => c.messages.len() as u64,
+            Self::Copy(c) => UidSet::len_of(&c.uids),
+            Self::RestoreMessages(c) => UidSet::len_of(&c.uids),
+            _ => 0,
         }
     }
 
@@ -511,7 +582,8 @@ impl Op {
             | Self::RestoreMessages(_)
             | Self::RestoreMailbox(_)
             | Self::Lost(_)
-            | Self::Recount(_) => true,
+            | Self::Recount(_)
+            | Self::Restored(_) => true,
         }
     }
 

@@ -47,8 +47,11 @@ impl fmt::Debug for Clock {
 pub struct PartitionConfig {
     /// The partition's name, for logs.
     pub name: String,
-    /// Its directory; made when missing.
+    /// Its directory.
     pub path: PathBuf,
+    /// Whether a partition is made where none is. Otherwise that is
+    /// [`StoreError::Missing`](crate::StoreError::Missing), and nothing is made. Default yes.
+    pub create: bool,
     /// Bytes of a journal segment, preallocated. Default 64 MiB.
     pub segment_bytes: u64,
     /// How many bytes of journal may have to be replayed after a crash before a checkpoint
@@ -89,7 +92,17 @@ pub struct PartitionConfig {
     /// purging;
     /// zero for only when asked. Default a minute.
     pub maintenance_interval: Duration,
+    /// Whether a master has to know how far the partition has come, see
+    /// [`Partition::report`](crate::Partition::report). Default no.
+    pub has_master: bool,
+    /// The most UIDs that are given out beyond what the master knows, and what a mailbox's UIDNEXT
+    /// jumps by at least when an old copy is put back. Default 2^20; others are for tests.
+    pub uid_gap: u32,
 }
+
+/// How far a partition's UIDs may run beyond what its murder's master knows: 2^20. A mailbox that is
+/// put back from an old copy loses as many, of 2^32.
+pub(crate) const UID_GAP: u32 = 1 << 20;
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -100,6 +113,7 @@ impl PartitionConfig {
         Self {
             name: name.into(),
             path: path.into(),
+            create: true,
             segment_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
             shards: 0,
@@ -117,6 +131,8 @@ impl PartitionConfig {
             index_least: 64,
             clock: Clock::default(),
             maintenance_interval: Duration::from_secs(60),
+            has_master: false,
+            uid_gap: UID_GAP,
         }
     }
 }

@@ -34,6 +34,7 @@ mod handle;
 mod handles;
 mod health;
 mod home;
+mod identity;
 mod inbox;
 pub mod io;
 mod items;
@@ -45,6 +46,7 @@ mod partition;
 mod partition_db;
 mod quota;
 mod readers;
+mod reporting;
 mod retention;
 mod segments;
 mod shard;
@@ -60,6 +62,7 @@ pub use flags::Flags;
 pub use fulltext::{TextCandidates, TextFilter};
 pub use handle::MailboxHandle;
 pub use health::Health;
+pub use identity::{Found, Identity};
 pub use items::FetchedItems;
 pub use items::days;
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
@@ -69,9 +72,11 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, repair, repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, PutBack, Repaired, Restored, inspect,
+    repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
+pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
 pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};

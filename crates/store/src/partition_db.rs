@@ -1,22 +1,25 @@
 //! `partition.db`: what is known about the partition as of the last checkpoint. Everything in
-//! it but the tag could be gathered again from the homes and the journal.
+//! it can be gathered again from the identity file, the homes and the journal.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use murder_mailbox::MailboxId;
 use prost::Message;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 use crate::catalogue::{Catalogue, DirtyHomes, Listed};
 use crate::checkpoint::Changes;
 use crate::error::StoreError;
 use crate::home::SegmentChange;
+use crate::identity::{Identity, Stamp};
 
-const VERSION: i64 = 5;
+/// The file's name in the partition's directory.
+pub(crate) const FILE: &str = "partition.db";
+const VERSION: i64 = 6;
 
 const SCHEMA: &str = "
-CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 -- `durable`: the file was on disk when the checkpoint was made.
 CREATE TABLE home (
     id INTEGER PRIMARY KEY,
@@ -75,78 +78,218 @@ pub(crate) struct Checkpoint {
     pub segment: u64,
     /// Where in that segment.
     pub offset: u64,
+    /// No file of the journal had a greater number.
+    pub last_file: u64,
+    /// When it began, in seconds since 1970 by the system's clock: no home had anything of a later
+    /// record before.
+    pub began: i64,
+    /// The UIDs that records up to this one gave out.
+    pub uids: u64,
 }
 
 /// The open database.
 #[derive(Debug)]
 pub(crate) struct PartitionDb {
     conn: Connection,
+    pub identity: Identity,
     /// The partition's own random number.
     pub tag: u64,
     pub checkpoint: Checkpoint,
     pub next_home: u64,
+    /// What the murder's master knows at least, see [`crate::Report::uids`].
+    pub reported: u64,
 }
 
 fn sql(e: rusqlite::Error) -> StoreError {
     StoreError::sql("using partition.db", &e)
 }
 
+/// What goes wrong while it is opened: either its content is, or the disk does not allow it.
+fn unusable(path: &Path, e: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode as Code;
+    match e.sqlite_error_code() {
+        Some(
+            Code::DiskFull
+            | Code::SystemIoFailure
+            | Code::DatabaseBusy
+            | Code::DatabaseLocked
+            | Code::CannotOpen
+            | Code::ReadOnly
+            | Code::OutOfMemory
+            | Code::PermissionDenied,
+        ) => StoreError::sql("opening partition.db", e),
+        _ => StoreError::damaged(path, e.to_string()),
+    }
+}
+
 impl PartitionDb {
-    /// Opens or makes it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut conn = Connection::open(path).map_err(sql)?;
+    /// Makes that of a new partition, durable.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        let conn = Connection::open(path).map_err(sql)?;
         conn.pragma_update(None, "journal_mode", "WAL")
+            .and_then(|()| conn.pragma_update(None, "synchronous", "FULL"))
             .map_err(sql)?;
-        conn.pragma_update(None, "synchronous", "FULL")
+        let stamp = Stamp {
+            identity: Identity::new(),
+            tag: (uuid::Uuid::new_v4().as_u128() as u64).max(1),
+            checkpoint: Checkpoint::default(),
+            last_home: 0,
+        };
+        let db = Self::fill(conn, &stamp)?;
+        // Who it is shall not depend on the WAL.
+        db.conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(sql)?;
-        let version: i64 = conn
-            .pragma_query_value(None, "user_version", |r| r.get(0))
-            .map_err(sql)?;
-        if version == 0 {
-            let tx = conn.transaction().map_err(sql)?;
-            tx.execute_batch(SCHEMA).map_err(sql)?;
-            let tag = (uuid::Uuid::new_v4().as_u128() as u64).max(1);
-            for (key, value) in [
-                ("tag", tag),
-                ("checkpoint_lsn", 0),
-                ("scan_segment", 0),
-                ("scan_offset", 0),
-                ("next_home", 0),
+        Ok(db)
+    }
+
+    /// Writes the schema and what `stamp` says to an empty database.
+    fn fill(mut conn: Connection, stamp: &Stamp) -> Result<Self, StoreError> {
+        let Checkpoint {
+            lsn,
+            segment,
+            offset,
+            last_file,
+            began,
+            uids,
+        } = stamp.checkpoint;
+        let mut fill = || -> rusqlite::Result<()> {
+            let tx = conn.transaction()?;
+            tx.execute_batch(SCHEMA)?;
+            for (key, id) in [
+                ("partition", stamp.identity.partition),
+                ("copy", stamp.identity.copy),
             ] {
-                tx.execute(
-                    "INSERT INTO meta VALUES (?1, ?2)",
-                    params![key, value.cast_signed()],
-                )
-                .map_err(sql)?;
+                tx.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, id])?;
             }
-            tx.pragma_update(None, "user_version", VERSION)
-                .map_err(sql)?;
-            tx.commit().map_err(sql)?;
-        } else if version != VERSION {
-            return Err(StoreError::Format {
-                path: path.to_owned(),
-                why: format!("version {version}, this is for version {VERSION}"),
-            });
-        }
-        let meta = |key: &str| -> Result<u64, StoreError> {
-            conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| {
-                r.get::<_, i64>(0)
-            })
-            .map(i64::cast_unsigned)
-            .map_err(sql)
+            for (key, value) in [
+                ("tag", stamp.tag),
+                ("checkpoint_lsn", lsn),
+                ("scan_segment", segment),
+                ("scan_offset", offset),
+                ("last_file", last_file),
+                ("began", began.cast_unsigned()),
+                ("next_home", stamp.last_home),
+                ("uids", uids),
+                ("reported", 0),
+            ] {
+                let value = value.cast_signed();
+                tx.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value])?;
+            }
+            tx.pragma_update(None, "user_version", VERSION)?;
+            tx.commit()
         };
-        let (tag, next_home) = (meta("tag")?, meta("next_home")?);
-        let checkpoint = Checkpoint {
-            lsn: meta("checkpoint_lsn")?,
-            segment: meta("scan_segment")?,
-            offset: meta("scan_offset")?,
-        };
+        fill().map_err(sql)?;
         Ok(Self {
             conn,
+            identity: stamp.identity,
+            tag: stamp.tag,
+            checkpoint: stamp.checkpoint,
+            next_home: stamp.last_home,
+            reported: 0,
+        })
+    }
+
+    /// Opens one that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Newer`], [`StoreError::Format`],
+    /// [`StoreError::DiskFull`], [`StoreError::Io`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn =
+            Connection::open_with_flags(path, flags).map_err(|e| match path.try_exists() {
+                Ok(false) => StoreError::damaged(path, "it is missing"),
+                _ => unusable(path, &e),
+            })?;
+        let read = || -> rusqlite::Result<i64> {
+            conn.busy_timeout(std::time::Duration::from_secs(10))?;
+            conn.pragma_update(None, "synchronous", "FULL")?;
+            conn.pragma_query_value(None, "user_version", |r| r.get(0))
+        };
+        let version = read().map_err(|e| unusable(path, &e))?;
+        Self::with(conn, version, path)
+    }
+
+    /// Opens one as it is in the file alone, without what is in its WAL, and without changing or
+    /// locking anything.
+    ///
+    /// # Errors
+    /// As [`PartitionDb::open`].
+    pub fn peek(path: &Path) -> Result<Self, StoreError> {
+        // What has a meaning in a URI.
+        let name = path.to_string_lossy();
+        let name = name
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let uri = PathBuf::from(format!("file:{name}?immutable=1"));
+        let conn = Connection::open_with_flags(uri, flags).map_err(|e| unusable(path, &e))?;
+        let version = conn
+            .pragma_query_value(None, "user_version", |r| r.get(0))
+            .map_err(|e| unusable(path, &e))?;
+        Self::with(conn, version, path)
+    }
+
+    fn with(conn: Connection, version: i64, path: &Path) -> Result<Self, StoreError> {
+        match version {
+            VERSION => {}
+            0 => return Err(StoreError::damaged(path, "it is empty")),
+            newer if newer > VERSION => return Err(StoreError::newer(path)),
+            older => {
+                return Err(StoreError::Format {
+                    path: path.to_owned(),
+                    why: format!("version {older}, this is for version {VERSION}"),
+                });
+            }
+        }
+        let value = |key: &str| -> rusqlite::Result<u64> {
+            conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| {
+                r.get::<_, i64>(0).map(i64::cast_unsigned)
+            })
+        };
+        let id = |key: &str| -> rusqlite::Result<[u8; 16]> {
+            conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0))
+        };
+        let read = || -> rusqlite::Result<_> {
+            let identity = Identity {
+                partition: id("partition")?,
+                copy: id("copy")?,
+            };
+            let checkpoint = Checkpoint {
+                lsn: value("checkpoint_lsn")?,
+                segment: value("scan_segment")?,
+                offset: value("scan_offset")?,
+                last_file: value("last_file")?,
+                began: value("began")?.cast_signed(),
+                uids: value("uids")?,
+            };
+            let numbers = (value("tag")?, value("next_home")?, value("reported")?);
+            Ok((identity, checkpoint, numbers))
+        };
+        let (identity, checkpoint, (tag, next_home, reported)) =
+            read().map_err(|e| unusable(path, &e))?;
+        Ok(Self {
+            conn,
+            identity,
             tag,
             checkpoint,
             next_home,
+            reported,
         })
+    }
+
+    /// What the identity file is to say.
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            identity: self.identity,
+            tag: self.tag,
+            checkpoint: self.checkpoint,
+            last_home: self.next_home,
+        }
     }
 
     /// Fills the catalogue. Returns the homes whose files were on disk at the checkpoint.
@@ -257,7 +400,11 @@ impl PartitionDb {
                     ("checkpoint_lsn", checkpoint.lsn),
                     ("scan_segment", checkpoint.segment),
                     ("scan_offset", checkpoint.offset),
+                    ("last_file", checkpoint.last_file),
+                    ("began", checkpoint.began.cast_unsigned()),
                     ("next_home", next_home),
+                    ("uids", checkpoint.uids),
+                    ("reported", self.reported),
                 ] {
                     meta.execute(params![key, value.cast_signed()])?;
                 }
@@ -266,6 +413,7 @@ impl PartitionDb {
         };
         write().map_err(sql)?;
         self.checkpoint = checkpoint;
+        self.next_home = next_home;
         Ok(())
     }
 

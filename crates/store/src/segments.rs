@@ -88,9 +88,19 @@ impl Segments {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The greatest number that a file has been given.
+    pub fn last_number(&self) -> u64 {
+        self.next.load(Ordering::Relaxed) - 1
+    }
+
     /// Makes sure that no new file gets a number up to `number`.
     pub fn raise_number(&self, number: u64) {
         self.next.fetch_max(number + 1, Ordering::Relaxed);
+    }
+
+    /// Leaves out that many numbers.
+    pub fn skip_numbers(&self, count: u64) {
+        self.next.fetch_add(count, Ordering::Relaxed);
     }
 
     /// The open file of that number.

@@ -46,12 +46,16 @@ pub(super) fn refused(error: StoreError) -> Status {
         | StoreError::UidsExhausted
         | StoreError::BodyGone
         | StoreError::Corrupt { .. }
-        | StoreError::HomeDamaged { .. } => ErrorKind::FailedPrecondition,
+        | StoreError::HomeDamaged { .. }
+        | StoreError::Damaged { .. } => ErrorKind::FailedPrecondition,
         StoreError::ReadOnly { .. }
         | StoreError::DiskFull
         | StoreError::InUse(_)
         | StoreError::Format { .. }
+        | StoreError::Missing(_)
+        | StoreError::Newer { .. }
         | StoreError::Io { .. }
+        | StoreError::Unreported
         | StoreError::Closed => ErrorKind::Unavailable,
     };
     status(kind, error.to_string())

@@ -136,8 +136,12 @@ impl From<StoreError> for OpError {
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
             | StoreError::InUse(_)
+            | StoreError::Missing(_)
+            | StoreError::Damaged { .. }
+            | StoreError::Newer { .. }
             | StoreError::Format { .. }
             | StoreError::Io { .. }
+            | StoreError::Unreported
             | StoreError::Closed => {
                 tracing::warn!(%error, "the store refuses");
                 (Code::Unavailable, "Temporarily not possible".into())

@@ -11,6 +11,7 @@ mod mailboxes;
 mod messages;
 mod quota;
 mod relocate;
+mod restored;
 mod retention;
 mod rows;
 pub(crate) mod schema;
@@ -496,6 +497,7 @@ impl Home {
             Op::Lost(_) => self.lost(),
             Op::Recount(_) => self.recount_messages(),
             Op::Annotate(c) => self.annotate(c),
+            Op::Restored(c) => self.restored(c),
         }
     }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use murder_mailbox::MailboxId;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -20,6 +21,7 @@ use crate::error::StoreError;
 use crate::items::Items;
 use crate::mailbox::Renamed;
 use crate::message::{Appended, BodyLocation, Copied, Expunged, Stored};
+use crate::reporting::Reserved;
 use crate::retention::Purged;
 use crate::segments::{SegmentPin, Segments};
 use crate::uidset::UidSet;
@@ -38,6 +40,11 @@ pub(crate) enum Outcome {
     /// Where the bodies of the record are now.
     Relocated(Vec<BodyLocation>),
     Purged(Purged),
+    /// How many mailboxes went beyond what clients saw, and which got new UIDVALIDITYs instead.
+    Restored {
+        jumped: u64,
+        renewed: Vec<MailboxId>,
+    },
     /// A home without mailboxes went; the greatest UIDVALIDITY that it had.
     Dropped {
         uidvalidity: u32,
@@ -66,6 +73,8 @@ pub(crate) struct Submission {
     pub staged: Vec<StagedBody>,
     pub pins: Vec<SegmentPin>,
     pub answer: oneshot::Sender<Answer>,
+    /// UIDs that are set aside for it, until it is journaled.
+    pub reserved: Option<Reserved>,
     /// Its part of the bytes that may wait for the journal.
     pub _permit: OwnedSemaphorePermit,
 }

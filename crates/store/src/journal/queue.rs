@@ -245,6 +245,7 @@ mod tests {
             staged: Vec::new(),
             pins: Vec::new(),
             answer: oneshot::channel().0,
+            reserved: None,
             _permit: permits.try_acquire_owned().unwrap(),
         }
     }

@@ -123,14 +123,14 @@ pub(crate) fn scan(
             Some(_) => {}
         }
         scan.end = (number, position);
-        while let Some(record) = whole_record(&bytes, position, tag, expected) {
+        while let Some((record, next_lsn)) = whole_record(&bytes, position, tag, expected) {
             scan.records.push(Place {
                 lsn: record.lsn,
                 segment: number,
                 offset: position,
                 command_len: record.command_len,
             });
-            expected += 1;
+            expected = next_lsn;
             scan.next_lsn = expected;
             position += record.total();
             scan.end = (number, position);
@@ -153,6 +153,38 @@ pub(crate) fn scan(
     Ok(scan)
 }
 
+/// The last record that is whole in the newest segment with a good header, reading no other; 0
+/// when there is none.
+pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, StoreError> {
+    if !dir.exists() {
+        return Ok(0);
+    }
+    for file in files(io, dir)?.into_iter().rev() {
+        let SegmentName::Journal(number) = file else {
+            continue;
+        };
+        let opened = match io.open(&file.path(dir)) {
+            Ok(opened) => opened,
+            // Removed meanwhile.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(StoreError::io("opening a journal segment", &e)),
+        };
+        let bytes = read(&*opened)?;
+        let header = bytes
+            .first_chunk()
+            .and_then(segment::decode_header)
+            .filter(|h| h.tag == tag && h.number == number);
+        let Some(header) = header else { continue };
+        let (mut expected, mut position) = (header.first_lsn, segment::HEADER_BYTES);
+        while let Some((record, next_lsn)) = whole_record(&bytes, position, tag, expected) {
+            expected = next_lsn;
+            position += record.total();
+        }
+        return Ok(expected.saturating_sub(1));
+    }
+    Ok(0)
+}
+
 pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
     let read = || {
         let len = usize::try_from(file.size()?).map_err(std::io::Error::other)?;
@@ -163,8 +195,9 @@ pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
     read().map_err(|e: std::io::Error| StoreError::io("reading a journal segment", &e))
 }
 
-/// The record at `position`, if it is the expected one and all its checksums are right.
-fn whole_record(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Option<Header> {
+/// The record at `position`, if it is the expected one and all its checksums are right, and the
+/// LSN of the next.
+fn whole_record(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Option<(Header, u64)> {
     let bytes = bytes.get(usize::try_from(position).ok()?..)?;
     let header = Header::decode(bytes, tag).filter(|h| h.lsn == expected)?;
     let command_end = HEADER_BYTES + header.command_len as usize;
@@ -182,7 +215,8 @@ fn whole_record(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Option<
         }
         bodies = rest;
     }
-    bodies.is_empty().then_some(header)
+    let next_lsn = op.next_lsn(header.lsn);
+    bodies.is_empty().then_some((header, next_lsn))
 }
 
 /// A record behind a bad one that was written when `expected` was durable already: then the

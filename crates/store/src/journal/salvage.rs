@@ -214,7 +214,7 @@ impl Work {
             offset: position,
             command_len: header.command_len,
         });
-        self.expected = header.lsn + 1;
+        self.expected = op.next_lsn(header.lsn);
         end
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::{BoxedSubmission, Entry, Submission, record, segment};
-use crate::checkpoint::Round;
+use crate::checkpoint::{self, Round};
 use crate::error::{StoreError, is_full};
 use crate::inbox::ShardSender;
 use crate::io::JournalFile;
@@ -100,7 +100,13 @@ impl Writer {
                 Some(current) => self.shared.config.segment_bytes - current.position,
                 None => 0,
             };
-            if batch.peek().is_some_and(|s| s.record_bytes() > room) {
+            let jumps =
+                |s: &BoxedSubmission| s.command.op.as_ref().is_some_and(|op| op.jump().is_some());
+            // A jump begins a segment, whose number jumps too.
+            if batch
+                .peek()
+                .is_some_and(|s| s.record_bytes() > room || jumps(s))
+            {
                 if let Err(failure) = self.roll() {
                     self.fail(batch.by_ref().collect(), failure);
                     return;
@@ -110,7 +116,12 @@ impl Writer {
             let mut part = Vec::with_capacity(batch.len());
             while let Some(submission) = batch.next_if(|s| s.record_bytes() <= room) {
                 room -= submission.record_bytes();
+                let last = jumps(&submission);
                 part.push(submission);
+                if last {
+                    // What follows has another LSN than the next.
+                    break;
+                }
             }
             match self.commit(&part) {
                 Ok(records) => self.hand_over(part, &records),
@@ -231,6 +242,7 @@ impl Writer {
         }
         let bytes = end - current.position;
         current.position = end;
+        self.shared.set_durable(durable_lsn + part.len() as u64);
         self.end = (current.number, end);
         self.since_checkpoint += bytes;
         let metrics = &self.shared.metrics;
@@ -249,7 +261,6 @@ impl Writer {
         let mut counts = vec![0; self.shards.len()];
         for (submission, &place) in part.into_iter().zip(places) {
             let lsn = self.next_lsn;
-            self.next_lsn += 1;
             let Submission {
                 command,
                 homes,
@@ -258,11 +269,19 @@ impl Writer {
                 staged,
                 pins,
                 answer,
+                reserved,
                 ..
             } = *submission;
             let Some(op) = command.op else {
                 continue;
             };
+            self.next_lsn = op.next_lsn(lsn);
+            self.shared.reporting.applied(&op, lsn);
+            drop(reserved);
+            if homes.is_empty() {
+                let _ = answer.send(Ok(Vec::new()));
+                continue;
+            }
             for body in &staged {
                 body.journaled(lsn);
             }
@@ -320,6 +339,9 @@ impl Writer {
                 lsn,
                 segment: self.end.0,
                 offset: self.end.1,
+                last_file: self.shared.segments.last_number(),
+                began: checkpoint::now(),
+                uids: self.shared.reporting.journaled(),
             },
             done,
         };

@@ -105,7 +105,7 @@ impl Shared {
     /// Segments that seem to be emptier than they should be. When `asked`, also those of which
     /// that cannot be known without looking.
     fn candidates(&self, asked: bool) -> Result<Vec<Candidate>, StoreError> {
-        let db = PartitionDb::open(&self.config.path.join("partition.db"))?;
+        let db = PartitionDb::open(&self.db_path())?;
         let live = db.segments()?;
         let mut candidates = Vec::new();
         for file in recovery::files(&*self.segments.io, &self.segments.dir)? {

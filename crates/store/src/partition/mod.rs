@@ -2,19 +2,23 @@
 
 mod annotations;
 mod compact;
+mod inspect;
 mod mailboxes;
 mod maintenance;
 mod messages;
 mod open;
 mod quota;
 mod repair;
+mod restored;
 mod retention;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 pub use compact::Compacted;
+pub use inspect::inspect;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
+pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
 
 use std::collections::BTreeSet;
@@ -37,13 +41,16 @@ use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
 use crate::health::{Health, HealthCell};
+use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::items::Items;
 use crate::journal::queue::JournalQueue;
 use crate::journal::{ApplyResult, Outcome, Submission};
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
+use crate::partition_db;
 use crate::readers::Readers;
+use crate::reporting::Reporting;
 use crate::segments::{SegmentPin, Segments};
 use crate::watch::Watchers;
 
@@ -58,6 +65,7 @@ const LARGE_BODIES: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub config: PartitionConfig,
+    pub identity: Identity,
     /// The partition's own random number.
     pub tag: u64,
     pub catalogue: Catalogue,
@@ -76,12 +84,15 @@ pub(crate) struct Shared {
     /// An empty home's bytes.
     pub template: Vec<u8>,
     pub queue: JournalQueue,
+    pub reporting: Arc<Reporting>,
     /// Whether the partition is closing, for those who wait asynchronously.
     closing: watch::Sender<bool>,
     /// Held by the compaction that is going on.
     compaction: tokio::sync::Mutex<compact::Examined>,
     /// The last record that a checkpoint has counted.
     settled: AtomicU64,
+    /// The last record that is durable.
+    durable: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
     /// Commits of homes fail as on a full disk.
@@ -121,6 +132,19 @@ impl Partition {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared.health.get()
+    }
+
+    /// Which partition this is, and which copy of it.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.shared.identity
+    }
+
+    /// The LSN of the last record that is durable: every change that was answered has this or a
+    /// lower one.
+    #[must_use]
+    pub fn durable_lsn(&self) -> u64 {
+        self.shared.durable.load(Ordering::Acquire)
     }
 
     /// Begins to take a large body. `size_hint` bytes of disk are set aside for it.
@@ -252,6 +276,14 @@ impl Shared {
         Ok(())
     }
 
+    fn db_path(&self) -> PathBuf {
+        self.config.path.join(partition_db::FILE)
+    }
+
+    pub fn set_durable(&self, lsn: u64) {
+        self.durable.store(lsn, Ordering::Release);
+    }
+
     /// The last record that a checkpoint has counted.
     pub fn settled(&self) -> u64 {
         self.settled.load(Ordering::Acquire)
@@ -303,6 +335,7 @@ impl Shared {
         self.check_writable()?;
         let homes = op.homes();
         let number = homes.len();
+        let uids = op.uids();
         let command = Command { op: Some(op) };
         let encoded = command.encode_to_vec();
         let bytes = encoded.len() + cargo.bodies.iter().map(Bytes::len).sum::<usize>();
@@ -318,6 +351,7 @@ impl Shared {
             .acquire_many_owned(kib.min(WAITING_KIB))
             .await
             .map_err(|_| StoreError::Closed)?;
+        let reserved = self.reporting.reserve(uids).await?;
         let (answer, answered) = oneshot::channel();
         self.queue.submit(Submission {
             command,
@@ -328,6 +362,7 @@ impl Shared {
             staged: cargo.staged,
             pins: cargo.pins,
             answer,
+            reserved,
             _permit: permit,
         })?;
         let results = answered.await.map_err(|_| StoreError::Closed)??;

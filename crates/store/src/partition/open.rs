@@ -13,7 +13,7 @@ use tokio::sync::{RwLock, Semaphore};
 
 use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
 use crate::catalogue::Catalogue;
-use crate::checkpoint::{Checkpointer, Round};
+use crate::checkpoint::{self, Checkpointer, Round};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
 use crate::error::StoreError;
@@ -21,6 +21,7 @@ use crate::fulltext::{self, FullText};
 use crate::handles::{Handles, Recents};
 use crate::health::HealthCell;
 use crate::home::schema;
+use crate::identity::{self, Stamp};
 use crate::inbox::{Inbox, ShardSender};
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::Entry;
@@ -29,8 +30,9 @@ use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
 use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
-use crate::partition_db::{Checkpoint, PartitionDb};
+use crate::partition_db::{self, Checkpoint, PartitionDb};
 use crate::readers::Readers;
+use crate::reporting::Reporting;
 use crate::segments::{SegmentName, Segments};
 use crate::shard::{Replay, Shard, ToShard};
 
@@ -45,7 +47,9 @@ impl Partition {
     /// [`Partition::health`].
     ///
     /// # Errors
-    /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::Io`].
+    /// [`StoreError::InUse`], [`StoreError::Missing`], [`StoreError::Damaged`],
+    /// [`StoreError::Newer`], [`StoreError::Format`], [`StoreError::DiskFull`],
+    /// [`StoreError::Io`].
     pub fn open(config: PartitionConfig) -> Result<Arc<Self>, StoreError> {
         Self::open_with(config, Arc::new(DiskIo))
     }
@@ -79,6 +83,9 @@ impl Partition {
         ) -> Result<(Scan, Losses), StoreError>,
     ) -> Result<(Arc<Self>, BTreeSet<u64>), StoreError> {
         let path = config.path.clone();
+        if !config.create && !identity::holds_something(&path)? {
+            return Err(StoreError::Missing(path));
+        }
         let (journal_dir, homes_dir) = (path.join("journal"), path.join("homes"));
         for dir in [&path, &journal_dir, &homes_dir] {
             fs::create_dir_all(dir)
@@ -88,7 +95,7 @@ impl Partition {
         File::open(&path)
             .and_then(|dir| dir.sync_all())
             .map_err(|e| StoreError::io("making the partition's directory", &e))?;
-        let db = PartitionDb::open(&path.join("partition.db"))?;
+        let db = open_db(&path)?;
         let catalogue = Catalogue::default();
         let durable = db.load(&catalogue)?;
         let segments = Segments::new(Arc::clone(&io), journal_dir, config.open_segments);
@@ -96,6 +103,7 @@ impl Partition {
             segments.raise_number(file.number());
         }
         let from = db.checkpoint;
+        segments.raise_number(from.last_file);
         let (scan, losses) = read(&*io, &segments, db.tag, from)?;
         let health = HealthCell::default();
         if let Some(damage) = &scan.damage {
@@ -109,6 +117,7 @@ impl Partition {
         };
         let inboxes: Vec<Arc<Inbox>> = (0..shards).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
+            identity: db.identity,
             tag: db.tag,
             catalogue,
             handles: Handles::new(config.view_cache_bytes),
@@ -124,9 +133,11 @@ impl Partition {
             template: schema::template(&homes_dir.join("template"))?,
             homes_dir,
             queue: JournalQueue::new(shards),
+            reporting: Reporting::new(&config, from, db.reported),
             closing: tokio::sync::watch::Sender::new(false),
             compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
+            durable: AtomicU64::new(scan.next_lsn - 1),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             #[cfg(test)]
@@ -146,7 +157,7 @@ impl Partition {
         };
         let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
         let concerned = replay_records(&shared, &shards, &scan, losses.lost)?;
-        finish_replay(&shared.catalogue, &shards, &scan, damaged)?;
+        finish_replay(&shared, &shards, &scan, damaged)?;
         let writer = Writer::new(Arc::clone(&shared), shards, scan.next_lsn, scan.end);
         threads.push(spawn("journal", move || writer.run())?);
         if !shared.config.maintenance_interval.is_zero() {
@@ -181,6 +192,47 @@ pub(super) struct Losses {
     pub lost: Vec<Lost>,
     /// Whether the journal is being repaired, if only bodies of it.
     pub mend: bool,
+}
+
+/// Opens `partition.db`, which has to be that of the identity file. In a directory that holds
+/// nothing of a partition both are made.
+fn open_db(path: &Path) -> Result<PartitionDb, StoreError> {
+    let db_path = path.join(partition_db::FILE);
+    let write = |db: &PartitionDb| {
+        let written = db.stamp().write(path);
+        written.map_err(|e| StoreError::io("writing the identity file", &e))
+    };
+    let Some(stamp) = Stamp::read(path)? else {
+        // What is made last is the identity file.
+        if identity::holds_mail(path)? {
+            return Err(StoreError::damaged(
+                path.join(identity::FILE),
+                "it is missing",
+            ));
+        }
+        let db = match PartitionDb::open(&db_path) {
+            Ok(db) if db.checkpoint.lsn == 0 => db,
+            Ok(_) => {
+                let file = path.join(identity::FILE);
+                return Err(StoreError::damaged(file, "it is missing"));
+            }
+            Err(StoreError::Damaged { .. }) => PartitionDb::create(&db_path)?,
+            Err(e) => return Err(e),
+        };
+        write(&db)?;
+        return Ok(db);
+    };
+    let db = PartitionDb::open(&db_path)?;
+    if (db.identity, db.tag) != (stamp.identity, stamp.tag) {
+        let why = format!("it is that of {}, this is {}", db.identity, stamp.identity);
+        return Err(StoreError::damaged(db_path, why));
+    }
+    if db.checkpoint.lsn < stamp.checkpoint.lsn {
+        let (is, was) = (db.checkpoint.lsn, stamp.checkpoint.lsn);
+        let why = format!("it is of record {is}, the last checkpoint was at {was}");
+        return Err(StoreError::damaged(db_path, why));
+    }
+    Ok(db)
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -289,9 +341,11 @@ fn replay_part(
             let file = shared.segments.file(place.segment)?;
             let op = recovery::read_command(&file, place)?;
             let homes = op.homes();
-            for &home in &homes {
+            let last = op.jump().map(|jump| jump.home);
+            for home in homes.iter().copied().chain(last) {
                 shared.catalogue.raise_next_home(home);
             }
+            shared.reporting.applied(&op, place.lsn);
             let locations = locations(
                 &op,
                 place.segment,
@@ -312,7 +366,7 @@ fn replay_part(
 
 /// Waits until the shards have applied everything, and makes that the new checkpoint.
 fn finish_replay(
-    catalogue: &Catalogue,
+    shared: &Shared,
     shards: &[ShardSender],
     scan: &Scan,
     damaged: bool,
@@ -324,7 +378,7 @@ fn finish_replay(
     for _ in shards {
         finished.recv().map_err(|_| StoreError::Closed)?;
     }
-    catalogue.settle_keys();
+    shared.catalogue.settle_keys();
     if damaged {
         return Ok(());
     }
@@ -334,6 +388,9 @@ fn finish_replay(
             lsn: scan.next_lsn - 1,
             segment: scan.end.0,
             offset: scan.end.1,
+            last_file: shared.segments.last_number(),
+            began: checkpoint::now(),
+            uids: shared.reporting.journaled(),
         },
         done: Some(done),
     };
