@@ -22,6 +22,7 @@ mod restore;
 mod shared;
 mod standalone;
 mod up;
+mod users;
 
 /// How a test ends.
 type Tested = anyhow::Result<()>;

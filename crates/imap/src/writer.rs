@@ -34,6 +34,8 @@ pub(crate) use fetch::{put_bracketed, put_path, put_section_spec};
 pub struct ResponseWriter {
     out: Output,
     names: NameEncoding,
+    /// Quoted strings may hold UTF-8.
+    utf8_strings: bool,
 }
 
 impl ResponseWriter {
@@ -43,12 +45,21 @@ impl ResponseWriter {
         Self {
             out: Output::new(),
             names,
+            utf8_strings: names == NameEncoding::Utf8,
         }
     }
 
-    /// How names go out from now on.
+    /// How names go out from now on. Quoted strings hold UTF-8 if names do.
     pub fn set_names(&mut self, names: NameEncoding) {
         self.names = names;
+        self.utf8_strings = names == NameEncoding::Utf8;
+    }
+
+    /// Names in UTF-8, for a peer that passes other strings on to clients who have not enabled
+    /// UTF-8: no quoted string holds any.
+    pub fn set_utf8_names_only(&mut self) {
+        self.names = NameEncoding::Utf8;
+        self.utf8_strings = false;
     }
 
     /// How names go out.
@@ -89,9 +100,9 @@ impl ResponseWriter {
     }
 
     fn style(&self) -> Style {
-        match self.names {
-            NameEncoding::Utf7 => Style::Server,
-            NameEncoding::Utf8 => Style::ServerUtf8,
+        match self.utf8_strings {
+            true => Style::ServerUtf8,
+            false => Style::Server,
         }
     }
 

@@ -21,6 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::error::MupdateError;
+use crate::map::HeldByName;
 use crate::membership::Membership;
 use crate::record::{
     Mailbox, MailboxState, Partition, PartitionIdentity, Report, SpecialUses, account_from_proto,
@@ -802,10 +803,24 @@ impl MupdateClient {
     /// Adds an account; its hash comes from [`murder_auth::hash_password`].
     ///
     /// # Errors
-    /// [`MupdateError::AlreadyExists`]; see [`MupdateError`].
+    /// [`MupdateError::AlreadyExists`]; [`MupdateError::FailedPrecondition`] while mailboxes or
+    /// rights are held under the name; see [`MupdateError`].
     pub async fn add_user(&self, account: &Account) -> Result<u64, MupdateError> {
+        self.add_user_to(account, false).await
+    }
+
+    /// The same; `with_mail`: also if there are mailboxes or rights of that name, which are the
+    /// account's then.
+    ///
+    /// # Errors
+    /// As for [`MupdateClient::add_user`].
+    pub async fn add_user_to(
+        &self,
+        account: &Account,
+        with_mail: bool,
+    ) -> Result<u64, MupdateError> {
         let account = Some(account_to_proto(account));
-        let request = v1::AddUserRequest { account };
+        let request = v1::AddUserRequest { account, with_mail };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.directory();
@@ -821,7 +836,10 @@ impl MupdateClient {
     /// As for [`MupdateClient::add_user`].
     pub async fn add_users(&self, accounts: &[Account]) -> Result<u64, MupdateError> {
         let accounts = accounts.iter().map(account_to_proto).collect();
-        let request = v1::AddUsersRequest { accounts };
+        let request = v1::AddUsersRequest {
+            accounts,
+            with_mail: false,
+        };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.directory();
@@ -867,6 +885,26 @@ impl MupdateClient {
             })
             .await?;
         Ok(answer.revision)
+    }
+
+    /// What is held under the name of a user, which nobody can be given meanwhile.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn held_by(&self, name: &str) -> Result<HeldByName, MupdateError> {
+        let name = name.to_owned();
+        let answer = self
+            .call(v1::FindHeldRequest { name }, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.find_held(request).await }
+            })
+            .await?;
+        Ok(HeldByName {
+            mailboxes: answer.mailboxes,
+            mailbox_count: usize::try_from(answer.mailbox_count).unwrap_or(usize::MAX),
+            granting: answer.granting,
+            granting_count: usize::try_from(answer.granting_count).unwrap_or(usize::MAX),
+        })
     }
 
     /// Deletes an account; its mailboxes stay.

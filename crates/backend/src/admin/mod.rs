@@ -3,6 +3,7 @@
 //! Callers are operators, by their certificates; nobody else gets past the first check. What they
 //! do is done as any other change: in order, durable, known to the master before it is answered.
 
+mod accounts;
 mod envelope;
 mod errors;
 mod quota;
@@ -203,6 +204,24 @@ impl BackendAdmin for Service {
         let by = operator(&request);
         let restored = restore::mailbox(&self.0, request.into_inner(), &by).await?;
         Ok(Response::new(restored))
+    }
+
+    async fn delete_mailbox(
+        &self,
+        request: Request<v1::DeleteMailboxRequest>,
+    ) -> Result<Response<v1::DeleteMailboxResponse>, Status> {
+        let by = operator(&request);
+        let deleted = accounts::delete_mailbox(&self.0, request.into_inner(), &by).await?;
+        Ok(Response::new(deleted))
+    }
+
+    async fn remove_from_acl(
+        &self,
+        request: Request<v1::RemoveFromAclRequest>,
+    ) -> Result<Response<v1::RemoveFromAclResponse>, Status> {
+        let by = operator(&request);
+        let removed = accounts::remove_from_acl(&self.0, request.into_inner(), &by).await?;
+        Ok(Response::new(removed))
     }
 
     type ListQuotasStream = Parts<v1::ListQuotasResponse>;

@@ -396,7 +396,7 @@ impl Session {
             append: imap.append_limit,
         });
         if user.namespace.is_canonical() {
-            self.writer.set_names(NameEncoding::Utf8);
+            self.writer.set_utf8_names_only();
         }
         self.span.record("user", user.identity.user.as_str());
         self.node.imap.logins.inc();

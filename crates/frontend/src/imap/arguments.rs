@@ -141,6 +141,9 @@ pub(crate) trait Coding {
     fn encode(self, name: &str) -> String;
     /// A name as a quoted string for the client.
     fn encode_always(self, name: &str) -> String;
+    /// Appends part of a backend's answer, its strings as the client takes them: none that is
+    /// quoted holds octets of eight bits unless the client has enabled UTF-8 (RFC 6855 section 3).
+    fn put_strings(self, out: &mut Vec<u8>, answer: &[u8]);
 }
 
 impl Coding for Encoding {
@@ -163,6 +166,29 @@ impl Coding for Encoding {
             Self::Utf7 => quote_always(&utf7::encode(name)),
             Self::Utf8 => quote_always(name),
         }
+    }
+
+    fn put_strings(self, out: &mut Vec<u8>, answer: &[u8]) {
+        if self == Self::Utf8 || answer.is_ascii() {
+            return out.extend_from_slice(answer);
+        }
+        let mut rest = answer;
+        while let Some(at) = rest.iter().position(|b| matches!(b, b'"' | b'{')) {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at..];
+            let Some((value, after)) = astring(rest) else {
+                break;
+            };
+            let written = &rest[..rest.len() - after.len()];
+            if rest.starts_with(b"\"") && !value.is_ascii() {
+                out.extend_from_slice(format!("{{{}}}\r\n", value.len()).as_bytes());
+                out.extend_from_slice(&value);
+            } else {
+                out.extend_from_slice(written);
+            }
+            rest = after;
+        }
+        out.extend_from_slice(rest);
     }
 }
 

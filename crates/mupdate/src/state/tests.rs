@@ -540,6 +540,78 @@ fn accounts() {
 }
 
 #[test]
+fn a_name_with_mail_or_rights_is_not_free() {
+    use directory_operation::Kind::{Add, AddIfFree, Delete};
+    let account = || v1::Account {
+        name: "bob".into(),
+        password_hash: HASH.into(),
+        ..Default::default()
+    };
+    let add = || {
+        AddIfFree(v1::AddUserRequest {
+            account: Some(account()),
+            with_mail: false,
+        })
+    };
+    fn change(log: &mut Log, kind: directory_operation::Kind) -> Result<(), v1::ErrorDetail> {
+        let operations = vec![v1::DirectoryOperation { kind: Some(kind) }];
+        let batch = Command::Directory(v1::DirectoryBatch { operations });
+        match log.apply("", batch).outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(detail) => Err(detail),
+            other => panic!("{other:?}"),
+        }
+    }
+    let gone = || Delete(v1::DeleteUserRequest { name: "bob".into() });
+    let mut log = Log::default();
+    let set_acl = |name: &str, acl: &str| {
+        Kind::SetAcl(v1::SetAclRequest {
+            name: name.into(),
+            acl: acl.into(),
+            ..Default::default()
+        })
+    };
+    // Others' of a similar name are nobody's concern.
+    for name in ["user/bobby", "user/bob.x/a", "board"] {
+        log.make(name, "be1!default");
+    }
+    change(&mut log, add()).unwrap();
+    change(&mut log, gone()).unwrap();
+    // Each thing that is held keeps the name, and it is free when that is gone.
+    for name in ["user/bob", "user/bob/Sent"] {
+        log.make(name, "be1!default");
+        let refused = change(&mut log, add()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::FailedPrecondition);
+        assert!(refused.message.contains(name), "{}", refused.message);
+        log.one("", delete(name)).unwrap();
+    }
+    log.one("", reserve("user/bob/Coming", "be1!default"))
+        .unwrap();
+    change(&mut log, add()).unwrap_err();
+    log.one("", delete("user/bob/Coming")).unwrap();
+    for acl in ["bob\tl\t", "-bob\tr\t"] {
+        log.one("", set_acl("board", acl)).unwrap();
+        let refused = change(&mut log, add()).unwrap_err();
+        assert!(refused.message.contains("board"), "{}", refused.message);
+        log.one("", set_acl("board", "bobby\tl\tgroup:bob\tl\t"))
+            .unwrap();
+    }
+    change(&mut log, add()).unwrap();
+    change(&mut log, gone()).unwrap();
+    // An operator may mean it.
+    log.make("user/bob", "be1!default");
+    log.one("", set_acl("board", "bob\tl\t")).unwrap();
+    let held = log.state.tables.map.held_by("bob", 10);
+    assert_eq!(held.mailboxes, ["user/bob"]);
+    assert_eq!(
+        (held.granting, held.granting_count),
+        (vec!["board".into()], 1)
+    );
+    change(&mut log, add()).unwrap_err();
+    change(&mut log, Add(account())).unwrap();
+}
+
+#[test]
 fn reconciling_never_takes_a_name_from_another_mailbox() {
     let mut log = Log::default();
     log.make("theirs", "be2!default");

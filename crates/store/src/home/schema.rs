@@ -9,8 +9,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::StoreError;
 
-/// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 4;
+/// The version of the schema, and of how the texts in it are decoded (previews, names of files),
+/// in `user_version`.
+pub(crate) const VERSION: i64 = 5;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
