@@ -10,6 +10,8 @@
 //! * Rights are checked here, at each command, against the mailbox's own ACL.
 //! * Nothing is answered before the store says that it is durable.
 //! * A mailbox exists here only under a name that the master has given to it.
+//! * A directory is opened as a partition only if it is the one that the name stands for.
+//! * A mailbox of a partition that is not open is unavailable, never unknown.
 
 mod admin;
 mod config;
@@ -19,10 +21,14 @@ mod line;
 mod lmtp;
 mod login;
 mod mailboxes;
+mod memory;
 mod node;
+mod opening;
+mod partitions;
 mod pop3;
 mod reconcile;
 mod role;
+mod settlement;
 mod status;
 mod stream;
 

@@ -1,6 +1,5 @@
 //! The backend as a running role: listeners, partitions, its session with the master.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +14,18 @@ use murder_mupdate::{
 use murder_net::config::{LogConfig, NodeConfig};
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_store::Repaired;
 use murder_store::io::{DiskIo, JournalIo};
-use murder_store::{Partition, Repaired};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::BackendConfig;
 use crate::counters::{self, Counters};
 use crate::mailboxes::Changes;
+use crate::memory::Memory;
 use crate::node::{Cluster, Node};
+use crate::opening::Opener;
+use crate::partitions::Partitions;
 use crate::reconcile::reconcile;
 use crate::status::{self, Watch};
 use crate::{admin, imap, lmtp, pop3};
@@ -70,11 +73,11 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// Opens the partitions, joins the murder and listens. A master that is away does not keep
-    /// it from serving what it has.
+    /// Joins the murder, opens the partitions and listens. A master that is away does not keep
+    /// it from serving what it has, nor does a partition that cannot be opened: it is tried again.
     ///
     /// # Errors
-    /// When a certificate, a partition or an address cannot be used.
+    /// When a certificate or an address cannot be used, or another process has a partition.
     pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
         Self::start_over(config, Arc::new(DiskIo)).await
     }
@@ -117,7 +120,7 @@ impl Backend {
             let (health, metrics) = (health.clone(), metrics.clone());
             addresses.http = Some(murder_net::http::serve(listen, health, metrics, shutdown)?);
         }
-        let partitions = open_partitions(&config, &io).await?;
+        let partitions = Arc::new(Partitions::named(config.partitions.keys()));
         counters::store(&metrics, &partitions);
         counters::connections(&metrics, "imap", &listeners.imap_limits);
         counters::connections(&metrics, "pop3", &listeners.pop3_limits);
@@ -136,6 +139,7 @@ impl Backend {
         };
         let node = Arc::new(Node {
             partitions,
+            opener: Opener::new(io, Memory::load(&config.node.data_dir)),
             cluster,
             authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
             per_user: Limit::new(config.limits.max_connections_per_user),
@@ -148,8 +152,14 @@ impl Backend {
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
+            look_now: Notify::new(),
             config,
         });
+        if node.cluster.is_some() {
+            // Before the first condition that is well: not ready for a moment is ready too early.
+            node.health.not_ready("mupdate", "joining the murder");
+        }
+        node.open_partitions().await?;
         let session = enter(&node, &addresses).await;
         node.shutdown.spawn(status::measure(Arc::clone(&node)));
         listeners.serve(&node);
@@ -196,6 +206,10 @@ impl Backend {
             session.set_draining(true);
         }
         let aborted = self.node.shutdown.drain(grace).await;
+        if let Some(session) = &self.session {
+            // With the goodbye the master hears how far they have come.
+            session.set_partitions(Watch::new().look(&self.node).await);
+        }
         if aborted > 0 {
             tracing::warn!(aborted, "sessions were cut off at the end of the grace");
         }
@@ -227,15 +241,18 @@ async fn close(node: &Node) {
     if let Some(cluster) = &node.cluster {
         cluster.replica.stop().await;
     }
+    status::remember(node);
     let closing: Vec<_> = node
         .partitions
         .values()
         .map(|partition| {
+            let name = partition.config().name.clone();
             let partition = Arc::clone(partition);
-            tokio::spawn(async move { partition.shutdown().await })
+            let closing = tokio::spawn(async move { partition.shutdown().await });
+            (name, closing)
         })
         .collect();
-    for (name, closed) in node.partitions.keys().zip(closing) {
+    for (name, closed) in closing {
         if let Ok(Err(error)) = closed.await {
             tracing::error!(partition = name, %error, "not closed cleanly");
         }
@@ -280,34 +297,6 @@ pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaire
         .with_context(|| format!("partition {partition:?}"))
 }
 
-async fn open_partitions(
-    config: &BackendConfig,
-    io: &Arc<dyn JournalIo>,
-) -> anyhow::Result<BTreeMap<String, Arc<Partition>>> {
-    let opening: Vec<_> = config
-        .partitions
-        .iter()
-        .map(|(name, section)| {
-            let config = murder_store::PartitionConfig {
-                index_texts: config.search.index,
-                ..section.to_store(name)
-            };
-            let io = Arc::clone(io);
-            let opening = tokio::task::spawn_blocking(move || Partition::open_with(config, io));
-            (name.clone(), opening)
-        })
-        .collect();
-    let mut partitions = BTreeMap::new();
-    for (name, opening) in opening {
-        let partition = opening
-            .await
-            .context("opening a partition")?
-            .with_context(|| format!("partition {name:?}"))?;
-        partitions.insert(name, partition);
-    }
-    Ok(partitions)
-}
-
 /// Follows the masters.
 async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> {
     let client = MupdateClient::new(MupdateClientConfig::new(
@@ -330,12 +319,9 @@ async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> 
 
 /// Looks at the partitions, and becomes a member of the murder.
 async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<NodeSession>> {
-    if node.cluster.is_some() {
-        // Before the first condition that is well: not ready for a moment is ready too early.
-        node.health.not_ready("mupdate", "joining the murder");
-    }
-    let mut watch = Watch::new(node);
+    let mut watch = Watch::new();
     let partitions = watch.look(node).await;
+    node.shutdown.spawn(status::reopen(Arc::clone(node)));
     let Some(cluster) = &node.cluster else {
         node.shutdown
             .spawn(status::watch(Arc::clone(node), watch, None));
@@ -375,6 +361,10 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
     status::report_master(node, &session);
     let shutdown = &node.shutdown;
     shutdown.spawn(status::follow_master(Arc::clone(node), reconciled));
+    shutdown.spawn(status::follow_reports(
+        Arc::clone(node),
+        Arc::clone(&session),
+    ));
     shutdown.spawn(status::watch(
         Arc::clone(node),
         watch,

@@ -303,7 +303,10 @@ fn first(addresses: &[SocketAddr]) -> String {
 
 /// Ready once there is a copy of the map; one that is not kept up serves on.
 fn report(replica: &Replica, health: &Health) {
-    if replica.is_populated() || replica.connected() {
+    if let Some(why) = replica.refusal() {
+        // What is here is served on.
+        health.unhealthy("map", why);
+    } else if replica.is_populated() || replica.connected() {
         health.ok("map");
     } else {
         health.not_ready("map", "no copy of the map yet, and the master is away");
@@ -312,6 +315,7 @@ fn report(replica: &Replica, health: &Health) {
 
 async fn report_changes(replica: Arc<Replica>, health: Health, stop: CancellationToken) {
     let mut connection = replica.connection();
+    let mut refusals = replica.refusals();
     loop {
         let connected = *connection.borrow_and_update();
         report(&replica, &health);
@@ -327,6 +331,7 @@ async fn report_changes(replica: Arc<Replica>, health: Health, stop: Cancellatio
         }
         tokio::select! {
             changed = connection.changed() => if changed.is_err() { return },
+            changed = refusals.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,
         }
     }

@@ -117,7 +117,7 @@ pub struct Replica {
     revision: watch::Sender<u64>,
     connected: watch::Sender<bool>,
     /// Why the master is none of this node's.
-    refusal: Mutex<Option<String>>,
+    refusal: watch::Sender<Option<String>>,
     /// It holds something: a durable copy was there, or a snapshot has come.
     populated: AtomicBool,
     contact: Mutex<Contact>,
@@ -173,7 +173,7 @@ impl Replica {
             tables: RwLock::new(tables),
             revision: watch::Sender::new(meta.revision),
             connected: watch::Sender::new(false),
-            refusal: Mutex::new(None),
+            refusal: watch::Sender::new(None),
             populated: AtomicBool::new(meta.revision > 0),
             contact: Mutex::new(Contact {
                 last: None,
@@ -317,6 +317,12 @@ impl Replica {
         *self.revision.borrow()
     }
 
+    /// Whether it holds accounts: without any, nobody is unknown.
+    #[must_use]
+    pub fn has_accounts(&self) -> bool {
+        !self.read().accounts.is_empty()
+    }
+
     /// Whether it holds a murder's tables, however old.
     #[must_use]
     pub fn is_populated(&self) -> bool {
@@ -347,7 +353,13 @@ impl Replica {
     /// log than was here already. `None` when there is nothing to object to it.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        self.refusal.lock().clone()
+        self.refusal.borrow().clone()
+    }
+
+    /// Follows [`Replica::refusal`].
+    #[must_use]
+    pub fn refusals(&self) -> watch::Receiver<Option<String>> {
+        self.refusal.subscribe()
     }
 
     /// Follows [`Replica::connected`].
@@ -524,8 +536,12 @@ impl Follower {
             match ended {
                 Ok(()) => tracing::debug!(node = self.node, "watch stream ended"),
                 Err(MupdateError::OtherMurder(why)) => {
-                    let before = replica.refusal.lock().replace(why.clone());
-                    if before.as_ref() != Some(&why) {
+                    let news = replica.refusal.send_if_modified(|before| {
+                        let news = before.as_ref() != Some(&why);
+                        *before = Some(why.clone());
+                        news
+                    });
+                    if news {
                         tracing::error!(node = self.node, why, "the master is refused");
                     }
                 }
@@ -585,7 +601,9 @@ impl Follower {
             watch_response::Kind::Start(start) => {
                 replica.counters.connects.fetch_add(1, Ordering::Relaxed);
                 self.check(replica, &start)?;
-                replica.refusal.lock().take();
+                replica
+                    .refusal
+                    .send_if_modified(|refusal| refusal.take().is_some());
                 self.murder_id = start.murder_id;
                 if start.snapshot {
                     replica.counters.snapshots.fetch_add(1, Ordering::Relaxed);

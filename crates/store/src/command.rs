@@ -140,6 +140,9 @@ pub(crate) struct SetMailbox {
     pub special_use: Option<String>,
     #[prost(bool, optional, tag = "5")]
     pub shared_seen: Option<bool>,
+    /// What its UIDVALIDITY is at least.
+    #[prost(uint32, optional, tag = "40")]
+    pub uidvalidity: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -6,6 +6,7 @@
 mod accounts;
 mod envelope;
 mod errors;
+mod partitions;
 mod quota;
 mod restore;
 mod usage;
@@ -19,7 +20,7 @@ use murder_net::{Listener, Role};
 use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
 use murder_proto::v1::{self, ErrorDetail, ErrorKind};
 use murder_store::{Partition, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -140,6 +141,20 @@ where
         }
     });
     Response::new(ReceiverStream::new(receiver))
+}
+
+/// Does something in a task of its own, which ends early only with the node.
+async fn to_the_end<T: Send + 'static>(
+    node: &Node,
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let (sender, done) = oneshot::channel();
+    node.shutdown.spawn(async move {
+        // The operator may have gone.
+        let _ = sender.send(work.await);
+    });
+    done.await
+        .unwrap_or_else(|_| Err(unavailable("this backend is stopping")))
 }
 
 /// The homes that a question is about, partition by partition: one, or all.
@@ -266,6 +281,26 @@ impl BackendAdmin for Service {
     ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
         let partitions = usage::partitions(&self.0).await.map_err(refused)?;
         Ok(Response::new(v1::ListPartitionsResponse { partitions }))
+    }
+
+    async fn open_partition(
+        &self,
+        request: Request<v1::OpenPartitionRequest>,
+    ) -> Result<Response<v1::OpenPartitionResponse>, Status> {
+        let by = operator(&request);
+        let (node, request) = (Arc::clone(&self.0), request.into_inner());
+        // It goes on to its end when the operator goes away.
+        let opening = async move { partitions::open(&node, &request, &by).await };
+        to_the_end(&self.0, opening).await.map(Response::new)
+    }
+
+    async fn reconcile_partition(
+        &self,
+        request: Request<v1::ReconcilePartitionRequest>,
+    ) -> Result<Response<v1::ReconcilePartitionResponse>, Status> {
+        let by = operator(&request);
+        let reconciled = partitions::reconcile(&self.0, request.get_ref(), &by).await?;
+        Ok(Response::new(reconciled))
     }
 
     type ListHomesStream = Parts<v1::ListHomesResponse>;

@@ -290,7 +290,10 @@ impl Session {
             Err(OpError::Gone(error)) => return Err(Ended::Client(error)),
             Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
         };
-        let mut completion = completion;
+        let mut completion = match completion.status == Status::No && self.node.may_lack() {
+            true => completion.as_unavailable(),
+            false => completion,
+        };
         if let State::Selected(_) = self.state {
             updates::news(self, expunges).await.map_err(Ended::Client)?;
         }

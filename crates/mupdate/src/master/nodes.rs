@@ -12,7 +12,7 @@ use tonic::{Status, Streaming};
 
 use super::caller::{Caller, invalid, unavailable};
 use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service};
-use crate::record::{MailboxState, NodeState, Partition, Report, node_of};
+use crate::record::{MailboxState, NodeState, Partition, PartitionState, Report, node_of};
 use crate::state::Outcome;
 
 /// Heartbeats in a lease, so that one may be lost.
@@ -175,6 +175,12 @@ async fn session(
         http: hello.http,
         admin: hello.admin,
     };
+    if let Some(partition) = served_by_another(service, &hello.node, &incarnation, &status) {
+        return Err(unavailable(format!(
+            "another process of node {} is up and serves {partition}, which this one could not open",
+            hello.node
+        )));
+    }
     let number = service.sessions.opened(&hello.node);
     service.sessions.heard(&hello.node, &status);
     let open = OpenSession {
@@ -327,6 +333,35 @@ fn state_of(status: &v1::NodeStatus) -> v1::NodeState {
     } else {
         v1::NodeState::Up
     }
+}
+
+/// A partition that this process of the node could not open and that another one serves, whose
+/// session is open: a second process by mistake must not take the first one's place.
+fn served_by_another(
+    service: &Service,
+    node: &str,
+    incarnation: &[u8],
+    status: &v1::NodeStatus,
+) -> Option<String> {
+    if !service.sessions.is_open(node) {
+        return None;
+    }
+    let state = service.consensus.state();
+    let tables = state.tables();
+    tables
+        .nodes
+        .get(node)
+        .filter(|known| known.incarnation != incarnation && known.state != NodeState::Down)?;
+    let offline = status
+        .partitions
+        .iter()
+        .filter(|partition| partition.state() == v1::PartitionState::Offline);
+    offline
+        .map(|partition| format!("{node}!{}", partition.name))
+        .find(|name| {
+            let known = tables.partitions.get(name);
+            known.is_some_and(|known| known.state != PartitionState::Offline)
+        })
 }
 
 /// How far a node's partitions are known to have come: what is in the log.
