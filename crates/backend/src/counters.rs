@@ -30,6 +30,10 @@ pub(crate) struct Counters {
     pub free_bytes: Family<OfPartition, Gauge>,
     /// 1 for a partition that takes changes.
     pub writable: Family<OfPartition, Gauge>,
+    /// Homes that refuse everything, as they are damaged or missing.
+    pub damaged_homes: Family<OfPartition, Gauge>,
+    /// Files of the journal that are damaged or missing, with bodies in them.
+    pub damaged_files: Family<OfPartition, Gauge>,
     /// Allocated for journal segments.
     pub journal_size: Family<OfPartition, Gauge>,
     /// Allocated for files of large bodies.
@@ -73,6 +77,14 @@ impl Counters {
                 "Free bytes of the partition's file system",
             ),
             writable: metrics.gauges("partition_writable", "Whether the partition takes changes"),
+            damaged_homes: metrics.gauges(
+                "partition_damaged_homes",
+                "Homes that are damaged or missing",
+            ),
+            damaged_files: metrics.gauges(
+                "partition_damaged_files",
+                "Files of the journal that are damaged or missing, with bodies in them",
+            ),
             journal_size: metrics.gauges(
                 "partition_journal_bytes",
                 "Bytes allocated for journal segments",
