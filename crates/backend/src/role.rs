@@ -1,5 +1,6 @@
 //! The backend as a running role: listeners, partitions, its session with the master.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -282,18 +283,22 @@ fn server_tls(
     }
 }
 
-/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair`].
-/// Blocks.
+/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair_with`].
+/// Damaged homes of `give_up` are forgotten. Blocks.
 ///
 /// # Errors
 /// [`StoreError::InUse`](murder_store::StoreError::InUse) while the backend runs; when there is no
 /// such partition, or its files cannot be read or written.
-pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaired> {
+pub fn repair(
+    config: &BackendConfig,
+    partition: &str,
+    give_up: &BTreeSet<u64>,
+) -> anyhow::Result<Repaired> {
     let section = config
         .partitions
         .get(partition)
         .with_context(|| format!("there is no partition {partition:?}"))?;
-    murder_store::repair(section.to_store(partition))
+    murder_store::repair_with(section.to_store(partition), Arc::new(DiskIo), give_up)
         .with_context(|| format!("partition {partition:?}"))
 }
 

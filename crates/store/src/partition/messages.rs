@@ -389,10 +389,12 @@ impl Partition {
             numbers.sort_unstable();
             numbers.dedup();
             let pins: Vec<_> = numbers.iter().map(|&n| segments.pin(n)).collect();
-            let gone: Vec<u64> = numbers
-                .into_iter()
-                .filter(|&n| !segments.exists(n))
-                .collect();
+            let mut gone = Vec::new();
+            for number in numbers {
+                if !segments.exists(number)? {
+                    gone.push(number);
+                }
+            }
             if !gone.is_empty() {
                 let mut keep = messages.iter().map(|m| !gone.contains(&m.segment));
                 items.retain(|_| keep.next().unwrap_or(false));

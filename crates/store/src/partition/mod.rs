@@ -2,6 +2,7 @@
 
 mod annotations;
 mod compact;
+mod ground;
 mod inspect;
 mod mailboxes;
 mod maintenance;
@@ -21,7 +22,6 @@ pub use repair::{LostRecords, Repaired, repair, repair_with};
 pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,7 @@ use crate::catalogue::Catalogue;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
+use crate::damage::{Damage, DamageCell};
 use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
@@ -98,8 +99,7 @@ pub(crate) struct Shared {
     /// Commits of homes fail as on a full disk.
     #[cfg(test)]
     pub commits_fail: std::sync::atomic::AtomicBool,
-    /// Homes that were found damaged.
-    pub damaged_homes: Mutex<BTreeSet<u64>>,
+    pub damage: Arc<DamageCell>,
     /// Read by those who create mailboxes, written by those who give homes other keys.
     home_keys: RwLock<()>,
 }
@@ -134,6 +134,12 @@ impl Partition {
         self.shared.health.get()
     }
 
+    /// What of it is known to be damaged: at the start, and what was met since.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.shared.damage.get()
+    }
+
     /// Which partition this is, and which copy of it.
     #[must_use]
     pub fn identity(&self) -> Identity {
@@ -163,7 +169,7 @@ impl Partition {
     pub async fn check_disk(&self, bytes: u64) -> Result<(), StoreError> {
         self.shared.check_writable()?;
         let (segments, uncounted) = (Arc::clone(&self.shared.segments), Arc::default());
-        BodyWriter::create(segments, uncounted, self.shared.tag, bytes).await?;
+        BodyWriter::create(segments, uncounted, self.shared.owner(), bytes).await?;
         Ok(())
     }
 
@@ -172,7 +178,8 @@ impl Partition {
     /// those who know the old place.
     ///
     /// # Errors
-    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`],
+    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`] for
+    /// bytes or a file that are not what or where they should be,
     /// [`StoreError::Io`].
     pub async fn read_body(&self, body: BodyLocation) -> Result<Bytes, StoreError> {
         self.shared.read_body(body, 0, body.len).await
@@ -181,7 +188,7 @@ impl Partition {
     /// Part of the bytes of a message; less when it ends before.
     ///
     /// # Errors
-    /// As [`Partition::read_body`]; the checksum covers whole bodies only.
+    /// As [`Partition::read_body`]: the first time all of the body is compared with its checksum.
     pub async fn read_body_range(
         &self,
         body: BodyLocation,
@@ -276,6 +283,11 @@ impl Shared {
         Ok(())
     }
 
+    /// What files of the journal name as theirs: tag and id of the partition.
+    pub fn owner(&self) -> (u64, [u8; 16]) {
+        (self.tag, self.identity.partition)
+    }
+
     fn db_path(&self) -> PathBuf {
         self.config.path.join(partition_db::FILE)
     }
@@ -298,7 +310,7 @@ impl Shared {
         BodyWriter::create(
             Arc::clone(&self.segments),
             Arc::clone(&self.metrics),
-            self.tag,
+            self.owner(),
             size_hint,
         )
         .await

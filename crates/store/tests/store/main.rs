@@ -6,6 +6,7 @@ mod basics;
 mod compaction;
 mod copies;
 mod crashes;
+mod damage;
 mod faulty;
 mod fulltext;
 mod identity;
