@@ -8,6 +8,7 @@ mod copies;
 mod crashes;
 mod faulty;
 mod fulltext;
+mod keywords;
 mod model;
 mod quota;
 mod recovery;
