@@ -222,6 +222,10 @@ pub(crate) struct Append {
     /// REPLACE: goes when they have come. In the home of the only target.
     #[prost(message, optional, tag = "3")]
     pub replaces: Option<Replaced>,
+    /// The most keywords that the mailbox may have: what does not fit is left out. Absent for 64, and
+    /// the messages are refused.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 /// The message that REPLACE removes.
@@ -263,6 +267,9 @@ pub(crate) struct Store {
     pub flags_mask: u32,
     #[prost(bool, tag = "10")]
     pub keywords_allowed: bool,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -309,6 +316,9 @@ pub(crate) struct Copy {
     pub without_flags: u32,
     #[prost(bool, tag = "10")]
     pub without_keywords: bool,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 /// COPY or MOVE from one home to another: carries the rows, so that the target needs nothing
@@ -327,6 +337,9 @@ pub(crate) struct CopyAcross {
     pub messages: Vec<Message>,
     #[prost(bool, tag = "6")]
     pub expunge: bool,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -389,6 +402,9 @@ pub(crate) struct RestoreMessages {
     /// The UIDs that they had.
     #[prost(bytes = "vec", tag = "3")]
     pub uids: Vec<u8>,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

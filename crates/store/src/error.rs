@@ -32,7 +32,7 @@ pub enum StoreError {
     /// The name is not valid at its new place.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The mailbox would have more than 64 different keywords.
+    /// The mailbox would have more different keywords than it may.
     #[error("too many keywords in this mailbox")]
     TooManyKeywords,
     /// A mailbox, or the server, would have more annotations than it may (RFC 5464 section 4.1).

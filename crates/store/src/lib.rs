@@ -81,5 +81,7 @@ pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
 pub use uidset::UidSet;
-pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};
+pub use view::{
+    CHUNK_ROWS, Chunk, KeywordSet, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff,
+};
 pub use watch::{AnnotationNote, HomeChanges, MailboxCounters, Watch, Watched, Watcher};

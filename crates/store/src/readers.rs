@@ -183,7 +183,7 @@ impl Reader {
             .query_row([], |r| r.get(0))?;
         let mailbox = tx
             .prepare_cached(
-                "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent, keywords \
+                "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent \
                  FROM mailbox WHERE id = ?1 AND keep_until = 0",
             )?
             .query_row([id.to_bytes()], |r| {
@@ -191,8 +191,6 @@ impl Reader {
                 view.uidnext = r.get(2)?;
                 view.highest_modseq = r.get::<_, i64>(3)?.cast_unsigned();
                 view.shared_seen = r.get(4)?;
-                let keywords: String = r.get(6)?;
-                view.keywords = Arc::new(Keywords::from_text(&keywords));
                 Ok((r.get::<_, i64>(0)?, view, r.get::<_, u32>(5)?))
             })
             .optional()?;
@@ -208,6 +206,13 @@ impl Reader {
             while let Some(row) = rows.next()? {
                 view.push(&message_row(row)?);
             }
+            let mut keywords = Keywords::default();
+            let mut rows = tx.prepare_cached("SELECT id, value FROM keyword WHERE mailbox = ?1")?;
+            let mut rows = rows.query([rowno])?;
+            while let Some(row) = rows.next()? {
+                keywords.load(row.get(0)?, row.get_ref(1)?.as_blob()?);
+            }
+            view.keywords = Arc::new(keywords);
             let mut seen = BTreeMap::new();
             let mut rows = tx.prepare_cached("SELECT user, uids FROM seen WHERE mailbox = ?1")?;
             let mut rows = rows.query([rowno])?;

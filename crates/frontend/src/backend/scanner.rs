@@ -8,9 +8,9 @@ use std::ops::Range;
 use memchr::memchr;
 use murder_imap::{ANNOUNCEMENT_MAX, literal_announcement};
 
-/// The longest status, tagged or continuation line: response code and text. Those of a
-/// backend hold at most a COPYUID with two UID sets.
-const MAX_STATUS_LINE: usize = 64 * 1024;
+/// The longest status, tagged or continuation line: response code and text. Those of a backend
+/// hold at most a COPYUID with two UID sets, or PERMANENTFLAGS with 1,024 keywords of 255 octets.
+const MAX_STATUS_LINE: usize = 512 * 1024;
 /// A data line longer than this goes by in pieces. Shorter ones only when complete, so that
 /// a backend lost between two lines leaves the client with whole lines.
 const STREAM_ABOVE: usize = 16 * 1024;

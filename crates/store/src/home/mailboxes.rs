@@ -30,8 +30,8 @@ impl Home {
         self.conn
             .prepare_cached(
                 "INSERT INTO mailbox (id, name, uidvalidity, uidnext, highestmodseq, acl, \
-                 special_use, shared_seen, created, messages, unseen, deleted, bytes, recent, \
-                 keywords) VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 1, '')",
+                 special_use, shared_seen, created, messages, unseen, deleted, bytes, recent) \
+                 VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 1)",
             )
             .and_then(|mut s| {
                 s.execute(params![
@@ -61,6 +61,7 @@ impl Home {
             deleted: 0,
             bytes: 0,
             keywords: Arc::default(),
+            keywords_dirty: false,
             dirty: false,
         })
     }
@@ -202,7 +203,9 @@ impl Home {
         let modseq = old.next_modseq();
         new.uidnext = old.uidnext;
         new.highest_modseq = modseq;
-        new.keywords = Arc::clone(&old.keywords);
+        // What is added to the sets of one is not in the database of the other.
+        new.keywords = Arc::new(old.keywords.fork());
+        new.keywords_dirty = true;
         new.shared_seen = old.shared_seen;
         (new.messages, new.unseen) = (old.messages, old.unseen);
         (new.deleted, new.bytes) = (old.deleted, old.bytes);
@@ -217,6 +220,10 @@ impl Home {
         )?;
         self.run(
             "UPDATE seen SET mailbox = ?2 WHERE mailbox = ?1",
+            [from, to],
+        )?;
+        self.run(
+            "INSERT INTO keyword SELECT ?2, id, value FROM keyword WHERE mailbox = ?1 AND id > 0",
             [from, to],
         )?;
         // RFC 5464 section 4.1: the INBOX keeps its own.

@@ -55,6 +55,8 @@ pub(crate) struct Mailbox {
     deleted: i64,
     bytes: i64,
     keywords: Arc<Keywords>,
+    /// Whether the names of keywords differ from what is stored.
+    keywords_dirty: bool,
     /// Whether it differs from the row.
     dirty: bool,
 }
@@ -244,17 +246,28 @@ impl Home {
         self.key = self
             .conn
             .query_row("SELECT value FROM meta WHERE key = 'key'", [], |r| r.get(0))?;
+        let mut keywords: HashMap<i64, Keywords> = HashMap::new();
+        {
+            let mut rows = self
+                .conn
+                .prepare("SELECT mailbox, id, value FROM keyword")?;
+            let mut rows = rows.query([])?;
+            while let Some(r) = rows.next()? {
+                let of = keywords.entry(r.get(0)?).or_default();
+                of.load(r.get(1)?, r.get_ref(2)?.as_blob()?);
+            }
+        }
         let mut rows = self.conn.prepare(
             "SELECT rowno, id, name, uidvalidity, uidnext, highestmodseq, acl, special_use, \
-             shared_seen, messages, unseen, deleted, bytes, keywords, keep_until FROM mailbox",
+             shared_seen, messages, unseen, deleted, bytes, keep_until FROM mailbox",
         )?;
         let mut rows = rows.query([])?;
         while let Some(r) = rows.next()? {
             let special_use: String = r.get(7)?;
-            let keywords: String = r.get(13)?;
             let acl: String = r.get(6)?;
+            let rowno = r.get(0)?;
             let mailbox = Mailbox {
-                rowno: r.get(0)?,
+                rowno,
                 id: MailboxId::from_bytes(r.get(1)?),
                 name: r.get(2)?,
                 uidvalidity: r.get(3)?,
@@ -267,10 +280,11 @@ impl Home {
                 unseen: r.get(10)?,
                 deleted: r.get(11)?,
                 bytes: r.get(12)?,
-                keywords: Arc::new(Keywords::from_text(&keywords)),
+                keywords: Arc::new(keywords.remove(&rowno).unwrap_or_default()),
+                keywords_dirty: false,
                 dirty: false,
             };
-            match r.get(14)? {
+            match r.get(13)? {
                 0 => self.mailboxes.insert(mailbox.id, mailbox).map(|_| ()),
                 keep_until => {
                     let deleted = Deleted {
@@ -523,6 +537,7 @@ impl Home {
         for mailbox in self.mailboxes.values_mut().filter(|m| m.dirty) {
             mailbox.dirty = false;
             write_mailbox(&self.conn, mailbox)?;
+            mailbox.keywords_dirty = false;
         }
         quota::write(&self.conn, &mut self.quotas)?;
         if self.pruned < settled {
@@ -596,7 +611,7 @@ fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, highestmodseq = ?5, \
          acl = ?6, special_use = ?7, shared_seen = ?8, messages = ?9, unseen = ?10, \
-         deleted = ?11, bytes = ?12, keywords = ?13 WHERE rowno = ?1",
+         deleted = ?11, bytes = ?12 WHERE rowno = ?1",
     )?
     .execute(params![
         mailbox.rowno,
@@ -611,8 +626,14 @@ fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
         mailbox.unseen,
         mailbox.deleted,
         mailbox.bytes,
-        mailbox.keywords.to_text(),
     ])?;
+    if mailbox.keywords_dirty {
+        conn.prepare_cached("INSERT OR REPLACE INTO keyword VALUES (?1, 0, ?2)")?
+            .execute(params![
+                mailbox.rowno,
+                mailbox.keywords.to_text().into_bytes()
+            ])?;
+    }
     Ok(())
 }
 

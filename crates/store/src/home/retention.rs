@@ -3,6 +3,7 @@
 use murder_mailbox::MailboxId;
 use rusqlite::params;
 
+use super::keywords::most;
 use super::quota::charge;
 use super::{Deleted, Home, Mailbox, Stop, refuse, sql, write_mailbox};
 use crate::command::{self, Delete, Purge, RestoreMailbox, RestoreMessages};
@@ -116,9 +117,9 @@ impl Home {
             .iter_mut()
             .map(|k| std::mem::take(&mut k.message))
             .collect();
-        let messages = self.keywords_that_fit(id, &messages)?;
+        let messages = self.keywords_that_fit(id, &messages, most(c.max_keywords))?;
         let mut work = self.begin(id);
-        for (kept, message) in kept.iter().zip(&messages) {
+        for (kept, message) in kept.iter().zip(messages.iter()) {
             let uid =
                 self.new_message(&mut work, message, &kept.items, kept.location, kept.content)?;
             self.run(
@@ -277,6 +278,7 @@ impl Home {
             "DELETE FROM tombstone WHERE mailbox = ?1",
             "DELETE FROM seen WHERE mailbox = ?1",
             "DELETE FROM annotation WHERE mailbox = ?1",
+            "DELETE FROM keyword WHERE mailbox = ?1",
             "DELETE FROM mailbox WHERE rowno = ?1",
         ] {
             self.run(statement, [rowno])?;

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 
 /// The version of the schema, and of how the texts in it are decoded (previews, names of files),
 /// in `user_version`.
-pub(crate) const VERSION: i64 = 5;
+pub(crate) const VERSION: i64 = 6;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
@@ -52,7 +52,6 @@ CREATE TABLE mailbox (
     deleted INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     recent INTEGER NOT NULL,
-    keywords TEXT NOT NULL,
     -- Until when a deleted mailbox can be restored; 0 for one that is there.
     keep_until INTEGER NOT NULL DEFAULT 0,
     deleted_at INTEGER NOT NULL DEFAULT 0,
@@ -83,7 +82,16 @@ CREATE TABLE message (
 -- What refers to a body, for compaction.
 CREATE INDEX message_body ON message (segment, offset, len);
 
--- Messages that can be restored. Keywords by name, a line each: the bits are used anew.
+-- Keywords of mailboxes (`view/keywords.rs`): their names with id 0, a line each, in the order of
+-- their numbers; the sets of those without bits with the ids that are in `message.keywords`.
+CREATE TABLE keyword (
+    mailbox INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (mailbox, id)
+) STRICT, WITHOUT ROWID;
+
+-- Messages that can be restored. Keywords by name, a line each: the numbers are used anew.
 CREATE TABLE expunged (
     mailbox INTEGER NOT NULL,
     uid INTEGER NOT NULL,

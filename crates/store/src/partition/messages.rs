@@ -17,7 +17,7 @@ use crate::message::{
     Stored,
 };
 use crate::uidset::UidSet;
-use crate::view::{MailboxView, MessageRow};
+use crate::view::{MAX_KEYWORDS, MailboxView, MessageRow};
 
 /// Mailboxes that one record delivers to; a longer list is delivered in several.
 const MAX_TARGETS: usize = 1000;
@@ -26,8 +26,8 @@ impl Partition {
     /// Appends messages to a mailbox, all or none.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchMailbox`], [`StoreError::TooManyKeywords`],
-    /// [`StoreError::UidsExhausted`], [`StoreError::OverQuota`], and those of every change.
+    /// [`StoreError::NoSuchMailbox`], [`StoreError::UidsExhausted`], [`StoreError::OverQuota`], and
+    /// those of every change. Keywords that the mailbox has no room for are left out.
     pub async fn append(
         &self,
         name: &MailboxName,
@@ -66,6 +66,7 @@ impl Partition {
             targets: vec![target],
             messages,
             replaces: None,
+            max_keywords: MAX_KEYWORDS as u32,
         });
         appended(self.shared.submit_one(op, cargo).await?)
     }
@@ -105,6 +106,7 @@ impl Partition {
                 now,
                 keep_until,
             }),
+            max_keywords: MAX_KEYWORDS as u32,
         });
         appended(self.shared.submit_one(op, cargo).await?)
     }
@@ -137,6 +139,7 @@ impl Partition {
                 targets: known.iter().map(|(_, target)| target.clone()).collect(),
                 messages: messages.clone(),
                 replaces: None,
+                max_keywords: MAX_KEYWORDS as u32,
             });
             let homes = op.homes();
             let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
@@ -199,6 +202,7 @@ impl Partition {
             user: op.user.unwrap_or_default(),
             flags_mask: u32::from(op.flags_mask.bits()),
             keywords_allowed: op.keywords_allowed,
+            max_keywords: MAX_KEYWORDS as u32,
         });
         match self.shared.submit_one(op, Cargo::default()).await? {
             Outcome::Stored(stored) => Ok(stored),
@@ -305,6 +309,7 @@ impl Partition {
                 now: self.shared.config.clock.now(),
                 without_flags: u32::from(flags.without.bits()),
                 without_keywords: flags.without_keywords,
+                max_keywords: MAX_KEYWORDS as u32,
             });
             return copied(self.shared.submit_one(op, Cargo::default()).await?);
         }
@@ -323,6 +328,7 @@ impl Partition {
             target: target.id.to_bytes().to_vec(),
             messages,
             expunge,
+            max_keywords: MAX_KEYWORDS as u32,
         });
         let mut results = self.shared.submit(op, cargo).await?.into_iter();
         let mut result = copied(results.next().ok_or(StoreError::Closed)??)?;

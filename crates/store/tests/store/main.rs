@@ -10,6 +10,7 @@ mod damage;
 mod faulty;
 mod fulltext;
 mod identity;
+mod keywords;
 mod model;
 mod quota;
 mod recovery;

@@ -61,6 +61,7 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         }
         check_keywords(&head.flags)?;
         let (flags, keywords) = permitted(&head.flags, rights);
+        // No message can have as many. One that the mailbox has no room for is left out.
         if keywords.len() > MAX_KEYWORDS {
             return Err(StoreError::TooManyKeywords.into());
         }
