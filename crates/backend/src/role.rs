@@ -24,7 +24,7 @@ use crate::mailboxes::Changes;
 use crate::node::{Cluster, Node};
 use crate::reconcile::reconcile;
 use crate::status::{self, Watch};
-use crate::{admin, imap, lmtp, pop3};
+use crate::{admin, imap, lmtp, pop3, transfer};
 
 /// How long a start waits for the master to reconcile with; after that the backend serves what
 /// it has, and reconciles when the master is there.
@@ -149,6 +149,8 @@ impl Backend {
             changes: Changes::default(),
             config,
         });
+        // Before anybody moves the same messages once more.
+        transfer::resume(&node).await?;
         let session = enter(&node, &addresses).await;
         node.shutdown.spawn(status::measure(Arc::clone(&node)));
         listeners.serve(&node);
@@ -324,7 +326,11 @@ async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> 
         CancellationToken::new(),
     )
     .await?;
-    Ok(Cluster { client, replica })
+    Ok(Cluster {
+        client,
+        replica,
+        tls: tls.clone(),
+    })
 }
 
 /// Looks at the partitions, and becomes a member of the murder.

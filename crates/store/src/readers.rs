@@ -135,6 +135,15 @@ impl Reader {
         &self.0
     }
 
+    /// What is known of transfers: their ids and what part 0 says.
+    pub fn transfers(&self) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = self
+            .0
+            .prepare_cached("SELECT id, value FROM transfer WHERE part = 0")?;
+        let rows = rows.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        rows.collect()
+    }
+
     fn open(dir: &std::path::Path, home: u64) -> rusqlite::Result<Self> {
         let conn = Connection::open_with_flags(
             schema::path(dir, home),

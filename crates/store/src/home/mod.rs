@@ -14,6 +14,7 @@ mod relocate;
 mod retention;
 mod rows;
 pub(crate) mod schema;
+pub(crate) mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -496,6 +497,8 @@ impl Home {
             Op::Lost(_) => self.lost(),
             Op::Recount(_) => self.recount_messages(),
             Op::Annotate(c) => self.annotate(c),
+            Op::Transfer(c) => self.transfer(c, entry, segments),
+            Op::Leaving(c) => self.leaving(c),
         }
     }
 

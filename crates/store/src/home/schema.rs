@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 
 /// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
@@ -163,6 +163,17 @@ CREATE TABLE segment_change (
     bytes INTEGER NOT NULL,
     added INTEGER NOT NULL,
     PRIMARY KEY (lsn, segment)
+) STRICT, WITHOUT ROWID;
+
+-- COPY and MOVE between partitions. Where messages go to: part 0 says how far it has come, the others
+-- are messages that nobody sees yet. In the home of what leaves, part 0 says what it is.
+CREATE TABLE transfer (
+    id BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    -- When it is forgotten; 0 for never, and for the other parts.
+    keep_until INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (id, part)
 ) STRICT, WITHOUT ROWID;
 
 -- What arrived by cross-home MOVEs since the last checkpoint, for the source to follow.

@@ -38,6 +38,8 @@ pub(crate) enum Outcome {
     /// Where the bodies of the record are now.
     Relocated(Vec<BodyLocation>),
     Purged(Purged),
+    /// What became of a transfer: what was copied, if it was adopted.
+    Settled(Option<Copied>),
     /// A home without mailboxes went; the greatest UIDVALIDITY that it had.
     Dropped {
         uidvalidity: u32,

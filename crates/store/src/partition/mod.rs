@@ -11,6 +11,7 @@ mod repair;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod usage;
 
 pub use compact::Compacted;
@@ -30,6 +31,7 @@ use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
+use crate::claims::Claims;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
@@ -63,6 +65,8 @@ pub(crate) struct Shared {
     pub catalogue: Catalogue,
     pub handles: Handles,
     pub recents: Recents,
+    /// Messages that are being moved.
+    pub claims: Claims,
     pub readers: Readers,
     pub contents: ContentCache,
     /// Of each shard.
