@@ -319,7 +319,11 @@ async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> 
         CancellationToken::new(),
     )
     .await?;
-    Ok(Cluster { client, replica })
+    Ok(Cluster {
+        client,
+        replica,
+        tls: tls.clone(),
+    })
 }
 
 /// Looks at the partitions, and becomes a member of the murder.

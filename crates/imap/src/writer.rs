@@ -4,7 +4,7 @@ mod fetch;
 
 use std::io;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use murder_mailbox::utf7;
 use tokio::io::AsyncWrite;
 
@@ -19,6 +19,7 @@ use crate::search::{ContextUpdate, Esearch};
 use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 use crate::tag::Tag;
+use crate::transfer::BLOCK;
 use crate::wire::{
     Style, put, put_astring, put_code, put_nstring, put_number, put_string, put_text, put_words,
 };
@@ -316,6 +317,14 @@ impl ResponseWriter {
     pub fn vanished(&mut self, earlier: bool, uids: &SequenceSet) {
         let earlier = if earlier { "(EARLIER) " } else { "" };
         self.line(format_args!("* VANISHED {earlier}{uids}"));
+    }
+
+    /// `* X-BLOCK ~{n}`: messages for another node (see [`transfer`](crate::transfer)).
+    pub fn block(&mut self, block: Bytes) {
+        let octets = block.len();
+        self.line(format_args!("* {BLOCK} ~{{{octets}}}"));
+        self.out.push(block);
+        self.out.write(b"\r\n");
     }
 
     /// `* SEARCH …`, with `(MODSEQ n)` if given and anything was found.

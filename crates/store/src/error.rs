@@ -41,6 +41,10 @@ pub enum StoreError {
     /// The message that was to be replaced is gone; nothing was changed.
     #[error("the message was expunged")]
     NoSuchMessage,
+    /// The messages of a COPY or MOVE from another partition are not there, or not all of them, or
+    /// it was settled that they will not be adopted.
+    #[error("the messages of the transfer are not there")]
+    NoSuchTransfer,
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,

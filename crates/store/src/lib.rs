@@ -24,6 +24,7 @@ mod annotation;
 mod blob;
 mod catalogue;
 mod checkpoint;
+mod claims;
 mod command;
 mod config;
 mod contents;
@@ -51,12 +52,14 @@ mod reporting;
 mod retention;
 mod segments;
 mod shard;
+mod transfer;
 mod uidset;
 mod view;
 mod watch;
 
 pub use annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, MAX_ANNOTATIONS};
 pub use blob::{BodyWriter, StagedBody};
+pub use claims::Claim;
 pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
 pub use damage::Damage;
 pub use error::StoreError;
@@ -80,6 +83,7 @@ pub use partition::{
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
+pub use transfer::{Departure, Destination, Incoming, TransferId, TransferredMessage};
 pub use uidset::UidSet;
 pub use view::{
     CHUNK_ROWS, Chunk, KeywordSet, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff,

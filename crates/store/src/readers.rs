@@ -164,6 +164,15 @@ impl Reader {
         &self.0
     }
 
+    /// What is known of transfers: their ids and what part 0 says.
+    pub fn transfers(&self) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = self
+            .0
+            .prepare_cached("SELECT id, value FROM transfer WHERE part = 0")?;
+        let rows = rows.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        rows.collect()
+    }
+
     fn open(dir: &Path, home: u64, tag: u64) -> Result<Self, StoreError> {
         let path = schema::path(dir, home);
         let conn = schema::open_to_read(&path).map_err(|e| match path.try_exists() {

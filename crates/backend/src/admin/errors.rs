@@ -43,6 +43,7 @@ pub(super) fn refused(error: StoreError) -> Status {
         StoreError::OverQuota { .. }
         | StoreError::TooManyKeywords
         | StoreError::TooManyAnnotations
+        | StoreError::NoSuchTransfer
         | StoreError::UidsExhausted
         | StoreError::BodyGone
         | StoreError::Corrupt { .. }

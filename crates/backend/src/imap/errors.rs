@@ -126,6 +126,7 @@ impl From<StoreError> for OpError {
                 (Code::OverQuota, format!("Over quota ({resource})"))
             }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
+            StoreError::NoSuchTransfer => (Code::ServerBug, capitalised(&error.to_string())),
             StoreError::NoSuchMessage | StoreError::BodyGone => {
                 (Code::ExpungeIssued, "Message was expunged".into())
             }

@@ -9,8 +9,8 @@ use memchr::memchr;
 use murder_imap::{ANNOUNCEMENT_MAX, literal_announcement};
 
 /// The longest status, tagged or continuation line: response code and text. Those of a backend
-/// hold at most a COPYUID with two UID sets, or PERMANENTFLAGS with 1,024 keywords of 255 octets.
-const MAX_STATUS_LINE: usize = 512 * 1024;
+/// hold at most a COPYUID with two UID sets, of a million messages that do not follow each other.
+const MAX_STATUS_LINE: usize = 32 * 1024 * 1024;
 /// A data line longer than this goes by in pieces. Shorter ones only when complete, so that
 /// a backend lost between two lines leaves the client with whole lines.
 const STREAM_ABOVE: usize = 16 * 1024;
@@ -52,6 +52,8 @@ enum State {
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
     state: State,
+    /// So much of a line that must be whole was searched for its end: it may come in many pieces.
+    searched: usize,
 }
 
 impl Scanner {
@@ -69,20 +71,23 @@ impl Scanner {
         match self.state {
             State::Between => match input[0] {
                 b'*' => {
-                    let newline = memchr(b'\n', input);
+                    let newline = self.line_end(input);
                     if newline.is_none() && input.len() < KEYWORD {
                         return Ok(Piece::More);
                     }
                     if is_status(input) {
-                        return whole(newline, input, |len| Piece::Status { len });
+                        return self.whole(newline, input, |len| Piece::Status { len });
                     }
+                    self.searched = 0;
                     self.in_line(newline, input, true)
                 }
-                b'+' => whole(memchr(b'\n', input), input, |len| Piece::Continuation {
-                    len,
-                }),
+                b'+' => {
+                    let newline = self.line_end(input);
+                    self.whole(newline, input, |len| Piece::Continuation { len })
+                }
                 c if c.is_ascii_alphanumeric() => {
-                    whole(memchr(b'\n', input), input, |len| Piece::Tagged { len })
+                    let newline = self.line_end(input);
+                    self.whole(newline, input, |len| Piece::Tagged { len })
                 }
                 _ => Err(ScanError),
             },
@@ -125,6 +130,31 @@ impl Scanner {
         Some(start..start + length)
     }
 
+    /// Where the line at the front of `input` ends.
+    fn line_end(&self, input: &[u8]) -> Option<usize> {
+        let from = self.searched.min(input.len());
+        memchr(b'\n', &input[from..]).map(|at| from + at)
+    }
+
+    fn whole(
+        &mut self,
+        newline: Option<usize>,
+        input: &[u8],
+        piece: impl Fn(usize) -> Piece,
+    ) -> Result<Piece, ScanError> {
+        match newline {
+            Some(at) if at < MAX_STATUS_LINE => {
+                self.searched = 0;
+                Ok(piece(at + 1))
+            }
+            None if input.len() < MAX_STATUS_LINE => {
+                self.searched = input.len();
+                Ok(Piece::More)
+            }
+            _ => Err(ScanError),
+        }
+    }
+
     fn in_line(
         &mut self,
         newline: Option<usize>,
@@ -154,18 +184,6 @@ impl Scanner {
             first,
             last: literal.is_none(),
         })
-    }
-}
-
-fn whole(
-    newline: Option<usize>,
-    input: &[u8],
-    piece: impl Fn(usize) -> Piece,
-) -> Result<Piece, ScanError> {
-    match newline {
-        Some(at) if at < MAX_STATUS_LINE => Ok(piece(at + 1)),
-        None if input.len() < MAX_STATUS_LINE => Ok(Piece::More),
-        _ => Err(ScanError),
     }
 }
 

@@ -18,6 +18,7 @@ mod select;
 mod sort;
 mod store;
 mod token;
+mod transfer;
 mod url;
 
 pub(crate) use append::{AppendHead, Next, Parts, Place, append_head, append_next, is_append};

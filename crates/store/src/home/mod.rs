@@ -16,6 +16,7 @@ mod restored;
 mod retention;
 mod rows;
 pub(crate) mod schema;
+pub(crate) mod transfer;
 
 pub(crate) use disk::HomeOnDisk;
 
@@ -530,6 +531,8 @@ impl Home {
             Op::Recount(_) => self.recount_messages(),
             Op::Annotate(c) => self.annotate(c),
             Op::Restored(c) => self.restored(c),
+            Op::Transfer(c) => self.transfer(c, entry, segments),
+            Op::Leaving(c) => self.leaving(c),
         }
     }
 

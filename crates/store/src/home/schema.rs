@@ -177,6 +177,17 @@ CREATE TABLE segment_change (
     PRIMARY KEY (lsn, segment)
 ) STRICT, WITHOUT ROWID;
 
+-- COPY and MOVE between partitions. Where messages go to: part 0 says how far it has come, the others
+-- are messages that nobody sees yet. In the home of what leaves, part 0 says what it is.
+CREATE TABLE transfer (
+    id BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    -- When it is forgotten; 0 for never, and for the other parts.
+    keep_until INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (id, part)
+) STRICT, WITHOUT ROWID;
+
 -- What arrived by cross-home MOVEs since the last checkpoint, for the source to follow.
 CREATE TABLE arrival (lsn INTEGER PRIMARY KEY, uids BLOB NOT NULL) STRICT;
 ";

@@ -14,6 +14,7 @@ mod restored;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod usage;
 
 pub use compact::Compacted;
@@ -34,6 +35,7 @@ use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
+use crate::claims::Claims;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
@@ -72,6 +74,8 @@ pub(crate) struct Shared {
     pub catalogue: Catalogue,
     pub handles: Handles,
     pub recents: Recents,
+    /// Messages that are being moved.
+    pub claims: Claims,
     pub readers: Readers,
     pub contents: ContentCache,
     /// Of each shard.

@@ -153,6 +153,7 @@ impl Partition {
             tag: db.tag,
             catalogue,
             handles: Handles::new(config.view_cache_bytes),
+            claims: Arc::default(),
             recents: Recents::default(),
             contents: ContentCache::new(config.item_cache_bytes),
             readers: Readers::new(
