@@ -6,6 +6,7 @@ mod copy;
 mod crash;
 mod delivery;
 mod hostile;
+mod identity;
 mod idle;
 mod list;
 mod login;

@@ -37,7 +37,7 @@ struct Room {
 /// How often a partition that is not open is tried again: a disk may have been mounted since.
 const REOPEN: Duration = Duration::from_secs(5);
 /// The same at the most, when it does not become so: looking at a damaged one costs.
-const LAST_REOPEN: Duration = Duration::from_secs(60);
+const LAST_REOPEN: Duration = Duration::from_secs(15);
 /// Between two reports that somebody waits for.
 const REPORT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the node writes down for itself how far its partitions have come.

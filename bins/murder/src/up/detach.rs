@@ -9,7 +9,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::lock::{Holder, Lock};
 use super::topology::Topology;
-use super::{Arguments, make_dir, report};
+use super::{Arguments, fleet, make_dir, report};
 use crate::output::tail;
 
 /// What the background process says on its standard output, once, when all is ready.
