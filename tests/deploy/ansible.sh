@@ -40,7 +40,7 @@ def port():
         return "127.11.0.1:%d" % s.getsockname()[1]
 grpc = port()
 common = {"ansible_connection": "local", "ansible_host": "127.11.0.1",
-          "ansible_python_interpreter": "$(command -v python3)", "ansible_become": False}
+          "ansible_python_interpreter": "/usr/bin/python3", "ansible_become": False}
 def node(**more):
     return dict(common, murder_imap_listen=[port()], murder_imaps_listen=[port()],
                 murder_lmtp_listen=[port()], murder_http_listen=port(), murder_admin_listen=port(), **more)
