@@ -36,6 +36,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    Uidvalidity(crate::uidvalidity::Args),
 }
 
 #[derive(Debug, Serialize)]
@@ -131,6 +132,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             }
             list.end()
         }),
+        Command::Uidvalidity(args) => crate::uidvalidity::run(&args),
         Command::Show { name, target, json } => {
             let name = MailboxName::parse_canonical(&name)
                 .with_context(|| format!("`{name}` is no canonical mailbox name"))?;

@@ -14,6 +14,7 @@ mod quota;
 mod repair;
 mod restore;
 mod status;
+mod uidvalidity;
 mod units;
 mod up;
 mod user;
