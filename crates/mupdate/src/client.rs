@@ -613,6 +613,23 @@ impl MupdateClient {
         Ok(answer.revision)
     }
 
+    /// Forgets a UIDVALIDITY that was decades ahead, which kept mailboxes from being made. With
+    /// `dry_run` only says what would be. Returns the greatest that counts, before and after. For
+    /// operators.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn lower_uidvalidity(&self, dry_run: bool) -> Result<(u32, u32), MupdateError> {
+        let request = v1::LowerUidvalidityRequest { dry_run };
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.lower_uidvalidity(request).await }
+            })
+            .await?;
+        Ok((answer.before, answer.after))
+    }
+
     /// Opens the node's session: while it lasts the master calls the node up. Keeps trying
     /// when the master cannot be reached. To be called once in a process's life, since it
     /// ends what an earlier process of the same node had reserved.

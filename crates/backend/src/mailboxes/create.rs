@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse};
+use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse, uidvalidity};
 use murder_mupdate::{Activate, MupdateError, Reserve};
 use murder_store::{CreateMailbox, MailboxMeta, Partition, StoreError};
 
@@ -102,7 +102,7 @@ impl Node {
         let id = MailboxId::new();
         let Some(cluster) = &self.cluster else {
             // The store raises it when the name had a greater one before.
-            let uidvalidity = u32::try_from(now()).unwrap_or(u32::MAX);
+            let uidvalidity = uidvalidity::of_time(now());
             let meta = store(&new, id, uidvalidity).await?;
             return Ok((Done::default(), meta));
         };

@@ -57,7 +57,7 @@ impl Home {
             next.keep(&used);
             refused = put(&mut next);
         }
-        if !(all && !refused.is_empty()) {
+        if !all || refused.is_empty() {
             self.set_keywords(id, next);
         }
         Ok(refused)

@@ -23,6 +23,15 @@ use crate::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
 
+/// Messages that come to a mailbox.
+struct Coming<'a> {
+    mailbox: &'a [u8],
+    messages: &'a [command::Message],
+    max_keywords: u32,
+    /// What they count for.
+    more: Amount,
+}
+
 impl Home {
     pub(super) fn append(
         &mut self,
@@ -57,15 +66,13 @@ impl Home {
                     .as_ref()
                     .map(|(source, rows, _)| (*source, rows.as_slice())),
             );
-            let result = self.append_to(
-                &target.mailbox,
-                &c.messages,
-                c.max_keywords,
+            let coming = Coming {
+                mailbox: &target.mailbox,
+                messages: &c.messages,
+                max_keywords: c.max_keywords,
                 more,
-                entry,
-                segments,
-                &mut contents,
-            )?;
+            };
+            let result = self.append_to(&coming, entry, segments, &mut contents)?;
             results.push((place, result));
         }
         if let Some((source, rows, keep)) = replaced
@@ -98,14 +105,17 @@ impl Home {
 
     fn append_to(
         &mut self,
-        mailbox: &[u8],
-        messages: &[command::Message],
-        max_keywords: u32,
-        more: Amount,
+        coming: &Coming<'_>,
         entry: &Entry,
         segments: &Segments,
         contents: &mut [Option<i64>],
     ) -> Result<Result<Appended, StoreError>, Stop> {
+        let Coming {
+            mailbox,
+            messages,
+            max_keywords,
+            more,
+        } = *coming;
         let Some(id) = self.mailbox(mailbox).map(|m| m.id) else {
             return Ok(Err(StoreError::NoSuchMailbox));
         };
@@ -163,16 +173,13 @@ impl Home {
             Some(id) => self.keywords_that_fit(id, &c.messages, most(c.max_keywords))?,
             None => Cow::default(),
         };
-        let more = amount(&kept);
-        let appended = self.append_to(
-            &c.target,
-            &kept,
-            c.max_keywords,
-            more,
-            entry,
-            segments,
-            &mut contents,
-        )?;
+        let coming = Coming {
+            mailbox: &c.target,
+            messages: &kept,
+            max_keywords: c.max_keywords,
+            more: amount(&kept),
+        };
+        let appended = self.append_to(&coming, entry, segments, &mut contents)?;
         let source: Vec<u32> = match &appended {
             Ok(_) => c.messages.iter().map(|m| m.source_uid).collect(),
             Err(_) => Vec::new(),

@@ -1,6 +1,6 @@
 //! What is kept for a while after it was expunged or deleted, applied to a home.
 
-use murder_mailbox::MailboxId;
+use murder_mailbox::{MailboxId, uidvalidity};
 use rusqlite::params;
 
 use super::keywords::most;
@@ -192,9 +192,7 @@ impl Home {
         if let Some(over) = self.over_quota(&create.name, amount) {
             return refuse(over);
         }
-        let uidvalidity = create
-            .uidvalidity
-            .max(self.past(&create.name)?.saturating_add(1));
+        let uidvalidity = uidvalidity::after(create.uidvalidity, self.past(&create.name)?);
         let Some(Deleted { mut mailbox, .. }) = self.deleted.remove(&old) else {
             return refuse(StoreError::NoSuchMailbox);
         };

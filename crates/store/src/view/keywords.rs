@@ -79,6 +79,9 @@ impl KeywordSet {
     }
 }
 
+/// The id of a set and [`KeywordSet::rest`], to be stored.
+type NewSet = (u32, Vec<u8>);
+
 /// The sets of a mailbox by their ids. It only grows, so that views of before go on with it; where
 /// sets are forgotten there is another one.
 #[derive(Debug, Default)]
@@ -257,7 +260,7 @@ impl Keywords {
 
     /// The word for a set of numbers, and what is to be stored with it when its id is new; `None` when
     /// there are no ids left.
-    pub(crate) fn word(&self, set: &KeywordSet) -> Option<(u64, Option<(u32, Vec<u8>)>)> {
+    pub(crate) fn word(&self, set: &KeywordSet) -> Option<(u64, Option<NewSet>)> {
         let rest = set.rest();
         if rest.is_empty() {
             return Some((set.direct(), None));

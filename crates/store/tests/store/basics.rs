@@ -711,3 +711,37 @@ async fn old_tombstones_are_joined_and_nothing_is_forgotten() {
     }
     assert_eq!(handle.expunged_since(before_last).await.unwrap(), last);
 }
+
+#[tokio::test]
+async fn a_name_that_had_the_greatest_uidvalidity_can_be_made_again() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    let of = |uidvalidity| murder_store::CreateMailbox {
+        uidvalidity,
+        ..new_mailbox()
+    };
+    let now = 1_800_000_000;
+    let board = name("board");
+    let mut seen = Vec::new();
+    for wanted in [now, u32::MAX, now, now, now - 5] {
+        let meta = partition.create_mailbox(&board, of(wanted)).await.unwrap();
+        seen.push(meta.uidvalidity);
+        partition.delete_mailbox(&board).await.unwrap();
+    }
+    assert_eq!(seen, [now, u32::MAX, now + 1, now + 2, now + 3]);
+    // RENAME to such a name, in a home and of a home.
+    partition
+        .create_mailbox(&board, of(u32::MAX))
+        .await
+        .unwrap();
+    partition.delete_mailbox(&board).await.unwrap();
+    let other = name("board/other");
+    partition.create_mailbox(&other, of(now)).await.unwrap();
+    let renamed = partition.rename_mailbox(&other, &board).await.unwrap();
+    assert_eq!(renamed[0].meta.uidvalidity, now + 4);
+    partition.delete_mailbox(&board).await.unwrap();
+    let news = name("news");
+    partition.create_mailbox(&news, of(now)).await.unwrap();
+    let renamed = partition.rename_mailbox(&news, &board).await.unwrap();
+    assert_eq!(renamed[0].meta.uidvalidity, now + 5);
+}
