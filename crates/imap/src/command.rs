@@ -8,6 +8,7 @@ use crate::flag::Flag;
 use crate::list::{List, StatusItem};
 use crate::mailbox::MailboxArg;
 use crate::metadata::{GetMetadata, MetadataEntry};
+use crate::node::NodeCommand;
 use crate::notify::Notify;
 use crate::search::{MultiSearch, Search};
 use crate::secret::Secret;
@@ -198,6 +199,8 @@ pub enum Command {
     },
     /// UNAUTHENTICATE (RFC 8437)
     Unauthenticate,
+    /// What only frontends say.
+    Node(NodeCommand),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
     /// SETMETADATA (RFC 5464 section 4.3)
@@ -316,6 +319,7 @@ impl Command {
             Self::GetAcl { .. } => "GETACL",
             Self::ListRights { .. } => "LISTRIGHTS",
             Self::MyRights { .. } => "MYRIGHTS",
+            Self::Node(command) => command.name(),
         }
     }
 }

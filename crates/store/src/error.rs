@@ -41,6 +41,9 @@ pub enum StoreError {
     /// The message that was to be replaced is gone; nothing was changed.
     #[error("the message was expunged")]
     NoSuchMessage,
+    /// The append was not done, and will not be: somebody has asked what became of it.
+    #[error("withdrawn: it is not to be done any more")]
+    Withdrawn,
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,

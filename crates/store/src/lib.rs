@@ -69,7 +69,7 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, Repaired, repair, repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, OnceId, Partition, Repaired, repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};

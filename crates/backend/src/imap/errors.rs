@@ -118,6 +118,8 @@ impl From<StoreError> for OpError {
             StoreError::TooManyKeywords | StoreError::UidsExhausted => {
                 (Code::Limit, capitalised(&error.to_string()))
             }
+            // Nobody hears this: who has asked does not wait for the append any more.
+            StoreError::Withdrawn => (Code::Unavailable, "Given up by the frontend".into()),
             StoreError::TooManyAnnotations => {
                 (Code::MetadataTooMany, capitalised(&error.to_string()))
             }
@@ -157,6 +159,10 @@ impl ChangeError {
             Self::Cannot(text) => no(Code::Cannot, text),
             Self::Name(_) | Self::Acl(_) => no(Code::Cannot, capitalised(&self.to_string())),
             Self::Master(error) => refused_by_master(&error),
+            Self::Unknown(error) => {
+                tracing::warn!(%error, "not known whether a change was made");
+                OpError::Bye("[UNAVAILABLE] The change may have been made; look again".into())
+            }
             Self::Store(error) => error.into(),
         }
     }
@@ -164,7 +170,7 @@ impl ChangeError {
 
 fn refused_by_master(error: &MupdateError) -> OpError {
     let (code, text) = match error {
-        MupdateError::Unavailable(_) => (
+        MupdateError::Unavailable(_) | MupdateError::NotSent(_) => (
             Code::Unavailable,
             "The mupdate master is not available, try again",
         ),

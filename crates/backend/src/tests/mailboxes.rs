@@ -19,6 +19,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> &'static str {
         Err(ChangeError::Acl(_)) => "acl",
         Err(ChangeError::Master(_)) => "master",
         Err(ChangeError::Store(_)) => "store",
+        Err(ChangeError::Unknown(_)) => "unknown",
     }
 }
 

@@ -49,6 +49,10 @@ impl Home {
             if target.home != self.id {
                 continue;
             }
+            if let Some(before) = self.done_before(&target.id)? {
+                results.push((place, before));
+                continue;
+            }
             let more = self.net_amount(
                 &target.mailbox,
                 &c.messages,
@@ -64,6 +68,9 @@ impl Home {
                 segments,
                 &mut contents,
             )?;
+            if let (false, Ok(appended)) = (target.id.is_empty(), &result) {
+                self.remember(&target.id, target.keep_until, c.most_ids, Some(appended))?;
+            }
             results.push((place, result));
         }
         if let Some((source, rows, keep)) = replaced

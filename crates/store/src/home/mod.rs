@@ -9,6 +9,7 @@ pub(crate) mod annotations;
 mod keywords;
 mod mailboxes;
 mod messages;
+mod once;
 mod quota;
 mod relocate;
 mod retention;
@@ -147,6 +148,8 @@ pub(crate) struct Home {
     purge_at: i64,
     /// `next_content` and `purge_at` as they are in the file.
     stored: (i64, i64),
+    /// Ids that are remembered; `None` until they have been counted.
+    ids: Option<u32>,
     /// Quota roots by name.
     quotas: BTreeMap<String, quota::Root>,
     /// The checkpoint up to which settled rows have been removed.
@@ -203,6 +206,7 @@ impl Home {
             deleted: HashMap::new(),
             purge_at: 0,
             stored: (0, 0),
+            ids: None,
             quotas: BTreeMap::new(),
             pruned: 0,
             views: HashMap::new(),
@@ -496,6 +500,7 @@ impl Home {
             Op::Lost(_) => self.lost(),
             Op::Recount(_) => self.recount_messages(),
             Op::Annotate(c) => self.annotate(c),
+            Op::Withdraw(c) => self.withdraw(c),
         }
     }
 

@@ -65,7 +65,7 @@ impl Home {
         Ok(())
     }
 
-    fn due(&mut self, at: i64) {
+    pub(super) fn due(&mut self, at: i64) {
         if self.purge_at == 0 || at < self.purge_at {
             self.purge_at = at;
         }
@@ -243,6 +243,7 @@ impl Home {
             self.deleted.remove(&id);
             purged.mailboxes += 1;
         }
+        self.forget_ids(c.now)?;
         self.reckon_due()?;
         purged.more = self.purge_at != 0 && self.purge_at <= c.now;
         Ok(Ok(Outcome::Purged(purged)))
@@ -302,6 +303,7 @@ impl Home {
             self.erase_all(rowno)?;
         }
         self.deleted.clear();
+        self.forget_ids(i64::MAX)?;
         self.purge_at = 0;
         Ok(())
     }
@@ -327,13 +329,21 @@ impl Home {
 
     /// Finds out when something is to be forgotten next.
     fn reckon_due(&mut self) -> Result<(), Stop> {
-        let messages: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT min(keep_until) FROM expunged")
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(sql)?;
+        let least = |query| -> Result<Option<i64>, Stop> {
+            self.conn
+                .prepare_cached(query)
+                .and_then(|mut s| s.query_row([], |r| r.get(0)))
+                .map_err(sql)
+        };
+        let messages = least("SELECT min(keep_until) FROM expunged")?;
+        let ids = least("SELECT min(keep_until) FROM once")?;
         let mailboxes = self.deleted.values().map(|d| d.keep_until).min();
-        self.purge_at = messages.into_iter().chain(mailboxes).min().unwrap_or(0);
+        self.purge_at = messages
+            .into_iter()
+            .chain(ids)
+            .chain(mailboxes)
+            .min()
+            .unwrap_or(0);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 
 /// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
@@ -153,6 +153,15 @@ CREATE TABLE quota (
     used_bytes INTEGER NOT NULL,
     used_messages INTEGER NOT NULL,
     used_mailboxes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Appends and deliveries that are done once only, however often they are tried: what came of them.
+-- UIDVALIDITY 0: it was not done, and is not to be.
+CREATE TABLE once (
+    id BLOB PRIMARY KEY,
+    keep_until INTEGER NOT NULL,
+    uidvalidity INTEGER NOT NULL,
+    uids BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What the home's records did to segments since a checkpoint counted them.

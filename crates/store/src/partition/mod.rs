@@ -5,6 +5,7 @@ mod compact;
 mod mailboxes;
 mod maintenance;
 mod messages;
+mod once;
 mod open;
 mod quota;
 mod repair;
@@ -14,6 +15,7 @@ mod tests;
 mod usage;
 
 pub use compact::Compacted;
+pub use once::OnceId;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
 pub use usage::{DiskUsage, HomeUsage};
 

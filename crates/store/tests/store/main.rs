@@ -9,6 +9,7 @@ mod crashes;
 mod faulty;
 mod fulltext;
 mod model;
+mod once;
 mod quota;
 mod recovery;
 mod repair;
