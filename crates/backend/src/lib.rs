@@ -20,6 +20,7 @@ mod lmtp;
 mod login;
 mod mailboxes;
 mod node;
+mod nul;
 mod pop3;
 mod reconcile;
 mod role;
