@@ -13,7 +13,8 @@ pub type NodeId = [u8; 16];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeCommand {
     /// `X-NEXTID id`: what the next command makes has this id. An APPEND with an id is done once,
-    /// and can be asked about; a mailbox that CREATE makes has it as its MAILBOXID.
+    /// and can be asked about; a mailbox that CREATE makes has it as its MAILBOXID. The next command's
+    /// answer is the answer to both.
     NextId(NodeId),
     /// `X-DONE mailbox id`: whether the APPEND with this id, to a mailbox of the same home, has been
     /// done. OK with APPENDUID when it has; NO with [`Code::not_done`](crate::Code::not_done) when

@@ -95,6 +95,13 @@ pub enum StoreError {
     /// The file system is full; nothing was changed.
     #[error("file system is full")]
     DiskFull,
+    /// The disk failed, or the partition was closed, when the change may already have been durable: it
+    /// may be there after the next start.
+    #[error("not known whether it was done: {why}")]
+    InDoubt {
+        /// Why, for the operator.
+        why: String,
+    },
     /// Another process has the partition open.
     #[error("partition {path} is in use by another process", path = .0.display())]
     InUse(PathBuf),

@@ -49,6 +49,7 @@ pub(super) fn refused(error: StoreError) -> Status {
         | StoreError::HomeDamaged { .. } => ErrorKind::FailedPrecondition,
         StoreError::ReadOnly { .. }
         | StoreError::Withdrawn
+        | StoreError::InDoubt { .. }
         | StoreError::DiskFull
         | StoreError::InUse(_)
         | StoreError::Format { .. }

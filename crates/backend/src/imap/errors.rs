@@ -35,6 +35,9 @@ pub(crate) enum OpError {
     Answered,
 }
 
+/// BYE to who would take NO for "not done".
+const IN_DOUBT: &str = "[UNAVAILABLE] The change may have been made; look again";
+
 /// How a command ends.
 pub(crate) type OpResult = Result<Completion, OpError>;
 
@@ -135,6 +138,10 @@ impl From<StoreError> for OpError {
                 tracing::error!(%error, "damaged");
                 (Code::Corruption, "Mailbox is damaged".into())
             }
+            StoreError::InDoubt { .. } => {
+                tracing::warn!(%error, "not known whether a change was made");
+                return Self::Bye(IN_DOUBT.into());
+            }
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
             | StoreError::InUse(_)
@@ -161,7 +168,7 @@ impl ChangeError {
             Self::Master(error) => refused_by_master(&error),
             Self::Unknown(error) => {
                 tracing::warn!(%error, "not known whether a change was made");
-                OpError::Bye("[UNAVAILABLE] The change may have been made; look again".into())
+                OpError::Bye(IN_DOUBT.into())
             }
             Self::Store(error) => error.into(),
         }

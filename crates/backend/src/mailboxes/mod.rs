@@ -149,8 +149,12 @@ impl Node {
             }
             .in_current_span(),
         );
-        done.await
-            .unwrap_or(Err(ChangeError::Store(StoreError::Closed)))
+        // Only the end of the node's grace keeps it from its end.
+        done.await.unwrap_or_else(|_| {
+            Err(ChangeError::Store(StoreError::InDoubt {
+                why: "the node went down".into(),
+            }))
+        })
     }
 
     /// A mailbox of this node in which `identity` has the right `needed`; `missing` is said to one

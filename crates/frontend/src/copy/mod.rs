@@ -83,6 +83,8 @@ pub(crate) async fn across(session: &mut Session, order: Order) -> OpResult {
                 selected.forget_connection();
                 (Err(Refusal::SelectedLost.into()), false)
             } else {
+                // What has arrived was removed again.
+                let error = error.before_a_command();
                 (Err(Refusal::Backend(error).into()), false)
             }
         }

@@ -332,7 +332,11 @@ impl Shared {
             answer,
             _permit: permit,
         })?;
-        let results = answered.await.map_err(|_| StoreError::Closed)??;
+        // Whoever drops the answer may have made it durable before.
+        let in_doubt = |_| StoreError::InDoubt {
+            why: "partition closed".into(),
+        };
+        let results = answered.await.map_err(in_doubt)??;
         debug_assert_eq!(results.len(), number);
         Ok(results)
     }

@@ -15,7 +15,7 @@ pub(crate) async fn node(session: &mut Session, command: NodeCommand) -> OpResul
     match command {
         NodeCommand::NextId(id) => {
             session.next_id = Some(id);
-            Ok(ok("X-NEXTID completed"))
+            Err(OpError::Answered)
         }
         NodeCommand::Done { mailbox, id } => done(session, &mailbox, id).await,
     }
