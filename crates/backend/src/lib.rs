@@ -23,6 +23,7 @@ mod login;
 mod mailboxes;
 mod memory;
 mod node;
+mod nul;
 mod opening;
 mod partitions;
 mod pop3;

@@ -8,6 +8,7 @@ use crate::flag::Flag;
 use crate::list::{List, StatusItem};
 use crate::mailbox::MailboxArg;
 use crate::metadata::{GetMetadata, MetadataEntry};
+use crate::node::NodeCommand;
 use crate::notify::Notify;
 use crate::search::{MultiSearch, Search};
 use crate::secret::Secret;
@@ -199,6 +200,8 @@ pub enum Command {
     },
     /// UNAUTHENTICATE (RFC 8437)
     Unauthenticate,
+    /// What only frontends say.
+    Node(NodeCommand),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
     /// SETMETADATA (RFC 5464 section 4.3)
@@ -320,6 +323,7 @@ impl Command {
             Self::ListRights { .. } => "LISTRIGHTS",
             Self::MyRights { .. } => "MYRIGHTS",
             Self::Transfer(command) => command.name(),
+            Self::Node(command) => command.name(),
         }
     }
 }

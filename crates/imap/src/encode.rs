@@ -221,6 +221,7 @@ fn arguments(out: &mut BytesMut, command: &Command) {
             }
         }
         Command::Notify(command) => notify(out, command),
+        Command::Node(command) => command.put_arguments(out),
         Command::Compress { mechanism } => put(out, format_args!(" {mechanism}")),
         Command::GetMetadata(command) => get_metadata(out, command),
         Command::SetMetadata { mailbox, entries } => {

@@ -20,7 +20,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::error::MupdateError;
+use crate::error::{MupdateError, NotReached};
 use crate::map::HeldByName;
 use crate::membership::Membership;
 use crate::record::{
@@ -35,8 +35,10 @@ const SERVER_NAME: &str = "mupdate.murder.internal";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// At least so long between two rounds over all masters when none could be reached.
 const ROUND_INTERVAL: Duration = Duration::from_millis(100);
-/// How soon a master that went away without a word is noticed, at most twice this.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How often the master is asked whether it is there, and how long it may take to answer: together,
+/// one that went away without a word is noticed when a call to it would fail too.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a request that was not sent is tried again: a client that has slept through
 /// several restarts finds one closed connection.
 const UNSENT_RETRIES: usize = 2;
@@ -62,13 +64,13 @@ pub struct MupdateClientConfig {
 }
 
 impl MupdateClientConfig {
-    /// With the default deadline of ten seconds.
+    /// With the default deadline of five seconds: what a frontend waits for a backend too.
     #[must_use]
     pub fn new(masters: Vec<String>, tls: Arc<ClientConfig>) -> Self {
         Self {
             masters,
             tls,
-            call_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -346,7 +348,7 @@ impl MupdateClient {
         });
         let channel = Endpoint::from_static("http://mupdate.murder.internal")
             .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -1097,7 +1099,7 @@ impl Connector {
             }
         }
         *last_failed = Some(Instant::now());
-        Err(failure)
+        Err(std::io::Error::other(NotReached(failure)))
     }
 
     async fn connect_to(

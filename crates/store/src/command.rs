@@ -20,7 +20,7 @@ const FEW_ROWS: u64 = 128;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 25, 26"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 25, 26, 28"
     )]
     pub op: Option<Op>,
 }
@@ -82,6 +82,9 @@ pub(crate) enum Op {
     Transfer(Transfer),
     #[prost(message, tag = "26")]
     Leaving(Leaving),
+    /// Asks whether an append with an id has been done; if not, it never will be.
+    #[prost(message, tag = "28")]
+    Withdraw(Withdraw),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -166,6 +169,12 @@ pub(crate) struct Target {
     pub home: u64,
     #[prost(bytes = "vec", tag = "2")]
     pub mailbox: Vec<u8>,
+    /// What is done once only, whoever tries again; empty for what may be repeated.
+    #[prost(bytes = "vec", tag = "50")]
+    pub id: Vec<u8>,
+    /// Until when the id is remembered.
+    #[prost(int64, tag = "51")]
+    pub keep_until: i64,
 }
 
 /// One message: where its body is and what is said about it.
@@ -230,6 +239,9 @@ pub(crate) struct Append {
     /// the messages are refused.
     #[prost(uint32, tag = "60")]
     pub max_keywords: u32,
+    /// The most ids that a home remembers.
+    #[prost(uint32, tag = "50")]
+    pub most_ids: u32,
 }
 
 /// The message that REPLACE removes.
@@ -595,6 +607,21 @@ pub(crate) struct Departing {
     pub to_home: u64,
 }
 
+/// Remembers that an append is not to be done any more, unless it has been.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Withdraw {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub id: Vec<u8>,
+    /// As in [`Target`].
+    #[prost(int64, tag = "3")]
+    pub keep_until: i64,
+    /// As in [`Append`].
+    #[prost(uint32, tag = "4")]
+    pub most_ids: u32,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -638,6 +665,7 @@ impl Op {
             Self::Restored(c) => c.homes.clone(),
             Self::Transfer(c) => vec![c.home],
             Self::Leaving(c) => vec![c.home],
+            Self::Withdraw(c) => vec![c.home],
         }
     }
 
@@ -696,7 +724,8 @@ impl Op {
             | Self::Subscribe(_)
             | Self::SetQuota(_)
             | Self::Annotate(_)
-            | Self::Leaving(_) => false,
+            | Self::Leaving(_)
+            | Self::Withdraw(_) => false,
             Self::Delete(_)
             | Self::Rename(_)
             | Self::RenameInbox(_)

@@ -45,6 +45,9 @@ pub enum StoreError {
     /// it was settled that they will not be adopted.
     #[error("the messages of the transfer are not there")]
     NoSuchTransfer,
+    /// The append was not done, and will not be: somebody has asked what became of it.
+    #[error("withdrawn: it is not to be done any more")]
+    Withdrawn,
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,
@@ -96,6 +99,13 @@ pub enum StoreError {
     /// The file system is full; nothing was changed.
     #[error("file system is full")]
     DiskFull,
+    /// The disk failed, or the partition was closed, when the change may already have been durable: it
+    /// may be there after the next start.
+    #[error("not known whether it was done: {why}")]
+    InDoubt {
+        /// Why, for the operator.
+        why: String,
+    },
     /// Another process has the partition open.
     #[error("partition {path} is in use by another process", path = .0.display())]
     InUse(PathBuf),

@@ -77,8 +77,8 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, PutBack, Repaired, Restored, inspect,
-    repair, repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, OnceId, Partition, PutBack, Repaired, Restored,
+    inspect, repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;

@@ -49,6 +49,7 @@ impl Session {
                 Err(bad("Already logged in"))
             }
 
+            (_, C::Node(command)) => boxed(op::node::node(self, command)).await,
             (_, C::Enable { capabilities }) => op::enable::enable(self, &capabilities),
             (_, C::Unauthenticate) => op::unauthenticate::unauthenticate(self),
             (_, C::Namespace) => op::namespace::namespace(self),

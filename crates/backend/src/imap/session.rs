@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_imap::{
-    Command, CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag,
+    Command, CommandReader, Event, MailboxArg, NameEncoding, NodeId, ResponseWriter, Status, Tag,
     server::Limits,
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
@@ -119,6 +119,8 @@ pub(crate) struct Session {
     pub notify: Option<Box<Notify>>,
     /// A frontend's COPY or MOVE to another backend, or from one.
     pub transfer: Option<Box<Transfer>>,
+    /// The id of what the next command makes, if a frontend has given it one.
+    pub next_id: Option<NodeId>,
     bad_commands: u32,
     /// Told when the server drains.
     drained: Cancelled,
@@ -147,6 +149,7 @@ impl Session {
             via: Span::none(),
             notify: None,
             transfer: None,
+            next_id: None,
             bad_commands: 0,
             drained: Cancelled::of(node.shutdown.token()),
             alarm: Alarm::new(login_deadline),
@@ -234,7 +237,11 @@ impl Session {
                 if self.notify.is_some() {
                     boxed(self.before_change(&command)).await?;
                 }
+                let names_the_next = matches!(command, Command::Node(_));
                 let result = self.execute(&tag, command).instrument(via).await;
+                if !names_the_next {
+                    self.next_id = None;
+                }
                 self.complete(&tag, result, expunges).await
             }
             Event::Append(start) => {

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use murder_store::{BodyLocation, Partition, StoreError};
 
+use crate::nul::without_nuls;
+
 /// Messages up to this many bytes are read at once, checked against their checksum before
 /// anything of them is sent.
 const WHOLE_LIMIT: u32 = 1 << 20;
@@ -40,7 +42,7 @@ impl<'a> BodyReader<'a> {
         }
         if at.len <= WHOLE_LIMIT {
             self.from = at.len;
-            return self.partition.read_body(at).await.map(Some);
+            return Ok(Some(without_nuls(self.partition.read_body(at).await?)));
         }
         let len = PIECE.min(at.len - self.from);
         let piece = self.partition.read_body_range(at, self.from, len).await?;
@@ -52,6 +54,6 @@ impl<'a> BodyReader<'a> {
         if self.from == at.len && self.crc != at.crc {
             return Err(at.corrupt());
         }
-        Ok(Some(piece))
+        Ok(Some(without_nuls(piece)))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use murder_imap::put_number;
+use murder_imap::{NodeCommand, NodeId, put_number};
 use murder_net::{Alarm, Stream};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// Why a backend could not do its part.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
-    /// It cannot be reached.
+    /// It cannot be reached: nothing of the command was sent.
     #[error("backend {node} cannot be reached: {reason}")]
     Unreachable {
         /// Its name.
@@ -30,7 +30,8 @@ pub(crate) enum BackendError {
         /// Why.
         reason: String,
     },
-    /// The connection broke, or the backend ended it.
+    /// The connection broke, or the backend ended it, when the command may have reached it: it may
+    /// have been done.
     #[error("connection to backend {node} lost: {reason}")]
     Lost {
         /// Its name.
@@ -46,6 +47,21 @@ pub(crate) enum BackendError {
         /// What it said.
         answer: Completion,
     },
+}
+
+impl BackendError {
+    /// Whether the backend may have acted all the same.
+    pub(crate) fn may_be_done(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+
+    /// The error of a connection that was lost while nothing had been sent that could be done.
+    pub(crate) fn before_a_command(self) -> Self {
+        match self {
+            Self::Lost { node, reason } => Self::Unreachable { node, reason },
+            other => other,
+        }
+    }
 }
 
 /// What a backend has said.
@@ -172,6 +188,11 @@ impl Connection {
         }
         self.wire.put(b"\r\n");
         tag
+    }
+
+    /// Says which id that has which the next command makes.
+    pub(crate) fn name_next(&mut self, id: NodeId) {
+        self.send(&NodeCommand::NextId(id).line());
     }
 
     /// What the input holds next; `None` when more must come first.

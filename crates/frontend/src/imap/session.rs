@@ -14,7 +14,7 @@ use crate::backend::{BackendError, Status};
 use crate::imap::arguments::{Arguments, Encoding, Line};
 use crate::imap::ask::on_selected;
 use crate::imap::client::{Client, Input};
-use crate::imap::errors::{OpError, OpResult, Refusal};
+use crate::imap::errors::{OpError, OpResult, Refusal, changes};
 use crate::imap::op;
 use crate::imap::selected::{Passed, Selected, write_tagged};
 use crate::shared::Shared;
@@ -69,6 +69,9 @@ pub(crate) enum Ended {
     /// The backend of the selected mailbox went where that could not be told otherwise.
     #[error("{0}")]
     Torn(BackendError),
+    /// The answer to a change was lost, and could not be found out.
+    #[error("{0}")]
+    Unanswered(BackendError),
     /// Too many lines that are no commands, or too many failed logins.
     #[error("{0}")]
     Abuse(&'static str),
@@ -216,7 +219,7 @@ impl Session {
             Input::Append(head, literal) => {
                 let result = Box::pin(op::append::append(self, head.clone(), literal)).await;
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
-                self.complete(&tag, result)?;
+                self.complete(&tag, "APPEND", result)?;
             }
             Input::TooLarge(head) => {
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
@@ -283,7 +286,7 @@ impl Session {
             tracing::warn!(%error, mailbox = %selected.mailbox, "lost the selected mailbox");
         }
         let result = Box::pin(self.execute(&line, command)).await;
-        self.complete(&line.tag, result)?;
+        self.complete(&line.tag, &line.name, result)?;
         Ok(true)
     }
 
@@ -341,14 +344,20 @@ impl Session {
         }
     }
 
-    /// Ends a command.
-    fn complete(&mut self, tag: &str, result: OpResult) -> Result<(), Ended> {
+    /// Ends command `name`.
+    fn complete(&mut self, tag: &str, name: &str, result: OpResult) -> Result<(), Ended> {
         let completion = match result {
             Ok(completion) => completion,
             Err(OpError::ClientGone(error)) => return Err(Ended::Client(error)),
             Err(OpError::AlreadyAnswered) => return Ok(()),
             Err(OpError::Bye(word)) => return Err(Ended::Unknown(word)),
             Err(OpError::TooMuch) => return Err(Ended::Abuse("[TOOBIG] Message is too big")),
+            Err(OpError::Refused(Refusal::Backend(error)))
+                if error.may_be_done() && changes(name) =>
+            {
+                tracing::warn!(%error, command = name, "the answer to a change is lost");
+                return Err(Ended::Unanswered(error));
+            }
             Err(OpError::Refused(refusal)) => {
                 if let Refusal::Backend(error) = &refusal {
                     tracing::warn!(%error, "command refused");
@@ -415,6 +424,9 @@ impl Session {
             Ended::Idle => Some("Autologout; idle for too long"),
             Ended::Shutdown => Some("[UNAVAILABLE] Server shutting down"),
             Ended::Abuse(word) | Ended::Unknown(word) => Some(*word),
+            Ended::Unanswered(_) => {
+                Some("[UNAVAILABLE] The answer of the backend is lost; see what was done")
+            }
             // In the middle of an answer nothing can be said.
             Ended::Torn(_) => match &self.state {
                 State::Selected(selected) if selected.is_answer_torn() => None,

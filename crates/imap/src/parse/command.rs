@@ -7,6 +7,7 @@ use super::access::{del_acl, list_rights, set_acl};
 use super::fetch::fetch;
 use super::list::{list, lsub, status};
 use super::metadata::{get_metadata, set_metadata};
+use super::node::{done, next_id};
 use super::notify::notify;
 use super::quota::{get_quota, set_quota};
 use super::search::{cancel_update, multi_search, search};
@@ -154,6 +155,8 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "GETACL" => |i| with_mailbox(i, |mailbox| Command::GetAcl { mailbox }),
         "LISTRIGHTS" => list_rights,
         "MYRIGHTS" => |i| with_mailbox(i, |mailbox| Command::MyRights { mailbox }),
+        "X-NEXTID" => next_id,
+        "X-DONE" => done,
         _ => return Ok((input, None)),
     };
     let (rest, ()) = sp(input)?;

@@ -10,6 +10,7 @@ mod command;
 mod fetch;
 mod list;
 mod metadata;
+mod node;
 mod notify;
 mod quota;
 mod response;

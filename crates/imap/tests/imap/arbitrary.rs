@@ -7,10 +7,10 @@ use murder_imap::url::UrlMailbox;
 use murder_imap::{
     Code, Command, ContextUpdate, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem,
     FetchModifier, Flag, GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg,
-    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial,
-    PartialRange, QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section,
-    SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm,
-    ThreadList, TransferCommand, Untagged,
+    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, NodeCommand, NodeId, Notify,
+    NotifyEvent, PartWhat, Partial, PartialRange, QuotaResource, Response, Search, SearchKey,
+    SearchReturn, Secret, Section, SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem,
+    Tag, Thread, ThreadAlgorithm, ThreadList, TransferCommand, Untagged,
 };
 use murder_mailbox::SpecialUse;
 use proptest::collection::vec;
@@ -381,6 +381,9 @@ fn entry_values() -> impl Strategy<Value = Vec<(String, Option<Vec<u8>>)>> {
 fn extensions() -> BoxedStrategy<Command> {
     prop_oneof![
         Just(Command::Unauthenticate),
+        any::<NodeId>().prop_map(|id| Command::Node(NodeCommand::NextId(id))),
+        (mailbox(), any::<NodeId>())
+            .prop_map(|(mailbox, id)| Command::Node(NodeCommand::Done { mailbox, id })),
         vec(tag(), 1..4).prop_map(|tags| Command::CancelUpdate { tags }),
         upper_atom().prop_map(|mechanism| Command::Compress { mechanism }),
         notify().prop_map(Command::Notify),

@@ -59,6 +59,10 @@ impl Home {
             if target.home != self.id {
                 continue;
             }
+            if let Some(before) = self.done_before(&target.id)? {
+                results.push((place, before));
+                continue;
+            }
             let more = self.net_amount(
                 &target.mailbox,
                 &c.messages,
@@ -73,6 +77,9 @@ impl Home {
                 more,
             };
             let result = self.append_to(&coming, entry, segments, &mut contents)?;
+            if let (false, Ok(appended)) = (target.id.is_empty(), &result) {
+                self.remember(&target.id, target.keep_until, c.most_ids, Some(appended))?;
+            }
             results.push((place, result));
         }
         if let Some((source, rows, keep)) = replaced

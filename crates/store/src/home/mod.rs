@@ -10,6 +10,7 @@ pub(crate) mod disk;
 mod keywords;
 mod mailboxes;
 mod messages;
+mod once;
 mod quota;
 mod relocate;
 mod restored;
@@ -157,6 +158,8 @@ pub(crate) struct Home {
     purge_at: i64,
     /// `next_content` and `purge_at` as they are in the file.
     stored: (i64, i64),
+    /// Ids that are remembered; `None` until they have been counted.
+    ids: Option<u32>,
     /// Quota roots by name.
     quotas: BTreeMap<String, quota::Root>,
     /// The checkpoint up to which settled rows have been removed.
@@ -221,6 +224,7 @@ impl Home {
             deleted: HashMap::new(),
             purge_at: 0,
             stored: (0, 0),
+            ids: None,
             quotas: BTreeMap::new(),
             pruned: 0,
             views: HashMap::new(),
@@ -533,6 +537,7 @@ impl Home {
             Op::Restored(c) => self.restored(c),
             Op::Transfer(c) => self.transfer(c, entry, segments),
             Op::Leaving(c) => self.leaving(c),
+            Op::Withdraw(c) => self.withdraw(c),
         }
     }
 

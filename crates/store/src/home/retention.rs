@@ -246,6 +246,7 @@ impl Home {
             let gone = self.forget_transfers(c.now, left)?;
             purged.messages += gone.cast_unsigned();
         }
+        self.forget_ids(c.now)?;
         self.reckon_due()?;
         purged.more = self.purge_at != 0 && self.purge_at <= c.now;
         Ok(Ok(Outcome::Purged(purged)))
@@ -307,6 +308,7 @@ impl Home {
         }
         self.deleted.clear();
         self.forget_transfers(i64::MAX, i64::MAX)?;
+        self.forget_ids(i64::MAX)?;
         self.purge_at = 0;
         Ok(())
     }
@@ -332,15 +334,18 @@ impl Home {
 
     /// Finds out when something is to be forgotten next.
     pub(super) fn reckon_due(&mut self) -> Result<(), Stop> {
-        let messages: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT min(keep_until) FROM expunged")
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(sql)?;
+        let least = |query| -> Result<Option<i64>, Stop> {
+            self.conn
+                .prepare_cached(query)
+                .and_then(|mut s| s.query_row([], |r| r.get(0)))
+                .map_err(sql)
+        };
+        let messages = least("SELECT min(keep_until) FROM expunged")?;
+        let ids = least("SELECT min(keep_until) FROM once")?;
         let mailboxes = self.deleted.values().map(|d| d.keep_until).min();
         let transfers = self.transfer_due()?;
-        let all = messages.into_iter().chain(mailboxes).chain(transfers);
-        self.purge_at = all.min().unwrap_or(0);
+        let all = messages.into_iter().chain(ids).chain(mailboxes);
+        self.purge_at = all.chain(transfers).min().unwrap_or(0);
         Ok(())
     }
 }

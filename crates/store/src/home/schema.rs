@@ -167,6 +167,15 @@ CREATE TABLE quota (
     used_mailboxes INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Appends and deliveries that are done once only, however often they are tried: what came of them.
+-- UIDVALIDITY 0: it was not done, and is not to be.
+CREATE TABLE once (
+    id BLOB PRIMARY KEY,
+    keep_until INTEGER NOT NULL,
+    uidvalidity INTEGER NOT NULL,
+    uids BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What the home's records did to segments since a checkpoint counted them.
 CREATE TABLE segment_change (
     lsn INTEGER NOT NULL,

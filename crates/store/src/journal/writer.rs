@@ -310,7 +310,9 @@ impl Writer {
             Failure::Refused(error) => error,
             Failure::Broken(error) => {
                 self.shared.health.read_only(&error);
-                error
+                StoreError::InDoubt {
+                    why: error.to_string(),
+                }
             }
         };
         if matches!(error, StoreError::DiskFull) {

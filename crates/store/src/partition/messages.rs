@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use murder_mailbox::MailboxName;
 
+use super::once::{MOST_IDS, OnceId};
 use super::{Cargo, Partition};
 use crate::blob::blocking;
 use crate::claims::Claim;
@@ -34,7 +35,7 @@ impl Partition {
         name: &MailboxName,
         messages: Vec<AppendMessage>,
     ) -> Result<Appended, StoreError> {
-        self.append_as(name, messages, &[]).await
+        self.append_as(self.target(name)?, messages, &[]).await
     }
 
     /// Appends copies of messages of another partition, which keep their EMAILIDs (RFC 8474
@@ -49,16 +50,16 @@ impl Partition {
         email_ids: &[[u8; 16]],
     ) -> Result<Appended, StoreError> {
         debug_assert_eq!(messages.len(), email_ids.len());
-        self.append_as(name, messages, email_ids).await
+        self.append_as(self.target(name)?, messages, email_ids)
+            .await
     }
 
-    async fn append_as(
+    pub(super) async fn append_as(
         &self,
-        name: &MailboxName,
+        target: Target,
         messages: Vec<AppendMessage>,
         email_ids: &[[u8; 16]],
     ) -> Result<Appended, StoreError> {
-        let target = self.target(name)?;
         let (mut messages, cargo) = self.load(messages).await?;
         for (message, id) in messages.iter_mut().zip(email_ids) {
             message.email_id = id.to_vec();
@@ -68,6 +69,7 @@ impl Partition {
             messages,
             replaces: None,
             max_keywords: MAX_KEYWORDS as u32,
+            most_ids: MOST_IDS,
         });
         appended(self.shared.submit_one(op, cargo).await?)
     }
@@ -109,6 +111,7 @@ impl Partition {
                 keep_until,
             }),
             max_keywords: MAX_KEYWORDS as u32,
+            most_ids: MOST_IDS,
         });
         appended(self.shared.submit_one(op, cargo).await?)
     }
@@ -123,11 +126,29 @@ impl Partition {
         targets: &[MailboxName],
         message: AppendMessage,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        let targets = targets.iter().map(|name| (name, None));
+        self.deliver_once(targets, message).await
+    }
+
+    /// As [`Partition::deliver`]; a target with an id that its home remembers gets nothing, and its
+    /// result is that of the first time, with 0 for the MODSEQ.
+    ///
+    /// # Errors
+    /// As [`Partition::deliver`].
+    pub async fn deliver_once<'a>(
+        &self,
+        targets: impl ExactSizeIterator<Item = (&'a MailboxName, Option<OnceId>)>,
+        message: AppendMessage,
+    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
         let mut results: Vec<Result<Appended, StoreError>> =
             vec![Err(StoreError::NoSuchMailbox); targets.len()];
         let mut known = Vec::with_capacity(targets.len());
-        for (place, name) in targets.iter().enumerate() {
-            if let Ok(target) = self.target(name) {
+        let kept = self.shared.config.delivery_ids_kept;
+        for (place, (name, id)) in targets.enumerate() {
+            if let Ok(mut target) = self.target(name) {
+                if let Some(id) = id.filter(|_| !kept.is_zero()) {
+                    self.set_id(&mut target, id, kept);
+                }
                 known.push((place, target));
             }
         }
@@ -142,6 +163,7 @@ impl Partition {
                 messages: messages.clone(),
                 replaces: None,
                 max_keywords: MAX_KEYWORDS as u32,
+                most_ids: MOST_IDS,
             });
             let homes = op.homes();
             let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
@@ -426,6 +448,7 @@ impl Partition {
         Ok(Target {
             home,
             mailbox: mailbox.id.to_bytes().to_vec(),
+            ..Target::default()
         })
     }
 
@@ -504,7 +527,7 @@ impl Partition {
 }
 
 /// The outcome of an append to one mailbox.
-fn appended(outcome: Outcome) -> Result<Appended, StoreError> {
+pub(super) fn appended(outcome: Outcome) -> Result<Appended, StoreError> {
     match outcome {
         Outcome::Appended(mut results) => results
             .pop()

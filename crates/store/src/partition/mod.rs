@@ -7,6 +7,7 @@ mod inspect;
 mod mailboxes;
 mod maintenance;
 mod messages;
+mod once;
 mod open;
 mod quota;
 mod repair;
@@ -19,6 +20,7 @@ mod usage;
 
 pub use compact::Compacted;
 pub use inspect::inspect;
+pub use once::OnceId;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
 pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
@@ -381,7 +383,11 @@ impl Shared {
             reserved,
             _permit: permit,
         })?;
-        let results = answered.await.map_err(|_| StoreError::Closed)??;
+        // Whoever drops the answer may have made it durable before.
+        let in_doubt = |_| StoreError::InDoubt {
+            why: "partition closed".into(),
+        };
+        let results = answered.await.map_err(in_doubt)??;
         debug_assert_eq!(results.len(), number);
         Ok(results)
     }

@@ -12,6 +12,7 @@ mod fulltext;
 mod identity;
 mod keywords;
 mod model;
+mod once;
 mod quota;
 mod recovery;
 mod repair;

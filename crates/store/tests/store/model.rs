@@ -887,6 +887,7 @@ pub fn alive<T>(result: Result<T, StoreError>) -> Result<Result<T, StoreError>, 
             e @ (StoreError::Io { .. }
             | StoreError::DiskFull
             | StoreError::ReadOnly { .. }
+            | StoreError::InDoubt { .. }
             | StoreError::Closed),
         ) => Err(e),
         result => Ok(result),

@@ -305,7 +305,8 @@ async fn a_home_that_cannot_be_written_is_tried_until_it_can() {
     });
     until(&partition, |h| matches!(h, Health::Stalled { .. })).await;
     partition.shutdown().await.unwrap();
-    assert!(matches!(waiting.await.unwrap(), Err(StoreError::Closed)));
+    let told = waiting.await.unwrap();
+    assert!(matches!(told, Err(StoreError::InDoubt { .. })), "{told:?}");
     fs::remove_file(&obstacle).unwrap();
     drop(partition);
     let partition = open(&dir);

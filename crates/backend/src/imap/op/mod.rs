@@ -23,6 +23,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod multi_search;
 pub(crate) mod namespace;
+pub(crate) mod node;
 pub(crate) mod noop;
 pub(crate) mod notify;
 pub(crate) mod quota;
