@@ -5,6 +5,7 @@ mod backend_down;
 mod copy;
 mod crash;
 mod delivery;
+mod doors;
 mod hostile;
 mod idle;
 mod list;

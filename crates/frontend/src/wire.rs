@@ -33,11 +33,18 @@ pub(crate) const HIGH_WATER: usize = 64 * 1024;
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
     /// Ready when a read would find something, or the end, or an error. Needs no buffer.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// See [`Stream::acknowledge`]; nothing where there is no such thing.
+    fn acknowledge(&self) {}
 }
 
 impl Transport for Stream {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Self::poll_readable(self, cx)
+    }
+
+    fn acknowledge(&self) {
+        Self::acknowledge(self);
     }
 }
 
@@ -55,6 +62,8 @@ pub(crate) struct Wire<S = Stream> {
     busy: bool,
     /// Bytes given to the stream that it may still hold.
     unflushed: bool,
+    /// Bytes were read since [`Wire::acknowledge`].
+    unacknowledged: bool,
 }
 
 impl<S: Transport> Wire<S> {
@@ -67,6 +76,7 @@ impl<S: Transport> Wire<S> {
             high_water,
             busy: false,
             unflushed: false,
+            unacknowledged: false,
         }
     }
 
@@ -107,8 +117,18 @@ impl<S: Transport> Wire<S> {
         self.output.is_empty() && !self.unflushed
     }
 
+    /// Acknowledges what was read, unless that was done: for where more of the same is to come.
+    pub(crate) fn acknowledge(&mut self) {
+        if std::mem::take(&mut self.unacknowledged)
+            && let Some(stream) = &self.stream
+        {
+            stream.acknowledge();
+        }
+    }
+
     /// Reads what is there, up to [`AT_ONCE`]; 0 at the end of the stream. While there is nothing,
-    /// an empty input has no buffer.
+    /// an empty input has no buffer; one that is not empty is half of something, and is
+    /// acknowledged.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut filled = 0;
         loop {
@@ -121,7 +141,12 @@ impl<S: Transport> Wire<S> {
                 }
                 // What has come before counts; the next read says this again.
                 Poll::Ready(Err(error)) if filled == 0 => return Poll::Ready(Err(error)),
-                Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Pending if filled == 0 => {
+                    if !self.input.is_empty() {
+                        self.acknowledge();
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(_)) | Poll::Pending => {}
             }
             return Poll::Ready(Ok(filled));
@@ -147,6 +172,7 @@ impl<S: Transport> Wire<S> {
         match poll_read_buf(Pin::new(stream), cx, &mut self.input) {
             Poll::Ready(Ok(read)) => {
                 self.busy = read >= offered.min(BUSY_ROOM);
+                self.unacknowledged |= read > 0;
                 Poll::Ready(Ok(read))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -237,13 +263,6 @@ impl Wire {
     /// Whether it is encrypted.
     pub(crate) fn is_tls(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_tls)
-    }
-
-    /// See [`Stream::acknowledge`].
-    pub(crate) fn acknowledge(&self) {
-        if let Some(stream) = &self.stream {
-            stream.acknowledge();
-        }
     }
 }
 

@@ -146,7 +146,11 @@ async fn my_rights(
                     client.wire.put(&answer.bytes);
                 }
             }
-            Said::Status(_) => {}
+            Said::Status(status) => {
+                if let Some(client) = client.as_deref_mut() {
+                    write_status(client, &status);
+                }
+            }
         })
         .await?;
     Ok((completion, rights))
@@ -384,10 +388,9 @@ async fn passing_news(
     command: &str,
 ) -> Result<Completion, BackendError> {
     connection
-        .command(command.as_bytes(), &mut |said| {
-            if let Said::Answer(answer) = said {
-                pass(client, &answer);
-            }
+        .command(command.as_bytes(), &mut |said| match said {
+            Said::Answer(answer) => pass(client, &answer),
+            Said::Status(status) => write_status(client, &status),
         })
         .await
 }

@@ -293,8 +293,11 @@ async fn a_failed_select_leaves_nothing_selected() {
     backend
         .answer(
             "EXAMINE \"user/bob/x\"",
-            "* OK [ALERT] the disk smells\r\n{tag} NO [NOPERM] you may not\r\n",
+            "* OK [CLOSED] left\r\n* OK [ALERT] the disk smells\r\n{tag} NO [NOPERM] you may not\r\n",
         )
+        .await;
+    client
+        .expect("* OK [CLOSED] Previous mailbox is now closed")
         .await;
     assert_eq!(
         client.line().await,
