@@ -105,15 +105,6 @@ async fn commands_that_come_in_pieces_do_not_wait() -> Tested {
             assert!(time < SOON, "{door}: {time:?} for {halves:?}");
         }
     }
-    for (door, halves, end) in [
-        (murder.frontend(1).lmtp, [&b"NO"[..], b"OP\r\n"], "250 "),
-        (murder.backend(1).lmtp, [b"NO", b"OP\r\n"], "250 "),
-        (murder.backend(1).pop3, [b"CA", b"PA\r\n"], "\r\n.\r\n"),
-    ] {
-        let mut stream = TcpStream::connect(door).await?;
-        let time = in_halves(&mut stream, halves, end).await?;
-        assert!(time < SOON, "{door}: {time:?}");
-    }
     Ok(())
 }
 
