@@ -6,6 +6,7 @@ mod backend_down;
 mod copy;
 mod crash;
 mod delivery;
+mod doors;
 mod hostile;
 mod identity;
 mod idle;

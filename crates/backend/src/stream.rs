@@ -1,6 +1,6 @@
 //! The client's connection, which ends by itself when the client does not read.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(crate) struct ClientStream {
     patience: Duration,
     /// There only while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Octets were read since the last write.
+    unanswered: bool,
 }
 
 impl ClientStream {
@@ -28,6 +30,7 @@ impl ClientStream {
             inner: Some(stream),
             patience,
             stalled: None,
+            unanswered: false,
         }
     }
 
@@ -41,19 +44,26 @@ impl ClientStream {
         self.inner.as_ref()?.peer()
     }
 
-    /// See [`Stream::acknowledge`].
-    pub(crate) fn acknowledge(&self) {
-        if let Some(stream) = &self.inner {
+    /// Nothing more is there to read: what was read and not answered is half a command, and is
+    /// acknowledged, see [`Stream::acknowledge`].
+    fn wants_more(&mut self) {
+        if std::mem::take(&mut self.unanswered)
+            && let Some(stream) = &self.inner
+        {
             stream.acknowledge();
         }
     }
 
     /// See [`Stream::readable`].
     pub(crate) async fn readable(&mut self) -> io::Result<()> {
-        match &mut self.inner {
-            Some(stream) => stream.readable().await,
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        poll_fn(|cx| {
+            let poll = self.stream()?.get_mut().poll_readable(cx);
+            if poll.is_pending() {
+                self.wants_more();
+            }
+            poll
+        })
+        .await
     }
 
     /// The server's part of a TLS handshake. If it fails, or the future is dropped, the
@@ -91,6 +101,7 @@ impl ClientStream {
     ) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.stalled = None;
+            self.unanswered = false;
             return poll;
         }
         let patience = self.patience;
@@ -113,7 +124,14 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.get_mut().stream()?.poll_read(cx, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let poll = this.stream()?.poll_read(cx, buffer);
+        match &poll {
+            Poll::Pending => this.wants_more(),
+            Poll::Ready(_) => this.unanswered |= buffer.filled().len() > before,
+        }
+        poll
     }
 }
 

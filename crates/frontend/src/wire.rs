@@ -35,11 +35,18 @@ pub(crate) const HIGH_WATER: usize = 64 * 1024;
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {
     /// Ready when a read would find something, or the end, or an error. Needs no buffer.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// See [`Stream::acknowledge`]; nothing where there is no such thing.
+    fn acknowledge(&self) {}
 }
 
 impl Transport for Stream {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Self::poll_readable(self, cx)
+    }
+
+    fn acknowledge(&self) {
+        Self::acknowledge(self);
     }
 }
 
@@ -59,6 +66,8 @@ pub(crate) struct Wire<S = Stream> {
     unflushed: bool,
     /// Of a backend: what tells that it does not answer at all.
     beat: Option<Beat>,
+    /// Bytes were read since [`Wire::acknowledge`].
+    unacknowledged: bool,
 }
 
 impl<S: Transport> Wire<S> {
@@ -72,6 +81,7 @@ impl<S: Transport> Wire<S> {
             busy: false,
             unflushed: false,
             beat: None,
+            unacknowledged: false,
         }
     }
 
@@ -124,8 +134,18 @@ impl<S: Transport> Wire<S> {
         self.output.is_empty() && !self.unflushed
     }
 
+    /// Acknowledges what was read, unless that was done: for where more of the same is to come.
+    pub(crate) fn acknowledge(&mut self) {
+        if std::mem::take(&mut self.unacknowledged)
+            && let Some(stream) = &self.stream
+        {
+            stream.acknowledge();
+        }
+    }
+
     /// Reads what is there, up to [`AT_ONCE`]; 0 at the end of the stream. While there is nothing,
-    /// an empty input has no buffer.
+    /// an empty input has no buffer; one that is not empty is half of something, and is
+    /// acknowledged.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut filled = 0;
         loop {
@@ -138,7 +158,12 @@ impl<S: Transport> Wire<S> {
                 }
                 // What has come before counts; the next read says this again.
                 Poll::Ready(Err(error)) if filled == 0 => return Poll::Ready(Err(error)),
-                Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Pending if filled == 0 => {
+                    if !self.input.is_empty() {
+                        self.acknowledge();
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(_)) | Poll::Pending => {}
             }
             return Poll::Ready(Ok(filled));
@@ -164,6 +189,7 @@ impl<S: Transport> Wire<S> {
         match poll_read_buf(Pin::new(stream), cx, &mut self.input) {
             Poll::Ready(Ok(read)) => {
                 self.busy = read >= offered.min(BUSY_ROOM);
+                self.unacknowledged |= read > 0;
                 Poll::Ready(Ok(read))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -254,13 +280,6 @@ impl Wire {
     /// Whether it is encrypted.
     pub(crate) fn is_tls(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_tls)
-    }
-
-    /// See [`Stream::acknowledge`].
-    pub(crate) fn acknowledge(&self) {
-        if let Some(stream) = &self.stream {
-            stream.acknowledge();
-        }
     }
 }
 

@@ -56,8 +56,8 @@ impl ResponseWriter {
         self.utf8_strings = names == NameEncoding::Utf8;
     }
 
-    /// Names in UTF-8, for a peer that passes other strings on to clients who have not enabled
-    /// UTF-8: no quoted string holds any.
+    /// Names in UTF-8, for a peer that rewrites them and passes other strings on to clients who
+    /// have not enabled UTF-8: none of those that is quoted holds any.
     pub fn set_utf8_names_only(&mut self) {
         self.names = NameEncoding::Utf8;
         self.utf8_strings = false;
@@ -117,10 +117,11 @@ impl ResponseWriter {
     }
 
     fn name(&mut self, name: &str) {
-        let style = self.style();
         match self.names {
-            NameEncoding::Utf7 => put_string(self.tail(), utf7::encode(name).as_bytes(), style),
-            NameEncoding::Utf8 => put_string(self.tail(), name.as_bytes(), style),
+            NameEncoding::Utf7 => {
+                put_string(self.tail(), utf7::encode(name).as_bytes(), Style::Server);
+            }
+            NameEncoding::Utf8 => put_string(self.tail(), name.as_bytes(), Style::ServerUtf8),
         }
     }
 

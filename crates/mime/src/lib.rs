@@ -58,7 +58,10 @@ pub use header::{Field, Fields, fields, header_len, header_raw, header_text, mes
 pub use message_ids::message_ids;
 pub use part::{Encoding, Message, Part, PartKind};
 pub use preview::PREVIEW_LIMIT;
-pub use search::{contains_folded, fold, for_each_text, header_search_text};
+pub use search::{
+    address_search_text, all_address_search_text, contains_folded, fold, for_each_text,
+    header_search_text,
+};
 pub use section::{PartWhat, Section, section, section_decoded};
 pub use subject::{BaseSubject, base_subject};
 pub use transfer::Decoder;

@@ -4,6 +4,7 @@ use memchr::memmem;
 use unicode_normalization::char::canonical_combining_class;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
+use crate::address::addresses;
 use crate::charset::decode_words;
 use crate::header::fields;
 use crate::html::html_text;
@@ -76,6 +77,60 @@ pub fn header_search_text(raw: &[u8]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// The addresses of all fields of this name as ENVELOPE has them, decoded: `name <mailbox@host>`,
+/// one to a line, and groups by their names. Only fields whose text does not hold them in this
+/// form already, without comments, quoting, or blanks around `@` and dots. `raw` is a message or
+/// a header.
+pub fn address_search_text(raw: &[u8], name: &str) -> String {
+    let mut out = String::new();
+    for field in fields(raw).filter(|field| field.is(name)) {
+        addresses_onto(&mut out, field.value);
+    }
+    out
+}
+
+fn addresses_onto(out: &mut String, value: &[u8]) {
+    let blank = u8::is_ascii_whitespace;
+    let differs = value.iter().any(|b| matches!(b, b'(' | b'\\'))
+        || value.windows(2).any(|pair| match pair {
+            [b'"' | b'.', b'@'] | [b'@', b'.'] => true,
+            [a, b'@' | b'.'] | [b'@' | b'.', a] => blank(a),
+            [a, b] => blank(a) && blank(b),
+            _ => false,
+        });
+    if !differs {
+        return;
+    }
+    let mut part = |octets: &Option<Vec<u8>>, before: &str, after: &str| {
+        if let Some(octets) = octets.as_deref().filter(|octets| !octets.is_empty()) {
+            out.push_str(before);
+            out.push_str(&decode_words(octets));
+            out.push_str(after);
+        }
+    };
+    for address in addresses(value) {
+        part(&address.name, "", " ");
+        match address.host.as_deref() {
+            // The name of a group, or its end.
+            None => part(&address.mailbox, "", "\n"),
+            Some([]) => part(&address.mailbox, "<", ">\n"),
+            Some(_) => {
+                part(&address.mailbox, "<", "");
+                part(&address.host, "@", ">\n");
+            }
+        }
+    }
+}
+
+/// The same of every field that SEARCH looks for addresses in (RFC 9051 section 6.4.4).
+pub fn all_address_search_text(raw: &[u8]) -> String {
+    let names = ["From", "To", "Cc", "Bcc"];
+    names
+        .iter()
+        .map(|name| address_search_text(raw, name))
+        .collect()
 }
 
 /// Text without distinctions of case, by the simple (one character to one) case mappings of
@@ -183,6 +238,29 @@ fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_found_as_in_the_envelope() {
+        for (value, want) in [
+            // As they stand, they are found in the field itself.
+            ("a@b.org, \"A. B.\" <c@d.org>", ""),
+            ("<a@ b.org>", "<a@b.org>\n"),
+            ("a (x) @ b . org", "x <a@b.org>\n"),
+            (
+                "<user-from (comment)@ (comment) domain.org>",
+                "<user-from@domain.org>\n",
+            ),
+            ("\"a\"@b.org", "<a@b.org>\n"),
+            ("\"J\\\"o\" <j@b.org>", "J\"o <j@b.org>\n"),
+            ("=?utf-8?q?J=C3=B6?= (x) <j@b.org>", "Jö <j@b.org>\n"),
+            ("g: a @b;, c (d)", "g\n<a@b>\nd <c>\n"),
+        ] {
+            let raw = format!("To: none@b.org\r\nFrom: {value}\r\n\r\nFrom: (x) x@ y");
+            assert_eq!(address_search_text(raw.as_bytes(), "from"), want, "{value}");
+        }
+        let all = all_address_search_text(b"To: a@ b\r\nBcc: c@\r\n d\r\n\r\n");
+        assert_eq!(all, "<a@b>\n<c@d>\n");
+    }
 
     #[test]
     fn folding() {

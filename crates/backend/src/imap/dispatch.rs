@@ -225,9 +225,19 @@ pub(crate) fn boxed<'a, T>(
     Box::pin(future)
 }
 
+/// What of the selected mailbox's news is told at the end of a command. Nothing after SELECT: what
+/// comes while it runs is not of what it tells, and a second EXISTS confuses clients; it waits for
+/// the next command.
+pub(crate) fn news_after(command: &Command) -> Option<Expunges> {
+    match command {
+        Command::Select { .. } | Command::Examine { .. } => None,
+        command => Some(expunges_during(command)),
+    }
+}
+
 /// EXPUNGE and VANISHED must not come while one of these is in progress, as its message numbers
 /// would shift (RFC 9051 section 7.5.1, RFC 7162 section 3.2.10.2).
-pub(crate) fn expunges_during(command: &Command) -> Expunges {
+fn expunges_during(command: &Command) -> Expunges {
     let held = |uid: bool, keys: &[SearchKey]| match !uid || uid_only::has_numbers(keys) {
         true => Expunges::Held,
         false => Expunges::Allowed,

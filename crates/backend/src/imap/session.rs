@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, Span, debug};
 
-use crate::imap::dispatch::{boxed, expunges_during};
+use crate::imap::dispatch::{boxed, news_after};
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
 use crate::imap::notify::{self, Notify, Own, Wake, Wants};
@@ -31,8 +31,9 @@ use crate::transfer::{MAX_STAGE, Transfer};
 
 /// Bad commands in a row after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
-/// What may be sent before login: names, passwords and SASL responses are far smaller.
-const BEFORE_LOGIN: usize = 16 * 1024;
+/// What may be sent before login: the longest ID is of 31 KB (RFC 2971 section 3.3), names,
+/// passwords and SASL responses are far smaller.
+const BEFORE_LOGIN: usize = 36 * 1024;
 /// How long a client may take to hear the last word.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// What a client that is cut off in the middle of something may still send without losing the
@@ -232,7 +233,7 @@ impl Session {
         match event {
             Event::Command { tag, command } => {
                 self.node.imap.command(command.name());
-                let expunges = expunges_during(&command);
+                let news = news_after(&command);
                 let via = self.via.clone();
                 if self.notify.is_some() {
                     boxed(self.before_change(&command)).await?;
@@ -242,7 +243,7 @@ impl Session {
                 if !names_the_next {
                     self.next_id = None;
                 }
-                self.complete(&tag, result, expunges).await
+                self.complete(&tag, result, news).await
             }
             Event::Append(start) => {
                 self.node.imap.command(match &start.replaces {
@@ -254,7 +255,7 @@ impl Session {
                 let via = self.via.clone();
                 let append = boxed(op::append::append(self, start));
                 let result = append.instrument(via).await;
-                self.complete(&tag, result, Expunges::Allowed).await
+                self.complete(&tag, result, Some(Expunges::Allowed)).await
             }
             Event::NeedContinuation => {
                 self.writer.continuation("Go ahead");
@@ -269,7 +270,8 @@ impl Session {
                     State::NotAuthenticated => bad("Log in first"),
                     _ => op::set_metadata::too_large(&self.node),
                 };
-                self.complete(&tag, Err(refusal), Expunges::Allowed).await
+                self.complete(&tag, Err(refusal), Some(Expunges::Allowed))
+                    .await
             }
             Event::Fatal { text } => Err(Ended::Bye(text.into())),
             Event::Eof => Err(Ended::Closed),
@@ -288,12 +290,13 @@ impl Session {
         Ok(())
     }
 
-    /// Ends a command: news of the selected mailbox first, then the tagged line.
+    /// Ends a command: news of the selected mailbox first, if there may be any, then the tagged
+    /// line.
     async fn complete(
         &mut self,
         tag: &Tag,
         result: OpResult,
-        expunges: Expunges,
+        news: Option<Expunges>,
     ) -> Result<(), Ended> {
         let completion = match result {
             Ok(completion) | Err(OpError::Refused(completion)) => completion,
@@ -306,11 +309,11 @@ impl Session {
             false => completion,
         };
         // The frontend says it once more, perhaps elsewhere: numbers must be what they were.
-        let expunges = match &completion.code {
-            Some(code) if code.is_not_here() => Expunges::Held,
-            _ => expunges,
+        let news = match &completion.code {
+            Some(code) if code.is_not_here() => news.map(|_| Expunges::Held),
+            _ => news,
         };
-        if let State::Selected(_) = self.state {
+        if let (State::Selected(_), Some(expunges)) = (&self.state, news) {
             updates::news(self, expunges).await.map_err(Ended::Client)?;
         }
         if self.notify.is_some() {

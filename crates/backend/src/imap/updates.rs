@@ -319,7 +319,9 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
             false => selected.newest.highest_modseq(),
         });
         match completion.code {
-            None if completion.status == Status::Ok => completion.code = Some(code),
+            // The first command that enables CONDSTORE tells it as SELECT does: clients look for
+            // it there (RFC 7162 section 3.1.2.1).
+            None if !first && completion.status == Status::Ok => completion.code = Some(code),
             _ => session
                 .writer
                 .untagged(Status::Ok, Some(&code), "Highest mod-sequence"),

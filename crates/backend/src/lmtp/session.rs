@@ -413,8 +413,10 @@ impl Session {
     /// Waits for more of a command. Nothing but the connection is held meanwhile.
     async fn read_commands(&mut self) -> Result<(), End> {
         self.flush().await?;
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
+        match self.input.is_empty() {
+            true => self.input = BytesMut::new(),
+            // Half a command.
+            false => self.stream.acknowledge(),
         }
         let draining = self.node.shutdown.token();
         tokio::select! {
@@ -431,6 +433,7 @@ impl Session {
 
     async fn read_message(&mut self) -> Result<(), End> {
         self.flush().await?;
+        self.stream.acknowledge();
         if self.input.capacity() - self.input.len() < LEAST_ROOM {
             self.input.reserve(READ_MESSAGE);
         }

@@ -10,6 +10,7 @@ use crate::imap::client::Client;
 use crate::imap::errors::Refusal;
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
+use crate::route::RouteError;
 
 impl Session {
     /// Runs a short command on `node`: on the selected mailbox's connection when that is the
@@ -74,7 +75,8 @@ impl Session {
         let router = self.shared.router.clone();
         let quoted = quote_always(name.as_str());
         let bytes = command(&quoted);
-        let place = router.find(name).await?;
+        let found = router.find(name).await;
+        let place = found.map_err(|error| self.missing(name, error))?;
         let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
         if completion.code("X-NOT-HERE").is_none() {
             return Ok((completion, answers));
@@ -85,6 +87,21 @@ impl Session {
         match completion.code("X-NOT-HERE") {
             None => Ok((completion, answers)),
             Some(_) => Err(not_held(&place)),
+        }
+    }
+
+    /// The refusal for a mailbox that the map does not lead to. A user's own INBOX is made at
+    /// login; where that could not be, as the master is away, it may be in a moment.
+    pub(crate) fn missing(&self, name: &MailboxName, error: RouteError) -> Refusal {
+        let own = self.user.as_ref().is_some_and(|user| {
+            name.is_inbox() && name.is_owned_by(&user.identity.user) && !user.identity.admin
+        });
+        let away = !self.shared.router.replica().connected();
+        match error {
+            RouteError::NotFound if own && away => {
+                Refusal::Unavailable("The INBOX cannot be made just now, try again later".into())
+            }
+            error => error.into(),
         }
     }
 

@@ -194,12 +194,21 @@ impl Selected {
             let Some(connection) = self.connection.as_deref_mut() else {
                 return Ok(passed);
             };
-            let run = connection.run(&mut self.passing, |answer| !is_the_frontends(answer));
+            let run = connection.run(&mut self.passing, |answer| {
+                !is_the_frontends(answer) && !answer.starts_with(ESEARCH)
+            });
             let next = match run {
                 Ok(run) if run.wanted + run.unwanted > 0 => {
                     let input = &mut connection.wire.input;
                     crate::wire::shift(input, &mut client.wire.output, run.wanted);
+                    let piece = &input[..run.unwanted];
+                    let is_esearch = piece.starts_with(ESEARCH);
+                    if is_esearch {
+                        put_esearch(&mut client.wire, &self.under_way, piece);
+                    }
                     input.advance(run.unwanted);
+                    // Of a long one the rest goes by as it is.
+                    self.passing |= is_esearch && !connection.is_between_answers();
                     passed = Passed::Something;
                     continue;
                 }
@@ -282,6 +291,25 @@ impl Selected {
         }
         Ok(())
     }
+}
+
+/// How an ESEARCH begins that says which command it answers (RFC 4731 section 2.1): it passes, but
+/// for the tag, which is the frontend's own.
+const ESEARCH: &[u8] = b"* ESEARCH (TAG \"f";
+
+/// Puts the client's tag for the frontend's own into the first piece of an ESEARCH.
+fn put_esearch(wire: &mut crate::wire::Wire, under_way: &VecDeque<UnderWay>, piece: &[u8]) {
+    let rest = &piece[ESEARCH.len()..];
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (number, rest) = rest.split_at(digits);
+    let number = std::str::from_utf8(number)
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let of = under_way.iter().find(|command| Some(command.tag) == number);
+    wire.put(&ESEARCH[..ESEARCH.len() - 1]);
+    // A tag holds nothing that would have to be quoted.
+    wire.put(of.map_or(&b""[..], |command| command.client_tag.as_bytes()));
+    wire.put(rest);
 }
 
 /// Passes on the end of the oldest command, if it is as most are: nothing to be looked at.

@@ -107,6 +107,7 @@ impl Session {
     /// Waits for more of the client's input; for use within a command, so its end is an error.
     pub(crate) async fn fill_client(&mut self) -> Result<(), OpError> {
         let limit = self.shared.settings.write_timeout;
+        self.client.wire.acknowledge();
         match timeout(limit, self.client.wire.fill()).await {
             Ok(Ok(0)) => Err(OpError::gone(std::io::ErrorKind::UnexpectedEof.into())),
             Ok(Ok(_)) => Ok(()),

@@ -397,8 +397,11 @@ impl Session {
             if let Poll::Ready(Err(error)) = wire.poll_drain(cx) {
                 return Poll::Ready(Some(Err(error)));
             }
-            if room && let Poll::Ready(read) = wire.poll_fill(cx) {
-                return Poll::Ready(Some(read));
+            if room {
+                if let Poll::Ready(read) = wire.poll_fill(cx) {
+                    return Poll::Ready(Some(read));
+                }
+                wire.acknowledge();
             }
             match changed {
                 true => Poll::Ready(None),

@@ -282,3 +282,67 @@ async fn half_a_message_is_not_asked_about() {
     assert!(murder.is_left_alone("be1"));
     murder.stop().await;
 }
+
+/// What a backend tells of the selected mailbox while the message is on its way is the client's,
+/// the status responses among it too: a keyword of another session would be told by half.
+#[tokio::test]
+async fn news_in_the_middle_are_whole() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    let (mut client, mut backend) = murder.select("bob", "INBOX", "be1", "user/bob").await;
+    client.send("a APPEND INBOX {200000+}\r\n").await;
+    client.send(&"x".repeat(100_000)).await;
+    let mut line = backend.peer.line().await;
+    while !line.contains(" APPEND ") {
+        line = backend.peer.line().await;
+    }
+    let (tag, _) = line.split_once(' ').unwrap();
+    let news = [
+        "* FLAGS (\\Seen new)",
+        "* OK [PERMANENTFLAGS (\\Seen new \\*)] Flags permitted",
+        "* 1 FETCH (FLAGS (new))",
+    ];
+    for line in news {
+        backend.send(&format!("{line}\r\n")).await;
+    }
+    for line in news {
+        assert_eq!(client.line().await, line);
+    }
+    client.send(&"x".repeat(100_000)).await;
+    client.send("\r\n").await;
+    backend.peer.octets(200_000).await;
+    assert_eq!(backend.peer.line().await, "");
+    backend.send(&format!("{tag} OK stored\r\n")).await;
+    client.expect("a OK stored").await;
+    murder.stop().await;
+}
+
+/// An ESEARCH names the command by the client's tag, however long it is.
+#[tokio::test]
+async fn esearch_has_the_tag_of_the_client() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    let (mut client, mut backend) = murder.select("bob", "INBOX", "be1", "user/bob").await;
+    client
+        .send("x.1 UID SEARCH RETURN (ALL) ALL\r\nx.2 NOOP\r\n")
+        .await;
+    let tag = backend.expect("UID SEARCH RETURN (ALL) ALL").await;
+    let noop = backend.expect("NOOP").await;
+    let uids: Vec<String> = (1..10_000).map(|n| (2 * n).to_string()).collect();
+    let uids = uids.join(",");
+    backend
+        .send(&format!(
+            "* 1 EXISTS\r\n* ESEARCH (TAG \"{tag}\") UID ALL {uids}\r\n* ESEARCH UID COUNT 1\r\n\
+             {tag} OK done\r\n* ESEARCH (TAG \"{noop}\") COUNT 0\r\n{noop} OK done\r\n"
+        ))
+        .await;
+    for line in [
+        "* 1 EXISTS",
+        &*format!("* ESEARCH (TAG \"x.1\") UID ALL {uids}"),
+        "* ESEARCH UID COUNT 1",
+        "x.1 OK done",
+        "* ESEARCH (TAG \"x.2\") COUNT 0",
+        "x.2 OK done",
+    ] {
+        assert_eq!(client.line().await, line);
+    }
+    murder.stop().await;
+}

@@ -212,6 +212,7 @@ async fn leaving_never_expunges_and_the_connection_is_used_again() {
     other
         .answer("SELECT \"user/bob/x\"", "{tag} OK [READ-WRITE] x\r\n")
         .await;
+    client.expect("* OK [CLOSED] ").await;
     client.expect("a OK ").await;
     // CLOSE is the backend's own business.
     client.send("b CLOSE\r\n").await;

@@ -4,7 +4,7 @@ use nom::bytes::complete::tag;
 
 use super::command::unknown;
 use super::token::{
-    Parsed, expect, item_name, list1, maybe, mismatch, mod_sequence, nz_number, octet, refuse,
+    Parsed, expect, item_name, list1, maybe, mismatch, number64, nz_number, octet, refuse,
     sequence_set, sp, text, upper_atom,
 };
 use crate::command::Command;
@@ -269,7 +269,8 @@ fn fetch_modifier(input: &[u8]) -> Parsed<'_, FetchModifier> {
     match name.as_str() {
         "CHANGEDSINCE" => {
             let (rest, ()) = sp(rest)?;
-            let (rest, modseq) = mod_sequence(rest)?;
+            // RFC 7162 wants it positive; clients that know nothing say 0.
+            let (rest, modseq) = number64(rest)?;
             Ok((rest, FetchModifier::ChangedSince(modseq)))
         }
         "VANISHED" => Ok((rest, FetchModifier::Vanished)),

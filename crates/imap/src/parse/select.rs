@@ -2,8 +2,8 @@
 
 use super::command::unknown;
 use super::token::{
-    Parsed, atom, close, expect, list0, list1, mailbox, mod_sequence, nz_number, octet, open,
-    refuse, sequence_set, sp, spaced, text, upper_atom,
+    Parsed, atom, close, expect, list0, list1, mailbox, number64, nz_number, octet, open, refuse,
+    sequence_set, sp, spaced, text, upper_atom,
 };
 use crate::command::{Command, SelectParam};
 use crate::mailbox::MailboxArg;
@@ -50,7 +50,8 @@ fn select_param(input: &[u8]) -> Parsed<'_, SelectParam> {
             let (rest, ()) = open(rest)?;
             let (rest, uidvalidity) = nz_number(rest)?;
             let (rest, ()) = sp(rest)?;
-            let (mut rest, modseq) = mod_sequence(rest)?;
+            // RFC 7162 wants it positive; clients that know nothing say 0.
+            let (mut rest, modseq) = number64(rest)?;
             let mut known_uids = None;
             let mut seq_match = None;
             if let [b' ', after @ ..] = rest

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use murder_mime::{fold, for_each_text, header_search_text, loosen_onto};
+use murder_mime::{all_address_search_text, fold, for_each_text, header_search_text, loosen_onto};
 use rusqlite::params;
 
 use super::database::{self, Index};
@@ -199,7 +199,8 @@ fn index_text(raw: &[u8]) -> Option<String> {
         out.push('\n');
         text.len() <= TEXT_LIMIT && out.len() <= TEXT_LIMIT
     };
-    let whole = add(&header_search_text(raw)) && for_each_text(raw, &mut add);
+    let header = header_search_text(raw) + &all_address_search_text(raw);
+    let whole = add(&header) && for_each_text(raw, &mut add);
     // SQLite's tokenizer ends at a NUL, and no string that is looked up has one.
     whole.then(|| match out.contains('\0') {
         true => out.replace('\0', "\n"),

@@ -307,12 +307,7 @@ fn may_have_8bit(session: &Session) -> bool {
 /// BAD, or the end of the session, for what does not belong there.
 pub(super) async fn following(session: &mut Session) -> Result<AppendNext, OpError> {
     let next = session
-        .within_command(async |reader, stream| {
-            if !reader.has_buffered() {
-                stream.acknowledge();
-            }
-            reader.finish_append(stream).await
-        })
+        .within_command(async |reader, stream| reader.finish_append(stream).await)
         .await?;
     match next {
         AppendNext::Bad { text } => Err(bad(text)),

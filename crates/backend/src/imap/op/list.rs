@@ -130,11 +130,20 @@ fn patterns(
         return Err(no(Code::Limit, "Patterns are too long"));
     }
     let utf8 = session.is_utf8();
-    let reference = reference.to_utf8(utf8)?;
-    patterns
-        .iter()
-        .map(|pattern| Ok(Pattern::new(&reference, &pattern.to_utf8(utf8)?, separator)))
-        .collect()
+    // What is no modified UTF-7, such as `a&b*`, is no mailbox's name, and no error either.
+    let text = |octets: &MailboxArg| match octets.to_utf8(utf8) {
+        Err(_) if !utf8 && octets.as_bytes().is_ascii() => Ok(None),
+        text => text.map(Some),
+    };
+    let Some(reference) = text(reference)? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::with_capacity(patterns.len());
+    for pattern in patterns {
+        let pattern = text(pattern)?;
+        found.extend(pattern.map(|pattern| Pattern::new(&reference, &pattern, separator)));
+    }
+    Ok(found)
 }
 
 /// Everything here that LIST may show the user, and all that is subscribed.

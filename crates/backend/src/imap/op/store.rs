@@ -96,9 +96,15 @@ pub(crate) async fn store(
             tell_messages(selected, writer, stream, &modified).await?;
         }
     }
-    let gone = !uid
-        && selected.holds_expunged()
-        && done.iter().any(|uid| selected.newest.seq_of(uid).is_none());
+    let is_gone = |uid: u32| selected.newest.seq_of(uid).is_none();
+    let gone = !uid && selected.holds_expunged() && {
+        match modified.is_empty() {
+            // All that could be done is done: only who asks for nothing else, and waits for the
+            // flags, hears that they are gone (RFC 2180 sections 4.2.1 and 4.2.2).
+            true => !silent && !done.is_empty() && done.iter().all(is_gone),
+            false => done.iter().any(is_gone),
+        }
+    };
     let numbers = modified.iter().filter_map(|number| match uid {
         true => Some(number),
         false => selected.view.seq_of(number),

@@ -155,9 +155,6 @@ impl Program {
 
     /// Looks at a header.
     pub(super) fn search_header(&self, raw: &[u8]) -> Looked {
-        let has = |(name, string): &(String, String)| {
-            header_text(raw, name).any(|value| contains_folded(&value, string))
-        };
         let in_text = self.fuzzy.iter().any(|fuzzy| fuzzy.place == Where::Text);
         let all = match self.texts.is_empty() && !in_text {
             true => String::new(),
@@ -181,7 +178,7 @@ impl Program {
             scores
         };
         Looked {
-            fields: self.fields.iter().map(has).collect(),
+            fields: self.fields.iter().map(|field| field.is_in(raw)).collect(),
             texts: self
                 .texts
                 .iter()

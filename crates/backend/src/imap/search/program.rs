@@ -4,7 +4,10 @@ use std::ops::{Range, RangeInclusive};
 
 use murder_imap::{Code, Date, SearchKey, SequenceSet};
 use murder_mailbox::MailboxId;
-use murder_mime::{SEARCH_CHARSETS, charset_text, fold, is_listed};
+use murder_mime::{
+    SEARCH_CHARSETS, address_search_text, charset_text, contains_folded, fold, header_text,
+    is_listed,
+};
 use murder_store::{Flags, MailboxView, TextFilter, UidSet};
 
 use super::MAX_STRINGS;
@@ -16,7 +19,7 @@ use crate::imap::errors::{OpError, bad, no};
 pub(crate) struct Program {
     pub(super) root: Key,
     /// Fields of the header and folded strings to be found in them, by their number.
-    pub(super) fields: Vec<(String, String)>,
+    pub(super) fields: Vec<Field>,
     /// Folded strings to be found in the texts of a message, by their number.
     pub(super) texts: Vec<String>,
     /// Strings to be found fuzzily.
@@ -49,6 +52,25 @@ pub(crate) struct Circumstances<'a> {
     pub now: i64,
     /// What `$` means; `None` where it means nothing.
     pub saved: Option<&'a UidSet>,
+}
+
+/// A string to be found in a field of the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    pub name: String,
+    /// Folded.
+    pub string: String,
+    /// Also in the addresses as ENVELOPE has them.
+    pub addresses: bool,
+}
+
+impl Field {
+    /// Whether the header has it.
+    pub fn is_in(&self, header: &[u8]) -> bool {
+        header_text(header, &self.name).any(|value| contains_folded(&value, &self.string))
+            || self.addresses
+                && contains_folded(&address_search_text(header, &self.name), &self.string)
+    }
 }
 
 /// A string to be found fuzzily.
@@ -202,7 +224,7 @@ impl Program {
 
     fn make_filters(&mut self) {
         let exact = |string: &String| TextFilter::any([loose(string)]);
-        let fields = self.fields.iter().map(|(_, string)| exact(string));
+        let fields = self.fields.iter().map(|field| exact(&field.string));
         self.filters = fields.chain(self.texts.iter().map(exact)).collect();
         for fuzzy in &mut self.fuzzy {
             let first = self.filters.len();
@@ -225,7 +247,7 @@ impl Program {
 
     /// Whether fields that are stored beside messages are all that may have to be looked at.
     pub(super) fn looks_at_listed_fields_only(&self) -> bool {
-        let fields = self.fields.iter().map(|(name, _)| &**name);
+        let fields = self.fields.iter().map(|field| &*field.name);
         let fuzzy = self.fuzzy.iter().filter_map(|fuzzy| match &fuzzy.place {
             Where::Field(name) => Some(&**name),
             Where::Body | Where::Text => None,
@@ -275,12 +297,12 @@ impl Compiler<'_> {
             SearchKey::New => Key::And(vec![Key::Recent, not(Key::Seen)]),
             SearchKey::Keyword(name) => self.keyword(name.as_str()),
             SearchKey::Unkeyword(name) => not(self.keyword(name.as_str())),
-            SearchKey::Bcc(string) => self.header("Bcc", string)?,
-            SearchKey::Cc(string) => self.header("Cc", string)?,
-            SearchKey::From(string) => self.header("From", string)?,
-            SearchKey::To(string) => self.header("To", string)?,
-            SearchKey::Subject(string) => self.header("Subject", string)?,
-            SearchKey::Header(name, string) => self.header(name, string)?,
+            SearchKey::Bcc(string) => self.header("Bcc", string, true)?,
+            SearchKey::Cc(string) => self.header("Cc", string, true)?,
+            SearchKey::From(string) => self.header("From", string, true)?,
+            SearchKey::To(string) => self.header("To", string, true)?,
+            SearchKey::Subject(string) => self.header("Subject", string, false)?,
+            SearchKey::Header(name, string) => self.header(name, string, false)?,
             SearchKey::Body(string) => self.text(string, Where::Body, Key::Body)?,
             SearchKey::Text(string) => self.text(string, Where::Text, Key::Text)?,
             SearchKey::Before(date) => Key::Internal(Days::Before(day(date))),
@@ -341,13 +363,18 @@ impl Compiler<'_> {
         Key::Keyword(keywords.len() - 1)
     }
 
-    fn header(&mut self, name: &str, string: &[u8]) -> Result<Key, OpError> {
+    /// `addresses`: the envelope's addresses are looked at, too.
+    fn header(&mut self, name: &str, string: &[u8], addresses: bool) -> Result<Key, OpError> {
         let string = self.string(string)?;
         if let Some(key) = self.fuzzy(&string, Where::Field(name.to_owned())) {
             return Ok(key);
         }
         let fields = &mut self.program.fields;
-        fields.push((name.to_owned(), fold(&string)));
+        fields.push(Field {
+            name: name.to_owned(),
+            string: fold(&string),
+            addresses,
+        });
         Ok(Key::Field(fields.len() - 1))
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Returns {
     pub save: bool,
     /// Changes of the result are told from now on, and these items of new messages.
     pub update: Option<Vec<FetchItem>>,
+    /// The client may ask for more of the result later.
+    context: bool,
 }
 
 /// A result in the order of the answer.
@@ -95,7 +97,7 @@ impl Returns {
                     update.extend_from_slice(items);
                 }
                 // A hint (RFC 5267 section 4.2); nothing is kept between searches.
-                SearchReturn::Context => {}
+                SearchReturn::Context => returns.context = true,
             }
         }
         if returns.all && returns.partial.is_some() {
@@ -104,9 +106,11 @@ impl Returns {
         Ok(returns)
     }
 
-    /// Whether there is an answer: SAVE by itself has none.
+    /// Whether there is an answer: SAVE by itself has none. UPDATE and CONTEXT by themselves have
+    /// one without results, which tells that the server has understood them.
     pub fn has_answer(&self) -> bool {
-        self.min || self.max || self.all || self.count || self.relevancy || self.partial.is_some()
+        let results = self.min || self.max || self.all || self.count || self.relevancy;
+        results || self.partial.is_some() || self.update.is_some() || self.context
     }
 
     /// The answer, without its correlators.

@@ -157,7 +157,7 @@ impl Program {
         let fields = self
             .fields
             .iter()
-            .map(|(name, string)| name.len() + string.len());
+            .map(|field| field.name.len() + field.string.len());
         let texts = self.texts.iter().map(String::len);
         let fuzzy = self.fuzzy.iter().flat_map(|fuzzy| fuzzy.words.needles());
         let fuzzy = fuzzy.map(|needles| needles.iter().map(String::len).sum());

@@ -107,7 +107,8 @@ async fn conditional_stores() {
          S: * 4 FETCH (UID 4 MODSEQ (11))
          S: * 6 FETCH (UID 6 MODSEQ (11))
          S: * 8 FETCH (UID 8 MODSEQ (11))
-         S: a103 OK [HIGHESTMODSEQ 11] STORE completed
+         S: * OK [HIGHESTMODSEQ 11] Highest mod-sequence
+         S: a103 OK STORE completed
          C: a104 STORE * (UNCHANGEDSINCE 10) +FLAGS.SILENT (\\Deleted $Processed)
          S: * FLAGS (…$Processed)
          S: * OK [PERMANENTFLAGS …
@@ -157,8 +158,9 @@ async fn changes_of_other_flags_do_not_get_in_the_way() {
     let mut bob = selected(&server, 4).await;
     let mut other = server.login("bob").await;
     other.select("INBOX").await;
-    let (_, completion) = bob.get("FETCH 1:4 MODSEQ").await;
-    assert_eq!(completion, "OK [HIGHESTMODSEQ 5] FETCH completed");
+    let lines = bob.ask("FETCH 1:4 MODSEQ").await;
+    let told = "* OK [HIGHESTMODSEQ 5] Highest mod-sequence".to_owned();
+    assert_eq!(lines[4..], [told, "OK FETCH completed".to_owned()]);
     let _ = other.ask("STORE 1 +FLAGS (\\Deleted \\Answered)").await;
     let _ = other.ask("STORE 2 +FLAGS (\\Flagged)").await;
     bob.play(
@@ -235,7 +237,8 @@ async fn what_changed_is_fetched() {
          C: s100 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 4)
          S: * 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (6))
          S: * 4 FETCH (UID 4 FLAGS (\\Flagged) MODSEQ (6))
-         S: s100 OK [HIGHESTMODSEQ 6] FETCH completed
+         S: * OK [HIGHESTMODSEQ 6] Highest mod-sequence
+         S: s100 OK FETCH completed
          C: s101 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 6)
          S: s101 OK FETCH completed
          C: s102 FETCH 3:4 (MODSEQ) (CHANGEDSINCE 1)
@@ -248,7 +251,8 @@ async fn what_changed_is_fetched() {
          S: * 3 FETCH (MODSEQ (4))
          S: a OK FETCH completed
          C: b FETCH 1 (FLAGS) (CHANGEDSINCE 0)
-         S: b BAD …
+         S: * 1 FETCH (FLAGS () MODSEQ (2))
+         S: b OK …
          C: c FETCH 1 (FLAGS) (CHANGEDSINCE 99999999999999999999)
          S: c BAD …
          C: d FETCH 1 BODY[TEXT]<0.4>
@@ -349,7 +353,8 @@ async fn searches_by_mod_sequence() {
          S: x OK …
          C: a SEARCH MODSEQ \"/flags/\\\\draft\" all 5
          S: * SEARCH 2 4 5 (MODSEQ 7)
-         S: a OK [HIGHESTMODSEQ 7] SEARCH completed
+         S: * OK [HIGHESTMODSEQ 7] Highest mod-sequence
+         S: a OK SEARCH completed
          C: t SEARCH OR NOT MODSEQ 1 LARGER 50000
          S: * SEARCH
          S: t OK SEARCH completed
@@ -455,7 +460,8 @@ async fn a_frontends_connection_forgets_with_the_mailbox() {
          S: a OK STORE completed
          C: b FETCH 1 MODSEQ
          S: * 1 FETCH (MODSEQ (4))
-         S: b OK [HIGHESTMODSEQ 4] FETCH completed
+         S: * OK [HIGHESTMODSEQ 4] Highest mod-sequence
+         S: b OK FETCH completed
          C: c STORE 1 +FLAGS.SILENT \\Flagged
          S: * 1 FETCH (UID 1 MODSEQ (5))
          S: c OK STORE completed

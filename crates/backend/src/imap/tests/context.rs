@@ -85,8 +85,10 @@ async fn expunges_that_wait() {
     let (server, mut bob, mut other) = start(4).await;
     bob.play(
         "C: a SEARCH RETURN (UPDATE) ALL
+         S: * ESEARCH (TAG \"a\")
          S: a OK …
          C: b UID SEARCH RETURN (UPDATE) ALL
+         S: * ESEARCH (TAG \"b\") UID
          S: b OK …",
     )
     .await;
@@ -188,6 +190,7 @@ async fn one_of_two_is_cancelled() {
     let (_server, mut bob, mut other) = start(3).await;
     bob.play(
         "C: a UID SEARCH RETURN (UPDATE) FLAGGED
+         S: * ESEARCH (TAG \"a\") UID
          S: a OK …
          C: b SEARCH RETURN (UPDATE ALL) UNFLAGGED
          S: * ESEARCH (TAG \"b\") ALL 1:3
@@ -295,6 +298,7 @@ async fn it_ends_with_the_mailbox() {
         ok(&mut bob, "SELECT INBOX").await;
         bob.play(
             "C: a SEARCH RETURN (UPDATE) FLAGGED
+             S: * ESEARCH (TAG \"a\")
              S: a OK …",
         )
         .await;
@@ -411,6 +415,7 @@ async fn together_with_notify() {
         "C: a NOTIFY SET (SELECTED-DELAYED (MessageNew MessageExpunge FlagChange))
          S: a OK …
          C: b UID SEARCH RETURN (UPDATE) UNSEEN
+         S: * ESEARCH (TAG \"b\") UID
          S: b OK …",
     )
     .await;
@@ -470,6 +475,7 @@ async fn items_of_new_messages() {
          S: * ESEARCH (TAG \"a00\") COUNT 0
          S: a00 OK …
          C: a01 SEARCH RETURN (UPDATE (UID RFC822.SIZE)) FLAGGED
+         S: * ESEARCH (TAG \"a01\")
          S: a01 OK …",
     )
     .await;
@@ -671,7 +677,8 @@ async fn keys() {
          S: c OK …
          C: m SEARCH RETURN (UPDATE COUNT) MODSEQ 100
          S: * ESEARCH (TAG \"m\") COUNT 0
-         S: m OK [HIGHESTMODSEQ …] …",
+         S: * OK [HIGHESTMODSEQ …] …
+         S: m OK …",
     )
     .await;
     for _ in 0..50 {

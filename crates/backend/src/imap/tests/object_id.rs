@@ -220,6 +220,7 @@ async fn pages_of_a_fetch() {
          S: * 3 FETCH (UID 5 FLAGS () MODSEQ (6))
          S: * 4 FETCH (UID 6 FLAGS (\\Flagged) MODSEQ (12))
          S: * 5 FETCH (UID 7 FLAGS () MODSEQ (8))
+         S: * OK [HIGHESTMODSEQ 12] …
          S: 101 OK …
          C: 102 UID FETCH 1:7 (UID FLAGS) (CHANGEDSINCE 8 PARTIAL -1:-3)
          S: * 4 FETCH (UID 6 FLAGS (\\Flagged) MODSEQ (12))

@@ -82,7 +82,6 @@ async fn it_has_to_be_enabled() {
     .await;
     for wrong in [
         "0 1",
-        "1 0",
         "1 9223372036854775808",
         "1 1 1:*",
         "1 1 $",
@@ -132,6 +131,28 @@ async fn another_uidvalidity_means_from_scratch() {
          S: A02 OK [READ-WRITE] SELECT completed"
     ))
     .await;
+}
+
+/// A client that knows nothing says 0.
+#[tokio::test]
+async fn everything_since_nothing() {
+    let server = Server::start();
+    let mut bob = selected(&server, 3).await;
+    expunge(&server, "2").await;
+    let old = uidvalidity(&server).await;
+    let lines = bob
+        .ask(&format!("SELECT INBOX (QRESYNC ({old} 0 1:3))"))
+        .await;
+    for wanted in [
+        "* VANISHED (EARLIER) 2",
+        "* 1 FETCH (UID 1 FLAGS () MODSEQ (2))",
+        "* 2 FETCH (UID 3 FLAGS () MODSEQ (4))",
+    ] {
+        assert!(
+            lines.iter().any(|line| line == wanted),
+            "{wanted}: {lines:?}"
+        );
+    }
 }
 
 /// The example of section 3.2.5.1.

@@ -170,6 +170,7 @@ async fn answers() {
          S: k OK …
          C: l SEARCH MODSEQ 1
          S: * SEARCH 1 2 3 (MODSEQ 6)
+         S: * OK [HIGHESTMODSEQ 8] …
          S: l OK …",
     )
     .await;
@@ -354,6 +355,7 @@ async fn what_is_saved() {
          S: k OK …
          C: l SEARCH RETURN (MIN MAX) MODSEQ 1
          S: * ESEARCH (TAG \"l\") MIN 1 MAX 6 MODSEQ 7
+         S: * OK [HIGHESTMODSEQ 7] …
          S: l OK …
          C: m SEARCH RETURN (MIN) MODSEQ 1
          S: * ESEARCH (TAG \"m\") MIN 1 MODSEQ 2
@@ -434,5 +436,38 @@ async fn fuzzy() {
         ),
     ] {
         assert_eq!(bob.ask(command).await[0], wanted, "{command}");
+    }
+}
+
+/// FROM, TO, CC and BCC find addresses as ENVELOPE shows them, and as they stand.
+#[tokio::test]
+async fn addresses() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    for header in [
+        "From: user@domain.org\r\nCc: x@domain.org",
+        "From: <user (c)@ (d) domain.org>\r\nTo: g: a@domain.org;",
+        "To: user (c) @ domain.org, <b@ domain.org>\r\nBcc: \"b\"@domain.org",
+    ] {
+        let message = format!("{header}\r\n\r\nbody\r\n");
+        server.put("user/bob", message.into_bytes()).await;
+    }
+    bob.select("INBOX").await;
+    for (keys, found) in [
+        ("FROM user@domain.org", " 1 2"),
+        ("FROM \"user (c)@\"", " 2"),
+        ("TO a@domain.org", " 2"),
+        ("TO g", " 2 3"),
+        ("TO user@domain.org", " 3"),
+        ("TO \"c <user@\"", " 3"),
+        ("TO b@domain.org", " 3"),
+        ("BCC b@domain.org", " 3"),
+        ("CC domain.org", " 1"),
+        ("FROM user@domain.com", ""),
+        ("HEADER FROM user@domain.org", " 1"),
+        ("FUZZY FROM user", " 1 2"),
+    ] {
+        let lines = bob.ask(&format!("SEARCH {keys}")).await;
+        assert_eq!(lines[0], format!("* SEARCH{found}"), "{keys}");
     }
 }

@@ -122,6 +122,7 @@ async fn sorting() {
          S: i BAD …
          C: j SORT (SIZE) UTF-8 MODSEQ 1
          S: * SORT 4 3 2 1 (MODSEQ 5)
+         S: * OK [HIGHESTMODSEQ 5] …
          S: j OK …",
     )
     .await;

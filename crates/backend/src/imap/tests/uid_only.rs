@@ -92,7 +92,8 @@ async fn everything_is_told_by_uid() {
          S: k OK …
          C: l UID FETCH 4 MODSEQ
          S: * 4 UIDFETCH (MODSEQ (9))
-         S: l OK [HIGHESTMODSEQ 10] FETCH completed"
+         S: * OK [HIGHESTMODSEQ 10] Highest mod-sequence
+         S: l OK FETCH completed"
             .replace("S:\n", "S: \n")
             .as_str(),
     )

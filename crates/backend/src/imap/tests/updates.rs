@@ -366,3 +366,36 @@ async fn much_to_tell_is_sent_in_pieces() {
         assert!(told.len() > 60 * 50 * MESSAGES as usize);
     }
 }
+
+/// RFC 2180 section 4.2.1: what could be done is done, and that is OK; only who changes nothing
+/// but what is gone, and waits for the flags, is told NO.
+#[tokio::test]
+async fn a_store_by_number_of_messages_of_which_some_went() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    for n in 1..=4 {
+        server.put("user/bob", short(&format!("s{n}"))).await;
+    }
+    let mut other = server.login("bob").await;
+    bob.select("INBOX").await;
+    other.select("INBOX").await;
+    let _ = other.ask("STORE 2:3 +FLAGS.SILENT \\Deleted").await;
+    let _ = other.ask("EXPUNGE").await;
+    bob.play(
+        "C: a STORE 1:3 +FLAGS (\\Flagged)
+         S: * 1 FETCH (FLAGS (\\Flagged …
+         S: a OK STORE completed
+         C: b STORE 2:3 +FLAGS.SILENT (\\Flagged)
+         S: b OK STORE completed
+         C: c STORE 2,3 +FLAGS (\\Flagged)
+         S: c NO [EXPUNGEISSUED] …
+         C: d STORE 4 +FLAGS (\\Answered)
+         S: * 4 FETCH (FLAGS (\\Answered …
+         S: d OK STORE completed
+         C: e NOOP
+         S: * 3 EXPUNGE
+         S: * 2 EXPUNGE
+         S: e OK …",
+    )
+    .await;
+}

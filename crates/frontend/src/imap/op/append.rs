@@ -99,12 +99,12 @@ async fn decide(
     if literal.octets == 0 {
         return Err(Refusal::NoMessage);
     }
-    let place = session
-        .shared
-        .router
-        .find(&name?)
-        .await
-        .map_err(try_create)?;
+    let name = name?;
+    let found = session.shared.router.find(&name).await;
+    let place = found.map_err(|error| match session.missing(&name, error) {
+        Refusal::Route(error) => try_create(error),
+        refusal => refusal,
+    })?;
     Ok((place, between.to_vec()))
 }
 
@@ -133,9 +133,6 @@ fn skip(session: &mut Session, literal: Literal, refusal: &Refusal) -> Result<()
 async fn take_in(session: &mut Session, octets: u64) -> Result<(), OpError> {
     session.flush().await?;
     while session.client.message_and_line(octets).is_none() {
-        if session.client.wire.input.len() as u64 >= octets {
-            session.client.wire.acknowledge();
-        }
         session.fill_client().await?;
     }
     Ok(())
@@ -304,14 +301,14 @@ async fn stream(
             usize::try_from(left).unwrap_or(usize::MAX),
         );
         left -= took as u64;
-        if left == 0 {
-            if let Some(line) = session.client.next_line() {
-                connection.wire.put(end_of_command(&line));
-                session.client.skip_announced(&line);
-                break;
-            }
-            session.client.wire.acknowledge();
+        if left == 0
+            && let Some(line) = session.client.next_line()
+        {
+            connection.wire.put(end_of_command(&line));
+            session.client.skip_announced(&line);
+            break;
         }
+        session.client.wire.acknowledge();
         let moved = relay(session, connection).await?;
         let lost = match moved {
             Some(read @ (Ok(0) | Err(_))) => Some(connection.lost_io(read)),
@@ -394,6 +391,8 @@ fn early_answer(
             Some(Event::Untagged { len, .. }) => {
                 bytes::Buf::advance(&mut connection.wire.input, len)
             }
+            // Such as PERMANENTFLAGS, which belongs to the FLAGS before it.
+            Some(Event::Status(status)) if selected => write_status(&mut session.client, &status),
             Some(Event::Status(_) | Event::Continuation | Event::Tagged(..)) => {}
         }
     }

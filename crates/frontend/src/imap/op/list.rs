@@ -11,7 +11,7 @@ use murder_mailbox::{MailboxName, Pattern, Rights};
 
 use crate::backend::answer::{astring, mailbox};
 use crate::backend::connection::Said;
-use crate::imap::arguments::Coding;
+use crate::imap::arguments::{Coding, Encoding};
 use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::op::status::renamed;
 use crate::imap::op::{parse, subscribe};
@@ -106,7 +106,12 @@ async fn lsub(session: &mut Session, reference: &MailboxArg, pattern: &MailboxAr
         subscribed_only: true,
         ..Query::default()
     };
-    for row in listing::list(entries(session, &user, &subscribed), separator, &query) {
+    // Nothing is said of children, and a parent that is there is one that is not subscribed: only
+    // what is subscribed need be looked at.
+    let entries = subscribed
+        .iter()
+        .filter_map(|name| subscription(&user, name));
+    for row in listing::list(entries.collect(), separator, &query) {
         // The parent of something subscribed that is not so itself.
         let attributes = match row.subscribed {
             true => Vec::new(),
@@ -138,14 +143,20 @@ fn patterns(
     patterns: &[MailboxArg],
     separator: char,
 ) -> Result<Vec<Pattern>, Refusal> {
-    let reference = session.encoding.decode(reference.as_bytes())?;
-    patterns
-        .iter()
-        .map(|pattern| {
-            let pattern = session.encoding.decode(pattern.as_bytes())?;
-            Ok(Pattern::new(&reference, &pattern, separator))
-        })
-        .collect()
+    // What is no modified UTF-7, such as `a&b*`, is no mailbox's name, and no error either.
+    let text = |octets: &MailboxArg| match session.encoding.decode(octets.as_bytes()) {
+        Err(_) if session.encoding == Encoding::Utf7 && octets.as_bytes().is_ascii() => Ok(None),
+        text => text.map(Some),
+    };
+    let Some(reference) = text(reference)? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::with_capacity(patterns.len());
+    for pattern in patterns {
+        let pattern = text(pattern)?;
+        found.extend(pattern.map(|pattern| Pattern::new(&reference, &pattern, separator)));
+    }
+    Ok(found)
 }
 
 /// Everything that LIST may show the user.
@@ -165,15 +176,20 @@ fn entries(session: &Session, user: &User, subscribed: &HashSet<MailboxName>) ->
             special_use,
         })
     });
-    let also = subscribed.iter().filter_map(|name| {
-        Some(Entry {
-            name: user.namespace.render(name)?,
-            exists: false,
-            subscribed: true,
-            special_use: None,
-        })
-    });
-    visible.chain(also).collect()
+    let also = subscribed.iter();
+    visible
+        .chain(also.filter_map(|name| subscription(user, name)))
+        .collect()
+}
+
+/// What the user has subscribed to, whether or not it is there.
+fn subscription(user: &User, name: &MailboxName) -> Option<Entry> {
+    Some(Entry {
+        name: user.namespace.render(name)?,
+        exists: false,
+        subscribed: true,
+        special_use: None,
+    })
 }
 
 /// What the user has subscribed to. A backend that is down is no empty list.

@@ -26,7 +26,11 @@ pub(crate) async fn select(
 
     // From here on nothing is selected, whatever comes of it.
     let mut connection = match std::mem::replace(&mut session.state, State::Authenticated) {
-        State::Selected(selected) => selected.into_connection(),
+        State::Selected(selected) => {
+            let closed = b"* OK [CLOSED] Previous mailbox is now closed\r\n";
+            session.client.wire.put(closed);
+            selected.into_connection()
+        }
         _ => None,
     };
     let found = match mailbox {
@@ -35,7 +39,7 @@ pub(crate) async fn select(
             .router
             .find(&mailbox)
             .await
-            .map_err(Refusal::from),
+            .map_err(|error| session.missing(&mailbox, error)),
         Err(error) => Err(error.into()),
     };
     let place = match found {
@@ -66,6 +70,8 @@ pub(crate) async fn select(
         match said {
             Said::Answer(answer) if is_of_select(&answer) => session.client.wire.put(&answer.bytes),
             Said::Answer(_) => {}
+            // The client has been told, wherever the previous mailbox was.
+            Said::Status(status) if status.code("CLOSED").is_some() => {}
             Said::Status(status) => write_status(&mut session.client, &status),
         }
     }

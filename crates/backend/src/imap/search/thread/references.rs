@@ -89,16 +89,12 @@ impl Tree<'_> {
                 }
                 last = next;
             }
-            // B
-            let old = self.parent[node as usize];
-            if old != last {
-                // Broken first: the old link must not stand in the way of the right one.
+            // B. The old link is broken whether or not the right one can be made.
+            if self.parent[node as usize] != last {
                 self.set_parent(node, NONE);
-                let kept = match self.would_loop(last, node) {
-                    true => old,
-                    false => last,
-                };
-                self.set_parent(node, kept);
+                if !self.would_loop(last, node) {
+                    self.set_parent(node, last);
+                }
             }
         }
     }
@@ -363,6 +359,19 @@ mod tests {
         let mut mailbox = Mailbox::new();
         mailbox.add(1, &[1], "a").add(2, &[2, 1, 2, 1], "b");
         assert_eq!(mailbox.threads(), "(2 1)");
+        // The old parent of what would loop is none any more: b refers to a and c, and c to b.
+        let mut mailbox = Mailbox::new();
+        mailbox
+            .add(1, &[], "a")
+            .add(2, &[1, 3], "b")
+            .add(3, &[2], "c");
+        assert_eq!(mailbox.threads(), "(1)(3 2)");
+        let mut mailbox = Mailbox::new();
+        mailbox
+            .add(3, &[2], "c")
+            .add(2, &[1, 3], "b")
+            .add(1, &[], "a");
+        assert_eq!(mailbox.threads(), "(2 1)(3)");
         // The same ID twice, and none.
         let mut mailbox = Mailbox::new();
         mailbox
