@@ -331,20 +331,15 @@ impl Looking<'_> {
             }
         }
         let to = self.path.join("damaged");
-        let link = || -> io::Result<()> {
-            fs::create_dir_all(&to)?;
+        let link_all = || -> io::Result<()> {
             for number in keep {
                 for name in [SegmentName::Journal(number), SegmentName::Blob(number)] {
-                    let file = name.path(&dir);
-                    let kept = to.join(file.file_name().unwrap_or_default());
-                    if file.exists() && !kept.exists() {
-                        fs::hard_link(file, kept)?;
-                    }
+                    link(&name.path(&dir), &to)?;
                 }
             }
-            File::open(&to)?.sync_all()
+            Ok(())
         };
-        link().map_err(|e| StoreError::io("keeping bodies", &e))
+        link_all().map_err(|e| StoreError::io("keeping bodies", &e))
     }
 
     /// Moves files of the partition to its directory `damaged`.
@@ -518,6 +513,17 @@ fn remove(path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Keeps a file in another directory of the same file system as well, if it is there.
+pub(super) fn link(file: &Path, to: &Path) -> io::Result<()> {
+    let kept = to.join(file.file_name().unwrap_or_default());
+    if !file.exists() || kept.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    fs::hard_link(file, kept)?;
+    File::open(to)?.sync_all()
 }
 
 /// Moves a file to a directory, beside what was put there before.
