@@ -47,6 +47,7 @@ mod partition;
 mod partition_db;
 mod quota;
 mod readers;
+mod reserve;
 mod retention;
 mod segments;
 mod shard;

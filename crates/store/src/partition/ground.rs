@@ -103,9 +103,9 @@ impl Looking<'_> {
             .any(|home| ground.known.contains_key(home));
         if ground.mended.older.is_empty() && !give_up {
             if let Some(why) = ground.why.take() {
-                // The checkpoint at the end of the repair writes the identity file.
                 ground.mended.why = Some(why.to_string());
                 self.put_away(&[identity::FILE])?;
+                self.write_stamp(&ground.db.stamp())?;
             }
             return Ok(ground);
         }
@@ -135,7 +135,14 @@ impl Looking<'_> {
         let identity_file = self.path.join(identity::FILE);
         let db_file = self.path.join(partition_db::FILE);
         let journal = recovery::ends(self.io, &self.path.join("journal"))?;
-        let ours = |tag: u64| journal.is_none_or(|(_, newest)| newest.tag == tag);
+        // Where two places agree, a foreign segment is what is foreign.
+        let agree = match (&stamp, &db) {
+            (Ok(Some(stamp)), Ok((db, _))) => is_same(stamp, db),
+            _ => false,
+        };
+        let ours = |tag: u64| {
+            agree || journal.is_none_or(|(oldest, newest)| [oldest.tag, newest.tag].contains(&tag))
+        };
         let (stamp, stamp_why) = match stamp {
             Ok(Some(stamp)) if ours(stamp.tag) => (Some(stamp), None),
             Ok(Some(_)) => {

@@ -33,6 +33,7 @@ use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
 use crate::partition_db::{Checkpoint, PartitionDb};
 use crate::readers::Readers;
+use crate::reserve;
 use crate::segments::{SegmentName, Segments};
 use crate::shard::{Anew, Replay, Shard, ToShard};
 
@@ -87,6 +88,8 @@ impl Partition {
                 .map_err(|e| StoreError::io("making the partition's directory", &e))?;
         }
         let lock = lock(&path)?;
+        let no_room = |e: std::io::Error| StoreError::io("looking for room on the disk", &e);
+        reserve::release_if_full(&path).map_err(no_room)?;
         File::open(&path)
             .and_then(|dir| dir.sync_all())
             .map_err(|e| StoreError::io("making the partition's directory", &e))?;
@@ -167,7 +170,7 @@ impl Partition {
             watchers: Arc::default(),
             metrics: Arc::default(),
             health,
-            template: schema::template(&homes_dir.join("template"))?,
+            template: schema::template()?,
             homes_dir,
             queue: JournalQueue::new(shards),
             closing: tokio::sync::watch::Sender::new(false),
@@ -208,6 +211,7 @@ impl Partition {
             let shared = Arc::clone(&shared);
             threads.push(spawn("index", move || fulltext::run(&shared))?);
         }
+        reserve::set_aside(&path, shared.config.reserve_bytes).map_err(no_room)?;
         let (homes, mailboxes) = shared.catalogue.counts();
         tracing::info!(
             partition = shared.config.name,
