@@ -33,6 +33,10 @@ docs:
 test:
     cargo test --workspace --locked
 
+# The damage matrix of the store over many seeds: `just damage 0..5000`.
+damage seeds="0..500":
+    MURDER_SEED={{seeds}} cargo test -p murder-store --locked --test store damage::
+
 # Real clients (.ci/run says which) against a murder, and a backend alone, as the tests build them.
 clients:
     cargo test --workspace --locked --no-run

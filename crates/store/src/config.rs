@@ -52,6 +52,9 @@ pub struct PartitionConfig {
     /// Whether a partition is made where none is. Otherwise that is
     /// [`StoreError::Missing`](crate::StoreError::Missing), and nothing is made. Default yes.
     pub create: bool,
+    /// Bytes of disk that are set aside, so that it can be opened and read on a full disk; 0 for
+    /// none. Default 8 MiB: shared memory of SQLite for 250 homes.
+    pub reserve_bytes: u64,
     /// Bytes of a journal segment, preallocated. Default 64 MiB.
     pub segment_bytes: u64,
     /// How many bytes of journal may have to be replayed after a crash before a checkpoint
@@ -117,6 +120,7 @@ impl PartitionConfig {
             name: name.into(),
             path: path.into(),
             create: true,
+            reserve_bytes: 8 << 20,
             segment_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
             shards: 0,

@@ -49,6 +49,7 @@ mod partition_db;
 mod quota;
 mod readers;
 mod reporting;
+mod reserve;
 mod retention;
 mod segments;
 mod shard;

@@ -176,11 +176,10 @@ impl PartitionDb {
         let mut db = Self::fill(conn, &stamp)?;
         let (mut listings, mut changes) = (DirtyHomes::new(), Changes::default());
         for home in homes {
-            if home.key.is_empty() {
-                continue;
+            if !home.key.is_empty() {
+                let listing = (home.key.as_str().into(), home.listed.clone());
+                listings.push((home.id, Some(listing)));
             }
-            let listing = (home.key.as_str().into(), home.listed.clone());
-            listings.push((home.id, Some(listing)));
             changes.merge(Changes::of_home(
                 home.id,
                 home.segments.clone(),

@@ -35,6 +35,8 @@ use crate::watch::Change;
 const RETRY: Duration = Duration::from_millis(500);
 /// New homes up to this many are synced one by one at a checkpoint.
 const FRESH_EACH: usize = 16;
+/// How often a home is tried during the start; after the first that did not work, the others once.
+const REPLAY_TRIES: u32 = 4;
 /// The fewest homes a shard keeps open.
 const MIN_OPEN: usize = 4;
 /// Records after which a home commits: by then the cost of the commit is spread enough. Of large
@@ -131,6 +133,8 @@ pub(crate) struct Shard {
     damaged: HashMap<u64, StoreError>,
     /// Acknowledged records could not be applied to a damaged home: the journal has to keep them.
     owes: bool,
+    /// A home could not be written during the start.
+    gave_up: bool,
     changes: Changes,
     /// The checkpoint that is going on.
     marked: Option<Marked>,
@@ -162,6 +166,7 @@ impl Shard {
             homes: LruCache::new(NonZeroUsize::new(open).unwrap_or(NonZeroUsize::MIN)),
             damaged: HashMap::new(),
             owes: false,
+            gave_up: false,
             changes: Changes::default(),
             marked: None,
             fresh: HashSet::new(),
@@ -357,7 +362,7 @@ impl Shard {
         home: u64,
         mut work: impl FnMut(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut stalled = false;
+        let (mut stalled, mut tries) = (false, 0);
         loop {
             if self.abandoned {
                 return Err(StoreError::Closed);
@@ -393,6 +398,16 @@ impl Shard {
                         self.abandoned = true;
                         continue;
                     }
+                    if self.replay.is_some() {
+                        tries += 1;
+                        if tries >= REPLAY_TRIES || self.gave_up {
+                            self.give_up(home, &error);
+                            if stalled {
+                                self.recovered();
+                            }
+                            continue;
+                        }
+                    }
                     stalled = true;
                     self.slow(true);
                     self.shared.health.stalled(&error);
@@ -401,6 +416,19 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// At a start: a home that cannot be written, as on a full disk, does not keep the others from
+    /// being read. The journal keeps what it has not applied.
+    fn give_up(&mut self, home: u64, error: &StoreError) {
+        self.gave_up = true;
+        self.owes = true;
+        let why = format!("it could not be written at the start ({error}): restart when it can");
+        self.shared.damage.home(home, &why);
+        self.again.remove(&home);
+        self.damaged
+            .insert(home, StoreError::HomeDamaged { home, why });
+        self.is_committed(home);
     }
 
     fn recovered(&self) {

@@ -51,7 +51,7 @@ impl HomeOnDisk {
             });
         }
         let sql = |e: rusqlite::Error| schema::sorted("looking at a home", id, &e);
-        let conn = schema::open_to_read(&path).map_err(sql)?;
+        let conn = schema::open_alone(&path).map_err(sql)?;
         schema::check(&conn, &path, id, tag)?;
         let read = || -> rusqlite::Result<Self> {
             let last = |table: &str| {

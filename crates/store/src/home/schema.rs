@@ -245,28 +245,21 @@ pub(crate) fn tune(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Makes an empty home's bytes, to be written for each new one: SQLite's own way of making a
 /// file costs several fsyncs.
-pub(crate) fn template(scratch: &Path) -> Result<Vec<u8>, StoreError> {
-    let io = |e: &io::Error| StoreError::io("making the template of a home", e);
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut path = scratch.as_os_str().to_owned();
-        path.push(suffix);
-        match fs::remove_file(PathBuf::from(path)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(&e)),
-            _ => {}
-        }
-    }
-    let make = || -> rusqlite::Result<()> {
-        let conn = Connection::open(scratch)?;
-        conn.pragma_update(None, "synchronous", "OFF")?;
+pub(crate) fn template() -> Result<Vec<u8>, StoreError> {
+    // "File format write version" and "read version" of SQLite's header: 2 is WAL, which a database
+    // in memory cannot have.
+    const FORMAT: std::ops::Range<usize> = 18..20;
+    let make = || -> rusqlite::Result<Vec<u8>> {
+        let mut conn = Connection::open_in_memory()?;
         conn.pragma_update(None, "page_size", PAGE_BYTES)?;
-        conn.pragma_update(None, "journal_mode", "WAL")?;
         conn.execute_batch(SCHEMA)?;
         conn.pragma_update(None, "user_version", VERSION)?;
-        conn.close().map_err(|(_, e)| e)
+        Ok(conn.serialize("main")?.to_vec())
     };
-    make().map_err(|e| StoreError::sql("making the template of a home", &e))?;
-    let bytes = fs::read(scratch).map_err(|e| io(&e))?;
-    fs::remove_file(scratch).map_err(|e| io(&e))?;
+    let mut bytes = make().map_err(|e| StoreError::sql("making the template of a home", &e))?;
+    if let Some(format) = bytes.get_mut(FORMAT) {
+        format.fill(2);
+    }
     Ok(bytes)
 }
 
@@ -325,6 +318,19 @@ pub(crate) fn is_file_of(path: &Path, home: u64, tag: u64) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// Opens a home's file for looking at it before anybody else does. Makes no file of shared memory,
+/// for which a full disk has no room.
+pub(crate) fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
 }
 
 /// Opens a home's file for reading.

@@ -118,6 +118,10 @@ pub(crate) fn scan(
                 });
                 return Ok(scan);
             }
+            Some(_) if number == from.0 && bytes.len() < from.1 as usize => {
+                scan.damage = damage(bytes.len() as u64);
+                return Ok(scan);
+            }
             Some(_) if number == from.0 => position = from.1.max(position),
             Some(_) => {}
         }

@@ -78,6 +78,7 @@ pub(crate) fn salvage(
     if from.0 > 0 && segments.iter().all(|(number, _)| *number != from.0) {
         // Recovery wants to find it until a later checkpoint.
         work.out.headless.push((from.0, checkpoint + 1));
+        work.trouble = Some(from);
     }
     let mut first_lsns = Vec::new();
     for (number, bytes) in &segments {
@@ -95,10 +96,12 @@ pub(crate) fn salvage(
         work.limit = next.map_or(u64::MAX, |(_, first_lsn)| *first_lsn);
         work.segment(*number, bytes, start.max(segment::HEADER_BYTES))?;
     }
-    // Durable records of which there is no trace at all, at the end of the journal.
-    if work.expected <= work.durable {
-        work.lose(work.durable + 1, None);
-        work.expected = work.durable + 1;
+    // Damage at the end of the journal, or durable records of which there is no trace: nobody knows
+    // how many there were. One that no home has applied stands for those behind the last known.
+    if work.expected <= work.durable || work.trouble.is_some() {
+        let next = work.expected.max(work.durable + 1) + 1;
+        work.lose(next, None);
+        work.expected = next;
     }
     work.out.scan.next_lsn = work.expected;
     work.out.damaged.sort_unstable();
@@ -145,6 +148,11 @@ impl Work<'_> {
             self.out.headless.push((number, self.expected));
         }
         let mut position = start;
+        if bytes.len() < start as usize {
+            // It ended behind this at the checkpoint.
+            self.trouble.get_or_insert((number, bytes.len() as u64));
+            self.out.damaged.push(number);
+        }
         self.out.scan.end = (number, position);
         loop {
             let rest = bytes.get(position as usize..).unwrap_or_default();

@@ -103,9 +103,9 @@ impl Looking<'_> {
             .any(|home| ground.known.contains_key(home));
         if ground.mended.older.is_empty() && !give_up {
             if let Some(why) = ground.why.take() {
-                // The checkpoint at the end of the repair writes the identity file.
                 ground.mended.why = Some(why.to_string());
                 self.put_away(&[identity::FILE])?;
+                self.write_stamp(&ground.db.stamp())?;
             }
             return Ok(ground);
         }
@@ -135,7 +135,14 @@ impl Looking<'_> {
         let identity_file = self.path.join(identity::FILE);
         let db_file = self.path.join(partition_db::FILE);
         let journal = recovery::ends(self.io, &self.path.join("journal"))?;
-        let ours = |tag: u64| journal.is_none_or(|(_, newest)| newest.tag == tag);
+        // Where two places agree, a foreign segment is what is foreign.
+        let agree = match (&stamp, &db) {
+            (Ok(Some(stamp)), Ok((db, _))) => is_same(stamp, db),
+            _ => false,
+        };
+        let ours = |tag: u64| {
+            agree || journal.is_none_or(|(oldest, newest)| [oldest.tag, newest.tag].contains(&tag))
+        };
         let (stamp, stamp_why) = match stamp {
             Ok(Some(stamp)) if ours(stamp.tag) => (Some(stamp), None),
             Ok(Some(_)) => {
@@ -331,20 +338,15 @@ impl Looking<'_> {
             }
         }
         let to = self.path.join("damaged");
-        let link = || -> io::Result<()> {
-            fs::create_dir_all(&to)?;
+        let link_all = || -> io::Result<()> {
             for number in keep {
                 for name in [SegmentName::Journal(number), SegmentName::Blob(number)] {
-                    let file = name.path(&dir);
-                    let kept = to.join(file.file_name().unwrap_or_default());
-                    if file.exists() && !kept.exists() {
-                        fs::hard_link(file, kept)?;
-                    }
+                    link(&name.path(&dir), &to)?;
                 }
             }
-            File::open(&to)?.sync_all()
+            Ok(())
         };
-        link().map_err(|e| StoreError::io("keeping bodies", &e))
+        link_all().map_err(|e| StoreError::io("keeping bodies", &e))
     }
 
     /// Moves files of the partition to its directory `damaged`.
@@ -518,6 +520,17 @@ fn remove(path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Keeps a file in another directory of the same file system as well, if it is there.
+pub(super) fn link(file: &Path, to: &Path) -> io::Result<()> {
+    let kept = to.join(file.file_name().unwrap_or_default());
+    if !file.exists() || kept.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    fs::hard_link(file, kept)?;
+    File::open(to)?.sync_all()
 }
 
 /// Moves a file to a directory, beside what was put there before.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use crate::error::StoreError;
 use crate::metrics::Metrics;
+use crate::reserve;
 
 /// A partition that changes has a checkpoint at least so often, also where little is written:
 /// what is to be purged, and what lives where, is known as of the last one.
@@ -30,6 +31,10 @@ async fn work(shared: &Arc<Shared>) {
     {
         if shared.health.refusal().is_some() {
             continue;
+        }
+        let config = &shared.config;
+        if let Err(e) = reserve::set_aside(&config.path, config.reserve_bytes) {
+            tracing::debug!(error = %e, "no room was set aside");
         }
         if checked.elapsed() >= CHECKPOINT_EVERY {
             checked = Instant::now();

@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::partition_db::{Checkpoint, PartitionDb};
 use crate::readers::Readers;
 use crate::reporting::Reporting;
+use crate::reserve;
 use crate::segments::{SegmentName, Segments};
 use crate::shard::{Anew, Replay, Shard, ToShard};
 
@@ -88,6 +89,8 @@ impl Partition {
                 .map_err(|e| StoreError::io("making the partition's directory", &e))?;
         }
         let lock = lock(&path)?;
+        let no_room = |e: std::io::Error| StoreError::io("looking for room on the disk", &e);
+        reserve::release_if_full(&path).map_err(no_room)?;
         File::open(&path)
             .and_then(|dir| dir.sync_all())
             .map_err(|e| StoreError::io("making the partition's directory", &e))?;
@@ -169,7 +172,7 @@ impl Partition {
             watchers: Arc::default(),
             metrics: Arc::default(),
             health,
-            template: schema::template(&homes_dir.join("template"))?,
+            template: schema::template()?,
             homes_dir,
             queue: JournalQueue::new(shards),
             reporting: Reporting::new(&config, from, db.reported),
@@ -211,6 +214,7 @@ impl Partition {
             let shared = Arc::clone(&shared);
             threads.push(spawn("index", move || fulltext::run(&shared))?);
         }
+        reserve::set_aside(&path, shared.config.reserve_bytes).map_err(no_room)?;
         let (homes, mailboxes) = shared.catalogue.counts();
         tracing::info!(
             partition = shared.config.name,

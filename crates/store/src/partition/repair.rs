@@ -7,14 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Partition;
 use super::open::Losses;
+use super::{Partition, ground};
 use crate::config::PartitionConfig;
 use crate::error::StoreError;
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::salvage::{Lost, salvage};
-use crate::journal::segment;
+use crate::journal::{recovery, segment};
 use crate::message::BodyLocation;
+use crate::partition_db::Checkpoint;
 use crate::segments::SegmentName;
 
 /// Records that are lost.
@@ -118,6 +119,10 @@ pub fn repair_with(
             })
             .map_err(|e| StoreError::io("writing the header of a segment", &e))?;
         }
+        if !found.damaged.is_empty() || !found.headless.is_empty() {
+            lengthen(disk, dir, from)
+                .map_err(|e| StoreError::io("lengthening a damaged segment", &e))?;
+        }
         let first = found
             .lost
             .iter()
@@ -141,6 +146,12 @@ pub fn repair_with(
         });
         let lost: Vec<Lost> = older.chain(found.lost).collect();
         if !lost.is_empty() {
+            // Records that are lost may have referred to what nobody refers to now.
+            let new = |file: &SegmentName| file.number() > from.last_file;
+            for file in recovery::files(disk, dir)?.into_iter().filter(new) {
+                ground::link(&file.path(dir), &keep)
+                    .map_err(|e| StoreError::io("keeping bodies", &e))?;
+            }
             // What is lost may have been indexed.
             crate::fulltext::remove_all(&homes)
                 .map_err(|e| StoreError::io("removing full-text indexes", &e))?;
@@ -184,6 +195,19 @@ pub fn repair_with(
     let threads = std::mem::take(&mut *partition.threads.lock());
     shared.join(threads)?;
     Ok(report)
+}
+
+/// Recovery wants to find the segment of the checkpoint as long as it was, whatever is in it.
+fn lengthen(io: &dyn JournalIo, dir: &Path, from: Checkpoint) -> io::Result<()> {
+    if from.segment == 0 {
+        return Ok(());
+    }
+    let file = io.open(&SegmentName::Journal(from.segment).path(dir))?;
+    if file.size()? < from.offset {
+        file.set_len(from.offset)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 fn lost_records(lost: &Lost) -> LostRecords {

@@ -50,6 +50,8 @@ struct Made {
     older: TempDir,
     dir: TempDir,
     mail: Mail,
+    /// Every home has all of it on disk.
+    committed: bool,
     /// All that was ever in each mailbox.
     ever: BTreeSet<(String, Bytes)>,
 }
@@ -84,7 +86,8 @@ async fn make(rng: &mut Rng, killed: bool) -> Made {
             partition.checkpoint().await.unwrap();
         }
     }
-    if rng.below(2) == 0 {
+    let committed = !killed || rng.below(2) == 0;
+    if committed {
         // What homes have in transactions that are open is not on disk yet.
         for user in USERS {
             partition.status(&name(user), None).await.unwrap();
@@ -98,6 +101,7 @@ async fn make(rng: &mut Rng, killed: bool) -> Made {
         older,
         dir,
         mail,
+        committed,
         ever,
     }
 }
@@ -349,6 +353,10 @@ async fn one(dir: &TempDir, made: &Made, path: &Path, wrong: Wrong, context: &st
     let everything: BTreeSet<_> = mail.keys().cloned().collect();
     let config = || damage_config(dir);
     let opened = Partition::open(config());
+    // A tail of which no home knows yet cannot be told from one that was never durable.
+    let newest = files(&root).into_keys().filter(|p| is_segment(p)).max();
+    let tail = is_segment(path) && newest.is_none_or(|newest| *path >= newest);
+    let untold = tail && !made.committed;
     let mut said = Vec::new();
     match opened {
         Err(e) => said.push(e.to_string()),
@@ -363,26 +371,33 @@ async fn one(dir: &TempDir, made: &Made, path: &Path, wrong: Wrong, context: &st
             let shown = show(&partition, made, context).await;
             // What is met later is said where it is met.
             let silent = said.is_empty() && shown.refused.is_empty();
-            if silent && !lies_in_homes(path, wrong) {
+            if silent && !untold && !lies_in_homes(path, wrong) {
                 assert_eq!(shown.read, everything, "{context}: nothing was said");
             }
             partition.shutdown().await.unwrap();
         }
     }
     let after = whole_bodies(&files(&root), mail);
-    assert!(before.is_subset(&after), "{context}: bytes are gone");
+    assert!(
+        untold || before.is_subset(&after),
+        "{context}: bytes are gone"
+    );
     let report = match repair(config()) {
         Ok(report) => report,
         Err(e) => panic!("{context}: {e}; {said:?}"),
     };
     let after = whole_bodies(&files(&root), mail);
-    assert!(before.is_subset(&after), "{context}: bytes are gone");
+    assert!(
+        untold || before.is_subset(&after),
+        "{context}: bytes are gone"
+    );
     let partition = Partition::open(config()).unwrap();
+    let context = &format!("{context}, said {said:?}, {report:?}");
     if report.is_whole() {
         assert_eq!(partition.health(), Health::Healthy, "{context}: {report:?}");
         let shown = show(&partition, made, context).await;
         let said = report != Repaired::default() || !shown.refused.is_empty();
-        if !said && !lies_in_homes(path, wrong) {
+        if !said && !untold && !lies_in_homes(path, wrong) {
             assert_eq!(shown.read, everything, "{context}: {said:?}");
         }
         // It works, and nothing that comes is taken for what there was.
@@ -406,6 +421,10 @@ async fn one(dir: &TempDir, made: &Made, path: &Path, wrong: Wrong, context: &st
     partition.shutdown().await.unwrap();
 }
 
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "seg")
+}
+
 /// SQLite has no checksums of its own: a byte that is wrong in a home's database, or a WAL that
 /// ends early, may look like what it is not. Bodies are compared all the same.
 fn lies_in_homes(path: &Path, wrong: Wrong) -> bool {
@@ -414,5 +433,5 @@ fn lies_in_homes(path: &Path, wrong: Wrong) -> bool {
 
 #[test]
 fn every_file_in_every_way() {
-    each_seed(0..6, play);
+    each_seed(0..4, play);
 }

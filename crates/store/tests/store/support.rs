@@ -22,6 +22,7 @@ pub fn name(text: &str) -> MailboxName {
 pub fn config(dir: &TempDir) -> PartitionConfig {
     PartitionConfig {
         segment_bytes: 1 << 20,
+        reserve_bytes: 0,
         shards: 2,
         expunge_delay: std::time::Duration::ZERO,
         delete_delay: std::time::Duration::ZERO,
