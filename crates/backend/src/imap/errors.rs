@@ -126,7 +126,6 @@ impl From<StoreError> for OpError {
                 (Code::OverQuota, format!("Over quota ({resource})"))
             }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
-            StoreError::NoSuchTransfer => (Code::ServerBug, capitalised(&error.to_string())),
             StoreError::NoSuchMessage | StoreError::BodyGone => {
                 (Code::ExpungeIssued, "Message was expunged".into())
             }
@@ -139,6 +138,8 @@ impl From<StoreError> for OpError {
             | StoreError::InUse(_)
             | StoreError::Format { .. }
             | StoreError::Io { .. }
+            // Its other end was restarted and has asked about it meanwhile.
+            | StoreError::NoSuchTransfer
             | StoreError::Closed => {
                 tracing::warn!(%error, "the store refuses");
                 (Code::Unavailable, "Temporarily not possible".into())

@@ -16,3 +16,4 @@ mod retention;
 mod scale;
 mod support;
 mod torn;
+mod transfers;

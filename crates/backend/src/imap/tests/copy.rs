@@ -1,7 +1,7 @@
 //! COPY and MOVE.
 
 use murder_mailbox::{Identity, MailboxName};
-use murder_store::Flags;
+use murder_store::{Flags, MAX_KEYWORDS, QuotaLimits};
 
 use super::support::{Client, Server, message, short};
 
@@ -218,35 +218,60 @@ async fn to_another_partition() {
 }
 
 #[tokio::test]
-async fn a_copy_to_another_partition_that_fails_leaves_nothing() {
+async fn to_another_partition_it_is_all_or_nothing() {
     let (server, mut bob) = two_partitions().await;
     let text = "x".repeat(200_000);
     for n in 1..=60 {
-        // Three batches; the last message has a keyword too many.
-        let mut new = message(format!("Subject: {n}\r\n\r\n{text}"));
-        if n == 60 {
-            new.keywords = vec!["one-more".into()];
-        }
+        // Some batches.
+        let new = message(format!("Subject: {n}\r\n\r\n{text}"));
         server.put_message("user/bob", new).await;
     }
+    let (partition, _) = server.open("user/carol").await;
+    let limits = |message| QuotaLimits {
+        message,
+        ..QuotaLimits::default()
+    };
+    let carol = MailboxName::parse_canonical("user/carol").unwrap();
+    partition.set_quota(&carol, limits(Some(59))).await.unwrap();
+    bob.select("INBOX").await;
+    for command in ["COPY", "MOVE", "UID MOVE"] {
+        bob.play(&format!(
+            "C: a {command} 1:* \"Other Users/carol\"
+             S: a NO [OVERQUOTA] …"
+        ))
+        .await;
+        assert_eq!(server.messages("user/carol").await, 0);
+        assert_eq!(server.messages("user/bob").await, 60);
+    }
+    partition.set_quota(&carol, limits(Some(60))).await.unwrap();
+    let (_, completion) = bob.get("MOVE 1:* \"Other Users/carol\"").await;
+    assert!(completion.starts_with("OK "), "{completion}");
+    assert_eq!(server.messages("user/carol").await, 60);
+    assert_eq!(server.messages("user/bob").await, 0);
+}
+
+/// A keyword that there is no room for is left out, as within a partition.
+#[tokio::test]
+async fn keywords_that_do_not_fit_stay_behind() {
+    let (server, mut bob) = two_partitions().await;
+    let mut new = message(short("x"));
+    new.keywords = vec!["one-more".into()];
+    new.flags = Flags::FLAGGED;
+    server.put_message("user/bob", new).await;
     let mut all = message(short("all"));
-    all.keywords = (0..64).map(|n| format!("k{n}")).collect();
+    all.keywords = (0..MAX_KEYWORDS).map(|n| format!("k{n}")).collect();
     server.put_message("user/carol", all).await;
     bob.select("INBOX").await;
     bob.play(
-        "C: a COPY 1:* \"Other Users/carol\"
-         S: a NO [LIMIT] …",
+        "C: a MOVE 1 \"Other Users/carol\"
+         S: * OK [COPYUID … 1 2] Moved
+         S: * 1 EXPUNGE
+         S: a OK …",
     )
     .await;
-    assert_eq!(server.messages("user/carol").await, 1);
-    let (_, completion) = bob.get("MOVE 1:* \"Other Users/carol\"").await;
-    assert!(completion.starts_with("NO [LIMIT]"), "{completion}");
-    let (here, there) = (
-        server.messages("user/bob").await,
-        server.messages("user/carol").await - 1,
-    );
-    assert!(here < 60);
-    assert_eq!(here + there, 60);
+    let (_, handle) = server.open("user/carol").await;
+    let row = handle.view().row(2).unwrap();
+    assert_eq!((row.flags, row.keywords), (Flags::FLAGGED, 0));
 }
 
 #[tokio::test]
