@@ -16,6 +16,7 @@ mod mailboxes;
 mod master;
 mod messages;
 mod metadata;
+mod moves_crash;
 mod operator;
 mod over_quota;
 mod pop3;

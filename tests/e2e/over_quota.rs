@@ -6,22 +6,32 @@ use murder_testkit::Murder;
 
 use crate::{Tested, message};
 
-/// Limits a user of the first backend, which is stopped for that.
-async fn limit(murder: &mut Murder, user: &str, kibibytes: u64) -> Tested {
-    murder.kill_backend(1).await;
-    let path = murder.dir().join("be1/data/default");
+/// Limits a user of a backend, which is stopped for that.
+pub(crate) async fn limit(
+    murder: &mut Murder,
+    number: usize,
+    user: &str,
+    limits: QuotaLimits,
+) -> Tested {
+    murder.kill_backend(number).await;
+    let path = murder.dir().join(format!("be{number}/data/default"));
     let config = PartitionConfig::new("default", path);
     let partition = tokio::task::spawn_blocking(|| Partition::open(config)).await??;
-    let limits = QuotaLimits {
-        storage: Some(kibibytes),
-        ..QuotaLimits::default()
-    };
     partition
         .set_quota(&MailboxName::inbox_of(user)?, limits)
         .await?;
     partition.shutdown().await?;
     drop(partition);
-    murder.start_backend(1).await
+    murder.start_backend(number).await
+}
+
+/// The same for a user of the first backend.
+async fn limit_storage(murder: &mut Murder, user: &str, kibibytes: u64) -> Tested {
+    let limits = QuotaLimits {
+        storage: Some(kibibytes),
+        ..QuotaLimits::default()
+    };
+    limit(murder, 1, user, limits).await
 }
 
 /// The message of a client that has been told to go on is taken off its hands whatever the
@@ -29,7 +39,7 @@ async fn limit(murder: &mut Murder, user: &str, kibibytes: u64) -> Tested {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn append_is_refused_early_and_the_message_passed_over() -> Tested {
     let mut murder = Murder::start().await?;
-    limit(&mut murder, "user1", 1024).await?;
+    limit_storage(&mut murder, "user1", 1024).await?;
     let mut client = murder.imap(1, "user1").await?;
     let mut large = message("large");
     large.resize(4 << 20, b'x');
@@ -60,7 +70,7 @@ async fn append_is_refused_early_and_the_message_passed_over() -> Tested {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lmtp_refuses_who_is_over_quota_alone() -> Tested {
     let mut murder = Murder::start().await?;
-    limit(&mut murder, "user1", 2).await?;
+    limit_storage(&mut murder, "user1", 2).await?;
     let mut big = message("big");
     big.resize(5000, b'x');
     big.extend_from_slice(b"\r\n");

@@ -131,7 +131,6 @@ impl From<StoreError> for OpError {
                 (Code::OverQuota, format!("Over quota ({resource})"))
             }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
-            StoreError::NoSuchTransfer => (Code::ServerBug, capitalised(&error.to_string())),
             StoreError::NoSuchMessage | StoreError::BodyGone => {
                 (Code::ExpungeIssued, "Message was expunged".into())
             }
@@ -152,6 +151,8 @@ impl From<StoreError> for OpError {
             | StoreError::Format { .. }
             | StoreError::Io { .. }
             | StoreError::Unreported
+            // Its other end was restarted and has asked about it meanwhile.
+            | StoreError::NoSuchTransfer
             | StoreError::Closed => {
                 tracing::warn!(%error, "the store refuses");
                 (Code::Unavailable, "Temporarily not possible".into())

@@ -185,8 +185,11 @@ async fn run(
     if copied.code("COPYUID").is_some() {
         write_status(&mut session.client, &copied);
     }
-    depart(session, selected, progress).await?;
-    Ok(ok(done(order)))
+    let departed = depart(session, selected, progress).await?;
+    Ok(Completion {
+        text: done(order).to_owned(),
+        ..departed
+    })
 }
 
 fn done(order: &Order) -> &'static str {
@@ -456,10 +459,10 @@ async fn depart(
     session: &mut Session,
     selected: &mut Selected,
     progress: &mut Progress,
-) -> Result<(), OpError> {
+) -> OpResult {
     let departed = ask_source(&mut session.client, selected, "X-DEPART", progress).await;
     match departed {
-        Ok(answer) if answer.is_ok() => Ok(()),
+        Ok(answer) if answer.is_ok() => Ok(answer),
         // It is decided: the source's backend removes them as soon as it can.
         other => {
             tracing::error!(answer = ?other, "what was moved is not yet removed from the source");

@@ -27,6 +27,8 @@ impl Home {
         match &c.step {
             Some(TransferStep::Take(take)) => {
                 let state = match state {
+                    // What is left of a home, or nothing, is not to hold messages.
+                    _ if self.mailboxes.is_empty() => return refuse(StoreError::NoSuchMailbox),
                     None => TransferState::default(),
                     Some(state) if state.state == STAGED => state,
                     Some(_) => return refuse(StoreError::NoSuchTransfer),
@@ -160,7 +162,7 @@ impl Home {
             }
         }
         self.finish(work)?;
-        // What was asked for when the answer is lost. The messages came in ascending order.
+        // For who asks when the answer is lost. The messages came in ascending order.
         state.source = copied.source.iter().copied().collect::<UidSet>().to_bytes();
         self.run("DELETE FROM transfer WHERE id = ?1 AND part > 0", [&c.id])?;
         self.put_transfer(c, &state)?;

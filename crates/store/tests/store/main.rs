@@ -23,3 +23,4 @@ mod retention;
 mod scale;
 mod support;
 mod torn;
+mod transfers;

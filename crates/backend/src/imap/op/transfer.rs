@@ -74,9 +74,10 @@ pub(crate) async fn transfer(session: &mut Session, command: TransferCommand) ->
     }
 }
 
-/// A frontend says something that does not belong there.
+/// A frontend says something that does not belong there, or no longer: blocks that follow one that
+/// was refused.
 fn out_of_order() -> OpError {
-    bad("There is no such transfer")
+    no(Code::ClientBug, "There is no such transfer")
 }
 
 fn id_of(text: &str) -> Result<TransferId, OpError> {
@@ -210,6 +211,17 @@ async fn adopt(session: &mut Session, messages: u32) -> OpResult {
             Some(code) => ok_code(code, "Adopted"),
             None => ok("Adopted"),
         }),
+        // Perhaps it is on the disk: nothing is said that may turn out not to be true. The frontend
+        // asks again.
+        Err(ArrivalError::Store(
+            error @ (StoreError::Io { .. }
+            | StoreError::Closed
+            | StoreError::ReadOnly { .. }
+            | StoreError::HomeDamaged { .. }),
+        )) => {
+            tracing::error!(%error, "it is not known whether messages were adopted");
+            Err(OpError::Bye("Temporarily not possible".into()))
+        }
         Err(error) => Err(not_taken(session, error)?),
     }
 }

@@ -218,38 +218,36 @@ async fn to_another_partition() {
 }
 
 #[tokio::test]
-async fn a_copy_to_another_partition_that_fails_leaves_nothing() {
+async fn to_another_partition_it_is_all_or_nothing() {
     let (server, mut bob) = two_partitions().await;
     let text = "x".repeat(200_000);
     for n in 1..=60 {
-        // Three batches, the last of which is over quota.
-        server
-            .put("user/bob", format!("Subject: {n}\r\n\r\n{text}"))
-            .await;
+        // Some batches.
+        let new = message(format!("Subject: {n}\r\n\r\n{text}"));
+        server.put_message("user/bob", new).await;
     }
-    server.put("user/carol", short("there")).await;
     let (partition, _) = server.open("user/carol").await;
-    let limits = QuotaLimits {
-        message: Some(50),
+    let limits = |message| QuotaLimits {
+        message,
         ..QuotaLimits::default()
     };
     let carol = MailboxName::parse_canonical("user/carol").unwrap();
-    partition.set_quota(&carol, limits).await.unwrap();
+    partition.set_quota(&carol, limits(Some(59))).await.unwrap();
     bob.select("INBOX").await;
-    bob.play(
-        "C: a COPY 1:* \"Other Users/carol\"
-         S: a NO [OVERQUOTA] …",
-    )
-    .await;
-    assert_eq!(server.messages("user/carol").await, 1);
+    for command in ["COPY", "MOVE", "UID MOVE"] {
+        bob.play(&format!(
+            "C: a {command} 1:* \"Other Users/carol\"
+             S: a NO [OVERQUOTA] …"
+        ))
+        .await;
+        assert_eq!(server.messages("user/carol").await, 0);
+        assert_eq!(server.messages("user/bob").await, 60);
+    }
+    partition.set_quota(&carol, limits(Some(60))).await.unwrap();
     let (_, completion) = bob.get("MOVE 1:* \"Other Users/carol\"").await;
-    assert!(completion.starts_with("NO [OVERQUOTA]"), "{completion}");
-    let (here, there) = (
-        server.messages("user/bob").await,
-        server.messages("user/carol").await - 1,
-    );
-    assert!(here < 60);
-    assert_eq!(here + there, 60);
+    assert!(completion.starts_with("OK "), "{completion}");
+    assert_eq!(server.messages("user/carol").await, 60);
+    assert_eq!(server.messages("user/bob").await, 0);
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ mod sort;
 mod store;
 pub(crate) mod support;
 mod told_when;
+mod transfer;
 mod uid_only;
 mod unauthenticate;
 mod updates;
