@@ -262,10 +262,12 @@ impl Session {
                 Ok(())
             }
             Event::Bad { tag, text } => {
+                self.next_id = None;
                 self.writer.bad(tag.as_ref(), &text);
                 self.count_bad()
             }
             Event::ValueTooLarge { tag } => {
+                self.next_id = None;
                 let refusal = match self.state {
                     State::NotAuthenticated => bad("Log in first"),
                     _ => op::set_metadata::too_large(&self.node),

@@ -46,10 +46,17 @@ async fn an_append_with_an_id_is_done_once_and_can_be_asked_about() {
              C: j APPEND user/bob {{4+}}
              C: ab
              C:
-             S: j OK [APPENDUID {uidvalidity} 2] …"
+             S: j OK [APPENDUID {uidvalidity} 2] …
+             C: k X-NEXTID {ONE}
+             C: l APPEND
+             S: l BAD …
+             C: m APPEND user/bob {{4+}}
+             C: ab
+             C:
+             S: m OK [APPENDUID {uidvalidity} 3] …"
         ))
         .await;
-    assert_eq!(server.messages("user/bob").await, 2);
+    assert_eq!(server.messages("user/bob").await, 3);
 }
 
 #[tokio::test]
