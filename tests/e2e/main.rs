@@ -6,6 +6,7 @@ mod copy;
 mod crash;
 mod delivery;
 mod hostile;
+mod identity;
 mod idle;
 mod list;
 mod login;
@@ -22,6 +23,7 @@ mod restore;
 mod shared;
 mod standalone;
 mod up;
+mod users;
 
 /// How a test ends.
 type Tested = anyhow::Result<()>;

@@ -83,6 +83,20 @@ impl Backends {
         Ok(backends)
     }
 
+    /// The one that has a partition, `node!partition`, by its name.
+    ///
+    /// # Errors
+    /// When there is none, or the master cannot be reached.
+    pub async fn of_partition(&self, partition: &str) -> anyhow::Result<Backend> {
+        if let Reach::One(address) = &self.reach {
+            return Ok(self.alone(address));
+        }
+        let node = node_of(partition);
+        let mut all = self.all().await?.into_iter();
+        all.find(|backend| backend.name == node)
+            .with_context(|| format!("the master knows no backend {node}"))
+    }
+
     /// The one that holds a mailbox.
     ///
     /// # Errors

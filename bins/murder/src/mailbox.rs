@@ -6,6 +6,8 @@ use murder_mailbox::MailboxName;
 use murder_mupdate::{Mailbox, MailboxState};
 use serde::Serialize;
 
+use crate::confirm::Confirmation;
+use crate::forget;
 use crate::operator::Target;
 use crate::output::{Table, print, print_json, print_line};
 
@@ -20,6 +22,24 @@ pub enum Command {
         /// Only those of a partition, `node!partition`, or of a node, `node!`
         #[arg(long, value_name = "PARTITION", default_value = "")]
         partition: String,
+        #[command(flatten)]
+        target: Target,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the master forget mailboxes that are lost for good: their names are free then
+    ///
+    /// Refused where the partition is served: its backend would tell of them again.
+    Forget {
+        /// Canonical names, such as `user/alice/Sent`
+        #[arg(required_unless_present = "partition", conflicts_with = "partition")]
+        names: Vec<String>,
+        /// All of this partition, `node!partition`
+        #[arg(long, value_name = "PARTITION")]
+        partition: Option<String>,
+        #[command(flatten)]
+        confirmation: Confirmation,
         #[command(flatten)]
         target: Target,
         /// Answer in JSON
@@ -133,9 +153,25 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             list.end()
         }),
         Command::Uidvalidity(args) => crate::uidvalidity::run(&args),
+        Command::Forget {
+            names,
+            partition,
+            confirmation,
+            target,
+            json,
+        } => {
+            let names: Vec<MailboxName> = names
+                .iter()
+                .map(|name| parse(name))
+                .collect::<anyhow::Result<_>>()?;
+            let forgotten = target.run(async |client| match &partition {
+                Some(partition) => forget::of_partition(&client, partition, confirmation).await,
+                None => forget::names(&client, &names, confirmation).await,
+            })?;
+            forgotten.print(json)
+        }
         Command::Show { name, target, json } => {
-            let name = MailboxName::parse_canonical(&name)
-                .with_context(|| format!("`{name}` is no canonical mailbox name"))?;
+            let name = parse(&name)?;
             let found = target.run(async |client| Ok(client.find(&name).await?))?;
             let mailbox = found
                 .mailbox
@@ -147,6 +183,11 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             print(&shown.text())
         }
     }
+}
+
+fn parse(name: &str) -> anyhow::Result<MailboxName> {
+    MailboxName::parse_canonical(name)
+        .with_context(|| format!("`{name}` is no canonical mailbox name"))
 }
 
 /// A list on its way to standard output.

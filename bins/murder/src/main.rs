@@ -3,8 +3,12 @@
 
 mod backends;
 mod cert;
+mod confirm;
+mod forget;
 mod http;
 mod mailbox;
+mod master;
+mod node;
 mod nodes;
 mod operator;
 mod output;
@@ -55,6 +59,12 @@ enum Command {
     Cert(cert::Command),
     /// Show the nodes and partitions of a murder
     Status(status::Arguments),
+    /// Forget nodes that are gone
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Say which murder the master is of
+    #[command(subcommand)]
+    Master(master::Command),
     /// Look at the location map
     #[command(subcommand)]
     Mailbox(mailbox::Command),
@@ -64,7 +74,7 @@ enum Command {
     /// Look at and set what mailboxes may hold
     #[command(subcommand)]
     Quota(quota::Command),
-    /// See what partitions and homes take on disk
+    /// See what partitions and homes take on disk, and decide what a directory is
     #[command(subcommand)]
     Partition(partition::Command),
     /// Salvage a damaged journal of a backend that does not run
@@ -92,6 +102,8 @@ fn main() -> ExitCode {
         Command::User(command) => user::run(command),
         Command::Cert(command) => cert::run(command),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Node(command) => node::run(command),
+        Command::Master(command) => master::run(command),
         Command::Mailbox(command) => mailbox::run(command),
         Command::Restore(command) => restore::run(command),
         Command::Quota(command) => quota::run(command),

@@ -130,6 +130,7 @@ fn show_partition(partition: Partition) -> ShownPartition {
         state: match partition.state {
             PartitionState::Online => "online",
             PartitionState::ReadOnly => "read-only",
+            PartitionState::Offline => "offline",
         },
         bytes_total: partition.bytes_total,
         bytes_free: partition.bytes_free,

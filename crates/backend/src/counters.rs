@@ -1,12 +1,12 @@
 //! What a backend counts, in sessions and in its store.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
 use murder_net::limits::ConnectionLimits;
 use murder_net::metrics::{Counter, Family, Gauge, Histogram, Metrics, SECONDS};
-use murder_store::Partition;
+
+use crate::partitions::Partitions;
 
 /// Labelled with a partition's name.
 pub(crate) type OfPartition = [(&'static str, String); 1];
@@ -28,8 +28,16 @@ pub(crate) struct Counters {
     pub differences: Counter,
     /// Free bytes of each partition's file system.
     pub free_bytes: Family<OfPartition, Gauge>,
+    /// 1 for a partition that is open.
+    pub open: Family<OfPartition, Gauge>,
+    /// Mailboxes that the master has in a partition and that are not there.
+    pub withheld: Family<OfPartition, Gauge>,
     /// 1 for a partition that takes changes.
     pub writable: Family<OfPartition, Gauge>,
+    /// Homes that refuse everything, as they are damaged or missing.
+    pub damaged_homes: Family<OfPartition, Gauge>,
+    /// Files of the journal that are damaged or missing, with bodies in them.
+    pub damaged_files: Family<OfPartition, Gauge>,
     /// Allocated for journal segments.
     pub journal_size: Family<OfPartition, Gauge>,
     /// Allocated for files of large bodies.
@@ -72,7 +80,20 @@ impl Counters {
                 "partition_free_bytes",
                 "Free bytes of the partition's file system",
             ),
+            open: metrics.gauges("partition_open", "Whether the partition is open"),
+            withheld: metrics.gauges(
+                "reconcile_withheld",
+                "Mailboxes that the master has in the partition and that are not there",
+            ),
             writable: metrics.gauges("partition_writable", "Whether the partition takes changes"),
+            damaged_homes: metrics.gauges(
+                "partition_damaged_homes",
+                "Homes that are damaged or missing",
+            ),
+            damaged_files: metrics.gauges(
+                "partition_damaged_files",
+                "Files of the journal that are damaged or missing, with bodies in them",
+            ),
             journal_size: metrics.gauges(
                 "partition_journal_bytes",
                 "Bytes allocated for journal segments",
@@ -120,13 +141,14 @@ pub(crate) fn connections(metrics: &Metrics, protocol: &str, limits: &Connection
 }
 
 /// Registers the store's counters, summed over the partitions.
-pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partition>>) {
+pub(crate) fn store(metrics: &Metrics, partitions: &Arc<Partitions>) {
     // Weak, so that whoever still renders metrics does not keep a partition open.
-    let all: Vec<Weak<Partition>> = partitions.values().map(Arc::downgrade).collect();
+    let all: Weak<Partitions> = Arc::downgrade(partitions);
     let counter = |name: &str, help: &str, of: fn(&murder_store::Metrics) -> &AtomicU64| {
         let all = all.clone();
         metrics.counter_from(name, help, move || {
-            let open = all.iter().filter_map(Weak::upgrade);
+            let all = all.upgrade();
+            let open = all.iter().flat_map(|all| all.values());
             open.map(|partition| murder_store::Metrics::get(of(partition.metrics())))
                 .sum()
         });
@@ -185,7 +207,8 @@ pub(crate) fn store(metrics: &Metrics, partitions: &BTreeMap<String, Arc<Partiti
     let gauge = |name: &str, help: &str, of: fn((usize, usize)) -> usize| {
         let all = all.clone();
         metrics.gauge_from(name, help, move || {
-            let open = all.iter().filter_map(Weak::upgrade);
+            let all = all.upgrade();
+            let open = all.iter().flat_map(|all| all.values());
             let sum: usize = open.map(|partition| of(partition.counts())).sum();
             i64::try_from(sum).unwrap_or(i64::MAX)
         });

@@ -4,12 +4,14 @@
 //! vouches for, in canonical names) and to clients directly. With a master configured, every
 //! change of the list of mailboxes goes through the master first; without one it works alone.
 //!
-//! It never connects to another backend, and never decides to delete mail that it holds.
+//! It connects to another backend only to ask what became of a MOVE to there, and never decides to delete mail that it holds.
 //!
 //! Invariants:
 //! * Rights are checked here, at each command, against the mailbox's own ACL.
 //! * Nothing is answered before the store says that it is durable.
 //! * A mailbox exists here only under a name that the master has given to it.
+//! * A directory is opened as a partition only if it is the one that the name stands for.
+//! * A mailbox of a partition that is not open is unavailable, never unknown.
 
 mod admin;
 mod config;
@@ -19,12 +21,17 @@ mod line;
 mod lmtp;
 mod login;
 mod mailboxes;
+mod memory;
 mod node;
+mod opening;
+mod partitions;
 mod pop3;
 mod reconcile;
 mod role;
+mod settlement;
 mod status;
 mod stream;
+mod transfer;
 
 #[cfg(test)]
 mod tests;

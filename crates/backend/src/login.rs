@@ -40,6 +40,8 @@ pub(crate) enum NotLoggedIn {
     Failed,
     /// The password was right, but not for acting as that user. Counts as a failed login.
     NotAuthorized,
+    /// Nobody's account is known here: the master has not been heard yet, or has none.
+    NoAccounts,
     /// Too many logins are being checked.
     Busy,
     /// The user has as many connections as a user may.
@@ -54,6 +56,11 @@ impl NotLoggedIn {
 }
 
 impl Node {
+    fn lacks_accounts(&self) -> bool {
+        let replica = self.cluster.as_ref().map(|cluster| &cluster.replica);
+        replica.is_some_and(|replica| !replica.has_accounts())
+    }
+
     /// Ends a login whose password was checked with `result`: takes a connection of the user's,
     /// makes the INBOX of one who has none, and holds the answer to a failed one back. `claimed`
     /// is the name that was given.
@@ -71,6 +78,8 @@ impl Node {
         let identity = match result {
             Ok(identity) => identity,
             Err(AuthError::Busy) => return Err(NotLoggedIn::Busy),
+            // Without any account nobody is unknown.
+            Err(_) if self.lacks_accounts() => return Err(NotLoggedIn::NoAccounts),
             Err(error) => {
                 /// The most of a name that is logged; no user's is longer.
                 const MAX_LOGGED: usize = 255;

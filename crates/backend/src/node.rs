@@ -1,19 +1,21 @@
 //! What all sessions of a backend share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use murder_auth::{Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
-use murder_net::{Health, Limit, Metrics, Shutdown};
+use murder_net::{Health, Limit, Metrics, NodeTls, Shutdown};
 use murder_store::{MailboxMeta, Partition, StoreError};
+use tokio::sync::Notify;
 
 use crate::config::BackendConfig;
 use crate::counters::Counters;
 use crate::imap::ImapMetrics;
 use crate::mailboxes::Changes;
+use crate::opening::Opener;
+use crate::partitions::Partitions;
 use crate::pop3::Pop3;
 
 /// How long somebody whom the replica does not know yet may keep the master busy.
@@ -25,6 +27,8 @@ pub(crate) struct Cluster {
     pub client: MupdateClient,
     /// Accounts and nodes as the master has them.
     pub replica: Arc<Replica>,
+    /// For connections to other nodes.
+    pub tls: NodeTls,
 }
 
 /// A running backend, as its sessions see it.
@@ -32,7 +36,9 @@ pub(crate) struct Node {
     /// The settings.
     pub config: BackendConfig,
     /// The partitions by name.
-    pub partitions: BTreeMap<String, Arc<Partition>>,
+    pub partitions: Arc<Partitions>,
+    /// What opens them.
+    pub opener: Opener,
     /// `None` when the backend works alone.
     pub cluster: Option<Cluster>,
     /// Checks passwords.
@@ -57,6 +63,8 @@ pub(crate) struct Node {
     pub shutdown: Shutdown,
     /// The order of changes of the list of mailboxes.
     pub changes: Changes,
+    /// The partitions are to be looked at now: one has been opened.
+    pub look_now: Notify,
 }
 
 /// A mailbox of this node.
@@ -134,7 +142,13 @@ impl Node {
 
     /// The partition's name in the murder: `node!partition`.
     pub fn place(&self, partition: &Partition) -> String {
-        format!("{}!{}", self.config.node.name, partition.config().name)
+        self.place_of(&partition.config().name)
+    }
+
+    /// Whether what is not found here may be in a partition that cannot be looked into: then it is
+    /// unavailable and not unknown.
+    pub fn may_lack(&self) -> bool {
+        !self.partitions.are_whole()
     }
 
     /// Whether the account exists, disabled or not.
@@ -208,12 +222,12 @@ impl Node {
     }
 
     /// The partition with the server's annotations that all share: in which they are already, or
-    /// else the first.
+    /// else the first. They may be in one that is not open: then there is none.
     pub fn server_partition(&self) -> Option<&Arc<Partition>> {
         let mut all = self.partitions.values();
         let first = all.clone().next();
         all.find(|partition| partition.has_server_annotations())
-            .or(first)
+            .or(first.filter(|_| !self.may_lack()))
     }
 
     /// The partition of the user's home, and its key.

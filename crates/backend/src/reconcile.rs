@@ -6,6 +6,7 @@
 //! name on two backends) it says so and leaves both as they are.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_mupdate::{
@@ -14,7 +15,7 @@ use murder_mupdate::{
 };
 use murder_store::{Health, MailboxMeta, Partition};
 
-use crate::node::Node;
+use crate::node::{Cluster, Node};
 
 /// Differences of a partition that get a line in the log each; the summary counts the others. A
 /// backend that joins a murder with all its mailboxes differs in each.
@@ -31,26 +32,98 @@ pub(crate) async fn reconcile(node: &Node) -> Result<(), MupdateError> {
     let _alone = node.changes.alone().await;
     let mut conflicts = 0;
     for partition in node.partitions.values() {
-        let place = node.place(partition);
-        // One whose journal is damaged may not know of all its mailboxes.
-        let whole = !matches!(partition.health(), Health::ReadOnly { .. });
-        if whole {
-            settle(&cluster.client, &place, partition).await?;
-        } else {
-            tracing::warn!(partition = place, "read-only: nothing is reconciled");
-        }
-        let held = || partition.mailboxes().into_iter().map(held);
-        let report = cluster.client.reconcile(&place, !whole, held).await?;
-        tell(&place, &report);
-        node.counters
-            .differences
-            .inc_by(report.differences.len() as u64);
+        let report = reconcile_one(node, cluster, partition, 0).await?;
         conflicts += report.conflicts().count();
     }
     node.counters
         .conflicts
         .set(i64::try_from(conflicts).unwrap_or(i64::MAX));
     Ok(())
+}
+
+/// Reconciles one partition, by an operator's word: up to `may_drop` records are dropped that are
+/// not held. Changes of mailboxes wait meanwhile.
+///
+/// # Errors
+/// When the master is away, or refuses.
+pub(crate) async fn reconcile_partition(
+    node: &Node,
+    cluster: &Cluster,
+    partition: &Arc<Partition>,
+    may_drop: u64,
+) -> Result<ReconcileReport, MupdateError> {
+    let _alone = node.changes.alone().await;
+    reconcile_one(node, cluster, partition, may_drop).await
+}
+
+async fn reconcile_one(
+    node: &Node,
+    cluster: &Cluster,
+    partition: &Arc<Partition>,
+    may_drop: u64,
+) -> Result<ReconcileReport, MupdateError> {
+    let place = node.place(partition);
+    // One whose journal is damaged may not know of all its mailboxes.
+    let whole = !matches!(partition.health(), Health::ReadOnly { .. });
+    if whole {
+        settle(&cluster.client, &place, partition).await?;
+    } else {
+        tracing::warn!(partition = place, "read-only: nothing is reconciled");
+    }
+    let held = || partition.mailboxes().into_iter().map(held);
+    let client = &cluster.client;
+    let report = client.reconcile(&place, !whole, may_drop, held).await?;
+    tell(&place, &report);
+    node.counters
+        .differences
+        .inc_by(report.differences.len() as u64);
+    raise(partition, &report).await;
+    let name = &partition.config().name;
+    tell_withheld(node, name, &place, report.withheld);
+    Ok(report)
+}
+
+/// Gives mailboxes the greater UIDVALIDITYs that the master has for them: clients may have seen
+/// others under their names.
+async fn raise(partition: &Partition, report: &ReconcileReport) {
+    for difference in report.differences.iter().filter(|d| d.applied) {
+        let (Some(held), Some(recorded)) = (&difference.held, &difference.recorded) else {
+            continue;
+        };
+        let wanted = recorded.location.uidvalidity;
+        if wanted <= held.location.uidvalidity {
+            continue;
+        }
+        match partition.raise_uidvalidity(&held.name, wanted).await {
+            Ok(_) => tracing::warn!(mailbox = %held.name, wanted, "has a greater UIDVALIDITY"),
+            // The next reconciliation tries again.
+            Err(error) => {
+                tracing::error!(mailbox = %held.name, %error, "its UIDVALIDITY was not raised");
+            }
+        }
+    }
+}
+
+/// Says that the master has mailboxes that are not here, and were not dropped for that.
+fn tell_withheld(node: &Node, name: &str, place: &str, withheld: u64) {
+    node.partitions.set_lacks_some(name, withheld > 0);
+    let condition = format!("reconcile:{name}");
+    let label = [("partition", name.to_owned())];
+    let gauge = i64::try_from(withheld).unwrap_or(i64::MAX);
+    node.counters.withheld.get_or_create(&label).set(gauge);
+    if withheld == 0 {
+        // It is no condition of those who never had it.
+        if node.health.get(&condition).is_some() {
+            node.health.ok(&condition);
+        }
+        return;
+    }
+    let why = format!(
+        "the master has {withheld} mailboxes in {place} that are not here; nothing was dropped. If \
+         they are lost for good: `murder partition reconcile {place} --drop {withheld}`"
+    );
+    tracing::error!(partition = place, withheld, "{why}");
+    node.health.unhealthy(&condition, why);
 }
 
 fn held(meta: MailboxMeta) -> Held {
@@ -111,7 +184,7 @@ fn gone_is_fine<T>(answer: Result<T, MupdateError>) -> Result<(), MupdateError> 
 }
 
 /// Gives mailboxes that the master has under another name that name.
-async fn follow(partition: &Partition, recorded: Vec<(MailboxId, MailboxName)>) {
+pub(crate) async fn follow(partition: &Partition, recorded: Vec<(MailboxId, MailboxName)>) {
     let held: HashMap<MailboxId, MailboxName> = partition
         .mailboxes()
         .into_iter()
@@ -177,6 +250,7 @@ fn tell(place: &str, report: &ReconcileReport) {
             DifferenceKind::Different => "the master had it differently",
             DifferenceKind::NotHeld => "the master had it, but it is not here",
             DifferenceKind::Conflict => "it is another backend's",
+            DifferenceKind::Replaced => "the master had a mailbox here that nobody has",
         };
         let applied = difference.applied;
         tracing::warn!(mailbox = %mailbox.name, place, applied, "reconciled: {what}");

@@ -1,7 +1,8 @@
 //! The backend as a running role: listeners, partitions, its session with the master.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,18 @@ use murder_mupdate::{
 use murder_net::config::{LogConfig, NodeConfig};
 use murder_net::limits::ConnectionLimits;
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_store::Repaired;
 use murder_store::io::{DiskIo, JournalIo};
-use murder_store::{Partition, Repaired};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::BackendConfig;
 use crate::counters::{self, Counters};
 use crate::mailboxes::Changes;
+use crate::memory::Memory;
 use crate::node::{Cluster, Node};
+use crate::opening::Opener;
+use crate::partitions::Partitions;
 use crate::reconcile::reconcile;
 use crate::status::{self, Watch};
 use crate::{admin, imap, lmtp, pop3};
@@ -69,11 +74,11 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// Opens the partitions, joins the murder and listens. A master that is away does not keep
-    /// it from serving what it has.
+    /// Joins the murder, opens the partitions and listens. A master that is away does not keep
+    /// it from serving what it has, nor does a partition that cannot be opened: it is tried again.
     ///
     /// # Errors
-    /// When a certificate, a partition or an address cannot be used.
+    /// When a certificate or an address cannot be used, or another process has a partition.
     pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
         Self::start_over(config, Arc::new(DiskIo)).await
     }
@@ -104,7 +109,7 @@ impl Backend {
         let listeners = Listeners::bind(&config, tls.as_ref())?;
         let admin = match (config.admin.listen, &node_tls) {
             (Some(listen), Some(tls)) => {
-                Some(Listener::bind(listen)?.with_tls(tls.server_config()))
+                Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config()))
             }
             _ => None,
         };
@@ -116,7 +121,7 @@ impl Backend {
             let (health, metrics) = (health.clone(), metrics.clone());
             addresses.http = Some(murder_net::http::serve(listen, health, metrics, shutdown)?);
         }
-        let partitions = open_partitions(&config, &io).await?;
+        let partitions = Arc::new(Partitions::named(config.partitions.keys()));
         counters::store(&metrics, &partitions);
         counters::connections(&metrics, "imap", &listeners.imap_limits);
         counters::connections(&metrics, "pop3", &listeners.pop3_limits);
@@ -135,6 +140,7 @@ impl Backend {
         };
         let node = Arc::new(Node {
             partitions,
+            opener: Opener::new(io, Memory::load(&config.node.data_dir)),
             cluster,
             authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
             per_user: Limit::new(config.limits.max_connections_per_user),
@@ -147,14 +153,20 @@ impl Backend {
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
+            look_now: Notify::new(),
             config,
         });
+        if node.cluster.is_some() {
+            // Before the first condition that is well: not ready for a moment is ready too early.
+            node.health.not_ready("mupdate", "joining the murder");
+        }
+        node.open_partitions().await?;
         let session = enter(&node, &addresses).await;
         node.shutdown.spawn(status::measure(Arc::clone(&node)));
         listeners.serve(&node);
         let killed = CancellationToken::new();
         if let Some(listener) = admin {
-            admin::serve(&node, listener, &killed);
+            admin::serve(&node, listener, &killed)?;
         }
         Ok(Self {
             addresses,
@@ -195,6 +207,10 @@ impl Backend {
             session.set_draining(true);
         }
         let aborted = self.node.shutdown.drain(grace).await;
+        if let Some(session) = &self.session {
+            // With the goodbye the master hears how far they have come.
+            session.set_partitions(Watch::new().look(&self.node).await);
+        }
         if aborted > 0 {
             tracing::warn!(aborted, "sessions were cut off at the end of the grace");
         }
@@ -226,15 +242,18 @@ async fn close(node: &Node) {
     if let Some(cluster) = &node.cluster {
         cluster.replica.stop().await;
     }
+    status::remember(node);
     let closing: Vec<_> = node
         .partitions
         .values()
         .map(|partition| {
+            let name = partition.config().name.clone();
             let partition = Arc::clone(partition);
-            tokio::spawn(async move { partition.shutdown().await })
+            let closing = tokio::spawn(async move { partition.shutdown().await });
+            (name, closing)
         })
         .collect();
-    for (name, closed) in node.partitions.keys().zip(closing) {
+    for (name, closed) in closing {
         if let Ok(Err(error)) = closed.await {
             tracing::error!(partition = name, %error, "not closed cleanly");
         }
@@ -264,47 +283,23 @@ fn server_tls(
     }
 }
 
-/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair`].
-/// Blocks.
+/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair_with`].
+/// Damaged homes of `give_up` are forgotten. Blocks.
 ///
 /// # Errors
 /// [`StoreError::InUse`](murder_store::StoreError::InUse) while the backend runs; when there is no
 /// such partition, or its files cannot be read or written.
-pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaired> {
+pub fn repair(
+    config: &BackendConfig,
+    partition: &str,
+    give_up: &BTreeSet<u64>,
+) -> anyhow::Result<Repaired> {
     let section = config
         .partitions
         .get(partition)
         .with_context(|| format!("there is no partition {partition:?}"))?;
-    murder_store::repair(section.to_store(partition))
+    murder_store::repair_with(section.to_store(partition), Arc::new(DiskIo), give_up)
         .with_context(|| format!("partition {partition:?}"))
-}
-
-async fn open_partitions(
-    config: &BackendConfig,
-    io: &Arc<dyn JournalIo>,
-) -> anyhow::Result<BTreeMap<String, Arc<Partition>>> {
-    let opening: Vec<_> = config
-        .partitions
-        .iter()
-        .map(|(name, section)| {
-            let config = murder_store::PartitionConfig {
-                index_texts: config.search.index,
-                ..section.to_store(name)
-            };
-            let io = Arc::clone(io);
-            let opening = tokio::task::spawn_blocking(move || Partition::open_with(config, io));
-            (name.clone(), opening)
-        })
-        .collect();
-    let mut partitions = BTreeMap::new();
-    for (name, opening) in opening {
-        let partition = opening
-            .await
-            .context("opening a partition")?
-            .with_context(|| format!("partition {name:?}"))?;
-        partitions.insert(name, partition);
-    }
-    Ok(partitions)
 }
 
 /// Follows the masters.
@@ -324,17 +319,18 @@ async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> 
         CancellationToken::new(),
     )
     .await?;
-    Ok(Cluster { client, replica })
+    Ok(Cluster {
+        client,
+        replica,
+        tls: tls.clone(),
+    })
 }
 
 /// Looks at the partitions, and becomes a member of the murder.
 async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<NodeSession>> {
-    if node.cluster.is_some() {
-        // Before the first condition that is well: not ready for a moment is ready too early.
-        node.health.not_ready("mupdate", "joining the murder");
-    }
-    let mut watch = Watch::new(node);
+    let mut watch = Watch::new();
     let partitions = watch.look(node).await;
+    node.shutdown.spawn(status::reopen(Arc::clone(node)));
     let Some(cluster) = &node.cluster else {
         node.shutdown
             .spawn(status::watch(Arc::clone(node), watch, None));
@@ -374,6 +370,10 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
     status::report_master(node, &session);
     let shutdown = &node.shutdown;
     shutdown.spawn(status::follow_master(Arc::clone(node), reconciled));
+    shutdown.spawn(status::follow_reports(
+        Arc::clone(node),
+        Arc::clone(&session),
+    ));
     shutdown.spawn(status::watch(
         Arc::clone(node),
         watch,
@@ -497,6 +497,16 @@ impl murder_net::service::Service for BackendService {
             UsersFile::open(file)?;
         }
         Ok(())
+    }
+
+    fn certificates(config: &BackendConfig) -> Vec<PathBuf> {
+        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
+        let of_nodes = config.cluster.as_ref().map(|cluster| cluster.cert.clone());
+        of_clients.into_iter().chain(of_nodes).collect()
+    }
+
+    fn health(running: &Backend) -> &Health {
+        running.health()
     }
 
     async fn start(config: BackendConfig) -> anyhow::Result<Backend> {

@@ -1,14 +1,16 @@
 //! How the node is: told to the master, to `/healthz` and `/readyz`, and to the metrics. And the
 //! watch over the master's coming and going.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use murder_mupdate::{NodeSession, PartitionState, PartitionStatus};
-use murder_store::{Health, Metrics, Partition, StoreError};
+use murder_mupdate::{NodeSession, PartitionState, PartitionStatus, Report};
+use murder_store::{Damage, Health, Metrics, Partition, StoreError};
 
 use crate::node::{Cluster, Node};
+use crate::opening::{identity_to_master, report_to_master};
 use crate::reconcile::reconcile;
 
 /// How often the partitions are looked at.
@@ -32,6 +34,15 @@ struct Room {
     free: u64,
 }
 
+/// How often a partition that is not open is tried again: a disk may have been mounted since.
+const REOPEN: Duration = Duration::from_secs(5);
+/// The same at the most, when it does not become so: looking at a damaged one costs.
+const LAST_REOPEN: Duration = Duration::from_secs(15);
+/// Between two reports that somebody waits for.
+const REPORT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the node writes down for itself how far its partitions have come.
+const REMEMBER: Duration = Duration::from_secs(10);
+
 /// One partition, as it was last looked at.
 struct Watched {
     partition: Arc<Partition>,
@@ -46,25 +57,41 @@ pub(crate) fn condition_of(partition: &str) -> String {
     format!("partition:{partition}")
 }
 
-/// The partitions under watch.
+/// The partitions under watch: those that are open.
 pub(crate) struct Watch {
     partitions: Vec<Watched>,
+    remembered: Instant,
 }
 
 impl Watch {
-    pub(crate) fn new(node: &Node) -> Self {
-        let partitions = node.partitions.values().map(|partition| Watched {
-            partition: Arc::clone(partition),
-            disk_full: 0,
-            full: false,
-        });
+    pub(crate) fn new() -> Self {
         Self {
-            partitions: partitions.collect(),
+            partitions: Vec::new(),
+            remembered: Instant::now(),
+        }
+    }
+
+    /// Takes those in that were opened since.
+    fn take_in(&mut self, node: &Node) {
+        for partition in node.partitions.values() {
+            let known = |watched: &Watched| Arc::ptr_eq(&watched.partition, partition);
+            if !self.partitions.iter().any(known) {
+                self.partitions.push(Watched {
+                    partition: Arc::clone(partition),
+                    disk_full: 0,
+                    full: false,
+                });
+            }
         }
     }
 
     /// Looks at all of them; sets conditions and gauges.
     pub(crate) async fn look(&mut self, node: &Node) -> Vec<PartitionStatus> {
+        self.take_in(node);
+        if self.remembered.elapsed() >= REMEMBER {
+            self.remembered = Instant::now();
+            remember(node);
+        }
         let paths: Vec<PathBuf> = self
             .partitions
             .iter()
@@ -83,9 +110,11 @@ impl Watch {
             let name = &watched.partition.config().name;
             let condition = condition_of(name);
             let writable = trouble.is_none();
-            match trouble {
-                None => node.health.ok(&condition),
-                Some(why) => node.health.unhealthy(&condition, why),
+            let damage = watched.partition.damage();
+            let wrong: Vec<String> = trouble.into_iter().chain(damaged(&damage)).collect();
+            match wrong.is_empty() {
+                true => node.health.ok(&condition),
+                false => node.health.unhealthy(&condition, wrong.join("; ")),
             }
             let room = room.unwrap_or_default();
             let label = [("partition", name.clone())];
@@ -95,7 +124,21 @@ impl Watch {
                 .writable
                 .get_or_create(&label)
                 .set(i64::from(writable));
+            node.counters.open.get_or_create(&label).set(1);
+            for (gauge, count) in [
+                (&node.counters.damaged_homes, damage.homes.len()),
+                (&node.counters.damaged_files, damage.files.len()),
+            ] {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                gauge.get_or_create(&label).set(count);
+            }
+            let partition = &watched.partition;
             statuses.push(PartitionStatus {
+                identity: Some(identity_to_master(partition)),
+                report: report_to_master(partition.report()),
+                record_now: tokio::time::timeout(Duration::ZERO, partition.report_due())
+                    .await
+                    .is_ok(),
                 name: name.clone(),
                 state: match writable {
                     true => PartitionState::Online,
@@ -105,8 +148,108 @@ impl Watch {
                 bytes_free: room.free,
             });
         }
+        for (name, _) in node.partitions.closed() {
+            let label = [("partition", name.clone())];
+            node.counters.open.get_or_create(&label).set(0);
+            node.counters.writable.get_or_create(&label).set(0);
+            statuses.push(PartitionStatus {
+                name,
+                state: PartitionState::Offline,
+                bytes_total: 0,
+                bytes_free: 0,
+                identity: None,
+                report: Report::default(),
+                record_now: false,
+            });
+        }
+        statuses.sort_by(|a, b| a.name.cmp(&b.name));
         statuses
     }
+}
+
+/// Has the node remember for itself how far its partitions have come.
+pub(crate) fn remember(node: &Node) {
+    for partition in node.partitions.values() {
+        node.remember(partition, None);
+    }
+}
+
+/// Tries to open what is not open, again and again, until the drain begins.
+pub(crate) async fn reopen(node: Arc<Node>) {
+    let draining = node.shutdown.token();
+    let reopen = async {
+        let mut pause = REOPEN;
+        let mut before = Vec::new();
+        loop {
+            tokio::time::sleep(pause).await;
+            let closed = node.partitions.closed();
+            if closed.is_empty() {
+                return;
+            }
+            pause = match closed == before {
+                true => (pause * 2).min(LAST_REOPEN),
+                false => REOPEN,
+            };
+            before = closed;
+            let opened = node.open_partitions().await;
+            if opened.is_ok_and(|opened| !opened.is_empty()) {
+                node.changes.wake();
+                node.look_now.notify_one();
+            }
+        }
+    };
+    draining.run_until_cancelled(reopen).await;
+}
+
+/// Passes on what the master has recorded of the partitions, until the drain begins: that releases
+/// those who wait for it.
+pub(crate) async fn follow_reports(node: Arc<Node>, session: Arc<NodeSession>) {
+    let draining = node.shutdown.token();
+    let mut recorded = session.recorded();
+    drop(session);
+    let follow = async {
+        loop {
+            let reports = recorded.borrow_and_update().clone();
+            for report in reports {
+                let Some(partition) = node.partitions.get(&report.partition) else {
+                    continue;
+                };
+                if partition.identity().copy == report.copy {
+                    partition.set_reported(murder_store::Report {
+                        lsn: report.report.lsn,
+                        uids: report.report.uids,
+                    });
+                }
+            }
+            if recorded.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    draining.run_until_cancelled(follow).await;
+}
+
+/// Waits until one of the partitions has to report how far it has come, and not before `earliest`.
+async fn report_after(node: &Node, earliest: tokio::time::Instant) {
+    tokio::time::sleep_until(earliest).await;
+    let mut waiting: Vec<_> = node
+        .partitions
+        .values()
+        .map(|partition| {
+            let partition = Arc::clone(partition);
+            Box::pin(async move { partition.report_due().await })
+        })
+        .collect();
+    std::future::poll_fn(|cx| {
+        let due = waiting
+            .iter_mut()
+            .any(|due| due.as_mut().poll(cx).is_ready());
+        match due {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
 }
 
 impl Watched {
@@ -136,6 +279,26 @@ impl Watched {
     }
 }
 
+/// What is damaged while everything else works.
+fn damaged(damage: &Damage) -> Option<String> {
+    /// Of more of them only the number is said; the log has all.
+    const NAMED: usize = 3;
+    let say = |what: &str, of: &BTreeMap<u64, String>| {
+        let named: Vec<String> = (of.iter().take(NAMED))
+            .map(|(number, why)| format!("{number}: {why}"))
+            .collect();
+        let more = if of.len() > NAMED { ", …" } else { "" };
+        (!of.is_empty())
+            .then(|| format!("{} damaged {what} ({}{more})", of.len(), named.join(", ")))
+    };
+    let parts = [
+        say("homes", &damage.homes),
+        say("journal files", &damage.files),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 fn room(path: &std::path::Path) -> Option<Room> {
     match rustix::fs::statvfs(path) {
         Ok(stat) => Some(Room {
@@ -154,12 +317,17 @@ pub(crate) async fn watch(node: Arc<Node>, mut watch: Watch, session: Option<Arc
     let draining = node.shutdown.token();
     // What was said last; the node may have become a member since `enter` looked.
     let mut member = false;
+    let mut next_report = tokio::time::Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = joined(&node, session.as_deref()), if !member => {}
+            () = report_after(&node, next_report), if session.is_some() => {}
+            () = node.look_now.notified() => {}
             () = draining.cancelled() => return,
         }
+        // What is due stays so until the master has answered.
+        next_report = tokio::time::Instant::now() + REPORT_PAUSE;
         let statuses = watch.look(&node).await;
         if let Some(session) = &session {
             session.set_partitions(statuses);
@@ -214,9 +382,10 @@ pub(crate) fn report_master(node: &Node, session: &NodeSession) -> bool {
         return false;
     };
     let member = session.is_registered() && cluster.replica.connected();
-    match member {
-        true => node.health.ok("mupdate"),
-        false => node
+    match (member, cluster.replica.refusal()) {
+        (_, Some(why)) => node.health.unhealthy("mupdate", why),
+        (true, None) => node.health.ok("mupdate"),
+        (false, None) => node
             .health
             .not_ready("mupdate", "no session with the mupdate master"),
     }

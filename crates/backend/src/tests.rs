@@ -7,6 +7,7 @@ mod alone;
 mod full;
 mod lmtp;
 mod mailboxes;
+mod opening;
 mod reconciling;
 
 use std::net::SocketAddr;

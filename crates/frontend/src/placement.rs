@@ -145,6 +145,8 @@ mod tests {
             state: PartitionState::Online,
             bytes_total: total,
             bytes_free: free,
+            identity: None,
+            report: Default::default(),
         }
     }
 

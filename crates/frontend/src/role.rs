@@ -1,6 +1,7 @@
 //! The frontend as a running role: configuration, replica, listeners, drain.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -234,6 +235,18 @@ impl murder_net::service::Service for FrontendService {
         Ok(())
     }
 
+    fn certificates(config: &FrontendConfig) -> Vec<PathBuf> {
+        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
+        of_clients
+            .into_iter()
+            .chain([config.cluster.cert.clone()])
+            .collect()
+    }
+
+    fn health(running: &Frontend) -> &Health {
+        running.health()
+    }
+
     async fn start(config: FrontendConfig) -> anyhow::Result<Frontend> {
         Frontend::start(config).await
     }
@@ -290,7 +303,10 @@ fn first(addresses: &[SocketAddr]) -> String {
 
 /// Ready once there is a copy of the map; one that is not kept up serves on.
 fn report(replica: &Replica, health: &Health) {
-    if replica.is_populated() || replica.connected() {
+    if let Some(why) = replica.refusal() {
+        // What is here is served on.
+        health.unhealthy("map", why);
+    } else if replica.is_populated() || replica.connected() {
         health.ok("map");
     } else {
         health.not_ready("map", "no copy of the map yet, and the master is away");
@@ -299,6 +315,7 @@ fn report(replica: &Replica, health: &Health) {
 
 async fn report_changes(replica: Arc<Replica>, health: Health, stop: CancellationToken) {
     let mut connection = replica.connection();
+    let mut refusals = replica.refusals();
     loop {
         let connected = *connection.borrow_and_update();
         report(&replica, &health);
@@ -314,6 +331,7 @@ async fn report_changes(replica: Arc<Replica>, health: Health, stop: Cancellatio
         }
         tokio::select! {
             changed = connection.changed() => if changed.is_err() { return },
+            changed = refusals.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,
         }
     }

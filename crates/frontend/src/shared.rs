@@ -164,15 +164,16 @@ impl Shared {
     }
 
     /// Whether there is a copy of the map and of the accounts, however old; waits a little for
-    /// the first one. Without, nothing can be known of anybody.
+    /// the first one. Without, nothing can be known of anybody: also of a murder that has no
+    /// account at all, which is one that was founded a moment ago.
     pub(crate) async fn is_populated(&self) -> bool {
         let replica = self.router.replica();
         if replica.is_populated() {
-            return true;
+            return replica.has_accounts();
         }
         let mut connection = replica.connection();
         // Either way the replica knows best.
         let _ = timeout(FIRST_COPY, connection.wait_for(|connected| *connected)).await;
-        replica.is_populated() || replica.connected()
+        replica.has_accounts()
     }
 }

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::sequence::SequenceSet;
 use crate::sort::{Sort, Thread};
 use crate::tag::Tag;
+use crate::transfer::TransferCommand;
 
 /// A command, complete with its arguments (RFC 9051 section 6).
 ///
@@ -259,6 +260,8 @@ pub enum Command {
         /// The name.
         mailbox: MailboxArg,
     },
+    /// What only nodes say.
+    Transfer(TransferCommand),
 }
 
 impl Command {
@@ -316,6 +319,7 @@ impl Command {
             Self::GetAcl { .. } => "GETACL",
             Self::ListRights { .. } => "LISTRIGHTS",
             Self::MyRights { .. } => "MYRIGHTS",
+            Self::Transfer(command) => command.name(),
         }
     }
 }

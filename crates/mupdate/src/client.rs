@@ -16,11 +16,17 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::error::MupdateError;
-use crate::record::{Mailbox, MailboxState, SpecialUses, account_from_proto, account_to_proto};
+use crate::map::HeldByName;
+use crate::membership::Membership;
+use crate::record::{
+    Mailbox, MailboxState, Partition, PartitionIdentity, Report, SpecialUses, account_from_proto,
+    account_to_proto,
+};
 use crate::session::{NodeDescription, NodeSession, NodeStatus};
 
 /// What every master's certificate is good for.
@@ -73,6 +79,7 @@ impl MupdateClientConfig {
 pub struct MupdateClient {
     channel: Channel,
     call_timeout: Duration,
+    membership: Membership,
 }
 
 /// A change was made.
@@ -263,6 +270,8 @@ pub enum DifferenceKind {
     NotHeld,
     /// The name belongs to another mailbox; never resolved by itself.
     Conflict,
+    /// The record of this very partition was of a mailbox that the backend has under no name.
+    Replaced,
 }
 
 /// One thing that a reconciliation found.
@@ -289,8 +298,20 @@ pub struct ReconcileReport {
     pub same: u64,
     /// Records changed.
     pub applied: u64,
+    /// Records that were not dropped although they are not held: too many without an operator's
+    /// word.
+    pub withheld: u64,
     /// Everything that differs.
     pub differences: Vec<Difference>,
+}
+
+/// One of a node's partitions, as the master has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedPartition {
+    /// Its record; the report is the last that the master has heard.
+    pub partition: Partition,
+    /// Mailboxes recorded in it.
+    pub mailboxes: u64,
 }
 
 impl ReconcileReport {
@@ -336,11 +357,17 @@ impl MupdateClient {
         Self {
             channel,
             call_timeout: config.call_timeout,
+            membership: Membership::default(),
         }
     }
 
-    pub(crate) fn rpc(&self) -> Rpc<Channel> {
-        Rpc::new(self.channel.clone())
+    pub(crate) fn rpc(&self) -> Rpc<InterceptedService<Channel, Membership>> {
+        Rpc::with_interceptor(self.channel.clone(), self.membership.clone())
+    }
+
+    /// What its calls say of the murder that the node belongs to.
+    pub(crate) const fn membership(&self) -> &Membership {
+        &self.membership
     }
 
     fn directory(&self) -> DirectoryClient<Channel> {
@@ -614,6 +641,8 @@ impl MupdateClient {
     /// Compares what a backend holds in `partition` (`node!partition`) with the master's
     /// records. `held` is called when the master is ready and must list everything that is
     /// there at that moment or later. Nothing is changed with `dry_run`; conflicts never are.
+    /// More than a few records are dropped only if an operator has agreed to that many,
+    /// `may_drop`.
     ///
     /// # Errors
     /// See [`MupdateError`].
@@ -621,6 +650,7 @@ impl MupdateClient {
         &self,
         partition: &str,
         dry_run: bool,
+        may_drop: u64,
         held: impl FnOnce() -> I,
     ) -> Result<ReconcileReport, MupdateError>
     where
@@ -640,6 +670,7 @@ impl MupdateClient {
         send(Send::Start(v1::ReconcileStart {
             partition: partition.to_owned(),
             dry_run,
+            may_drop,
         }))
         .await?;
         let mut answers = self
@@ -679,19 +710,134 @@ impl MupdateClient {
                     report.held = summary.held;
                     report.same = summary.same;
                     report.applied = summary.applied;
+                    report.withheld = summary.withheld;
                     return Ok(report);
                 }
             }
         }
     }
 
+    /// What the partitions of `node` must be.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn describe_partitions(
+        &self,
+        node: &str,
+    ) -> Result<Vec<DescribedPartition>, MupdateError> {
+        let request = v1::DescribePartitionsRequest {
+            node: node.to_owned(),
+        };
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.describe_partitions(request).await }
+            })
+            .await?;
+        let described = answer.partitions.into_iter().map(|described| {
+            let partition = described.partition.unwrap_or_default();
+            let partition = Partition::from_proto(partition)
+                .map_err(|error| MupdateError::Protocol(error.to_string()))?;
+            Ok(DescribedPartition {
+                partition,
+                mailboxes: described.mailboxes,
+            })
+        });
+        described.collect()
+    }
+
+    /// Makes `identity`, which has come to `report`, the partition of the name
+    /// `node!partition`, in the place of `instead_of`, by the word of `operator`.
+    ///
+    /// # Errors
+    /// [`MupdateError::FailedPrecondition`] when another copy is that partition by now; see
+    /// [`MupdateError`].
+    pub async fn adopt_partition(
+        &self,
+        partition: &str,
+        identity: PartitionIdentity,
+        report: Report,
+        instead_of: Option<PartitionIdentity>,
+        operator: &str,
+    ) -> Result<u64, MupdateError> {
+        let (id, copy) = PartitionIdentity::to_proto(Some(identity));
+        let request = v1::AdoptPartitionRequest {
+            partition: partition.to_owned(),
+            id,
+            copy,
+            lsn: report.lsn,
+            uids: report.uids,
+            instead_of: PartitionIdentity::to_proto(instead_of).1,
+            operator: operator.to_owned(),
+        };
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.adopt_partition(request).await }
+            })
+            .await?;
+        Ok(answer.revision)
+    }
+
+    /// Forgets a node that is gone for good, with its partitions; or only one of them. No mailbox
+    /// may be recorded there.
+    ///
+    /// # Errors
+    /// [`MupdateError::FailedPrecondition`] while the node is up, the partition is served, or a
+    /// mailbox is recorded there; see [`MupdateError`].
+    pub async fn forget(&self, node: &str, partition: Option<&str>) -> Result<u64, MupdateError> {
+        let request = v1::ForgetRequest {
+            node: node.to_owned(),
+            partition: partition.unwrap_or_default().to_owned(),
+        };
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.forget(request).await }
+            })
+            .await?;
+        Ok(answer.revision)
+    }
+
+    /// Makes the master the successor of the murder with this id, or with `None` of a newer log
+    /// of its own. Returns the new identity.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn succeed(&self, murder_id: Option<&[u8]>) -> Result<Vec<u8>, MupdateError> {
+        let request = v1::SucceedRequest {
+            murder_id: murder_id.unwrap_or_default().to_vec(),
+        };
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.succeed(request).await }
+            })
+            .await?;
+        Ok(answer.murder_id)
+    }
+
     /// Adds an account; its hash comes from [`murder_auth::hash_password`].
     ///
     /// # Errors
-    /// [`MupdateError::AlreadyExists`]; see [`MupdateError`].
+    /// [`MupdateError::AlreadyExists`]; [`MupdateError::FailedPrecondition`] while mailboxes or
+    /// rights are held under the name; see [`MupdateError`].
     pub async fn add_user(&self, account: &Account) -> Result<u64, MupdateError> {
+        self.add_user_to(account, false).await
+    }
+
+    /// The same; `with_mail`: also if there are mailboxes or rights of that name, which are the
+    /// account's then.
+    ///
+    /// # Errors
+    /// As for [`MupdateClient::add_user`].
+    pub async fn add_user_to(
+        &self,
+        account: &Account,
+        with_mail: bool,
+    ) -> Result<u64, MupdateError> {
         let account = Some(account_to_proto(account));
-        let request = v1::AddUserRequest { account };
+        let request = v1::AddUserRequest { account, with_mail };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.directory();
@@ -707,7 +853,10 @@ impl MupdateClient {
     /// As for [`MupdateClient::add_user`].
     pub async fn add_users(&self, accounts: &[Account]) -> Result<u64, MupdateError> {
         let accounts = accounts.iter().map(account_to_proto).collect();
-        let request = v1::AddUsersRequest { accounts };
+        let request = v1::AddUsersRequest {
+            accounts,
+            with_mail: false,
+        };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.directory();
@@ -753,6 +902,26 @@ impl MupdateClient {
             })
             .await?;
         Ok(answer.revision)
+    }
+
+    /// What is held under the name of a user, which nobody can be given meanwhile.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn held_by(&self, name: &str) -> Result<HeldByName, MupdateError> {
+        let name = name.to_owned();
+        let answer = self
+            .call(v1::FindHeldRequest { name }, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.find_held(request).await }
+            })
+            .await?;
+        Ok(HeldByName {
+            mailboxes: answer.mailboxes,
+            mailbox_count: usize::try_from(answer.mailbox_count).unwrap_or(usize::MAX),
+            granting: answer.granting,
+            granting_count: usize::try_from(answer.granting_count).unwrap_or(usize::MAX),
+        })
     }
 
     /// Deletes an account; its mailboxes stay.
@@ -862,6 +1031,7 @@ impl Difference {
             v1::DifferenceKind::Different => DifferenceKind::Different,
             v1::DifferenceKind::NotHeld => DifferenceKind::NotHeld,
             v1::DifferenceKind::Conflict => DifferenceKind::Conflict,
+            v1::DifferenceKind::Replaced => DifferenceKind::Replaced,
             v1::DifferenceKind::Unspecified => {
                 return Err(MupdateError::Protocol("unknown kind of difference".into()));
             }

@@ -13,6 +13,8 @@ use crate::tables::Tables;
 
 /// Of the file's layout; another one is refused.
 const LAYOUT: i64 = 1;
+/// Bytes of a murder's identity.
+pub(crate) const MURDER_ID: usize = 16;
 /// Pages of the write-ahead log between checkpoints, 4 KiB each.
 const CHECKPOINT_PAGES: i64 = 4000;
 
@@ -61,6 +63,8 @@ pub(crate) enum Synchronous {
 pub(crate) struct Meta {
     pub revision: u64,
     pub murder_id: Vec<u8>,
+    /// The murders that this one succeeds; a master's only.
+    pub predecessors: Vec<Vec<u8>>,
     pub last_uidvalidity: u32,
     /// Milliseconds since 1970 of the last write.
     pub saved_ms: u64,
@@ -137,6 +141,9 @@ impl Disk {
         let meta = Meta {
             revision: number("revision")?,
             murder_id: self.meta("murder_id")?.unwrap_or_default(),
+            predecessors: self.meta("predecessors")?.map_or_else(Vec::new, |ids| {
+                ids.chunks(MURDER_ID).map(<[u8]>::to_vec).collect()
+            }),
             last_uidvalidity: u32::try_from(number("last_uidvalidity")?).unwrap_or(u32::MAX),
             saved_ms: number("saved_ms")?,
         };
@@ -228,6 +235,7 @@ impl Disk {
         let last_uidvalidity = u64::from(meta.last_uidvalidity);
         statement.execute(params!["revision", meta.revision.to_be_bytes()])?;
         statement.execute(params!["murder_id", meta.murder_id])?;
+        statement.execute(params!["predecessors", meta.predecessors.concat()])?;
         statement.execute(params!["last_uidvalidity", last_uidvalidity.to_be_bytes()])?;
         statement.execute(params!["saved_ms", meta.saved_ms.to_be_bytes()])?;
         Ok(())

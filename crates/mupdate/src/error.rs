@@ -34,6 +34,10 @@ pub enum MupdateError {
     /// No master answered in time. A change may or may not have been made.
     #[error("mupdate master unavailable: {0}")]
     Unavailable(String),
+    /// The master is of another murder than this node's, or has an older log than this node has
+    /// seen: nothing is asked of it, and nothing of it is taken.
+    #[error("{0}")]
+    OtherMurder(String),
     /// A batch was refused whole; each operation's error, in order.
     #[error("batch refused: {}", first(.0))]
     Batch(Vec<Option<MupdateError>>),
@@ -51,10 +55,10 @@ fn first(errors: &[Option<MupdateError>]) -> String {
 }
 
 impl MupdateError {
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later without anything being changed here.
     #[must_use]
     pub const fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::OtherMurder(_))
     }
 
     pub(crate) fn from_detail(detail: v1::ErrorDetail) -> Self {
@@ -74,6 +78,7 @@ impl MupdateError {
             v1::ErrorKind::InvalidArgument => Self::InvalidArgument(message),
             v1::ErrorKind::TooLarge => Self::TooLarge(message),
             v1::ErrorKind::Unavailable => Self::Unavailable(message),
+            v1::ErrorKind::OtherMurder => Self::OtherMurder(message),
             v1::ErrorKind::Unspecified => Self::Protocol(message),
         }
     }

@@ -21,6 +21,7 @@ mod disk;
 mod error;
 pub mod map;
 mod master;
+mod membership;
 pub mod record;
 pub mod replica;
 mod session;
@@ -28,18 +29,18 @@ pub mod state;
 mod tables;
 
 pub use client::{
-    Activate, Changed, Committed, Difference, DifferenceKind, Found, Held, MupdateClient,
-    MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
+    Activate, Changed, Committed, DescribedPartition, Difference, DifferenceKind, Found, Held,
+    MupdateClient, MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
 };
 pub use error::MupdateError;
-pub use map::{Entry, LocationMap};
+pub use map::{Entry, HeldByName, LocationMap};
 pub use master::{
     GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,
 };
 pub use record::{
     Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
-    PartitionState, SpecialUses, node_of,
+    PartitionIdentity, PartitionState, Report, SpecialUses, node_of,
 };
 pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};
-pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
+pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus, RecordedReport};
 pub use tables::Tables;

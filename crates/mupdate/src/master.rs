@@ -5,6 +5,7 @@ mod config;
 mod directory;
 mod mupdate;
 mod nodes;
+mod partitions;
 mod reconcile;
 mod watch;
 
@@ -12,17 +13,17 @@ mod watch;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use murder_net::config::{LogConfig, NodeConfig};
-use murder_net::grpc::{self, KEEP_ALIVE};
+use murder_net::grpc;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_proto::v1::directory_server::DirectoryServer;
-use murder_proto::v1::mupdate_server::MupdateServer;
+use murder_proto::v1::directory_server::{self, DirectoryServer};
+use murder_proto::v1::mupdate_server::{self, MupdateServer};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 
 pub use config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
 
@@ -82,7 +83,7 @@ impl Master {
             .await
             .context("loading the state")??;
         let consensus: Arc<dyn Consensus> = Arc::new(consensus);
-        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.server_config());
+        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.grpc_server_config());
         let shutdown = Shutdown::new();
         let mut master = Self {
             addresses: MasterAddresses {
@@ -109,11 +110,17 @@ impl Master {
         shutdown.spawn(nodes::sweep(service.clone()));
         let connections = grpc::accept(listener, &shutdown, &master.killed);
         let stop = shutdown.token();
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .http2_keepalive_timeout(Some(KEEP_ALIVE))
-            .max_concurrent_streams(STREAMS)
-            .add_service(MupdateServer::new(service.clone()))
+        let common = grpc::common_services(
+            master.health.clone(),
+            &[mupdate_server::SERVICE_NAME, directory_server::SERVICE_NAME],
+            murder_proto::FILE_DESCRIPTOR_SET,
+        )?;
+        let server = grpc::server(STREAMS)
+            .add_routes(common)
+            .add_service(MupdateServer::with_interceptor(
+                service.clone(),
+                of_this_murder(service.clone()),
+            ))
             .add_service(DirectoryServer::new(service))
             .serve_with_incoming_shutdown(connections, stop.cancelled_owned());
         shutdown.spawn(async move {
@@ -184,6 +191,14 @@ impl murder_net::service::Service for MasterService {
         Ok(())
     }
 
+    fn certificates(config: &MasterConfig) -> Vec<PathBuf> {
+        vec![config.cluster.cert.clone()]
+    }
+
+    fn health(running: &Master) -> &Health {
+        running.health()
+    }
+
     async fn start(config: MasterConfig) -> anyhow::Result<Master> {
         Master::start(config).await
     }
@@ -198,6 +213,13 @@ impl murder_net::service::Service for MasterService {
     async fn stop(running: Master, grace: Duration) {
         running.shutdown(grace).await;
     }
+}
+
+/// Lets in whoever knows no other murder than this.
+fn of_this_murder(
+    service: Service,
+) -> impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone {
+    move |request| service.is_callers(&request).map(|()| request)
 }
 
 /// Ready as soon as it is loaded; unhealthy while the log cannot be written.

@@ -166,6 +166,33 @@ pub enum PartitionState {
     Online,
     /// Nothing new: damaged or full.
     ReadOnly,
+    /// Nothing at all: its node could not open it.
+    Offline,
+}
+
+/// Which partition it is, and which copy of it: made with the directory, never changed by a move
+/// or a new name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartitionIdentity {
+    /// The partition.
+    pub id: [u8; 16],
+    /// The copy; a directory that was put back or taken over gets another one.
+    pub copy: [u8; 16],
+}
+
+impl PartitionIdentity {
+    /// From its wire form; `None` when there is none, or it makes no sense.
+    pub(crate) fn from_proto(id: &[u8], copy: &[u8]) -> Option<Self> {
+        Some(Self {
+            id: id.try_into().ok()?,
+            copy: copy.try_into().ok()?,
+        })
+    }
+
+    /// The wire form: id and copy, empty for none.
+    pub(crate) fn to_proto(of: Option<Self>) -> (Vec<u8>, Vec<u8>) {
+        of.map_or_else(Default::default, |of| (of.id.into(), of.copy.into()))
+    }
 }
 
 /// One partition.
@@ -183,6 +210,30 @@ pub struct Partition {
     pub bytes_total: u64,
     /// Free bytes there.
     pub bytes_free: u64,
+    /// What a directory must be to be this partition; `None` until one was opened.
+    pub identity: Option<PartitionIdentity>,
+    /// How far that copy has come at least.
+    pub report: Report,
+}
+
+/// How far a partition has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Report {
+    /// A durable record of its journal.
+    pub lsn: u64,
+    /// The UIDs that it had given out by then, over all its mailboxes.
+    pub uids: u64,
+}
+
+impl Report {
+    /// The further of both, each part by itself.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            lsn: self.lsn.max(other.lsn),
+            uids: self.uids.max(other.uids),
+        }
+    }
 }
 
 /// One record as it is after a change.
@@ -370,6 +421,7 @@ impl PartitionState {
         match self {
             Self::Online => v1::PartitionState::Online,
             Self::ReadOnly => v1::PartitionState::ReadOnly,
+            Self::Offline => v1::PartitionState::Offline,
         }
     }
 
@@ -378,7 +430,8 @@ impl PartitionState {
     pub const fn from_proto(state: v1::PartitionState) -> Self {
         match state {
             v1::PartitionState::Online => Self::Online,
-            _ => Self::ReadOnly,
+            v1::PartitionState::Offline => Self::Offline,
+            v1::PartitionState::ReadOnly | v1::PartitionState::Unspecified => Self::ReadOnly,
         }
     }
 }
@@ -387,7 +440,12 @@ impl Partition {
     /// Its wire form.
     #[must_use]
     pub fn to_proto(&self) -> v1::Partition {
+        let (id, copy) = PartitionIdentity::to_proto(self.identity);
         v1::Partition {
+            id,
+            copy,
+            lsn: self.report.lsn,
+            uids: self.report.uids,
             name: self.name.clone(),
             owner: self.owner.clone(),
             epoch: self.epoch,
@@ -410,6 +468,11 @@ impl Partition {
         }
         let state = PartitionState::from_proto(partition.state());
         Ok(Self {
+            identity: PartitionIdentity::from_proto(&partition.id, &partition.copy),
+            report: Report {
+                lsn: partition.lsn,
+                uids: partition.uids,
+            },
             name: partition.name,
             owner: partition.owner,
             epoch: partition.epoch,

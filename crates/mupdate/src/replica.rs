@@ -116,6 +116,8 @@ pub struct Replica {
     tables: RwLock<Tables>,
     revision: watch::Sender<u64>,
     connected: watch::Sender<bool>,
+    /// Why the master is none of this node's.
+    refusal: watch::Sender<Option<String>>,
     /// It holds something: a durable copy was there, or a snapshot has come.
     populated: AtomicBool,
     contact: Mutex<Contact>,
@@ -166,10 +168,12 @@ impl Replica {
             .map_err(|e| fail(e.to_string()))?;
         let (barriers, waiting) = mpsc::channel(BARRIER_QUEUE);
         let stop = shutdown.child_token();
+        client.membership().set(&meta.murder_id, meta.revision);
         let replica = Arc::new(Self {
             tables: RwLock::new(tables),
             revision: watch::Sender::new(meta.revision),
             connected: watch::Sender::new(false),
+            refusal: watch::Sender::new(None),
             populated: AtomicBool::new(meta.revision > 0),
             contact: Mutex::new(Contact {
                 last: None,
@@ -313,6 +317,12 @@ impl Replica {
         *self.revision.borrow()
     }
 
+    /// Whether it holds accounts: without any, nobody is unknown.
+    #[must_use]
+    pub fn has_accounts(&self) -> bool {
+        !self.read().accounts.is_empty()
+    }
+
     /// Whether it holds a murder's tables, however old.
     #[must_use]
     pub fn is_populated(&self) -> bool {
@@ -337,6 +347,19 @@ impl Replica {
     #[must_use]
     pub fn connected(&self) -> bool {
         *self.connected.borrow()
+    }
+
+    /// Why nothing is taken from the master that answers: it is of another murder, or has an older
+    /// log than was here already. `None` when there is nothing to object to it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.borrow().clone()
+    }
+
+    /// Follows [`Replica::refusal`].
+    #[must_use]
+    pub fn refusals(&self) -> watch::Receiver<Option<String>> {
+        self.refusal.subscribe()
     }
 
     /// Follows [`Replica::connected`].
@@ -512,6 +535,16 @@ impl Follower {
             }
             match ended {
                 Ok(()) => tracing::debug!(node = self.node, "watch stream ended"),
+                Err(MupdateError::OtherMurder(why)) => {
+                    let news = replica.refusal.send_if_modified(|before| {
+                        let news = before.as_ref() != Some(&why);
+                        *before = Some(why.clone());
+                        news
+                    });
+                    if news {
+                        tracing::error!(node = self.node, why, "the master is refused");
+                    }
+                }
                 Err(error) if error.is_unavailable() && !reachable => {
                     tracing::debug!(node = self.node, %error, "no watch stream yet");
                 }
@@ -567,10 +600,10 @@ impl Follower {
         match kind {
             watch_response::Kind::Start(start) => {
                 replica.counters.connects.fetch_add(1, Ordering::Relaxed);
-                let other_murder = !self.murder_id.is_empty() && self.murder_id != start.murder_id;
-                if other_murder && !start.snapshot {
-                    return Err(MupdateError::Protocol("another murder's changes".into()));
-                }
+                self.check(replica, &start)?;
+                replica
+                    .refusal
+                    .send_if_modified(|refusal| refusal.take().is_some());
                 self.murder_id = start.murder_id;
                 if start.snapshot {
                     replica.counters.snapshots.fetch_add(1, Ordering::Relaxed);
@@ -660,8 +693,26 @@ impl Follower {
         Ok(())
     }
 
+    /// A master refuses those who know another murder by itself; one that does not know how is
+    /// refused here.
+    fn check(&self, replica: &Replica, start: &v1::WatchStart) -> Result<(), MupdateError> {
+        if self.murder_id.is_empty() || start.predecessors.contains(&self.murder_id) {
+            return Ok(());
+        }
+        if self.murder_id != start.murder_id {
+            let why = "the mupdate master is of another murder than this node's";
+            return Err(MupdateError::OtherMurder(why.into()));
+        }
+        if start.revision < replica.revision() {
+            let why = "the mupdate master has an older log than this node has seen";
+            return Err(MupdateError::OtherMurder(why.into()));
+        }
+        Ok(())
+    }
+
     async fn reached(&self, replica: &Replica, revision: u64) -> Result<(), MupdateError> {
         replica.revision.send_replace(revision);
+        self.client.membership().set(&self.murder_id, revision);
         self.tell(CopyWork::Commit {
             murder_id: self.murder_id.clone(),
             revision,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::MupdateClient;
 use crate::error::MupdateError;
-use crate::record::PartitionState;
+use crate::record::{PartitionIdentity, PartitionState, Report};
 
 /// First and longest pause between attempts to open the stream; doubled each time.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -57,18 +57,54 @@ pub struct PartitionStatus {
     pub bytes_total: u64,
     /// Free bytes there.
     pub bytes_free: u64,
+    /// What it is; `None` when it is not open.
+    pub identity: Option<PartitionIdentity>,
+    /// How far it has come.
+    pub report: Report,
+    /// Somebody waits until the master has recorded the report.
+    pub record_now: bool,
+}
+
+/// How far the master has recorded that a partition has come: durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedReport {
+    /// Without the node: `default`.
+    pub partition: String,
+    /// Of which copy.
+    pub copy: [u8; 16],
+    /// How far.
+    pub report: Report,
 }
 
 impl PartitionStatus {
     /// Its wire form.
     #[must_use]
     pub fn to_proto(&self) -> v1::PartitionStatus {
+        let (id, copy) = PartitionIdentity::to_proto(self.identity);
         v1::PartitionStatus {
+            id,
+            copy,
+            lsn: self.report.lsn,
+            uids: self.report.uids,
+            record_now: self.record_now,
             name: self.name.clone(),
             state: self.state.to_proto().into(),
             bytes_total: self.bytes_total,
             bytes_free: self.bytes_free,
         }
+    }
+}
+
+impl RecordedReport {
+    fn from_proto(recorded: v1::RecordedReport) -> Option<Self> {
+        Some(Self {
+            partition: recorded.partition,
+            copy: recorded.copy.try_into().ok()?,
+            report: Report {
+                lsn: recorded.lsn,
+                uids: recorded.uids,
+            },
+        })
     }
 }
 
@@ -91,6 +127,7 @@ impl NodeStatus {
 pub struct NodeSession {
     status: watch::Sender<NodeStatus>,
     registered: watch::Receiver<Option<u64>>,
+    recorded: watch::Receiver<Vec<RecordedReport>>,
     goodbye: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -99,6 +136,7 @@ impl NodeSession {
     pub(crate) fn open(client: MupdateClient, node: NodeDescription, status: NodeStatus) -> Self {
         let (status, statuses) = watch::channel(status);
         let (registering, registered) = watch::channel(None);
+        let (recording, recorded) = watch::channel(Vec::new());
         let goodbye = CancellationToken::new();
         let session = Session {
             client,
@@ -106,11 +144,13 @@ impl NodeSession {
             incarnation: uuid::Uuid::new_v4(),
             statuses,
             registering,
+            recording,
             goodbye: goodbye.clone(),
         };
         Self {
             status,
             registered,
+            recorded,
             goodbye,
             task: tokio::spawn(session.run()),
         }
@@ -130,6 +170,12 @@ impl NodeSession {
             status.partitions = partitions;
             changed
         });
+    }
+
+    /// Follows what the master has recorded of the journals of this node's partitions.
+    #[must_use]
+    pub fn recorded(&self) -> watch::Receiver<Vec<RecordedReport>> {
+        self.recorded.clone()
     }
 
     /// Whether the session is open now.
@@ -173,12 +219,14 @@ struct Session {
     incarnation: uuid::Uuid,
     statuses: watch::Receiver<NodeStatus>,
     registering: watch::Sender<Option<u64>>,
+    recording: watch::Sender<Vec<RecordedReport>>,
     goodbye: CancellationToken,
 }
 
 impl Session {
     async fn run(mut self) {
         let mut pause = BACKOFF.0;
+        let mut refused = None;
         loop {
             let outcome = self.session().await;
             let was_open = self.registering.send_replace(None).is_some();
@@ -192,10 +240,15 @@ impl Session {
                     tracing::warn!(%error, "session with the mupdate master lost");
                     pause = BACKOFF.0;
                 }
-                Err(error) if error.is_unavailable() => {
+                Err(error @ MupdateError::Unavailable(_)) => {
                     tracing::debug!(%error, "no session with the mupdate master yet");
                 }
-                Err(error) => tracing::error!(%error, "the mupdate master refuses the session"),
+                // Said once: it is tried again each second.
+                Err(error) if refused.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the mupdate master refuses the session");
+                    refused = Some(error);
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -248,6 +301,8 @@ impl Session {
                     lease = Duration::from_millis(answer.lease_ms.max(100).into());
                     last_answer = tokio::time::Instant::now();
                     self.registering.send_replace(Some(answer.revision));
+                    let recorded = answer.recorded.into_iter().filter_map(RecordedReport::from_proto);
+                    self.recording.send_replace(recorded.collect());
                 }
                 changed = self.statuses.changed() => {
                     if changed.is_err() {
@@ -265,6 +320,9 @@ impl Session {
                     send(Kind::Status(status)).await?;
                 }
                 () = self.goodbye.cancelled() => {
+                    // How far the journals have come is worth knowing to the end.
+                    let status = self.statuses.borrow_and_update().to_proto();
+                    send(Kind::Status(status)).await?;
                     send(Kind::Goodbye(v1::Goodbye {})).await?;
                     drop(sender);
                     // The master ends the stream once the node is down in its table.

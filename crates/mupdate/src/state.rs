@@ -17,6 +17,8 @@ use std::sync::Arc;
 use murder_mailbox::{Acl, MailboxId, MailboxName, uidvalidity};
 use murder_proto::v1::{self, ErrorKind, log_entry::Command};
 
+pub(crate) use nodes::heard;
+
 use crate::record::{Change, Location, Mailbox, mailbox_to_proto, node_of};
 use crate::tables::Tables;
 
@@ -25,6 +27,8 @@ use crate::tables::Tables;
 pub struct State {
     pub(crate) tables: Tables,
     pub(crate) murder_id: Vec<u8>,
+    /// The murders that this one succeeds, by an operator's word.
+    pub(crate) predecessors: Vec<Vec<u8>>,
     pub(crate) revision: u64,
     /// The greatest UIDVALIDITY ever given: the next one is greater.
     pub(crate) last_uidvalidity: u32,
@@ -46,6 +50,8 @@ pub enum Outcome {
         held: Vec<bool>,
         /// In the order of the entry's mailboxes that are not held.
         not_held: Vec<bool>,
+        /// In the order of the entry's mailboxes in the place of others: the records now.
+        replaced: Vec<Option<Mailbox>>,
     },
 }
 
@@ -102,6 +108,12 @@ impl State {
         self.last_uidvalidity.min(greatest)
     }
 
+    /// The murders that this one succeeds: their nodes may take it for theirs.
+    #[must_use]
+    pub fn predecessors(&self) -> &[Vec<u8>] {
+        &self.predecessors
+    }
+
     /// Applies the log's entry at `revision`.
     pub fn apply(&mut self, revision: u64, entry: &v1::LogEntry) -> Applied {
         debug_assert!(revision > self.revision, "entries come in order");
@@ -121,10 +133,14 @@ impl State {
             Some(Command::NodeRegistered(node)) => settle(change.node_registered(node)),
             Some(Command::NodeChanged(node)) => settle(change.node_changed(node)),
             Some(Command::ReservationsExpired(expired)) => {
-                change.drop_reservations(&expired.node, expired.up_to_revision);
+                let none = |_: &str| false;
+                change.drop_reservations(&expired.node, expired.up_to_revision, none);
                 Outcome::Done
             }
             Some(Command::Reconcile(batch)) => change.reconcile(batch),
+            Some(Command::PartitionAdopted(adopted)) => settle(change.partition_adopted(adopted)),
+            Some(Command::Forgotten(forgotten)) => settle(change.forgotten(forgotten)),
+            Some(Command::Succeeded(succeeded)) => settle(change.succeeded(succeeded)),
             Some(Command::Founded(founded)) => {
                 if change.state.murder_id.is_empty() {
                     change.state.murder_id.clone_from(&founded.murder_id);

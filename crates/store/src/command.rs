@@ -20,7 +20,7 @@ const FEW_ROWS: u64 = 128;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 25, 26"
     )]
     pub op: Option<Op>,
 }
@@ -78,6 +78,10 @@ pub(crate) enum Op {
     /// The partition is an older copy of what it once was.
     #[prost(message, tag = "22")]
     Restored(Restored),
+    #[prost(message, tag = "25")]
+    Transfer(Transfer),
+    #[prost(message, tag = "26")]
+    Leaving(Leaving),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -140,6 +144,9 @@ pub(crate) struct SetMailbox {
     pub special_use: Option<String>,
     #[prost(bool, optional, tag = "5")]
     pub shared_seen: Option<bool>,
+    /// What its UIDVALIDITY is at least.
+    #[prost(uint32, optional, tag = "40")]
+    pub uidvalidity: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -498,6 +505,96 @@ pub(crate) struct Jump {
     pub home: u64,
 }
 
+/// A step of a COPY or MOVE that comes from another partition, in the home that it goes to.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Transfer {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// [`TransferId`](crate::TransferId).
+    #[prost(bytes = "vec", tag = "2")]
+    pub id: Vec<u8>,
+    #[prost(int64, tag = "3")]
+    pub now: i64,
+    /// When what is known of the transfer after this step is forgotten.
+    #[prost(int64, tag = "4")]
+    pub keep_until: i64,
+    #[prost(oneof = "TransferStep", tags = "40, 41, 42, 43")]
+    pub step: Option<TransferStep>,
+}
+
+/// The steps of a transfer.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum TransferStep {
+    /// Messages come; nobody sees them yet.
+    #[prost(message, tag = "40")]
+    Take(TakeMessages),
+    /// All of them appear in a mailbox.
+    #[prost(message, tag = "41")]
+    Adopt(Adopt),
+    /// They are forgotten, unless they were adopted.
+    #[prost(message, tag = "42")]
+    Discard(()),
+    /// The same, and they will never be adopted: the answer says which it is.
+    #[prost(message, tag = "43")]
+    Settle(()),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TakeMessages {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: Vec<Message>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Adopt {
+    #[prost(bytes = "vec", tag = "1")]
+    pub mailbox: Vec<u8>,
+    /// How many messages must have come.
+    #[prost(uint64, tag = "2")]
+    pub messages: u64,
+    /// As in [`Append`].
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
+}
+
+/// Messages are on their way to another partition by MOVE, or no longer. It is kept in a home
+/// without mailboxes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Leaving {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// The home's key, where it is made if it is not there.
+    #[prost(string, tag = "2")]
+    pub key: String,
+    /// [`TransferId`](crate::TransferId).
+    #[prost(bytes = "vec", tag = "3")]
+    pub id: Vec<u8>,
+    /// Absent: it is settled.
+    #[prost(message, optional, tag = "4")]
+    pub departure: Option<Departing>,
+}
+
+/// What leaves, and where to.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Departing {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    /// [`UidSet::to_bytes`](crate::UidSet::to_bytes).
+    #[prost(bytes = "vec", tag = "3")]
+    pub uids: Vec<u8>,
+    /// The node that they go to.
+    #[prost(string, tag = "4")]
+    pub node: String,
+    /// Its partition.
+    #[prost(string, tag = "5")]
+    pub partition: String,
+    /// The home there.
+    #[prost(uint64, tag = "6")]
+    pub to_home: u64,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -539,6 +636,8 @@ impl Op {
             Self::Recount(c) => vec![c.home],
             Self::Annotate(c) => vec![c.home],
             Self::Restored(c) => c.homes.clone(),
+            Self::Transfer(c) => vec![c.home],
+            Self::Leaving(c) => vec![c.home],
         }
     }
 
@@ -569,6 +668,10 @@ impl Op {
                 c.messages.len() as u64 * times.into_values().max().unwrap_or(1)
             }
             Self::CopyAcross(c) => c.messages.len() as u64,
+            Self::Transfer(Transfer {
+                step: Some(TransferStep::Adopt(adopt)),
+                ..
+            }) => adopt.messages,
             Self::Copy(c) => UidSet::len_of(&c.uids),
             Self::RestoreMessages(c) => UidSet::len_of(&c.uids),
             _ => 0,
@@ -584,11 +687,16 @@ impl Op {
             Self::Store(c) => many(&c.uids),
             Self::Copy(c) => many(&c.uids),
             Self::Expunge(c) => c.uids.as_deref().is_none_or(many),
+            Self::Transfer(c) => match &c.step {
+                Some(TransferStep::Take(c)) => c.messages.len() > FEW_ROWS as usize,
+                _ => true,
+            },
             Self::Create(_)
             | Self::SetMailbox(_)
             | Self::Subscribe(_)
             | Self::SetQuota(_)
-            | Self::Annotate(_) => false,
+            | Self::Annotate(_)
+            | Self::Leaving(_) => false,
             Self::Delete(_)
             | Self::Rename(_)
             | Self::RenameInbox(_)
@@ -609,6 +717,10 @@ impl Op {
             Self::Append(c) => &c.messages,
             Self::CopyAcross(c) => &c.messages,
             Self::Relocate(c) => &c.bodies,
+            Self::Transfer(Transfer {
+                step: Some(TransferStep::Take(c)),
+                ..
+            }) => &c.messages,
             _ => &[],
         }
     }

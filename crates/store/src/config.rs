@@ -47,8 +47,11 @@ impl fmt::Debug for Clock {
 pub struct PartitionConfig {
     /// The partition's name, for logs.
     pub name: String,
-    /// Its directory; made when missing.
+    /// Its directory.
     pub path: PathBuf,
+    /// Whether a partition is made where none is. Otherwise that is
+    /// [`StoreError::Missing`](crate::StoreError::Missing), and nothing is made. Default yes.
+    pub create: bool,
     /// Bytes of a journal segment, preallocated. Default 64 MiB.
     pub segment_bytes: u64,
     /// How many bytes of journal may have to be replayed after a crash before a checkpoint
@@ -110,6 +113,7 @@ impl PartitionConfig {
         Self {
             name: name.into(),
             path: path.into(),
+            create: true,
             segment_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
             shards: 0,

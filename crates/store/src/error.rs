@@ -41,6 +41,10 @@ pub enum StoreError {
     /// The message that was to be replaced is gone; nothing was changed.
     #[error("the message was expunged")]
     NoSuchMessage,
+    /// The messages of a COPY or MOVE from another partition are not there, or not all of them, or
+    /// it was settled that they will not be adopted.
+    #[error("the messages of the transfer are not there")]
+    NoSuchTransfer,
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,
@@ -103,6 +107,25 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no partition in the directory, and it was not to be made.
+    #[error("there is no partition in {path}", path = .0.display())]
+    Missing(PathBuf),
+    /// A file of the partition is damaged, missing or another one's.
+    #[error("{path}: {why}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, for the operator.
+        why: String,
+    },
+    /// A newer version wrote this; nothing was changed.
+    #[error("{path} at offset {offset}: written by a newer version", path = .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+    },
     /// The operating system refused.
     #[error("{what}: {why}")]
     Io {
@@ -129,6 +152,22 @@ impl StoreError {
         Self::Io {
             what,
             why: error.to_string(),
+        }
+    }
+
+    /// A file that is not as it should be.
+    pub(crate) fn damaged(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            why: why.into(),
+        }
+    }
+
+    /// A file that a newer version wrote.
+    pub(crate) fn newer(path: impl Into<PathBuf>) -> Self {
+        Self::Newer {
+            path: path.into(),
+            offset: 0,
         }
     }
 

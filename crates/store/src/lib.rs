@@ -24,9 +24,11 @@ mod annotation;
 mod blob;
 mod catalogue;
 mod checkpoint;
+mod claims;
 mod command;
 mod config;
 mod contents;
+mod damage;
 mod error;
 mod flags;
 mod fulltext;
@@ -34,6 +36,7 @@ mod handle;
 mod handles;
 mod health;
 mod home;
+mod identity;
 mod inbox;
 pub mod io;
 mod items;
@@ -49,18 +52,22 @@ mod reporting;
 mod retention;
 mod segments;
 mod shard;
+mod transfer;
 mod uidset;
 mod view;
 mod watch;
 
 pub use annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, MAX_ANNOTATIONS};
 pub use blob::{BodyWriter, StagedBody};
+pub use claims::Claim;
 pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
+pub use damage::Damage;
 pub use error::StoreError;
 pub use flags::Flags;
 pub use fulltext::{TextCandidates, TextFilter};
 pub use handle::MailboxHandle;
 pub use health::Health;
+pub use identity::{Found, Identity};
 pub use items::FetchedItems;
 pub use items::days;
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
@@ -70,12 +77,13 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, PutBack, Repaired, Restored, repair,
-    repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, PutBack, Repaired, Restored, inspect,
+    repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
+pub use transfer::{Departure, Destination, Incoming, TransferId, TransferredMessage};
 pub use uidset::UidSet;
 pub use view::{
     CHUNK_ROWS, Chunk, KeywordSet, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff,

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lru::LruCache;
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::annotation::Annotation;
+use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::home::annotations::OF_HOME;
+use crate::home::disk::missing;
 use crate::home::schema;
 use crate::inbox::Inbox;
 use crate::items::FetchedItems;
@@ -31,15 +33,26 @@ const SKIPPED: i64 = 8;
 #[derive(Debug)]
 pub(crate) struct Readers {
     dir: PathBuf,
+    /// That of the partition.
+    tag: u64,
+    damage: Arc<DamageCell>,
     /// Of the shards that write the homes.
     inboxes: Vec<Arc<Inbox>>,
     idle: Mutex<LruCache<u64, Reader>>,
 }
 
 impl Readers {
-    pub fn new(dir: PathBuf, inboxes: Vec<Arc<Inbox>>, limit: usize) -> Self {
+    pub fn new(
+        dir: PathBuf,
+        tag: u64,
+        damage: Arc<DamageCell>,
+        inboxes: Vec<Arc<Inbox>>,
+        limit: usize,
+    ) -> Self {
         Self {
             dir,
+            tag,
+            damage,
             inboxes,
             idle: Mutex::new(LruCache::new(
                 NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN),
@@ -54,18 +67,22 @@ impl Readers {
         home: u64,
         read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.damage.check_home(home)?;
         let shard = home % self.inboxes.len() as u64;
         self.inboxes[shard as usize].committed(home)?;
         let idle = self.idle.lock().pop(&home);
-        let reader = match idle {
-            Some(reader) => reader,
-            None => Reader::open(&self.dir, home)
-                .map_err(|e| StoreError::sql("opening a home for reading", &e))?,
+        let opened = match idle {
+            Some(reader) => Ok(reader),
+            None => Reader::open(&self.dir, home, self.tag),
         };
-        let result = read(&reader).map_err(|e| StoreError::sql("reading a home", &e));
-        if result.is_ok() {
+        let result = opened.and_then(|reader| {
+            let read = read(&reader).map_err(|e| damaged("reading a home", home, &e))?;
             let old = self.idle.lock().push(home, reader);
             drop(old);
+            Ok(read)
+        });
+        if let Err(StoreError::HomeDamaged { home, why }) = &result {
+            self.damage.home(*home, why);
         }
         result
     }
@@ -83,6 +100,18 @@ impl Readers {
             std::iter::from_fn(|| idle.pop_lru().map(|(_, reader)| reader)).collect()
         };
         drop(old);
+    }
+}
+
+/// A home whose content SQLite cannot make sense of is damaged.
+fn damaged(what: &'static str, home: u64, e: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode as Code;
+    match e.sqlite_error_code() {
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::HomeDamaged {
+            home,
+            why: e.to_string(),
+        },
+        _ => StoreError::sql(what, e),
     }
 }
 
@@ -135,13 +164,22 @@ impl Reader {
         &self.0
     }
 
-    fn open(dir: &std::path::Path, home: u64) -> rusqlite::Result<Self> {
-        let conn = Connection::open_with_flags(
-            schema::path(dir, home),
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
-        schema::tune(&conn)?;
-        conn.pragma_update(None, "query_only", true)?;
+    /// What is known of transfers: their ids and what part 0 says.
+    pub fn transfers(&self) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = self
+            .0
+            .prepare_cached("SELECT id, value FROM transfer WHERE part = 0")?;
+        let rows = rows.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        rows.collect()
+    }
+
+    fn open(dir: &Path, home: u64, tag: u64) -> Result<Self, StoreError> {
+        let path = schema::path(dir, home);
+        let conn = schema::open_to_read(&path).map_err(|e| match path.try_exists() {
+            Ok(false) => missing(home),
+            _ => damaged("opening a home for reading", home, &e),
+        })?;
+        schema::check(&conn, &path, home, tag)?;
         Ok(Self(conn))
     }
 

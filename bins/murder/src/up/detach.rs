@@ -9,7 +9,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::lock::{Holder, Lock};
 use super::topology::Topology;
-use super::{Arguments, make_dir, report};
+use super::{Arguments, fleet, make_dir, report};
 use crate::output::tail;
 
 /// What the background process says on its standard output, once, when all is ready.
@@ -44,11 +44,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .context("the background process has no output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
-    if line.trim() != READY {
+    let mut words = line.split_whitespace();
+    if words.next() != Some(READY) {
         child.wait()?;
         bail!("the murder did not start\n{}", tail(&log, LOG_LINES));
     }
-    report::print(&Topology::read(&dir)?, &dir, true)
+    let unready: Vec<String> = words.map(str::to_owned).collect();
+    if !unready.is_empty() {
+        let said = tail(&log, LOG_LINES);
+        for why in said.lines().filter(|line| line.contains(fleet::NOT_READY)) {
+            eprintln!("{why}");
+        }
+    }
+    report::print(&Topology::read(&dir)?, &dir, true, &unready)
 }
 
 fn background_arguments(arguments: &Arguments, dir: &std::path::Path) -> Vec<std::ffi::OsString> {
@@ -95,10 +103,10 @@ fn end_with_parent(by: Option<Signal>) {
     }
 }
 
-/// In the background process: lets the foreground one return.
-pub fn say_ready() {
+/// In the background process: lets the foreground one return, with the nodes that are not ready.
+pub fn say_ready(unready: &[String]) {
     end_with_parent(None);
     let mut output = std::io::stdout();
     // Nobody may be listening any more, which does not matter.
-    let _ = writeln!(output, "{READY}").and_then(|()| output.flush());
+    let _ = writeln!(output, "{READY} {}", unready.join(" ")).and_then(|()| output.flush());
 }

@@ -20,8 +20,11 @@ use super::topology::Topology;
 use crate::http::not_ready_reasons;
 use crate::output::tail;
 
-/// How long all nodes together may take to be ready; they take a fraction of a second.
+/// How long all nodes together may take to answer; they take a fraction of a second.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a node may go on saying why it is not ready: a journal may have to be applied again,
+/// or another node is slower. After that somebody has to look.
+const UNREADY_TIMEOUT: Duration = Duration::from_secs(10);
 const READY_POLL: Duration = Duration::from_millis(5);
 /// What sessions get to end by themselves, in seconds.
 const GRACE_SECONDS: u64 = 5;
@@ -37,6 +40,8 @@ const RUN_WELL: Duration = Duration::from_secs(10);
 const LOG_BYTES: u64 = 16 << 20;
 /// How many threads serve sessions in a node: the runtime's own variable.
 const THREADS: &str = "TOKIO_WORKER_THREADS";
+/// What is said of a node that somebody has to look at.
+pub const NOT_READY: &str = "is not ready";
 /// Lines of a log that a failure shows.
 const LOG_LINES: usize = 20;
 
@@ -112,23 +117,24 @@ impl Fleet {
         })
     }
 
-    /// Starts the nodes of a kind and waits until they are ready.
+    /// Starts the nodes of a kind and waits until they are ready, or it is clear that some will not
+    /// be: says which and why, and returns their names.
     ///
     /// # Errors
     /// When one ends instead, with the end of its log.
-    pub async fn start(&mut self, kind: Kind) -> anyhow::Result<()> {
+    pub async fn start(&mut self, kind: Kind) -> anyhow::Result<Vec<String>> {
         self.start_those(|node| node.kind == kind).await
     }
 
-    /// Starts the nodes that are not running yet and waits until they are ready.
+    /// The same for the nodes that are not running yet.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_others(&mut self) -> anyhow::Result<()> {
+    pub async fn start_others(&mut self) -> anyhow::Result<Vec<String>> {
         self.start_those(|_| true).await
     }
 
-    async fn start_those(&mut self, which: impl Fn(&Node) -> bool) -> anyhow::Result<()> {
+    async fn start_those(&mut self, which: impl Fn(&Node) -> bool) -> anyhow::Result<Vec<String>> {
         let mut starting: Vec<&mut Member> = self
             .nodes
             .iter_mut()
@@ -138,31 +144,35 @@ impl Fleet {
             member.spawn(&self.board).await?;
         }
         let begun = Instant::now();
+        let mut unready = Vec::new();
         while !starting.is_empty() {
             let mut waiting = Vec::new();
             for member in starting {
                 member.still_runs()?;
                 let address = member.node.address(Service::Http);
-                if !not_ready_reasons(&address)
-                    .await
-                    .is_ok_and(|reasons| reasons.is_empty())
-                {
-                    waiting.push(member);
+                let reasons = not_ready_reasons(&address).await;
+                let waited = begun.elapsed();
+                match reasons {
+                    Ok(reasons) if reasons.is_empty() => {}
+                    Ok(reasons) if waited > UNREADY_TIMEOUT => {
+                        unready.push((member.node.name.clone(), reasons.join("; ")));
+                    }
+                    Err(error) if waited > START_TIMEOUT => {
+                        let why = format!("no answer at {address}: {error}{}", member.log());
+                        unready.push((member.node.name.clone(), why));
+                    }
+                    Ok(_) | Err(_) => waiting.push(member),
                 }
             }
             starting = waiting;
-            if let Some(member) = starting.first() {
-                if begun.elapsed() > START_TIMEOUT {
-                    bail!(
-                        "{} is not ready after {START_TIMEOUT:?}{}",
-                        member.node.name,
-                        member.log()
-                    );
-                }
+            if !starting.is_empty() {
                 sleep(READY_POLL).await;
             }
         }
-        Ok(())
+        for (name, why) in &unready {
+            eprintln!("murder: {name} {NOT_READY}: {why}");
+        }
+        Ok(unready.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Writes the topology, and from now on with every change.

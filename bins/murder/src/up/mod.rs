@@ -115,15 +115,18 @@ async fn supervise(dir: &Path, arguments: &Arguments) -> anyhow::Result<()> {
             bail!("stopped before it was ready");
         }
     };
-    if let Err(error) = started {
-        fleet.stop().await;
-        return Err(error);
-    }
+    let unready = match started {
+        Ok(unready) => unready,
+        Err(error) => {
+            fleet.stop().await;
+            return Err(error);
+        }
+    };
     if arguments.background {
-        detach::say_ready();
+        detach::say_ready(&unready);
     } else {
         // Nobody may be listening, which does not matter.
-        let _ = report::print(&fleet.topology().await, dir, false);
+        let _ = report::print(&fleet.topology().await, dir, false, &unready);
     }
     fleet.watch(stop_signal()).await;
     if !arguments.background {
@@ -138,15 +141,20 @@ async fn supervise(dir: &Path, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Masters, accounts, the other nodes, mailboxes: in this order, so that a node's first replica
-/// knows every account.
-async fn bring_up(plan: &mut Plan, fleet: &mut Fleet) -> anyhow::Result<()> {
+/// knows every account. Returns the nodes that are not ready.
+async fn bring_up(plan: &mut Plan, fleet: &mut Fleet) -> anyhow::Result<Vec<String>> {
     let password = plan.password().to_owned();
     let hash = tokio::task::spawn_blocking(move || murder_auth::hash_password(&password));
     config_files::write(plan)?;
-    fleet.start(node::Kind::Master).await?;
+    let mut unready = fleet.start(node::Kind::Master).await?;
     provision::accounts(plan, hash).await?;
-    fleet.start_others().await?;
-    provision::mailboxes(plan).await?;
-    plan.save_provisioned()?;
-    fleet.publish().await
+    unready.extend(fleet.start_others().await?);
+    match provision::mailboxes(plan).await {
+        Ok(()) => plan.save_provisioned()?,
+        // What is missing is made at the next start, or at a user's first login.
+        Err(error) if !unready.is_empty() => eprintln!("murder: {error:#}"),
+        Err(error) => return Err(error),
+    }
+    fleet.publish().await?;
+    Ok(unready)
 }

@@ -9,7 +9,12 @@ use crate::output;
 ///
 /// # Errors
 /// As [`output::print`].
-pub fn print(topology: &Topology, dir: &Path, detached: bool) -> anyhow::Result<()> {
+pub fn print(
+    topology: &Topology,
+    dir: &Path,
+    detached: bool,
+    unready: &[String],
+) -> anyhow::Result<()> {
     let program = std::env::args_os().next().unwrap_or_default();
     let dir_word = shell(&dir.display().to_string());
     let down = format!(
@@ -21,11 +26,14 @@ pub fn print(topology: &Topology, dir: &Path, detached: bool) -> anyhow::Result<
     } else {
         format!("Stop it with Ctrl-C, or with: {down}\n")
     };
-    output::print(&(text(topology, dir) + "\n" + &stop))
+    output::print(&(text(topology, dir, unready) + "\n" + &stop))
 }
 
-fn text(topology: &Topology, dir: &Path) -> String {
-    let mut text = String::from("A murder is ready.\n\n");
+fn text(topology: &Topology, dir: &Path, unready: &[String]) -> String {
+    let mut text = match unready {
+        [] => String::from("A murder is ready.\n\n"),
+        unready => format!("A murder runs; not ready: {}.\n\n", unready.join(", ")),
+    };
     text += &format!(
         "  {:<6}{:<17}{:<17}{:<17}{}\n",
         "", "imap", "imaps", "lmtp", "http"

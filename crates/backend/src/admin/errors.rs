@@ -43,14 +43,18 @@ pub(super) fn refused(error: StoreError) -> Status {
         StoreError::OverQuota { .. }
         | StoreError::TooManyKeywords
         | StoreError::TooManyAnnotations
+        | StoreError::NoSuchTransfer
         | StoreError::UidsExhausted
         | StoreError::BodyGone
         | StoreError::Corrupt { .. }
-        | StoreError::HomeDamaged { .. } => ErrorKind::FailedPrecondition,
+        | StoreError::HomeDamaged { .. }
+        | StoreError::Damaged { .. } => ErrorKind::FailedPrecondition,
         StoreError::ReadOnly { .. }
         | StoreError::DiskFull
         | StoreError::InUse(_)
         | StoreError::Format { .. }
+        | StoreError::Missing(_)
+        | StoreError::Newer { .. }
         | StoreError::Io { .. }
         | StoreError::Unreported
         | StoreError::Closed => ErrorKind::Unavailable,
@@ -64,11 +68,12 @@ pub(super) fn not_changed(error: ChangeError) -> Status {
     match error {
         ChangeError::Store(error) => refused(error),
         ChangeError::NoSuchMailbox { .. } => not_found(text),
+        ChangeError::NotOpen => unavailable(text),
         ChangeError::AlreadyExists => status(ErrorKind::AlreadyExists, text),
         ChangeError::NotPermitted(_) => status(ErrorKind::PermissionDenied, text),
         ChangeError::Cannot(_) | ChangeError::Name(_) | ChangeError::Acl(_) => invalid(text),
         ChangeError::Master(error) => match error {
-            MupdateError::Unavailable(_) => unavailable(text),
+            MupdateError::Unavailable(_) | MupdateError::OtherMurder(_) => unavailable(text),
             MupdateError::TooLarge(_) => status(ErrorKind::TooLarge, text),
             MupdateError::AlreadyExists { .. } => status(ErrorKind::AlreadyExists, text),
             MupdateError::InvalidArgument(_) => invalid(text),

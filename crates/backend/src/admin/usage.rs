@@ -39,6 +39,16 @@ pub(super) async fn partitions(node: &Node) -> Result<Vec<v1::PartitionUsage>, S
             bytes_total: usage.size,
         });
     }
+    for (name, why) in node.partitions.closed() {
+        let section = node.config.partitions.get(&name);
+        all.push(v1::PartitionUsage {
+            name: node.place_of(&name),
+            path: section.map_or_else(String::new, |s| s.path.display().to_string()),
+            trouble: why,
+            ..v1::PartitionUsage::default()
+        });
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
 }
 

@@ -42,6 +42,8 @@ impl Session {
                     op::authenticate::authenticate(self, &mechanism, initial_response);
                 boxed(authenticate).await
             }
+            // On any connection of a node.
+            (_, C::Transfer(command)) => boxed(op::transfer::transfer(self, command)).await,
             (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
             (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
                 Err(bad("Already logged in"))

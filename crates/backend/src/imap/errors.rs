@@ -126,6 +126,7 @@ impl From<StoreError> for OpError {
                 (Code::OverQuota, format!("Over quota ({resource})"))
             }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
+            StoreError::NoSuchTransfer => (Code::ServerBug, capitalised(&error.to_string())),
             StoreError::NoSuchMessage | StoreError::BodyGone => {
                 (Code::ExpungeIssued, "Message was expunged".into())
             }
@@ -136,6 +137,9 @@ impl From<StoreError> for OpError {
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
             | StoreError::InUse(_)
+            | StoreError::Missing(_)
+            | StoreError::Damaged { .. }
+            | StoreError::Newer { .. }
             | StoreError::Format { .. }
             | StoreError::Io { .. }
             | StoreError::Unreported
@@ -157,6 +161,7 @@ impl ChangeError {
             Self::NotPermitted(text) => no(Code::NoPerm, text),
             Self::Cannot(text) => no(Code::Cannot, text),
             Self::Name(_) | Self::Acl(_) => no(Code::Cannot, capitalised(&self.to_string())),
+            Self::NotOpen => not_open(),
             Self::Master(error) => refused_by_master(&error),
             Self::Store(error) => error.into(),
         }
@@ -165,7 +170,7 @@ impl ChangeError {
 
 fn refused_by_master(error: &MupdateError) -> OpError {
     let (code, text) = match error {
-        MupdateError::Unavailable(_) => (
+        MupdateError::Unavailable(_) | MupdateError::OtherMurder(_) => (
             Code::Unavailable,
             "The mupdate master is not available, try again",
         ),
@@ -184,6 +189,33 @@ fn refused_by_master(error: &MupdateError) -> OpError {
     };
     tracing::warn!(%error, "the master did not make a change");
     no(code, text)
+}
+
+/// The answer while a partition is not open: what was asked for may be in it.
+pub(crate) fn not_open() -> OpError {
+    no(Code::Unavailable, NOT_OPEN)
+}
+
+const NOT_OPEN: &str = "A partition of this backend is not available, try again later";
+
+impl Completion {
+    /// What is said of a mailbox that is not found while a partition is not open: it may be there.
+    /// Neither may a client forget it, nor a frontend look elsewhere, nor anybody make it anew.
+    pub(crate) fn as_unavailable(self) -> Self {
+        let unknown = match &self.code {
+            Some(Code::NonExistent | Code::TryCreate) => true,
+            Some(code) => code.is_not_here(),
+            None => false,
+        };
+        if self.status != Status::No || !unknown {
+            return self;
+        }
+        Self {
+            status: Status::No,
+            code: Some(Code::Unavailable),
+            text: NOT_OPEN.into(),
+        }
+    }
 }
 
 /// The answer for a mailbox that is not there; `not_here`: a frontend is told to look elsewhere.

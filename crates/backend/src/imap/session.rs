@@ -27,6 +27,7 @@ use crate::imap::updates::{self, Expunges};
 use crate::login::MAX_FAILED_LOGINS;
 use crate::node::{Found, Node};
 use crate::stream::ClientStream;
+use crate::transfer::{MAX_STAGE, Transfer};
 
 /// Bad commands in a row after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
@@ -116,6 +117,8 @@ pub(crate) struct Session {
     pub via: Span,
     /// What the client wants to be told; `None` before its first NOTIFY.
     pub notify: Option<Box<Notify>>,
+    /// A frontend's COPY or MOVE to another backend, or from one.
+    pub transfer: Option<Box<Transfer>>,
     bad_commands: u32,
     /// Told when the server drains.
     drained: Cancelled,
@@ -143,6 +146,7 @@ impl Session {
             span: Span::current(),
             via: Span::none(),
             notify: None,
+            transfer: None,
             bad_commands: 0,
             drained: Cancelled::of(node.shutdown.token()),
             alarm: Alarm::new(login_deadline),
@@ -290,7 +294,15 @@ impl Session {
             Err(OpError::Gone(error)) => return Err(Ended::Client(error)),
             Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
         };
-        let mut completion = completion;
+        let mut completion = match completion.status == Status::No && self.node.may_lack() {
+            true => completion.as_unavailable(),
+            false => completion,
+        };
+        // The frontend says it once more, perhaps elsewhere: numbers must be what they were.
+        let expunges = match &completion.code {
+            Some(code) if code.is_not_here() => Expunges::Held,
+            _ => expunges,
+        };
         if let State::Selected(_) = self.state {
             updates::news(self, expunges).await.map_err(Ended::Client)?;
         }
@@ -391,12 +403,16 @@ impl Session {
     /// Somebody has logged in: what depends on who it is.
     pub(crate) fn logged_in(&mut self, user: User) {
         let imap = &self.node.config.imap;
-        self.reader.set_limits(Limits {
+        let mut limits = Limits {
             command: imap.max_command,
             append: imap.append_limit,
-        });
+        };
         if user.namespace.is_canonical() {
-            self.writer.set_names(NameEncoding::Utf8);
+            limits.command = limits.command.max(MAX_STAGE);
+        }
+        self.reader.set_limits(limits);
+        if user.namespace.is_canonical() {
+            self.writer.set_utf8_names_only();
         }
         self.span.record("user", user.identity.user.as_str());
         self.node.imap.logins.inc();
@@ -452,6 +468,7 @@ impl Session {
     pub(crate) fn log_out(&mut self) {
         self.state = State::NotAuthenticated;
         self.user = None;
+        self.transfer = None;
         self.enabled = Enabled::default();
         self.notify = None;
         self.writer.set_names(NameEncoding::default());

@@ -8,6 +8,7 @@ use murder_mailbox::{Identity, MailboxName, Namespace, NamespaceConfig, Rights};
 use murder_store::{INLINE_LIMIT, Partition, StoreError};
 
 use super::reply::{self, Reply};
+use crate::mailboxes::ChangeError;
 use crate::node::{Found, Node};
 
 /// Where mail for a recipient goes.
@@ -57,7 +58,7 @@ pub(super) async fn resolve(
     if node.cluster.is_some() {
         // It has just moved, or is yet to be made, which is a frontend's to do: the sender comes
         // again. Nobody's mail bounces for that.
-        return Err(match known.is_some() || passed_on {
+        return Err(match known.is_some() || passed_on || node.may_lack() {
             true => reply::GONE,
             false => reply::UNKNOWN_USER,
         });
@@ -68,6 +69,7 @@ pub(super) async fn resolve(
     match Box::pin(node.autocreate_for(account)).await {
         Ok(true) => {}
         Ok(false) => return Err(reply::UNKNOWN_USER),
+        Err(ChangeError::NotOpen) => return Err(reply::GONE),
         Err(error) => return Err(reply::of_change(&error)),
     }
     let inbox = inbox_of(node, account).ok_or(reply::GONE)?;

@@ -31,6 +31,10 @@ impl Node {
         if self.find(&inbox).is_some() {
             return Ok(true);
         }
+        if self.may_lack() {
+            // It may be where nobody can look.
+            return Err(ChangeError::NotOpen);
+        }
         if self.cluster.is_some() || !self.config.imap.autocreate_inbox {
             return Ok(false);
         }

@@ -65,6 +65,7 @@ impl Node {
         if self.find(name).is_some() {
             return Err(ChangeError::AlreadyExists);
         }
+        self.check_free(name)?;
         let partition = self.partition_for(name, &place, partition)?;
         let (done, _) = self
             .make(NewMailbox {

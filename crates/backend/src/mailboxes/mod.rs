@@ -63,6 +63,9 @@ pub(crate) enum ChangeError {
     /// The ACL or its identifier is not valid.
     #[error(transparent)]
     Acl(#[from] AclError),
+    /// What it is about may be in a partition that is not open.
+    #[error("A partition of this backend is not available")]
+    NotOpen,
     /// The master is away, or refuses.
     #[error(transparent)]
     Master(MupdateError),

@@ -62,6 +62,11 @@ impl Changes {
         Unfinished(Some(&self.unfinished))
     }
 
+    /// Has everything reconciled soon.
+    pub(crate) fn wake(&self) {
+        self.unfinished.notify_one();
+    }
+
     /// Waits until a change was left half done.
     pub(crate) async fn left_unfinished(&self) {
         self.unfinished.notified().await;

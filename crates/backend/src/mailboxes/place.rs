@@ -64,6 +64,16 @@ impl Node {
         Ok(())
     }
 
+    /// Without a master nobody knows whether a partition that is not open has a mailbox of that
+    /// name, or others of its home.
+    pub(super) fn check_free(&self, name: &MailboxName) -> Result<(), ChangeError> {
+        let known = self.cluster.is_some() || self.partition_of_home(name.home_key()).is_some();
+        match known || !self.may_lack() {
+            true => Ok(()),
+            false => Err(ChangeError::NotOpen),
+        }
+    }
+
     /// Also asks the master: a tree's mailboxes may be on several backends.
     async fn nearest_parent(&self, name: &MailboxName) -> Result<Option<Parent>, ChangeError> {
         let mut above = name.parent();
@@ -77,6 +87,12 @@ impl Node {
             if let Some(cluster) = &self.cluster
                 && let Some(mailbox) = cluster.client.find(&name).await?.mailbox
             {
+                let place = &mailbox.location.partition;
+                let closed = self.partitions.closed();
+                if closed.iter().any(|(own, _)| self.place_of(own) == **place) {
+                    // What is below it belongs beside it.
+                    return Err(ChangeError::NotOpen);
+                }
                 return Ok(Some(Parent {
                     acl: Acl::clone(&mailbox.location.acl),
                     partition: None,
@@ -100,11 +116,11 @@ impl Node {
                 Some((node, own)) if node == self.config.node.name => own,
                 _ => wanted,
             };
-            return self
-                .partitions
-                .get(own)
-                .cloned()
-                .ok_or(ChangeError::Cannot("There is no such partition here"));
+            return match self.partitions.get(own) {
+                Some(partition) => Ok(Arc::clone(partition)),
+                None if self.partitions.contains(own) => Err(ChangeError::NotOpen),
+                None => Err(ChangeError::Cannot("There is no such partition here")),
+            };
         }
         place
             .partition
@@ -116,6 +132,6 @@ impl Node {
                     .cloned()
             })
             .or_else(|| self.partitions.values().next().cloned())
-            .ok_or(ChangeError::Cannot("There is no partition here"))
+            .ok_or(ChangeError::NotOpen)
     }
 }

@@ -69,6 +69,7 @@ impl Node {
         if self.find(to).is_some() {
             return Err(ChangeError::AlreadyExists);
         }
+        self.check_free(to)?;
         let done = match found.filter(|_| of_inbox) {
             Some(inbox) => {
                 let new = NewMailbox {

@@ -37,6 +37,7 @@ impl Node {
         if self.find(to).is_some() {
             return Err(ChangeError::AlreadyExists);
         }
+        self.check_free(to)?;
         let mut acl = Acl::parse(&deleted.acl).unwrap_or_default();
         if let Some(owner) = to.owner_user()
             && acl.get(&owner).is_empty()

@@ -45,13 +45,12 @@ impl<'a> BodyReader<'a> {
         let len = PIECE.min(at.len - self.from);
         let piece = self.partition.read_body_range(at, self.from, len).await?;
         if piece.len() != len as usize {
-            return Err(StoreError::BodyGone);
+            return Err(at.corrupt());
         }
         self.from += len;
         self.crc = crc32c::crc32c_append(self.crc, &piece);
         if self.from == at.len && self.crc != at.crc {
-            let (segment, offset) = (at.segment, at.offset);
-            return Err(StoreError::Corrupt { segment, offset });
+            return Err(at.corrupt());
         }
         Ok(Some(piece))
     }

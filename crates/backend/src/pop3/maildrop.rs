@@ -38,6 +38,7 @@ impl Maildrop {
         vouched: bool,
     ) -> Result<Self, Reply> {
         let missing = match vouched {
+            _ if node.may_lack() => reply::NOT_OPEN,
             true => reply::INBOX_NOT_HERE,
             false => reply::NO_INBOX,
         };

@@ -84,6 +84,10 @@ pub(super) const ONLY_FRONTENDS: Reply =
 pub(super) const NAME_A_USER: Reply = err(AUTH, "Name a user to act for");
 pub(super) const NO_SUCH_USER: Reply = err(AUTH, "No such user, or the account is disabled");
 pub(super) const INBOX_NOT_HERE: Reply = err(NOT_HERE, "INBOX is not on this backend");
+pub(super) const NOT_OPEN: Reply = err(
+    TEMPORARY,
+    "A partition of this backend is not available, try again later",
+);
 pub(super) const NO_INBOX: Reply = err(PERMANENT, "There is no INBOX of yours on this server");
 pub(super) const MAY_NOT_READ: Reply = err(PERMANENT, "You may not read your INBOX");
 pub(super) const MAY_NOT_DELETE: Reply = err(None, "You may not delete messages");
@@ -120,6 +124,7 @@ impl From<NotLoggedIn> for Reply {
         match error {
             NotLoggedIn::Failed => err(AUTH, "Authentication failed"),
             NotLoggedIn::NotAuthorized => err(AUTH, "Not authorized to act as that user"),
+            NotLoggedIn::NoAccounts => err(TEMPORARY, "No accounts are known yet, try again"),
             NotLoggedIn::Busy => err(TEMPORARY, "Too many logins, try again"),
             NotLoggedIn::TooManyConnections => err(IN_USE, "Too many connections of yours"),
         }

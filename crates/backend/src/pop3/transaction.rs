@@ -125,7 +125,7 @@ pub(super) async fn top(session: &mut Session, number: u32, lines: u32) -> Done 
             .await;
         let part = match part {
             Ok(part) if !part.is_empty() => part,
-            Ok(_) => return Err(unreadable(from, StoreError::BodyGone)),
+            Ok(_) => return Err(unreadable(from, row.location.corrupt())),
             Err(error) => return Err(unreadable(from, error)),
         };
         if from == 0 {

@@ -166,7 +166,7 @@ async fn a_full_disk_is_said_and_has_room_again() {
     };
     until("health is red", red).await;
     // And stays so while nobody tries anything.
-    let mut watch = Watch::new(backend.node());
+    let mut watch = Watch::new();
     for _ in 0..3 {
         let looked = watch.look(backend.node()).await;
         assert_eq!(looked[0].state, PartitionState::ReadOnly);

@@ -18,6 +18,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> &'static str {
         Err(ChangeError::Name(_)) => "name",
         Err(ChangeError::Acl(_)) => "acl",
         Err(ChangeError::Master(_)) => "master",
+        Err(ChangeError::NotOpen) => "not open",
         Err(ChangeError::Store(_)) => "store",
     }
 }

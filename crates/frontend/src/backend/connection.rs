@@ -268,6 +268,22 @@ impl Connection {
         self.wire.input.advance(len);
     }
 
+    /// The same for an answer that is held whole, of which `to` has what came before.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(crate) fn take_bounded(
+        &mut self,
+        len: usize,
+        to: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        if to.len() + len > MAX_ANSWER {
+            return Err(self.lost("answer too large"));
+        }
+        self.take(len, to);
+        Ok(())
+    }
+
     /// Waits for input. To be used while an answer is owed: a backend that says nothing for
     /// too long is as good as gone.
     pub(crate) async fn fill(&mut self) -> Result<(), BackendError> {
@@ -307,10 +323,7 @@ impl Connection {
             match self.event()? {
                 None => self.fill().await?,
                 Some(Event::Untagged { len, last, .. }) => {
-                    if bytes.len() + len > MAX_ANSWER {
-                        return Err(self.lost("answer too large"));
-                    }
-                    self.take(len, &mut bytes);
+                    self.take_bounded(len, &mut bytes)?;
                     if last {
                         on(Said::Answer(Answer {
                             bytes: std::mem::take(&mut bytes),

@@ -37,8 +37,6 @@ pub(crate) enum Refusal {
     TooBig,
     /// The message has no octets (RFC 9051 section 6.3.12 leaves it to the server).
     NoMessage,
-    /// The selected mailbox was opened with EXAMINE.
-    ReadOnly,
     /// Login failed.
     AuthenticationFailed,
     /// The user is known but may not act as another.
@@ -90,7 +88,6 @@ impl Refusal {
             Self::Limit(text) => no(Some("LIMIT"), text),
             Self::TooBig => no(Some("TOOBIG"), "Message is too big"),
             Self::NoMessage => no(None, "There is no message"),
-            Self::ReadOnly => no(Some("READ-ONLY"), "Mailbox is selected read-only"),
             Self::AuthenticationFailed => no(Some("AUTHENTICATIONFAILED"), "Authentication failed"),
             Self::AuthorizationFailed => no(
                 Some("AUTHORIZATIONFAILED"),
@@ -148,6 +145,8 @@ pub(crate) enum OpError {
     AlreadyAnswered,
     /// The client sends more than is worth reading on for.
     TooMuch,
+    /// What became of the command cannot be told: the connection is closed with this BYE.
+    Bye(&'static str),
 }
 
 impl<E: Into<Refusal>> From<E> for OpError {

@@ -23,8 +23,6 @@ pub(crate) struct Selected {
     pub mailbox: MailboxName,
     /// The backend that holds it.
     pub node: String,
-    /// Opened with EXAMINE, or without the rights to change anything.
-    pub read_only: bool,
     /// The connection on which it is selected; `None` when that has been lost.
     connection: Option<Box<Connection>>,
     under_way: VecDeque<UnderWay>,
@@ -71,11 +69,10 @@ pub(crate) struct TornAnswer(pub BackendError);
 
 impl Selected {
     /// `mailbox`, selected on `connection`.
-    pub(crate) fn new(mailbox: MailboxName, connection: Box<Connection>, read_only: bool) -> Self {
+    pub(crate) fn new(mailbox: MailboxName, connection: Box<Connection>) -> Self {
         Self {
             mailbox,
             node: connection.node().to_string(),
-            read_only,
             connection: Some(connection),
             under_way: VecDeque::new(),
             passing: false,

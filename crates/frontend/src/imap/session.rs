@@ -72,6 +72,9 @@ pub(crate) enum Ended {
     /// Too many lines that are no commands, or too many failed logins.
     #[error("{0}")]
     Abuse(&'static str),
+    /// What became of a command is not known, or cannot be told.
+    #[error("{0}")]
+    Unknown(&'static str),
 }
 
 /// A session.
@@ -270,8 +273,10 @@ impl Session {
         }
         self.shared.metrics.commands.inc();
         // A client that is busy elsewhere must not look idle to the backend that waits for it.
-        // Its news go out within the client's command, as they must.
-        if let State::Selected(selected) = &mut self.state
+        // Its news go out within the client's command, as they must; but not before one that may
+        // name messages by their numbers, which would then be others.
+        if !is_copy(&line.name)
+            && let State::Selected(selected) = &mut self.state
             && selected.is_silent_for(self.shared.settings.keep_alive)
             && let Err(error) = Box::pin(on_selected(selected, &mut self.client, b"NOOP")).await
         {
@@ -325,8 +330,8 @@ impl Session {
             (State::Selected(_), "CLOSE" | "UNSELECT") => {
                 op::close::close(self, &line.name, arguments).await
             }
-            (State::Selected(_), "COPY" | "UID COPY" | "MOVE" | "UID MOVE") => {
-                op::copy::copy(self, &line.name, arguments).await
+            (State::Selected(_), name) if is_copy(name) => {
+                op::copy::copy(self, line, arguments).await
             }
             (_, name) if is_known(name) => Err(Refusal::syntax("Select a mailbox first").into()),
             (_, _) => {
@@ -342,6 +347,7 @@ impl Session {
             Ok(completion) => completion,
             Err(OpError::ClientGone(error)) => return Err(Ended::Client(error)),
             Err(OpError::AlreadyAnswered) => return Ok(()),
+            Err(OpError::Bye(word)) => return Err(Ended::Unknown(word)),
             Err(OpError::TooMuch) => return Err(Ended::Abuse("[TOOBIG] Message is too big")),
             Err(OpError::Refused(refusal)) => {
                 if let Refusal::Backend(error) = &refusal {
@@ -408,7 +414,7 @@ impl Session {
             Ended::Logout | Ended::Client(_) | Ended::Stalled => None,
             Ended::Idle => Some("Autologout; idle for too long"),
             Ended::Shutdown => Some("[UNAVAILABLE] Server shutting down"),
-            Ended::Abuse(word) => Some(*word),
+            Ended::Abuse(word) | Ended::Unknown(word) => Some(*word),
             // In the middle of an answer nothing can be said.
             Ended::Torn(_) => match &self.state {
                 State::Selected(selected) if selected.is_answer_torn() => None,
@@ -473,9 +479,15 @@ fn is_relayed(name: &str) -> bool {
     )
 }
 
+/// COPY and MOVE.
+fn is_copy(name: &str) -> bool {
+    matches!(name, "COPY" | "UID COPY" | "MOVE" | "UID MOVE")
+}
+
 /// Commands that exist, but not in every state.
 fn is_known(name: &str) -> bool {
     is_relayed(name)
+        || is_copy(name)
         || matches!(
             name,
             "ENABLE"
@@ -498,9 +510,5 @@ fn is_known(name: &str) -> bool {
                 | "MYRIGHTS"
                 | "CLOSE"
                 | "UNSELECT"
-                | "COPY"
-                | "UID COPY"
-                | "MOVE"
-                | "UID MOVE"
         )
 }

@@ -86,7 +86,7 @@ impl FakeImap {
 
 /// Frontends announce nothing that they wait with.
 fn announced(text: &str) -> Option<usize> {
-    let (_, octets) = text.strip_suffix("}")?.rsplit_once('{')?;
-    let octets = octets.strip_suffix('+').expect("no waiting for literals");
-    Some(octets.parse().unwrap())
+    let announced = murder_imap::literal_announcement(text.as_bytes())?;
+    assert!(!announced.sync, "no waiting for literals");
+    Some(announced.len.unwrap() as usize)
 }

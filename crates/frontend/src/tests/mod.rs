@@ -181,6 +181,9 @@ impl Murder {
                     state: PartitionState::Online,
                     bytes_total: 1000,
                     bytes_free: 500,
+                    identity: None,
+                    report: Default::default(),
+                    record_now: false,
                 }],
             },
         );

@@ -235,6 +235,7 @@ impl Writer {
         let state = State {
             tables,
             murder_id: meta.murder_id,
+            predecessors: meta.predecessors,
             revision: meta.revision,
             last_uidvalidity: meta.last_uidvalidity,
         };
@@ -487,6 +488,7 @@ impl Writer {
             Meta {
                 revision: last,
                 murder_id: state.murder_id.clone(),
+                predecessors: state.predecessors.clone(),
                 last_uidvalidity: state.last_uidvalidity,
                 saved_ms: now_ms(),
             }

@@ -79,7 +79,18 @@ impl Service {
         request: &Request<T>,
         operations: Vec<v1::Operation>,
     ) -> Result<(u64, Vec<Result<Option<Mailbox>, v1::ErrorDetail>>), Status> {
-        let restricted_to = Caller::of(request)?.may_write()?;
+        let caller = Caller::of(request)?;
+        let restricted_to = caller.may_write()?;
+        if restricted_to.is_empty() {
+            // Backends log what they do for their users; this is nobody's but the operator's.
+            let first = operations.first().and_then(|o| o.kind.as_ref());
+            tracing::warn!(
+                operator = caller.name,
+                operations = operations.len(),
+                ?first,
+                "records changed by an operator"
+            );
+        }
         if operations.len() > MAX_BATCH {
             return Err(too_large(format!("more than {MAX_BATCH} operations")));
         }
@@ -316,6 +327,42 @@ impl Mupdate for Service {
             caller,
             request.into_inner(),
         )))
+    }
+
+    async fn describe_partitions(
+        &self,
+        request: Request<v1::DescribePartitionsRequest>,
+    ) -> Result<Response<v1::DescribePartitionsResponse>, Status> {
+        Caller::of(&request)?.may_read()?;
+        let described = self.described(&request.get_ref().node).await?;
+        Ok(Response::new(described))
+    }
+
+    async fn adopt_partition(
+        &self,
+        request: Request<v1::AdoptPartitionRequest>,
+    ) -> Result<Response<v1::AdoptPartitionResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let revision = self.adopt(&caller, request.into_inner()).await?;
+        Ok(Response::new(v1::AdoptPartitionResponse { revision }))
+    }
+
+    async fn forget(
+        &self,
+        request: Request<v1::ForgetRequest>,
+    ) -> Result<Response<v1::ForgetResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let revision = Self::forget(self, &caller, request.into_inner()).await?;
+        Ok(Response::new(v1::ForgetResponse { revision }))
+    }
+
+    async fn succeed(
+        &self,
+        request: Request<v1::SucceedRequest>,
+    ) -> Result<Response<v1::SucceedResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let succeeded = Self::succeed(self, &caller, request.into_inner()).await?;
+        Ok(Response::new(succeeded))
     }
 
     type ReconcileStream = Parts<v1::ReconcileResponse>;

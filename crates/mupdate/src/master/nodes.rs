@@ -12,11 +12,15 @@ use tonic::{Status, Streaming};
 
 use super::caller::{Caller, invalid, unavailable};
 use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service};
-use crate::record::{MailboxState, NodeState, node_of};
+use crate::record::{MailboxState, NodeState, Partition, PartitionState, Report, node_of};
 use crate::state::Outcome;
 
 /// Heartbeats in a lease, so that one may be lost.
 const BEATS: u32 = 4;
+/// How often it is written to the log how far a partition has come, when nobody waits for that:
+/// a directory put back from a copy is compared with it after a restart of the master. Until then
+/// the sessions know it better.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Changes of free space smaller than this part of the whole are not worth a revision.
 const FREE_STEPS: u64 = 100;
 
@@ -34,6 +38,8 @@ struct Open {
     last_number: u64,
     /// Node without a session → since when, and what the revision was then.
     absent: HashMap<String, (Instant, u64)>,
+    /// `node!partition` → what its node last said of it: newer than what is in the log.
+    heard: HashMap<String, v1::PartitionStatus>,
 }
 
 impl Sessions {
@@ -98,6 +104,23 @@ impl Sessions {
         overdue
     }
 
+    /// Notes what a node says of its partitions. What is not open says nothing of journals.
+    fn heard(&self, node: &str, status: &v1::NodeStatus) {
+        let mut open = self.open.lock();
+        for partition in status.partitions.iter().filter(|p| !p.copy.is_empty()) {
+            let name = format!("{node}!{}", partition.name);
+            open.heard.insert(name, partition.clone());
+        }
+    }
+
+    /// How far a partition's known copy has come, by the log and by the last that its node said.
+    pub fn report_of(&self, partition: &Partition) -> Report {
+        let open = self.open.lock();
+        let heard = open.heard.get(&partition.name);
+        let heard = heard.map(|status| crate::state::heard(partition, status));
+        heard.unwrap_or_default().max(partition.report)
+    }
+
     fn heartbeat(&self) -> Duration {
         self.lease / BEATS
     }
@@ -152,7 +175,14 @@ async fn session(
         http: hello.http,
         admin: hello.admin,
     };
+    if let Some(partition) = served_by_another(service, &hello.node, &incarnation, &status) {
+        return Err(unavailable(format!(
+            "another process of node {} is up and serves {partition}, which this one could not open",
+            hello.node
+        )));
+    }
     let number = service.sessions.opened(&hello.node);
+    service.sessions.heard(&hello.node, &status);
     let open = OpenSession {
         service,
         node: &hello.node,
@@ -164,11 +194,14 @@ async fn session(
     };
     let mut revision = open.propose(Command::NodeRegistered(registered)).await?;
     tracing::info!(node = hello.node, "node is up");
+    let mut recorded_at = Instant::now();
+    let mut last = status.clone();
     let reason = loop {
         let answer = v1::RegisterResponse {
             revision,
             heartbeat_ms: millis(service.sessions.heartbeat()),
             lease_ms: millis(lease),
+            recorded: recorded(service, &hello.node),
         };
         if answers.send_timeout(Ok(answer), STALL).await.is_err() {
             break "it reads nothing";
@@ -179,7 +212,11 @@ async fn session(
             Ok(Ok(Some(request))) => match request.kind {
                 Some(Kind::Goodbye(_)) => break "it said goodbye",
                 Some(Kind::Status(new)) => {
-                    if worth_a_revision(&status, &new) {
+                    service.sessions.heard(&hello.node, &new);
+                    last.clone_from(&new);
+                    let due = reports_are_due(&status, &new, recorded_at.elapsed());
+                    if due || worth_a_revision(&status, &new) {
+                        recorded_at = Instant::now();
                         let changed = v1::NodeChanged {
                             name: hello.node.clone(),
                             state: state_of(&new).into(),
@@ -202,7 +239,7 @@ async fn session(
         let changed = v1::NodeChanged {
             name: hello.node.clone(),
             state: v1::NodeState::Down.into(),
-            partitions: Vec::new(),
+            partitions: last.partitions,
             incarnation,
         };
         open.propose(Command::NodeChanged(changed)).await?;
@@ -298,6 +335,62 @@ fn state_of(status: &v1::NodeStatus) -> v1::NodeState {
     }
 }
 
+/// A partition that this process of the node could not open and that another one serves, whose
+/// session is open: a second process by mistake must not take the first one's place.
+fn served_by_another(
+    service: &Service,
+    node: &str,
+    incarnation: &[u8],
+    status: &v1::NodeStatus,
+) -> Option<String> {
+    if !service.sessions.is_open(node) {
+        return None;
+    }
+    let state = service.consensus.state();
+    let tables = state.tables();
+    tables
+        .nodes
+        .get(node)
+        .filter(|known| known.incarnation != incarnation && known.state != NodeState::Down)?;
+    let offline = status
+        .partitions
+        .iter()
+        .filter(|partition| partition.state() == v1::PartitionState::Offline);
+    offline
+        .map(|partition| format!("{node}!{}", partition.name))
+        .find(|name| {
+            let known = tables.partitions.get(name);
+            known.is_some_and(|known| known.state != PartitionState::Offline)
+        })
+}
+
+/// How far a node's partitions are known to have come: what is in the log.
+fn recorded(service: &Service, node: &str) -> Vec<v1::RecordedReport> {
+    let prefix = format!("{node}!");
+    let state = service.consensus.state();
+    let partitions = state.tables().partitions.range(prefix.clone()..);
+    let own = partitions.take_while(|(name, _)| name.starts_with(&prefix));
+    own.filter_map(|(name, partition)| {
+        Some(v1::RecordedReport {
+            partition: name[prefix.len()..].to_owned(),
+            copy: partition.identity?.copy.to_vec(),
+            lsn: partition.report.lsn,
+            uids: partition.report.uids,
+        })
+    })
+    .collect()
+}
+
+/// Whether it is to be written to the log now how far partitions have come: somebody waits for
+/// it, or it was long ago.
+fn reports_are_due(before: &v1::NodeStatus, after: &v1::NodeStatus, since: Duration) -> bool {
+    let mut pairs = before.partitions.iter().zip(&after.partitions);
+    pairs.any(|(before, after)| {
+        let further = after.lsn > before.lsn || after.uids > before.uids;
+        further && (after.record_now || since >= REPORT_EVERY)
+    })
+}
+
 /// Whether others must know: free space alone only when it has changed noticeably.
 fn worth_a_revision(before: &v1::NodeStatus, after: &v1::NodeStatus) -> bool {
     if before.draining != after.draining || before.partitions.len() != after.partitions.len() {
@@ -310,6 +403,8 @@ fn worth_a_revision(before: &v1::NodeStatus, after: &v1::NodeStatus) -> bool {
         .any(|(before, after)| {
             before.name != after.name
                 || before.state != after.state
+                || before.copy != after.copy
+                || before.id != after.id
                 || before.bytes_total != after.bytes_total
                 || before.bytes_free.abs_diff(after.bytes_free) > after.bytes_total / FREE_STEPS
         })

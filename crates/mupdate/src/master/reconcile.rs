@@ -4,11 +4,11 @@
 //! goes on is never taken for one that is not held, and one deleted meanwhile is not deleted
 //! twice, since records are dropped by name and id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use murder_mailbox::MailboxName;
+use murder_mailbox::{MailboxId, MailboxName};
 use murder_proto::v1::{
     self, DifferenceKind, log_entry::Command, reconcile_request, reconcile_response::Kind,
 };
@@ -26,6 +26,12 @@ use crate::state::Outcome;
 const MAX_HELD: u64 = 5_000_000;
 /// Records changed in one revision.
 const APPLY: usize = 500;
+/// So many records are dropped without an operator's word, whatever the partition's size: what
+/// changes that stopped half-way leave.
+const FEW: u64 = 10;
+/// And so many of a hundred. More is a disk that is not there, or another one, however it came to
+/// be opened.
+const FEW_PERCENT: u64 = 1;
 /// The backend may take so long between two messages.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -91,9 +97,11 @@ async fn reconcile(
         recorded: recorded_in(service, &partition),
         partition,
         differences: Vec::new(),
+        held_ids: HashSet::new(),
         held: 0,
         same: 0,
     };
+    let records = comparison.recorded.len() as u64;
     answer(Kind::Ready(v1::ReconcileReady { revision })).await?;
     loop {
         match next(&mut requests).await? {
@@ -106,17 +114,22 @@ async fn reconcile(
             reconcile_request::Kind::Start(_) => return Err(invalid("started twice")),
         }
     }
-    let mut differences = comparison.finish(service);
+    let (mut differences, dropped) = comparison.finish(service);
+    let few = FEW.max(records.saturating_mul(FEW_PERCENT) / 100);
+    let withheld = dropped > few && dropped > start.may_drop;
     let mut summary = v1::ReconcileSummary {
         revision,
         held: comparison.held,
         same: comparison.same,
         differences: differences.len() as u64,
+        withheld: if withheld { dropped } else { 0 },
         ..v1::ReconcileSummary::default()
     };
     for part in differences.chunks_mut(APPLY) {
         if !start.dry_run {
-            summary.revision = apply(service, &restricted_to, &comparison.partition, part).await?;
+            let keep = |recorded: &v1::Mailbox| withheld && !comparison.holds(&recorded.id);
+            let partition = &comparison.partition;
+            summary.revision = apply(service, &restricted_to, partition, keep, part).await?;
         }
         for difference in &*part {
             summary.applied += u64::from(difference.applied);
@@ -135,6 +148,7 @@ async fn reconcile(
         differences = summary.differences,
         conflicts = summary.conflicts,
         applied = summary.applied,
+        withheld = summary.withheld,
         "reconciled"
     );
     answer(Kind::Summary(summary)).await
@@ -166,6 +180,8 @@ struct Comparison {
     /// What has not been seen as held yet.
     recorded: BTreeMap<MailboxName, Location>,
     differences: Vec<v1::Difference>,
+    /// Of everything that the backend has.
+    held_ids: HashSet<MailboxId>,
     held: u64,
     same: u64,
 }
@@ -194,6 +210,7 @@ impl Comparison {
         held.set_state(v1::MailboxState::Active);
         let Mailbox { name, location } =
             Mailbox::from_proto(held.clone()).map_err(|e| invalid(e.to_string()))?;
+        self.held_ids.insert(location.id);
         let recorded = match self.recorded.remove(&name) {
             Some(recorded) => Some(recorded),
             // Made, or moved here, since the start.
@@ -227,14 +244,35 @@ impl Comparison {
         Ok(())
     }
 
-    /// What is left is not held.
-    fn finish(&mut self, service: &Service) -> Vec<v1::Difference> {
+    /// Whether the backend has the mailbox with this id, under whichever name.
+    fn holds(&self, id: &[u8]) -> bool {
+        MailboxId::from_slice(id).is_some_and(|id| self.held_ids.contains(&id))
+    }
+
+    /// What is left is not held. Returns how many records that is, too.
+    fn finish(&mut self, service: &Service) -> (Vec<v1::Difference>, u64) {
+        let ids = &self.held_ids;
+        let held = |id: &[u8]| MailboxId::from_slice(id).is_some_and(|id| ids.contains(&id));
+        for difference in &mut self.differences {
+            if let Some(recorded) = &difference.recorded
+                && difference.kind() == DifferenceKind::Conflict
+                && recorded.partition == self.partition
+                && !held(&recorded.id)
+            {
+                // Nobody has the mailbox that the record is of: this one has its name.
+                difference.set_kind(DifferenceKind::Replaced);
+            }
+        }
+        let mut dropped = 0;
         // What a live node has reserved may be about to be made.
         let live = service.sessions.is_open(node_of(&self.partition));
         for (name, location) in std::mem::take(&mut self.recorded) {
             if location.state == MailboxState::Reserved && live {
                 continue;
             }
+            // One that is here under another name is renamed, not dropped.
+            let renamed = self.held_ids.contains(&location.id);
+            dropped += u64::from(location.state != MailboxState::Moving && !renamed);
             let recorded = mailbox_to_proto(&name, &location);
             self.differ(DifferenceKind::NotHeld, None, Some(recorded));
         }
@@ -242,15 +280,17 @@ impl Comparison {
         // have taken one of them.
         self.differences
             .sort_by_key(|difference| difference.kind() != DifferenceKind::NotHeld);
-        std::mem::take(&mut self.differences)
+        (std::mem::take(&mut self.differences), dropped)
     }
 }
 
-/// Makes the records be what the backend holds, but for conflicts; notes what was done.
+/// Makes the records be what the backend holds, but for conflicts, and for those to `keep` although
+/// it does not hold them; notes what was done.
 async fn apply(
     service: &Service,
     restricted_to: &str,
     partition: &str,
+    keep: impl Fn(&v1::Mailbox) -> bool,
     differences: &mut [v1::Difference],
 ) -> Result<u64, Status> {
     let mut batch = v1::ReconcileBatch {
@@ -262,7 +302,13 @@ async fn apply(
             (DifferenceKind::Unknown | DifferenceKind::Different, Some(held), _) => {
                 batch.held.push(held.clone());
             }
-            (DifferenceKind::NotHeld, _, Some(recorded)) => {
+            (DifferenceKind::Replaced, Some(held), Some(recorded)) => {
+                batch.replaced.push(v1::Replaced {
+                    held: Some(held.clone()),
+                    instead_of: recorded.id.clone(),
+                });
+            }
+            (DifferenceKind::NotHeld, _, Some(recorded)) if !keep(recorded) => {
                 batch.not_held.push(v1::DeleteRequest {
                     name: recorded.name.clone(),
                     id: recorded.id.clone(),
@@ -273,12 +319,27 @@ async fn apply(
     }
     let command = Command::Reconcile(batch);
     let (revision, outcome) = service.propose(restricted_to.to_owned(), command).await?;
-    let Outcome::Reconciled { held, not_held } = outcome else {
+    let Outcome::Reconciled {
+        held,
+        not_held,
+        replaced,
+    } = outcome
+    else {
         return Err(Status::internal("unexpected outcome"));
     };
     let (mut held, mut not_held) = (held.into_iter(), not_held.into_iter());
+    let mut replaced = replaced.into_iter();
     for difference in differences {
         difference.applied = match difference.kind() {
+            DifferenceKind::Replaced => {
+                let record = replaced.next().flatten();
+                let applied = record.is_some();
+                if let Some(record) = record {
+                    difference.recorded = Some(record.to_proto());
+                }
+                applied
+            }
+            DifferenceKind::NotHeld if difference.recorded.as_ref().is_some_and(&keep) => false,
             DifferenceKind::Unknown | DifferenceKind::Different => held.next().unwrap_or(false),
             DifferenceKind::NotHeld => not_held.next().unwrap_or(false),
             _ => false,

@@ -116,11 +116,15 @@ impl Watcher {
     }
 
     async fn begin(&self, revision: u64, snapshot: bool) -> Result<(), Status> {
-        let murder_id = self.service.consensus.state().murder_id().to_vec();
+        let (murder_id, predecessors) = {
+            let state = self.service.consensus.state();
+            (state.murder_id().to_vec(), state.predecessors().to_vec())
+        };
         self.send(Kind::Start(v1::WatchStart {
             murder_id,
             revision,
             snapshot,
+            predecessors,
         }))
         .await
     }

@@ -35,7 +35,7 @@ impl Changing<'_> {
         )
     }
 
-    fn put(&mut self, name: &MailboxName, location: Location) -> Option<Mailbox> {
+    pub(super) fn put(&mut self, name: &MailboxName, location: Location) -> Option<Mailbox> {
         self.change(Change::Mailbox(name.clone(), Some(location.clone())));
         Some(Mailbox {
             name: name.clone(),
@@ -251,15 +251,20 @@ impl Changing<'_> {
         Ok(root)
     }
 
-    /// Frees what `node` had reserved up to a revision.
-    pub(super) fn drop_reservations(&mut self, node: &str, up_to_revision: u64) {
+    /// Frees what `node` had reserved up to a revision, but in partitions that `keep` names.
+    pub(super) fn drop_reservations(
+        &mut self,
+        node: &str,
+        up_to_revision: u64,
+        keep: impl Fn(&str) -> bool,
+    ) {
         let dead: Vec<MailboxName> = self
             .state
             .tables
             .map
             .unsettled()
             .filter(|entry| entry.state() == MailboxState::Reserved)
-            .filter(|entry| node_of(entry.partition()) == node)
+            .filter(|entry| node_of(entry.partition()) == node && !keep(entry.partition()))
             .filter(|entry| entry.location().reserved_revision <= up_to_revision)
             .map(|entry| entry.mailbox_name())
             .collect();

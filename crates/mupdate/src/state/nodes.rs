@@ -3,7 +3,11 @@
 use murder_proto::v1::{self, ErrorKind};
 
 use super::{Changing, Refusal, refuse};
-use crate::record::{Change, Node, NodeState, Partition, PartitionState, valid_partition};
+use crate::disk::MURDER_ID;
+use crate::record::{
+    Change, Node, NodeState, Partition, PartitionIdentity, PartitionState, Report, node_of,
+    valid_partition,
+};
 
 impl Changing<'_> {
     /// A node has opened a session. What an earlier process of it had reserved is free.
@@ -15,7 +19,14 @@ impl Changing<'_> {
         };
         let before = self.state.tables.nodes.get(&node.name);
         if before.is_none_or(|before| before.incarnation != node.incarnation) {
-            self.drop_reservations(&node.name, self.revision);
+            // What is half made in a partition that is not open cannot be settled now.
+            let offline = |partition: &str| {
+                entry.partitions.iter().any(|status| {
+                    status.state() == v1::PartitionState::Offline
+                        && partition.split_once('!').map(|name| name.1) == Some(&status.name)
+                })
+            };
+            self.drop_reservations(&node.name, self.revision, offline);
         }
         self.set_partitions(&node.name, &entry.partitions)?;
         if self.state.tables.nodes.get(&node.name) != Some(&node) {
@@ -42,9 +53,12 @@ impl Changing<'_> {
             }
         };
         let changed = *before != after;
-        // A node that goes down keeps its partitions, and says nothing about them.
-        if after.state != NodeState::Down {
-            self.set_partitions(&entry.name, &entry.partitions)?;
+        // A node that goes down keeps its partitions; what it said last of their journals counts.
+        match after.state {
+            NodeState::Down => self.note_reports(&entry.name, &entry.partitions),
+            NodeState::Up | NodeState::Draining => {
+                self.set_partitions(&entry.name, &entry.partitions)?;
+            }
         }
         if changed {
             self.change(Change::Node(entry.name.clone(), Some(after)));
@@ -52,22 +66,19 @@ impl Changing<'_> {
         Ok(())
     }
 
-    /// Makes the partitions named for `node` be these. One that another node has taken over
-    /// stays with it.
+    /// Makes the partitions named for `node` be as it says. One that another node has taken over
+    /// stays with it. What a record says a partition must be (its identity, how far it has
+    /// come) never changes by this: a directory that is something else is not the partition.
+    ///
+    /// A partition that the node does not name any more stays, offline, as long as it was ever
+    /// opened or a mailbox is recorded in it: its mail has not gone.
     fn set_partitions(
         &mut self,
         node: &str,
         partitions: &[v1::PartitionStatus],
     ) -> Result<(), Refusal> {
         let prefix = format!("{node}!");
-        let known: Vec<Partition> = self
-            .state
-            .tables
-            .partitions
-            .range(prefix.clone()..)
-            .take_while(|(name, _)| name.starts_with(&prefix))
-            .map(|(_, partition)| partition.clone())
-            .collect();
+        let known = self.partitions_of(node);
         for status in partitions {
             let name = format!("{prefix}{}", status.name);
             if !valid_partition(&name) {
@@ -80,14 +91,7 @@ impl Changing<'_> {
             if before.is_some_and(|before| before.owner != node) {
                 continue;
             }
-            let after = Partition {
-                name: name.clone(),
-                owner: node.to_owned(),
-                epoch: before.map_or(1, |before| before.epoch),
-                state: PartitionState::from_proto(status.state()),
-                bytes_total: status.bytes_total,
-                bytes_free: status.bytes_free,
-            };
+            let after = updated(before, name.clone(), node, status);
             if before != Some(&after) {
                 self.change(Change::Partition(name, Some(after)));
             }
@@ -96,10 +100,198 @@ impl Changing<'_> {
             let still = partitions
                 .iter()
                 .any(|status| gone.name[prefix.len()..] == status.name);
-            if !still && gone.owner == node {
+            if still || gone.owner != node {
+                continue;
+            }
+            if gone.identity.is_none() && !self.has_mailboxes(&gone.name) {
                 self.change(Change::Partition(gone.name, None));
+            } else if gone.state != PartitionState::Offline {
+                let state = PartitionState::Offline;
+                let name = gone.name.clone();
+                self.change(Change::Partition(name, Some(Partition { state, ..gone })));
             }
         }
         Ok(())
+    }
+
+    /// How far a node's partitions had come before it went.
+    fn note_reports(&mut self, node: &str, partitions: &[v1::PartitionStatus]) {
+        for before in self.partitions_of(node) {
+            let status = partitions
+                .iter()
+                .find(|status| before.name.split_once('!').map(|n| n.1) == Some(&status.name));
+            let Some(report) = status.map(|status| heard(&before, status)) else {
+                continue;
+            };
+            let report = report.max(before.report);
+            if before.owner == node && report != before.report {
+                let name = before.name.clone();
+                let after = Partition { report, ..before };
+                self.change(Change::Partition(name, Some(after)));
+            }
+        }
+    }
+
+    fn partitions_of(&self, node: &str) -> Vec<Partition> {
+        let prefix = format!("{node}!");
+        self.state
+            .tables
+            .partitions
+            .range(prefix.clone()..)
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .map(|(_, partition)| partition.clone())
+            .collect()
+    }
+
+    fn has_mailboxes(&self, partition: &str) -> bool {
+        let mut all = self.state.tables.map.with_prefix("");
+        all.any(|entry| entry.partition() == partition)
+    }
+
+    /// An operator has said which directory is the partition of that name now.
+    pub(super) fn partition_adopted(
+        &mut self,
+        entry: &v1::PartitionAdopted,
+    ) -> Result<(), Refusal> {
+        if !valid_partition(&entry.partition) {
+            let message = format!("{:?} is not of the form node!partition", entry.partition);
+            return refuse(ErrorKind::InvalidArgument, message);
+        }
+        self.demand(&entry.partition)?;
+        let Some(identity) = PartitionIdentity::from_proto(&entry.id, &entry.copy) else {
+            return refuse(ErrorKind::InvalidArgument, "no partition and copy id");
+        };
+        let before = self.state.tables.partitions.get(&entry.partition).cloned();
+        let known = before.as_ref().and_then(|before| before.identity);
+        // The answer to the first try was lost.
+        if known == Some(identity) && before.as_ref().is_some_and(|b| b.report.lsn >= entry.lsn) {
+            return Ok(());
+        }
+        if PartitionIdentity::to_proto(known).1 != entry.instead_of {
+            let message = format!("{} is another copy by now", entry.partition);
+            return refuse(ErrorKind::FailedPrecondition, message);
+        }
+        let after = Partition {
+            identity: Some(identity),
+            report: Report {
+                lsn: entry.lsn,
+                uids: entry.uids,
+            },
+            ..before.unwrap_or_else(|| Partition {
+                name: entry.partition.clone(),
+                owner: node_of(&entry.partition).to_owned(),
+                epoch: 1,
+                state: PartitionState::Offline,
+                bytes_total: 0,
+                bytes_free: 0,
+                identity: None,
+                report: Report::default(),
+            })
+        };
+        let name = entry.partition.clone();
+        self.change(Change::Partition(name, Some(after)));
+        Ok(())
+    }
+
+    /// An operator has said that a node, or one of its partitions, is gone for good. What was
+    /// recorded there must have been forgotten before: that is a decision of its own.
+    pub(super) fn forgotten(&mut self, entry: &v1::Forgotten) -> Result<(), Refusal> {
+        let node = self.state.tables.nodes.get(&entry.node);
+        let up = node.is_some_and(|node| node.state != NodeState::Down);
+        let prefix = format!("{}!", entry.node);
+        let wanted = |partition: &Partition| {
+            entry.partition.is_empty() || partition.name[prefix.len()..] == entry.partition
+        };
+        let mut gone = self.partitions_of(&entry.node);
+        gone.retain(wanted);
+        let whole = entry.partition.is_empty();
+        if whole && up {
+            let message = format!("node {} is up", entry.node);
+            return refuse(ErrorKind::FailedPrecondition, message);
+        }
+        if gone.is_empty() && (!whole || node.is_none()) {
+            let what = match whole {
+                true => format!("no node {:?}", entry.node),
+                false => format!("no partition {prefix}{}", entry.partition),
+            };
+            return refuse(ErrorKind::NotFound, what);
+        }
+        for partition in &gone {
+            if up && partition.state != PartitionState::Offline {
+                let message = format!("{} is being served", partition.name);
+                return refuse(ErrorKind::FailedPrecondition, message);
+            }
+            if self.has_mailboxes(&partition.name) {
+                let message = format!("mailboxes are recorded in {}", partition.name);
+                return refuse(ErrorKind::FailedPrecondition, message);
+            }
+        }
+        for partition in gone {
+            self.change(Change::Partition(partition.name, None));
+        }
+        if whole && self.state.tables.nodes.contains_key(&entry.node) {
+            self.change(Change::Node(entry.node.clone(), None));
+        }
+        Ok(())
+    }
+
+    /// The murder has a new identity, and succeeds others.
+    pub(super) fn succeeded(&mut self, entry: &v1::Succeeded) -> Result<(), Refusal> {
+        let good = |id: &Vec<u8>| id.len() == MURDER_ID;
+        if !good(&entry.murder_id) || !entry.predecessors.iter().all(good) {
+            return refuse(ErrorKind::InvalidArgument, "a murder id has 16 bytes");
+        }
+        let state = &mut *self.state;
+        let own = std::mem::replace(&mut state.murder_id, entry.murder_id.clone());
+        for id in entry.predecessors.iter().chain([&own]) {
+            if *id != state.murder_id && !state.predecessors.contains(id) {
+                state.predecessors.push(id.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A partition's record after its node has said how it is.
+fn updated(
+    before: Option<&Partition>,
+    name: String,
+    node: &str,
+    status: &v1::PartitionStatus,
+) -> Partition {
+    let said = PartitionIdentity::from_proto(&status.id, &status.copy);
+    let known = before.and_then(|before| before.identity);
+    let another = known.is_some() && said.is_some() && known != said;
+    Partition {
+        name,
+        owner: node.to_owned(),
+        epoch: before.map_or(1, |before| before.epoch),
+        state: match another {
+            true => PartitionState::Offline,
+            false => PartitionState::from_proto(status.state()),
+        },
+        bytes_total: status.bytes_total,
+        bytes_free: status.bytes_free,
+        identity: known.or(said),
+        report: match before.filter(|before| before.identity.is_some()) {
+            Some(before) => heard(before, status).max(before.report),
+            None => report_of(status),
+        },
+    }
+}
+
+/// How far the known copy is by what its node says; nowhere when it speaks of another.
+pub(crate) fn heard(known: &Partition, status: &v1::PartitionStatus) -> Report {
+    let said = PartitionIdentity::from_proto(&status.id, &status.copy);
+    match said.is_some() && said == known.identity {
+        true => report_of(status),
+        false => Report::default(),
+    }
+}
+
+const fn report_of(status: &v1::PartitionStatus) -> Report {
+    Report {
+        lsn: status.lsn,
+        uids: status.uids,
     }
 }

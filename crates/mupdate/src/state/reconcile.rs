@@ -12,6 +12,7 @@ impl Changing<'_> {
             return Outcome::Reconciled {
                 held: vec![false; batch.held.len()],
                 not_held: vec![false; batch.not_held.len()],
+                replaced: vec![None; batch.replaced.len()],
             };
         }
         // Old names first: a mailbox renamed at the backend only is in both lists.
@@ -25,7 +26,16 @@ impl Changing<'_> {
             .iter()
             .map(|mailbox| self.adopt(mailbox, &batch.partition))
             .collect();
-        Outcome::Reconciled { held, not_held }
+        let replaced = batch
+            .replaced
+            .iter()
+            .map(|replaced| self.replace(replaced, &batch.partition))
+            .collect();
+        Outcome::Reconciled {
+            held,
+            not_held,
+            replaced,
+        }
     }
 
     /// Drops a record when it is still the one that the backend was asked about.
@@ -45,6 +55,27 @@ impl Changing<'_> {
         same
     }
 
+    /// Gives the record of a mailbox that nobody has to the one that the partition has under its
+    /// name, with a UIDVALIDITY that neither had.
+    fn replace(&mut self, replaced: &v1::Replaced, partition: &str) -> Option<Mailbox> {
+        let held = replaced.held.clone()?;
+        let Mailbox { name, mut location } = Mailbox::from_proto(held).ok()?;
+        let record = self.state.tables.map.find(&name)?;
+        let same = parse_id(&replaced.instead_of).is_ok_and(|id| id == record.id)
+            && *record.partition == *partition
+            && *location.partition == *partition
+            && record.state != MailboxState::Moving;
+        if !same {
+            return None;
+        }
+        self.saw_uidvalidity(location.uidvalidity);
+        location.uidvalidity = self.next_uidvalidity().ok()?;
+        location.state = MailboxState::Active;
+        location.moving_to = None;
+        location.reserved_revision = 0;
+        self.put(&name, location)
+    }
+
     /// Makes the record of a held mailbox; never takes a name from another mailbox.
     fn adopt(&mut self, held: &v1::Mailbox, partition: &str) -> bool {
         let Ok(Mailbox { name, mut location }) = Mailbox::from_proto(held.clone()) else {
@@ -62,6 +93,10 @@ impl Changing<'_> {
             }
         }
         self.saw_uidvalidity(location.uidvalidity);
+        if let Some(record) = self.state.tables.map.find(&name) {
+            // It never shrinks: the backend raises its own.
+            location.uidvalidity = location.uidvalidity.max(record.uidvalidity);
+        }
         location.state = MailboxState::Active;
         location.moving_to = None;
         location.reserved_revision = 0;

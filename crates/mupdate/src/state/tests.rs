@@ -5,7 +5,7 @@ use murder_proto::v1::operation::Kind;
 use murder_proto::v1::{self, ErrorKind, directory_operation, log_entry::Command};
 
 use super::{Applied, Outcome, State};
-use crate::record::{Mailbox, MailboxState, NodeState};
+use crate::record::{Mailbox, MailboxState, NodeState, PartitionState};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
 const START_MS: u64 = 1_800_000_000_000;
@@ -644,6 +644,78 @@ fn accounts() {
 }
 
 #[test]
+fn a_name_with_mail_or_rights_is_not_free() {
+    use directory_operation::Kind::{Add, AddIfFree, Delete};
+    let account = || v1::Account {
+        name: "bob".into(),
+        password_hash: HASH.into(),
+        ..Default::default()
+    };
+    let add = || {
+        AddIfFree(v1::AddUserRequest {
+            account: Some(account()),
+            with_mail: false,
+        })
+    };
+    fn change(log: &mut Log, kind: directory_operation::Kind) -> Result<(), v1::ErrorDetail> {
+        let operations = vec![v1::DirectoryOperation { kind: Some(kind) }];
+        let batch = Command::Directory(v1::DirectoryBatch { operations });
+        match log.apply("", batch).outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(detail) => Err(detail),
+            other => panic!("{other:?}"),
+        }
+    }
+    let gone = || Delete(v1::DeleteUserRequest { name: "bob".into() });
+    let mut log = Log::default();
+    let set_acl = |name: &str, acl: &str| {
+        Kind::SetAcl(v1::SetAclRequest {
+            name: name.into(),
+            acl: acl.into(),
+            ..Default::default()
+        })
+    };
+    // Others' of a similar name are nobody's concern.
+    for name in ["user/bobby", "user/bob.x/a", "board"] {
+        log.make(name, "be1!default");
+    }
+    change(&mut log, add()).unwrap();
+    change(&mut log, gone()).unwrap();
+    // Each thing that is held keeps the name, and it is free when that is gone.
+    for name in ["user/bob", "user/bob/Sent"] {
+        log.make(name, "be1!default");
+        let refused = change(&mut log, add()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::FailedPrecondition);
+        assert!(refused.message.contains(name), "{}", refused.message);
+        log.one("", delete(name)).unwrap();
+    }
+    log.one("", reserve("user/bob/Coming", "be1!default"))
+        .unwrap();
+    change(&mut log, add()).unwrap_err();
+    log.one("", delete("user/bob/Coming")).unwrap();
+    for acl in ["bob\tl\t", "-bob\tr\t"] {
+        log.one("", set_acl("board", acl)).unwrap();
+        let refused = change(&mut log, add()).unwrap_err();
+        assert!(refused.message.contains("board"), "{}", refused.message);
+        log.one("", set_acl("board", "bobby\tl\tgroup:bob\tl\t"))
+            .unwrap();
+    }
+    change(&mut log, add()).unwrap();
+    change(&mut log, gone()).unwrap();
+    // An operator may mean it.
+    log.make("user/bob", "be1!default");
+    log.one("", set_acl("board", "bob\tl\t")).unwrap();
+    let held = log.state.tables.map.held_by("bob", 10);
+    assert_eq!(held.mailboxes, ["user/bob"]);
+    assert_eq!(
+        (held.granting, held.granting_count),
+        (vec!["board".into()], 1)
+    );
+    change(&mut log, add()).unwrap_err();
+    change(&mut log, Add(account())).unwrap();
+}
+
+#[test]
 fn reconciling_never_takes_a_name_from_another_mailbox() {
     let mut log = Log::default();
     log.make("theirs", "be2!default");
@@ -676,6 +748,7 @@ fn reconciling_never_takes_a_name_from_another_mailbox() {
                 id: id("theirs"),
             },
         ],
+        ..Default::default()
     });
     let denied = log.apply("be2", command.clone());
     assert!(denied.changes.is_empty());
@@ -683,11 +756,13 @@ fn reconciling_never_takes_a_name_from_another_mailbox() {
     let expected = Outcome::Reconciled {
         held: vec![false, true, false, true],
         not_held: vec![true, false],
+        replaced: Vec::new(),
     };
     assert_eq!(outcome, expected);
     assert_eq!(log.names(), ["found", "ours", "theirs"]);
     let now = log.find("ours").unwrap().location;
-    assert_eq!(now.uidvalidity, 77);
+    // UIDVALIDITY never shrinks.
+    assert_eq!(now.uidvalidity, ours.location.uidvalidity);
     assert_ne!(now.acl, ours.location.acl);
 }
 
@@ -708,4 +783,286 @@ fn the_log_alone_makes_the_state() {
     }
     assert_eq!(again.state.last_uidvalidity, log.state.last_uidvalidity);
     assert_eq!(again.state.tables.nodes, log.state.tables.nodes);
+}
+
+fn identity(partition: u8, copy: u8) -> (Vec<u8>, Vec<u8>) {
+    (vec![partition; 16], vec![copy; 16])
+}
+
+fn open_partition(name: &str, of: (Vec<u8>, Vec<u8>), lsn: u64) -> v1::PartitionStatus {
+    v1::PartitionStatus {
+        name: name.into(),
+        state: v1::PartitionState::Online.into(),
+        id: of.0,
+        copy: of.1,
+        lsn,
+        uids: lsn * 2,
+        ..Default::default()
+    }
+}
+
+fn register_with(log: &mut Log, incarnation: u8, partitions: Vec<v1::PartitionStatus>) -> Applied {
+    let node = v1::Node {
+        name: "be1".into(),
+        state: v1::NodeState::Up.into(),
+        incarnation: vec![incarnation; 16],
+        ..Default::default()
+    };
+    let node = Some(node);
+    log.apply(
+        "",
+        Command::NodeRegistered(v1::NodeRegistered { node, partitions }),
+    )
+}
+
+fn adopted(of: (Vec<u8>, Vec<u8>), lsn: u64, instead_of: Vec<u8>) -> Command {
+    Command::PartitionAdopted(v1::PartitionAdopted {
+        partition: "be1!default".into(),
+        id: of.0,
+        copy: of.1,
+        lsn,
+        uids: lsn,
+        instead_of,
+    })
+}
+
+impl Log {
+    fn partition(&self, name: &str) -> crate::record::Partition {
+        self.state.tables.partitions[name].clone()
+    }
+
+    fn node_is(&mut self, state: v1::NodeState, partitions: Vec<v1::PartitionStatus>) {
+        let name = "be1".into();
+        let changed = v1::NodeChanged {
+            name,
+            state: state.into(),
+            partitions,
+            incarnation: Vec::new(),
+        };
+        self.apply("", Command::NodeChanged(changed));
+    }
+}
+
+#[test]
+fn what_a_partition_must_be_changes_by_an_operators_word_only() {
+    let mut log = Log::default();
+    let first = identity(1, 1);
+    register_with(
+        &mut log,
+        1,
+        vec![open_partition("default", first.clone(), 50)],
+    );
+    log.make("there", "be1!default");
+    let known = log.partition("be1!default");
+    assert_eq!(known.state, PartitionState::Online);
+    assert_eq!((known.report.lsn, known.report.uids), (50, 100));
+
+    // An older report, one that could not be opened, another copy, another partition.
+    let offline = v1::PartitionStatus {
+        name: "default".into(),
+        state: v1::PartitionState::Offline.into(),
+        ..Default::default()
+    };
+    for (status, state) in [
+        (
+            open_partition("default", first.clone(), 40),
+            PartitionState::Online,
+        ),
+        (offline, PartitionState::Offline),
+        (
+            open_partition("default", identity(1, 2), 90),
+            PartitionState::Offline,
+        ),
+        (
+            open_partition("default", identity(2, 3), 90),
+            PartitionState::Offline,
+        ),
+    ] {
+        register_with(&mut log, 2, vec![status.clone()]);
+        let now = log.partition("be1!default");
+        assert_eq!(
+            (now.identity, now.report),
+            (known.identity, known.report),
+            "{status:?}"
+        );
+        assert_eq!(now.state, state, "{status:?}");
+    }
+    // Not named at all.
+    register_with(&mut log, 3, Vec::new());
+    let now = log.partition("be1!default");
+    assert_eq!(
+        (now.identity, now.state),
+        (known.identity, PartitionState::Offline)
+    );
+    assert!(log.find("there").is_some());
+
+    // The word, and only once for what it was about.
+    let other = identity(2, 3);
+    let refused = log
+        .apply("be1", adopted(other.clone(), 7, vec![9; 16]))
+        .outcome;
+    assert!(matches!(refused, Outcome::Refused(_)));
+    let denied = log
+        .apply("be2", adopted(other.clone(), 7, first.1.clone()))
+        .outcome;
+    assert!(matches!(denied, Outcome::Refused(_)));
+    let word = adopted(other.clone(), 7, first.1);
+    for _ in 0..2 {
+        assert_eq!(log.apply("be1", word.clone()).outcome, Outcome::Done);
+    }
+    let now = log.partition("be1!default");
+    assert_eq!((now.report.lsn, now.report.uids), (7, 7));
+    register_with(&mut log, 4, vec![open_partition("default", other, 8)]);
+    assert_eq!(log.partition("be1!default").state, PartitionState::Online);
+    assert_eq!(log.partition("be1!default").report.lsn, 8);
+    assert_eq!(
+        log.reload().state.tables.partitions,
+        log.state.tables.partitions
+    );
+}
+
+#[test]
+fn a_node_that_goes_says_how_far_it_was() {
+    let mut log = Log::default();
+    let own = identity(1, 1);
+    register_with(
+        &mut log,
+        1,
+        vec![open_partition("default", own.clone(), 50)],
+    );
+    log.node_is(
+        v1::NodeState::Down,
+        vec![open_partition("default", own, 60)],
+    );
+    let known = log.partition("be1!default");
+    assert_eq!(
+        (known.report.lsn, known.state),
+        (60, PartitionState::Online)
+    );
+    // Another copy says nothing about this one, and a silent end nothing at all.
+    let other = open_partition("default", identity(1, 2), 90);
+    log.node_is(v1::NodeState::Down, vec![other]);
+    log.node_is(v1::NodeState::Down, Vec::new());
+    assert_eq!(log.partition("be1!default").report.lsn, 60);
+}
+
+#[test]
+fn reservations_in_what_is_not_open_stay() {
+    let mut log = Log::default();
+    register_with(
+        &mut log,
+        1,
+        vec![open_partition("default", identity(1, 1), 1)],
+    );
+    log.one("be1", reserve("new", "be1!default")).unwrap();
+    log.one("be1", reserve("fast", "be1!fast")).unwrap();
+    let offline = v1::PartitionStatus {
+        name: "default".into(),
+        state: v1::PartitionState::Offline.into(),
+        ..Default::default()
+    };
+    register_with(&mut log, 2, vec![offline]);
+    assert_eq!(log.names(), ["new"]);
+}
+
+#[test]
+fn a_node_is_forgotten_only_when_nothing_is_left_of_it() {
+    let mut log = Log::default();
+    register_with(
+        &mut log,
+        1,
+        vec![
+            open_partition("default", identity(1, 1), 1),
+            open_partition("fast", identity(2, 2), 1),
+        ],
+    );
+    log.make("there", "be1!fast");
+    let forget = |partition: &str| {
+        Command::Forgotten(v1::Forgotten {
+            node: "be1".into(),
+            partition: partition.into(),
+        })
+    };
+    let refused = |log: &mut Log, partition: &str, kind: ErrorKind| match log
+        .apply("", forget(partition))
+        .outcome
+    {
+        Outcome::Refused(detail) => assert_eq!(detail.kind(), kind),
+        other => panic!("{other:?}"),
+    };
+    let precondition = ErrorKind::FailedPrecondition;
+    refused(&mut log, "", precondition);
+    refused(&mut log, "default", precondition);
+    // It runs, but does not serve that one any more.
+    register_with(&mut log, 2, vec![open_partition("fast", identity(2, 2), 1)]);
+    assert_eq!(log.apply("", forget("default")).outcome, Outcome::Done);
+    refused(&mut log, "default", ErrorKind::NotFound);
+    log.node_is(v1::NodeState::Down, Vec::new());
+    refused(&mut log, "", precondition);
+    log.one("", delete("there")).unwrap();
+    assert_eq!(log.apply("", forget("")).outcome, Outcome::Done);
+    assert!(log.state.tables.nodes.is_empty() && log.state.tables.partitions.is_empty());
+    refused(&mut log, "", ErrorKind::NotFound);
+}
+
+#[test]
+fn a_record_that_nobody_has_gives_its_name_to_the_mailbox_that_is_there() {
+    let mut log = Log::default();
+    let lost = log.make("user/bob", "be1!default").location;
+    let there = v1::Mailbox {
+        name: "user/bob".into(),
+        id: id("there"),
+        partition: "be1!default".into(),
+        acl: "bob\tlr\t".into(),
+        uidvalidity: 77,
+        state: v1::MailboxState::Active.into(),
+        ..Default::default()
+    };
+    let replace = |instead_of: Vec<u8>| {
+        Command::Reconcile(v1::ReconcileBatch {
+            partition: "be1!default".into(),
+            replaced: vec![v1::Replaced {
+                held: Some(there.clone()),
+                instead_of,
+            }],
+            ..Default::default()
+        })
+    };
+    for (by, instead_of) in [("be2", id("user/bob")), ("be1", id("another"))] {
+        assert!(log.apply(by, replace(instead_of)).changes.is_empty());
+    }
+    let outcome = log.apply("be1", replace(id("user/bob"))).outcome;
+    let now = log.find("user/bob").unwrap();
+    let replaced = vec![Some(now.clone())];
+    let Outcome::Reconciled { replaced: got, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(got, replaced);
+    assert_eq!(now.location.id.to_bytes().to_vec(), id("there"));
+    assert!(now.location.uidvalidity > lost.uidvalidity.max(77));
+}
+
+#[test]
+fn a_murder_succeeds_others() {
+    let mut log = Log::default();
+    let founded = v1::Founded {
+        murder_id: vec![1; 16],
+    };
+    log.apply("", Command::Founded(founded));
+    let succeed = |id: u8, predecessors: Vec<Vec<u8>>| {
+        Command::Succeeded(v1::Succeeded {
+            murder_id: vec![id; 16],
+            predecessors,
+        })
+    };
+    let nonsense = log.apply("", succeed(2, vec![vec![1]])).outcome;
+    assert!(matches!(nonsense, Outcome::Refused(_)));
+    assert_eq!(log.state.murder_id(), [1; 16]);
+    log.apply("", succeed(2, vec![vec![7; 16]]));
+    log.apply("", succeed(3, Vec::new()));
+    assert_eq!(log.state.murder_id(), [3; 16]);
+    assert_eq!(
+        log.state.predecessors(),
+        [vec![7; 16], vec![1; 16], vec![2; 16]]
+    );
 }

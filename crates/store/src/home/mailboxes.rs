@@ -257,6 +257,10 @@ impl Home {
         }
         mailbox.dirty = true;
         let (id, name) = (mailbox.id, mailbox.name.clone());
+        let before = mailbox.uidvalidity;
+        if let Some(at_least) = c.uidvalidity.filter(|&at_least| at_least > before) {
+            self.renew(id, at_least)?;
+        }
         if let Some(shared_seen) = c.shared_seen {
             self.share_seen(id, shared_seen)?;
         }

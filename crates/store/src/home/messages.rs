@@ -445,7 +445,7 @@ fn amount(messages: &[command::Message]) -> Amount {
 
 /// The fetch items of a message. A body that cannot be read any more keeps its row, so that
 /// its loss is seen where it is read.
-fn items(entry: &Entry, at: usize, segments: &Segments) -> Result<Arc<Items>, Stop> {
+pub(super) fn items(entry: &Entry, at: usize, segments: &Segments) -> Result<Arc<Items>, Stop> {
     match entry.items(at, segments) {
         Err(e @ (StoreError::Corrupt { .. } | StoreError::BodyGone)) => {
             tracing::error!(lsn = entry.lsn, error = %e, "a message's body cannot be read");

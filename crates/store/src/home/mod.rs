@@ -6,6 +6,7 @@
 //! never differs from the file for good.
 
 pub(crate) mod annotations;
+pub(crate) mod disk;
 mod keywords;
 mod mailboxes;
 mod messages;
@@ -15,6 +16,9 @@ mod restored;
 mod retention;
 mod rows;
 pub(crate) mod schema;
+pub(crate) mod transfer;
+
+pub(crate) use disk::HomeOnDisk;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -24,6 +28,7 @@ use murder_mailbox::{MailboxId, SpecialUse};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::catalogue::Listed;
+use crate::checkpoint::HomeState;
 use crate::command::Op;
 use crate::error::StoreError;
 use crate::handles::Handles;
@@ -122,8 +127,7 @@ pub(crate) struct Effects {
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub segments: SegmentChanges,
-    /// When something is to be forgotten; 0 for never.
-    pub purge_at: i64,
+    pub state: HomeState,
     /// The WAL has become long.
     pub long_wal: bool,
 }
@@ -135,6 +139,9 @@ pub(crate) struct Home {
     conn: Connection,
     /// Nothing has been committed to the file yet.
     fresh: bool,
+    /// The file says whose it is: this home's of this partition, whose tag it is.
+    named: bool,
+    tag: u64,
     wal_path: PathBuf,
     /// Bytes of the WAL when it was last called long; 0 after it was begun anew.
     long_wal: u64,
@@ -189,13 +196,21 @@ fn sql(e: rusqlite::Error) -> Stop {
 }
 
 impl Home {
-    /// Opens a home, making it when it is not there. Returns whether it was made.
-    pub fn open(dir: &Path, id: u64, template: &[u8]) -> Result<(Self, bool), StoreError> {
-        let (conn, fresh) = schema::open(dir, id, template)?;
+    /// Opens a home. One that is not there is made, if that `may` be. Returns whether it was made.
+    pub fn open(
+        dir: &Path,
+        id: u64,
+        tag: u64,
+        template: &[u8],
+        may: bool,
+    ) -> Result<(Self, bool), StoreError> {
+        let (conn, fresh) = schema::open(dir, id, tag, template, may)?;
         let mut home = Self {
             id,
             conn,
             fresh,
+            named: false,
+            tag,
             wal_path: schema::wal_path(dir, id),
             long_wal: 0,
             applied_lsn: 0,
@@ -226,6 +241,7 @@ impl Home {
         self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
         self.next_content = meta("next_content")?;
         self.purge_at = meta("purge_at")?;
+        self.named = meta("home")? != 0;
         self.stored = (self.next_content, self.purge_at);
         self.quotas = quota::load(&self.conn)?;
         self.key = self
@@ -310,9 +326,12 @@ impl Home {
         self.applied_lsn
     }
 
-    /// When something is to be forgotten; 0 for never.
-    pub fn purge_at(&self) -> i64 {
-        self.purge_at
+    /// What a checkpoint notes of it.
+    pub fn state(&self) -> HomeState {
+        HomeState {
+            purge_at: self.purge_at,
+            lsn: self.applied_lsn,
+        }
     }
 
     /// What records after `lsn` did to segments.
@@ -435,7 +454,7 @@ impl Home {
         self.uncommitted.clear();
         Ok(Committed {
             segments: std::mem::take(&mut self.segments),
-            purge_at: self.purge_at,
+            state: self.state(),
             long_wal: self.is_wal_long(),
         })
     }
@@ -512,6 +531,8 @@ impl Home {
             Op::Recount(_) => self.recount_messages(),
             Op::Annotate(c) => self.annotate(c),
             Op::Restored(c) => self.restored(c),
+            Op::Transfer(c) => self.transfer(c, entry, segments),
+            Op::Leaving(c) => self.leaving(c),
         }
     }
 
@@ -547,6 +568,11 @@ impl Home {
             .conn
             .prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
         meta.execute(params!["applied_lsn", self.applied_lsn.cast_signed()])?;
+        if !self.named {
+            meta.execute(params!["home", self.id.cast_signed()])?;
+            meta.execute(params!["tag", self.tag.cast_signed()])?;
+            self.named = true;
+        }
         for (key, value, stored) in [
             ("next_content", self.next_content, &mut self.stored.0),
             ("purge_at", self.purge_at, &mut self.stored.1),

@@ -66,7 +66,7 @@ impl Home {
         Ok(())
     }
 
-    fn due(&mut self, at: i64) {
+    pub(super) fn due(&mut self, at: i64) {
         if self.purge_at == 0 || at < self.purge_at {
             self.purge_at = at;
         }
@@ -242,6 +242,10 @@ impl Home {
             self.deleted.remove(&id);
             purged.mailboxes += 1;
         }
+        if left > 0 {
+            let gone = self.forget_transfers(c.now, left)?;
+            purged.messages += gone.cast_unsigned();
+        }
         self.reckon_due()?;
         purged.more = self.purge_at != 0 && self.purge_at <= c.now;
         Ok(Ok(Outcome::Purged(purged)))
@@ -302,6 +306,7 @@ impl Home {
             self.erase_all(rowno)?;
         }
         self.deleted.clear();
+        self.forget_transfers(i64::MAX, i64::MAX)?;
         self.purge_at = 0;
         Ok(())
     }
@@ -326,14 +331,16 @@ impl Home {
     }
 
     /// Finds out when something is to be forgotten next.
-    fn reckon_due(&mut self) -> Result<(), Stop> {
+    pub(super) fn reckon_due(&mut self) -> Result<(), Stop> {
         let messages: Option<i64> = self
             .conn
             .prepare_cached("SELECT min(keep_until) FROM expunged")
             .and_then(|mut s| s.query_row([], |r| r.get(0)))
             .map_err(sql)?;
         let mailboxes = self.deleted.values().map(|d| d.keep_until).min();
-        self.purge_at = messages.into_iter().chain(mailboxes).min().unwrap_or(0);
+        let transfers = self.transfer_due()?;
+        let all = messages.into_iter().chain(mailboxes).chain(transfers);
+        self.purge_at = all.min().unwrap_or(0);
         Ok(())
     }
 }

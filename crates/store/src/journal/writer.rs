@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::{BoxedSubmission, Entry, Submission, record, segment};
-use crate::checkpoint::Round;
+use crate::checkpoint::{self, Round};
 use crate::error::{StoreError, is_full};
 use crate::inbox::ShardSender;
 use crate::io::JournalFile;
@@ -140,7 +140,7 @@ impl Writer {
         let number = segments.next_number();
         let path = SegmentName::Journal(number).path(&segments.dir);
         let size = self.shared.config.segment_bytes;
-        let header = segment::encode_header(self.shared.tag, number, self.next_lsn);
+        let header = segment::Header::new(self.shared.owner(), number, self.next_lsn).encode();
         let made = segments.io.create(&path).and_then(|file| {
             file.allocate(size)?;
             file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
@@ -242,6 +242,7 @@ impl Writer {
         }
         let bytes = end - current.position;
         current.position = end;
+        self.shared.set_durable(durable_lsn + part.len() as u64);
         self.end = (current.number, end);
         self.since_checkpoint += bytes;
         let metrics = &self.shared.metrics;
@@ -338,6 +339,8 @@ impl Writer {
                 lsn,
                 segment: self.end.0,
                 offset: self.end.1,
+                last_file: self.shared.segments.last_number(),
+                began: checkpoint::now(),
                 uids: self.shared.reporting.journaled(),
             },
             done,

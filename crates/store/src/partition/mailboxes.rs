@@ -168,6 +168,19 @@ impl Partition {
         self.set(name, |set| set.acl = Some(acl.to_owned())).await
     }
 
+    /// Raises a mailbox's UIDVALIDITY to at least this, where clients may have seen another mailbox
+    /// under its name; its UIDs stay.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchMailbox`], and those of every change.
+    pub async fn raise_uidvalidity(
+        &self,
+        name: &MailboxName,
+        at_least: u32,
+    ) -> Result<MailboxMeta, StoreError> {
+        self.set(name, |set| set.uidvalidity = Some(at_least)).await
+    }
+
     /// Says what a mailbox is for.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use murder_mailbox::MailboxName;
 
 use super::{Cargo, Partition};
 use crate::blob::blocking;
+use crate::claims::Claim;
 use crate::command::{self, Append, CopyAcross, Op, Target};
 use crate::config::INLINE_LIMIT;
 use crate::error::StoreError;
@@ -87,10 +88,11 @@ impl Partition {
         message: AppendMessage,
     ) -> Result<Appended, StoreError> {
         let place = self.target(target)?;
+        let claim = source.claim(&UidSet::range(uid, uid));
+        if claim.uids().is_empty() {
+            return Err(StoreError::NoSuchMessage);
+        }
         if place.home != source.home() {
-            if source.view().row_by_uid(uid).is_none() {
-                return Err(StoreError::NoSuchMessage);
-            }
             let appended = self.append(target, vec![message]).await?;
             self.remove(source, &UidSet::range(uid, uid)).await?;
             return Ok(appended);
@@ -297,6 +299,9 @@ impl Partition {
         expunge: bool,
     ) -> Result<Copied, StoreError> {
         let (target_home, target) = self.find(target)?;
+        // Until the messages are gone, or are not.
+        let claim = expunge.then(|| source.claim(uids));
+        let uids = claim.as_ref().map_or(uids, Claim::uids);
         if target_home == source.home() {
             let op = Op::Copy(command::Copy {
                 home: target_home,
@@ -395,10 +400,12 @@ impl Partition {
             numbers.sort_unstable();
             numbers.dedup();
             let pins: Vec<_> = numbers.iter().map(|&n| segments.pin(n)).collect();
-            let gone: Vec<u64> = numbers
-                .into_iter()
-                .filter(|&n| !segments.exists(n))
-                .collect();
+            let mut gone = Vec::new();
+            for number in numbers {
+                if !segments.exists(number)? {
+                    gone.push(number);
+                }
+            }
             if !gone.is_empty() {
                 let mut keep = messages.iter().map(|m| !gone.contains(&m.segment));
                 items.retain(|_| keep.next().unwrap_or(false));
@@ -414,7 +421,7 @@ impl Partition {
         .await
     }
 
-    fn target(&self, name: &MailboxName) -> Result<Target, StoreError> {
+    pub(super) fn target(&self, name: &MailboxName) -> Result<Target, StoreError> {
         let (home, mailbox) = self.find(name)?;
         Ok(Target {
             home,
@@ -423,7 +430,7 @@ impl Partition {
     }
 
     /// Turns messages into what a record says of them and what goes beside it.
-    async fn load(
+    pub(super) async fn load(
         &self,
         messages: Vec<AppendMessage>,
     ) -> Result<(Vec<command::Message>, Cargo), StoreError> {

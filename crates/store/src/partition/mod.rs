@@ -2,6 +2,8 @@
 
 mod annotations;
 mod compact;
+mod ground;
+mod inspect;
 mod mailboxes;
 mod maintenance;
 mod messages;
@@ -12,14 +14,15 @@ mod restored;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod usage;
 
 pub use compact::Compacted;
+pub use inspect::inspect;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
 pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,19 +35,23 @@ use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
+use crate::claims::Claims;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
+use crate::damage::{Damage, DamageCell};
 use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
 use crate::health::{Health, HealthCell};
+use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::items::Items;
 use crate::journal::queue::JournalQueue;
 use crate::journal::{ApplyResult, Outcome, Submission};
 use crate::message::BodyLocation;
 use crate::metrics::Metrics;
+use crate::partition_db;
 use crate::readers::Readers;
 use crate::reporting::Reporting;
 use crate::segments::{SegmentPin, Segments};
@@ -61,11 +68,14 @@ const LARGE_BODIES: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub config: PartitionConfig,
+    pub identity: Identity,
     /// The partition's own random number.
     pub tag: u64,
     pub catalogue: Catalogue,
     pub handles: Handles,
     pub recents: Recents,
+    /// Messages that are being moved.
+    pub claims: Claims,
     pub readers: Readers,
     pub contents: ContentCache,
     /// Of each shard.
@@ -86,13 +96,14 @@ pub(crate) struct Shared {
     compaction: tokio::sync::Mutex<compact::Examined>,
     /// The last record that a checkpoint has counted.
     settled: AtomicU64,
+    /// The last record that is durable.
+    durable: AtomicU64,
     waiting: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
     /// Commits of homes fail as on a full disk.
     #[cfg(test)]
     pub commits_fail: std::sync::atomic::AtomicBool,
-    /// Homes that were found damaged.
-    pub damaged_homes: Mutex<BTreeSet<u64>>,
+    pub damage: Arc<DamageCell>,
     /// Read by those who create mailboxes, written by those who give homes other keys.
     home_keys: RwLock<()>,
 }
@@ -127,6 +138,25 @@ impl Partition {
         self.shared.health.get()
     }
 
+    /// What of it is known to be damaged: at the start, and what was met since.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.shared.damage.get()
+    }
+
+    /// Which partition this is, and which copy of it.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.shared.identity
+    }
+
+    /// The LSN of the last record that is durable: every change that was answered has this or a
+    /// lower one.
+    #[must_use]
+    pub fn durable_lsn(&self) -> u64 {
+        self.shared.durable.load(Ordering::Acquire)
+    }
+
     /// Begins to take a large body. `size_hint` bytes of disk are set aside for it.
     ///
     /// # Errors
@@ -143,7 +173,7 @@ impl Partition {
     pub async fn check_disk(&self, bytes: u64) -> Result<(), StoreError> {
         self.shared.check_writable()?;
         let (segments, uncounted) = (Arc::clone(&self.shared.segments), Arc::default());
-        BodyWriter::create(segments, uncounted, self.shared.tag, bytes).await?;
+        BodyWriter::create(segments, uncounted, self.shared.owner(), bytes).await?;
         Ok(())
     }
 
@@ -152,7 +182,8 @@ impl Partition {
     /// those who know the old place.
     ///
     /// # Errors
-    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`],
+    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`] for
+    /// bytes or a file that are not what or where they should be,
     /// [`StoreError::Io`].
     pub async fn read_body(&self, body: BodyLocation) -> Result<Bytes, StoreError> {
         self.shared.read_body(body, 0, body.len).await
@@ -161,7 +192,7 @@ impl Partition {
     /// Part of the bytes of a message; less when it ends before.
     ///
     /// # Errors
-    /// As [`Partition::read_body`]; the checksum covers whole bodies only.
+    /// As [`Partition::read_body`]: the first time all of the body is compared with its checksum.
     pub async fn read_body_range(
         &self,
         body: BodyLocation,
@@ -256,6 +287,19 @@ impl Shared {
         Ok(())
     }
 
+    /// What files of the journal name as theirs: tag and id of the partition.
+    pub fn owner(&self) -> (u64, [u8; 16]) {
+        (self.tag, self.identity.partition)
+    }
+
+    fn db_path(&self) -> PathBuf {
+        self.config.path.join(partition_db::FILE)
+    }
+
+    pub fn set_durable(&self, lsn: u64) {
+        self.durable.store(lsn, Ordering::Release);
+    }
+
     /// The last record that a checkpoint has counted.
     pub fn settled(&self) -> u64 {
         self.settled.load(Ordering::Acquire)
@@ -270,7 +314,7 @@ impl Shared {
         BodyWriter::create(
             Arc::clone(&self.segments),
             Arc::clone(&self.metrics),
-            self.tag,
+            self.owner(),
             size_hint,
         )
         .await

@@ -97,9 +97,7 @@ impl Shared {
     pub(super) async fn purge(self: &Arc<Self>) -> Result<Purged, StoreError> {
         let now = self.config.clock.now();
         let shared = Arc::clone(self);
-        let due =
-            blocking(move || PartitionDb::open(&shared.config.path.join("partition.db"))?.due(now))
-                .await?;
+        let due = blocking(move || PartitionDb::open(&shared.db_path())?.due(now)).await?;
         let mut all = Purged::default();
         for home in due {
             loop {

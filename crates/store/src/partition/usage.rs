@@ -81,7 +81,7 @@ impl Partition {
     pub async fn kept_bytes(&self) -> Result<u64, StoreError> {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
-            let db = PartitionDb::open(&shared.config.path.join("partition.db"))?;
+            let db = PartitionDb::open(&shared.db_path())?;
             let mut kept = 0;
             for home in db.due(i64::MAX)? {
                 match shared.readers.with(home, |r| r.kept_bytes()) {
@@ -149,7 +149,7 @@ impl Shared {
             *sum += bytes;
         })
         .map_err(io)?;
-        let db = PartitionDb::open(&self.config.path.join("partition.db"))?;
+        let db = PartitionDb::open(&self.db_path())?;
         let segments = db.segments()?;
         let living = |segment: &SegmentChange| u64::try_from(segment.bytes).unwrap_or(0);
         usage.living = segments.values().map(living).sum();

@@ -173,7 +173,8 @@ impl<'a> Source<'a> {
         };
         match len(&bytes) == wanted {
             true => Ok(bytes),
-            false => Err(StoreError::BodyGone),
+            // What is stored of its structure is not that of the message.
+            false => Err(self.row.location.corrupt()),
         }
     }
 

@@ -11,7 +11,7 @@ use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
 
 use crate::imap::enabled::Extension;
-use crate::imap::errors::{OpError, OpResult, no, ok};
+use crate::imap::errors::{OpError, OpResult, no, not_open, ok};
 use crate::imap::metadata::{self, Wanted};
 use crate::imap::op::subscribe::no_home;
 use crate::imap::op::{get_metadata, status};
@@ -38,6 +38,7 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         });
         return Ok(ok("LIST completed"));
     }
+    can_be_told(session, &user)?;
     let subscribed = match list.selection.subscribed || list.returns.subscribed {
         true => subscriptions(session, &user).await?,
         false => HashSet::new(),
@@ -105,6 +106,17 @@ pub(crate) async fn lsub(
         session.make_room().await?;
     }
     Ok(ok("LSUB completed"))
+}
+
+/// A client forgets what is not listed: whose home may be in a partition that is not open is told
+/// nothing rather than nearly nothing.
+pub(super) fn can_be_told(session: &Session, user: &User) -> Result<(), OpError> {
+    let node = &session.node;
+    let homeless = || node.home_of(&user.identity).is_err();
+    match !user.namespace.is_canonical() && node.may_lack() && homeless() {
+        true => Err(not_open()),
+        false => Ok(()),
+    }
 }
 
 fn patterns(
@@ -243,6 +255,7 @@ async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<Mailbox
     match session.node.subscriptions(&user.identity).await {
         Ok(names) => Ok(names.into_iter().collect()),
         // No INBOX, nothing subscribed; a frontend looks for it elsewhere.
+        Err(StoreError::NoSuchHome) if session.node.may_lack() => Err(not_open()),
         Err(StoreError::NoSuchHome) if !canonical => Ok(HashSet::new()),
         Err(error) => Err(no_home(error, canonical)),
     }

@@ -71,6 +71,7 @@ fn answer(refused: NotLoggedIn) -> OpError {
             Code::AuthorizationFailed,
             "Not authorized to act as that user",
         ),
+        NotLoggedIn::NoAccounts => no(Code::Unavailable, "No accounts are known yet, try again"),
         NotLoggedIn::Busy => no(Code::Unavailable, "Too many logins, try again"),
         NotLoggedIn::TooManyConnections => no(Code::Limit, "Too many connections of this user"),
     }

@@ -37,4 +37,5 @@ pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod subscribe;
 pub(crate) mod thread;
+pub(crate) mod transfer;
 pub(crate) mod unauthenticate;

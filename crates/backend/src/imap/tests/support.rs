@@ -8,6 +8,7 @@ use murder_auth::{Account, Authenticator, AuthenticatorConfig, StaticDirectory, 
 use murder_imap::{Response, ResponseReader, Untagged};
 use murder_mailbox::{Identity, MailboxName};
 use murder_net::{Ca, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown, Stream};
+use murder_store::io::DiskIo;
 use murder_store::{AppendMessage, Flags, InternalDate, MailboxHandle, Partition, PartitionConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -16,7 +17,9 @@ use crate::config::BackendConfig;
 use crate::counters::Counters;
 use crate::imap::{ImapMetrics, PROGRESS_INTERVAL, serve};
 use crate::mailboxes::Changes;
+use crate::memory::Memory;
 use crate::node::Node;
+use crate::opening::Opener;
 use crate::pop3::Pop3;
 
 /// Everybody's.
@@ -133,7 +136,9 @@ impl Server {
             .map(|ca| node_tls(ca, &folder, "be1", Role::Backend));
         let metrics = Metrics::new("backend");
         let node = Arc::new(Node {
-            partitions: partitions.collect(),
+            partitions: Arc::new(partitions.collect()),
+            opener: Opener::new(Arc::new(DiskIo), Memory::default()),
+            look_now: Default::default(),
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
             per_user: Limit::new(config.limits.max_connections_per_user),

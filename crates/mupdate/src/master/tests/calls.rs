@@ -166,7 +166,7 @@ async fn roles_bound_what_a_caller_may_do() {
         Err(MupdateError::PermissionDenied(_))
     ));
     assert!(matches!(
-        frontend.reconcile("be1!default", true, Vec::new).await,
+        frontend.reconcile("be1!default", true, 0, Vec::new).await,
         Err(MupdateError::PermissionDenied(_))
     ));
     assert!(frontend.find(&board.name).await.unwrap().mailbox.is_some());

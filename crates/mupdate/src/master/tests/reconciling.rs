@@ -73,12 +73,12 @@ async fn differences_are_told_and_applied_but_conflicts_never() {
     };
 
     let before = be1.barrier().await.unwrap();
-    let report = be1.reconcile("be1!default", true, list).await.unwrap();
+    let report = be1.reconcile("be1!default", true, 0, list).await.unwrap();
     assert_eq!(kinds(&report), expected(false));
     assert_eq!((report.held, report.same, report.applied), (6, 1, 0));
     assert_eq!(be1.barrier().await.unwrap(), before);
 
-    let report = be1.reconcile("be1!default", false, list).await.unwrap();
+    let report = be1.reconcile("be1!default", false, 0, list).await.unwrap();
     assert_eq!(kinds(&report), expected(true));
     assert_eq!(report.applied, 6);
     assert_eq!(report.conflicts().count(), 1);
@@ -101,7 +101,7 @@ async fn differences_are_told_and_applied_but_conflicts_never() {
     );
 
     // Once applied, only the conflict is left.
-    let report = be1.reconcile("be1!default", false, list).await.unwrap();
+    let report = be1.reconcile("be1!default", false, 0, list).await.unwrap();
     assert_eq!(
         kinds(&report),
         [("theirs".to_owned(), DifferenceKind::Conflict, false)]
@@ -123,7 +123,7 @@ async fn what_is_made_meanwhile_is_left_alone() {
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(backend.reconcile("be1!default", false, move || {
+            runtime.block_on(backend.reconcile("be1!default", false, 0, move || {
                 listing.send(()).unwrap();
                 gone_on.recv().unwrap();
                 vec![held(&old)]
@@ -166,8 +166,106 @@ async fn many_mailboxes_take_many_messages() {
             }
         })
     };
-    let report = backend.reconcile("be1!default", false, list).await.unwrap();
+    let report = backend
+        .reconcile("be1!default", false, 0, list)
+        .await
+        .unwrap();
     assert_eq!((report.held, report.applied), (12_345, 12_345));
-    let report = backend.reconcile("be1!default", false, list).await.unwrap();
+    let report = backend
+        .reconcile("be1!default", false, 0, list)
+        .await
+        .unwrap();
     assert_eq!((report.same, report.differences.len()), (12_345, 0));
+}
+
+#[tokio::test]
+async fn many_records_are_dropped_only_by_an_operators_word() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let mut all = Vec::new();
+    for number in 0..30 {
+        all.push(
+            make(&backend, &format!("board/{number:02}"), "be1!default")
+                .await
+                .1,
+        );
+    }
+    // One was renamed at the backend only, one is new.
+    let mut renamed = held(&all[29]);
+    renamed.name = name("board/renamed");
+    let mut new = held(&all[29]);
+    (new.name, new.id) = (name("board/new"), MailboxId::new());
+    let list = |from: usize| {
+        let mut list: Vec<Held> = all[from..29].iter().map(held).collect();
+        list.extend([renamed.clone(), new.clone()]);
+        list
+    };
+    let reconcile = async |may_drop: u64, from: usize| {
+        let partition = "be1!default";
+        let report = backend
+            .reconcile(partition, false, may_drop, || list(from))
+            .await;
+        let (withheld, applied) = report.map(|r| (r.withheld, r.applied)).unwrap();
+        let records = backend.list("", partition).await.unwrap();
+        (withheld, applied, records.collect().await.unwrap().len())
+    };
+    // The rename's two halves and the new one are no question.
+    assert_eq!(reconcile(0, 11).await, (11, 3, 31));
+    assert_eq!(reconcile(10, 11).await, (11, 0, 31));
+    assert_eq!(reconcile(11, 11).await, (0, 11, 20));
+    // A few are dropped as ever.
+    assert_eq!(reconcile(0, 21).await, (0, 10, 10));
+}
+
+#[tokio::test]
+async fn a_mailbox_that_nobody_has_leaves_its_name() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let (_, lost) = make(&backend, "user/bob", "be1!default").await;
+    let (_, elsewhere) = make(&backend, "user/eve", "be1!fast").await;
+    let (_, other) = make(&backend, "user/dan", "be1!default").await;
+    let list = || {
+        let with_new_id = |of: &Mailbox| Held {
+            id: MailboxId::new(),
+            ..held(of)
+        };
+        // Dan's name is another mailbox's here, and Dan's own has another name.
+        let renamed = Held {
+            name: name("user/dan/old"),
+            ..held(&other)
+        };
+        vec![
+            with_new_id(&lost),
+            with_new_id(&elsewhere),
+            with_new_id(&other),
+            renamed,
+        ]
+    };
+    let report = backend
+        .reconcile("be1!default", false, 0, list)
+        .await
+        .unwrap();
+    let mut kinds: Vec<_> = report
+        .differences
+        .iter()
+        .map(|d| (d.held.as_ref().unwrap().name.to_string(), d.kind, d.applied))
+        .collect();
+    kinds.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        kinds,
+        [
+            ("user/bob".to_owned(), DifferenceKind::Replaced, true),
+            ("user/dan".to_owned(), DifferenceKind::Conflict, false),
+            ("user/dan/old".to_owned(), DifferenceKind::Unknown, true),
+            ("user/eve".to_owned(), DifferenceKind::Conflict, false),
+        ]
+    );
+    let replaced = report
+        .differences
+        .iter()
+        .find(|d| d.kind == DifferenceKind::Replaced);
+    let now = replaced.unwrap().recorded.clone();
+    assert_eq!(backend.find(&name("user/bob")).await.unwrap().mailbox, now);
+    let now = now.unwrap().location;
+    assert!(now.uidvalidity > lost.location.uidvalidity && now.id != lost.location.id);
 }

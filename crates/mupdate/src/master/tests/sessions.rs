@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::MupdateError;
-use crate::record::{NodeState, PartitionState};
+use crate::record::{NodeState, PartitionIdentity, PartitionState, Report};
 use crate::session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
 
 fn description(name: &str) -> NodeDescription {
@@ -24,6 +24,9 @@ fn status(bytes_free: u64) -> NodeStatus {
             state: PartitionState::Online,
             bytes_total: 1000,
             bytes_free,
+            identity: None,
+            report: Report::default(),
+            record_now: false,
         }],
     }
 }
@@ -201,4 +204,99 @@ async fn a_new_process_of_a_node_frees_what_the_old_one_reserved() {
         .unwrap();
     replica.barrier(LONG).await.unwrap();
     assert_eq!(state_of(&replica, "be1"), Some(NodeState::Up));
+}
+
+fn open_at(lsn: u64, record_now: bool) -> Vec<PartitionStatus> {
+    let mut partitions = status(900).partitions;
+    partitions[0].identity = Some(PartitionIdentity {
+        id: [1; 16],
+        copy: [2; 16],
+    });
+    partitions[0].report = Report { lsn, uids: lsn };
+    partitions[0].record_now = record_now;
+    partitions
+}
+
+/// Waits until the master has recorded that.
+async fn recorded(session: &NodeSession, lsn: u64) {
+    let mut recorded = session.recorded();
+    let reached = recorded.wait_for(|all| all.iter().any(|one| one.report.lsn >= lsn));
+    let reached = tokio::time::timeout(LONG, reached).await.unwrap();
+    assert_eq!(reached.unwrap()[0].copy, [2; 16]);
+}
+
+/// What the master says that the partition has come to.
+async fn described(client: &MupdateClient) -> u64 {
+    let described = client.describe_partitions("be1").await.unwrap();
+    described[0].partition.report.lsn
+}
+
+#[tokio::test]
+async fn how_far_a_partition_has_come() {
+    let mut murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    assert_eq!(backend.describe_partitions("be1").await.unwrap(), []);
+    let mut state = status(900);
+    state.partitions = open_at(10, false);
+    let session = backend.register(description("be1"), state);
+    recorded(&session, 10).await;
+    let before = backend.barrier().await.unwrap();
+
+    // The session knows it at once, the log when somebody waits for it.
+    session.set_partitions(open_at(20, false));
+    let heard = async { while described(&backend).await != 20 {} };
+    tokio::time::timeout(LONG, heard).await.unwrap();
+    assert_eq!(backend.barrier().await.unwrap(), before);
+    session.set_partitions(open_at(30, true));
+    recorded(&session, 30).await;
+    assert_eq!(backend.barrier().await.unwrap(), before + 1);
+    // An older report says nothing.
+    session.set_partitions(open_at(5, true));
+    session.set_partitions(open_at(40, false));
+    session.close().await;
+
+    make(&backend, "board", "be1!default").await;
+    make(&backend, "lost", "be1!lost").await;
+    murder.kill().await;
+    murder.restart().await;
+    reaches_master(&backend).await;
+    // The goodbye came with the last word.
+    let known = backend.describe_partitions("be1").await.unwrap();
+    let shown: Vec<_> = known
+        .iter()
+        .map(|known| {
+            (
+                &*known.partition.name,
+                known.partition.report.lsn,
+                known.mailboxes,
+            )
+        })
+        .collect();
+    assert_eq!(shown, [("be1!default", 40, 1), ("be1!lost", 0, 1)]);
+    assert_eq!(known[1].partition.identity, None);
+}
+
+#[tokio::test]
+async fn what_is_gone_for_good_is_forgotten_by_operators() {
+    let murder = Murder::start().await;
+    let session = open(&murder, "be1").await;
+    let (backend, operator) = (
+        murder.client("be1", "backend"),
+        murder.client("ops", "operator"),
+    );
+    make(&backend, "board", "be1!default").await;
+    assert!(matches!(
+        backend.forget("be1", None).await,
+        Err(MupdateError::PermissionDenied(_))
+    ));
+    let up = operator.forget("be1", None).await;
+    assert!(matches!(up, Err(MupdateError::FailedPrecondition(_))));
+    session.close().await;
+    let held = operator.forget("be1", None).await;
+    assert!(matches!(held, Err(MupdateError::FailedPrecondition(_))));
+    operator.delete(&name("board"), None).await.unwrap();
+    operator.forget("be1", None).await.unwrap();
+    let replica = murder.replica("fe1").await;
+    connected(&replica).await;
+    assert_eq!((replica.nodes(), replica.partitions()), (vec![], vec![]));
 }

@@ -144,35 +144,6 @@ async fn a_restarted_replica_serves_without_a_master_and_resumes() {
 }
 
 #[tokio::test]
-async fn another_murders_copy_is_replaced() {
-    let murder = Murder::start().await;
-    let backend = murder.client("be1", "backend");
-    make_many(&backend, "theirs", 30).await;
-    let replica = murder.replica("fe1").await;
-    connected(&replica).await;
-    drop(replica);
-
-    let other = Murder::start().await;
-    let backend = other.client("be1", "backend");
-    make_many(&backend, "ours", 3).await;
-    let replica = Replica::start(
-        ReplicaConfig {
-            dir: murder.dir.path().join("fe1"),
-            node: "fe1".into(),
-            topics: Topic::ALL.to_vec(),
-        },
-        other.client("fe1", "frontend"),
-        CancellationToken::new(),
-    )
-    .await
-    .unwrap();
-    assert_eq!(listed(&replica).len(), 30);
-    connected(&replica).await;
-    assert_eq!(listed(&replica), list(&backend).await);
-    assert_eq!(replica.counters().snapshots, 1);
-}
-
-#[tokio::test]
 async fn a_damaged_copy_is_made_anew() {
     let murder = Murder::start().await;
     let backend = murder.client("be1", "backend");
@@ -386,4 +357,117 @@ async fn accounts_and_nodes_are_in_the_snapshot() {
     let replica = murder.replica("fe1").await;
     connected(&replica).await;
     assert_eq!(replica.read().accounts, accounts);
+}
+
+/// What a replica says against the master that answers it.
+async fn refusal(replica: &Replica) -> String {
+    let refused = async {
+        loop {
+            match replica.refusal() {
+                Some(why) => return why,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(LONG, refused).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_master_of_another_murder_is_refused_until_it_succeeds() {
+    let mut murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let (_, board) = make(&backend, "board", "be1!default").await;
+    let replica = murder.replica("be1").await;
+    connected(&replica).await;
+    let id = murder.murder_id();
+    murder.kill().await;
+    std::fs::remove_dir_all(murder.dir.path().join("mu1")).unwrap();
+    murder.restart().await;
+    let why = refusal(&replica).await;
+    assert!(
+        why.contains("another murder") && why.contains("murder master succeed"),
+        "{why}"
+    );
+
+    // Neither it nor a process after it takes or gives anything.
+    let again = murder.client("fe2", "frontend");
+    assert!(
+        again.barrier().await.is_ok(),
+        "one that knows nothing is let in"
+    );
+    replica.stop().await;
+    drop(replica);
+    let client = murder.client("be1", "backend");
+    let replica = Replica::start(
+        ReplicaConfig {
+            dir: murder.dir.path().join("be1"),
+            node: "be1".into(),
+            topics: Topic::ALL.to_vec(),
+        },
+        client.clone(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let none = client.reconcile("be1!default", false, 0, Vec::new).await;
+    assert!(
+        matches!(none, Err(crate::MupdateError::OtherMurder(_))),
+        "{none:?}"
+    );
+    let none = client.reserve(reserve("new", "be1!default")).await;
+    assert!(
+        matches!(none, Err(crate::MupdateError::OtherMurder(_))),
+        "{none:?}"
+    );
+    refusal(&replica).await;
+    assert!(replica.find(&board.name).is_some() && !replica.connected());
+
+    let operator = murder.client("ops", "operator");
+    let denied = client.succeed(Some(&id)).await;
+    assert!(denied.is_err());
+    operator.succeed(Some(&id)).await.unwrap();
+    connected(&replica).await;
+    assert_eq!(replica.refusal(), None);
+    assert_eq!(replica.find(&board.name), None);
+    client.reserve(reserve("new", "be1!default")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_master_with_an_older_log_is_refused_until_it_succeeds() {
+    let mut murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    make(&backend, "old", "be1!default").await;
+    murder.kill().await;
+    let (own, copy) = (
+        murder.dir.path().join("mu1"),
+        murder.dir.path().join("copy"),
+    );
+    copy_dir(&own, &copy);
+    murder.restart().await;
+    reaches_master(&backend).await;
+    let (revision, new) = make(&backend, "new", "be1!default").await;
+    let replica = murder.replica("fe1").await;
+    connected(&replica).await;
+    replica.wait_for(revision, LONG).await.unwrap();
+
+    murder.kill().await;
+    std::fs::remove_dir_all(&own).unwrap();
+    copy_dir(&copy, &own);
+    murder.restart().await;
+    let why = refusal(&replica).await;
+    assert!(why.contains("older log"), "{why}");
+    assert!(replica.find(&new.name).is_some());
+    let operator = murder.client("ops", "operator");
+    operator.succeed(None).await.unwrap();
+    connected(&replica).await;
+    assert_eq!(replica.find(&new.name), None);
+    assert!(replica.find(&name("old")).is_some());
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
 }

@@ -1,0 +1,225 @@
+//! Which directory is which partition, which murder this is, and what is gone for good.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use murder_proto::v1::{self, log_entry::Command};
+use tonic::Status;
+
+use super::caller::{Caller, denied, unavailable};
+use super::mupdate::{SCAN, Service};
+use crate::record::{Partition, PartitionState, node_of};
+use crate::state::Outcome;
+
+impl Service {
+    /// What a node's partitions must be, and how many mailboxes are recorded in each.
+    pub(super) async fn described(
+        &self,
+        node: &str,
+    ) -> Result<v1::DescribePartitionsResponse, Status> {
+        let revision = self.consensus.read_barrier().await.map_err(unavailable)?;
+        let mut mailboxes = self.count_mailboxes(node);
+        let prefix = format!("{node}!");
+        let mut partitions = Vec::new();
+        {
+            let state = self.consensus.state();
+            let all = state.tables().partitions.range(prefix.clone()..);
+            for (name, partition) in all.take_while(|(name, _)| name.starts_with(&prefix)) {
+                let report = self.sessions.report_of(partition);
+                let known = Partition {
+                    report,
+                    ..partition.clone()
+                };
+                partitions.push(v1::DescribedPartition {
+                    partition: Some(known.to_proto()),
+                    mailboxes: mailboxes.remove(name).unwrap_or(0),
+                });
+            }
+        }
+        // Their records are all that is left of them.
+        for (name, mailboxes) in mailboxes {
+            partitions.push(v1::DescribedPartition {
+                partition: Some(v1::Partition {
+                    name,
+                    owner: node.to_owned(),
+                    state: PartitionState::Offline.to_proto().into(),
+                    ..v1::Partition::default()
+                }),
+                mailboxes,
+            });
+        }
+        Ok(v1::DescribePartitionsResponse {
+            revision,
+            partitions,
+        })
+    }
+
+    fn count_mailboxes(&self, node: &str) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        let mut last = String::new();
+        loop {
+            let state = self.consensus.state();
+            let mut scanned = 0;
+            let mut at = None;
+            for entry in state.tables().map.range(Bound::Excluded(&last)).take(SCAN) {
+                scanned += 1;
+                at = Some(entry.name());
+                if node_of(entry.partition()) == node {
+                    match counts.get_mut(entry.partition()) {
+                        Some(count) => *count += 1,
+                        None => {
+                            counts.insert(entry.partition().to_owned(), 1);
+                        }
+                    }
+                }
+            }
+            match at {
+                Some(at) if scanned == SCAN => last = at.to_owned(),
+                _ => return counts,
+            }
+        }
+    }
+
+    /// Makes a copy the one of a partition's name, by an operator's word.
+    pub(super) async fn adopt(
+        &self,
+        caller: &Caller,
+        request: v1::AdoptPartitionRequest,
+    ) -> Result<u64, Status> {
+        let restricted_to = caller.may_write()?;
+        tracing::warn!(
+            partition = request.partition,
+            operator = request.operator,
+            by = caller.name,
+            lsn = request.lsn,
+            "another copy is to be this partition"
+        );
+        self.done(
+            restricted_to,
+            Command::PartitionAdopted(v1::PartitionAdopted {
+                partition: request.partition,
+                id: request.id,
+                copy: request.copy,
+                lsn: request.lsn,
+                uids: request.uids,
+                instead_of: request.instead_of,
+            }),
+        )
+        .await
+    }
+
+    /// Forgets a node, or one of its partitions.
+    pub(super) async fn forget(
+        &self,
+        caller: &Caller,
+        request: v1::ForgetRequest,
+    ) -> Result<u64, Status> {
+        caller.may_administer()?;
+        if request.partition.is_empty() && self.sessions.is_open(&request.node) {
+            return Err(v1::ErrorDetail::new(
+                v1::ErrorKind::FailedPrecondition,
+                format!("node {} is up", request.node),
+            )
+            .into_status());
+        }
+        let (node, partition) = (request.node.clone(), request.partition.clone());
+        let revision = self
+            .done(
+                String::new(),
+                Command::Forgotten(v1::Forgotten {
+                    node: request.node,
+                    partition: request.partition,
+                }),
+            )
+            .await?;
+        tracing::warn!(
+            operator = caller.name,
+            node,
+            partition,
+            "forgotten for good"
+        );
+        Ok(revision)
+    }
+
+    /// Gives this murder a new identity that succeeds another's, or its own.
+    pub(super) async fn succeed(
+        &self,
+        caller: &Caller,
+        request: v1::SucceedRequest,
+    ) -> Result<v1::SucceedResponse, Status> {
+        caller.may_administer()?;
+        let murder_id = uuid::Uuid::new_v4().as_bytes().to_vec();
+        let predecessors = match request.murder_id.is_empty() {
+            true => Vec::new(),
+            false => vec![request.murder_id],
+        };
+        tracing::warn!(
+            operator = caller.name,
+            id = hex(&murder_id),
+            succeeds = ?predecessors.iter().map(|id| hex(id)).collect::<Vec<_>>(),
+            "this murder has a new identity"
+        );
+        let succeeded = v1::Succeeded {
+            murder_id: murder_id.clone(),
+            predecessors,
+        };
+        let revision = self
+            .done(String::new(), Command::Succeeded(succeeded))
+            .await?;
+        Ok(v1::SucceedResponse {
+            revision,
+            murder_id,
+        })
+    }
+
+    async fn done(&self, restricted_to: String, command: Command) -> Result<u64, Status> {
+        match self.propose(restricted_to, command).await? {
+            (_, Outcome::Refused(detail)) => Err(detail.into_status()),
+            (revision, _) => Ok(revision),
+        }
+    }
+
+    /// Refuses a node that knows another murder, or a newer log of this one: it must neither take
+    /// anything from here nor give anything up for it.
+    #[allow(clippy::result_large_err, reason = "tonic's form of an interceptor")]
+    pub(super) fn is_callers<T>(&self, request: &tonic::Request<T>) -> Result<(), Status> {
+        let Some(known) = crate::membership::Known::of(request.metadata()) else {
+            return Ok(());
+        };
+        let known = known.map_err(|()| denied("not a murder's identity"))?;
+        let state = self.consensus.state();
+        let message = match () {
+            () if state.murder_id() == known.murder_id => {
+                if known.revision <= state.revision() {
+                    return Ok(());
+                }
+                format!(
+                    "the mupdate master has an older log than this node has seen: it ends at \
+                     revision {}, and this node knows {}. If an old copy of the master was put \
+                     back on purpose, say `murder master succeed`",
+                    state.revision(),
+                    known.revision,
+                )
+            }
+            () if state.predecessors().contains(&known.murder_id) => return Ok(()),
+            () => format!(
+                "the mupdate master is of another murder ({}) than this node's ({}): its directory \
+                 is new, or another's. If it shall take that one's place, say `murder master \
+                 succeed {}`",
+                hex(state.murder_id()),
+                hex(&known.murder_id),
+                hex(&known.murder_id),
+            ),
+        };
+        Err(v1::ErrorDetail::new(v1::ErrorKind::OtherMurder, message).into_status())
+    }
+}
+
+fn hex(id: &[u8]) -> String {
+    use std::fmt::Write;
+    id.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
