@@ -316,6 +316,15 @@ mod tests {
     }
 
     #[test]
+    fn the_permanent_flags_of_a_mailbox_full_of_keywords_are_a_line() {
+        let names: Vec<String> = (0..1024).map(|n| format!("k{n:0>254}")).collect();
+        let line = format!("* OK [PERMANENTFLAGS ({})] Flags\r\n", names.join(" "));
+        let mut scanner = Scanner::default();
+        let len = line.len();
+        assert_eq!(scanner.next(line.as_bytes()), Ok(Piece::Status { len }));
+    }
+
+    #[test]
     fn endless_status_lines_and_garbage_are_refused() {
         let mut scanner = Scanner::default();
         let line = format!("f1 OK {}", "x".repeat(MAX_STATUS_LINE));

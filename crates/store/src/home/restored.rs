@@ -66,6 +66,10 @@ impl Home {
             return Ok(());
         };
         let old = mailbox.uidvalidity;
+        let at_least = match at_least {
+            0 => uidvalidity::EARLIEST,
+            at_least => at_least,
+        };
         mailbox.uidvalidity = uidvalidity::after(uidvalidity::after(at_least, past), old);
         if mailbox.uidvalidity == old {
             mailbox.uidnext = u32::MAX;
