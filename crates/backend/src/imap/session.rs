@@ -291,7 +291,7 @@ impl Session {
             Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
         };
         let mut completion = match completion.status == Status::No && self.node.may_lack() {
-            true => completion.as_unavailable(),
+            true => completion.into_unavailable(),
             false => completion,
         };
         if let State::Selected(_) = self.state {

@@ -730,7 +730,7 @@ fn what_a_partition_must_be_changes_by_an_operators_word_only() {
         .apply("be2", adopted(other.clone(), 7, first.1.clone()))
         .outcome;
     assert!(matches!(denied, Outcome::Refused(_)));
-    let word = adopted(other.clone(), 7, first.1.clone());
+    let word = adopted(other.clone(), 7, first.1);
     for _ in 0..2 {
         assert_eq!(log.apply("be1", word.clone()).outcome, Outcome::Done);
     }
