@@ -401,6 +401,7 @@ async fn one_bad_partition_of_two() -> Tested {
     let password = murder.topology()?.users.password;
     admin.login("admin", &password).await?;
     admin.ok("CREATE user/other (PARTITION second)").await?;
+    admin.ok("SETACL user/other user1 lrswi").await?;
 
     let dir = be1.config.parent().unwrap().join("data/default");
     let (file, whole) = (dir.join("partition.db"), dir.join("whole"));
@@ -415,15 +416,17 @@ async fn one_bad_partition_of_two() -> Tested {
         why.contains("partition:default").then_some(why)
     });
     let why = why.await?;
-    assert!(why.contains("partition.db") && !why.contains("second"), "{why}");
-    let mut admin = wait_until("the other partition is served", async || {
-        let mut admin = murder.imap(1, "admin").await.ok()?;
-        admin.select("user/other").await.ok()?;
-        Some(admin)
+    assert!(
+        why.contains("partition.db") && !why.contains("second"),
+        "{why}"
+    );
+    let mut client = murder.imap(1, "user1").await?;
+    let other = "Other Users/other";
+    wait_until("the other partition is served", async || {
+        client.select(other).await.ok().map(drop)
     })
     .await?;
-    admin.append("user/other", "", &message("served")).await?;
-    let mut client = murder.imap(1, "user1").await?;
+    client.append(other, "", &message("served")).await?;
     client.no("SELECT INBOX", "UNAVAILABLE").await?;
 
     std::fs::rename(&whole, &file)?;
