@@ -5,7 +5,7 @@ default:
     @just --list
 
 # Everything that must hold before a commit.
-ci: fmt clippy deny docs test clients
+ci: fmt clippy deny docs test clients provisioning
 
 # Formatting, checked.
 fmt:
@@ -37,6 +37,11 @@ test:
 clients:
     cargo test --workspace --locked --no-run
     tests/clients/check.py target/debug/murder
+
+# The Ansible role makes a murder on this machine, in namespaces of its own: needs root and ansible-core.
+provisioning:
+    cargo build --workspace --bins --locked
+    tests/deploy/ansible.sh target/debug
 
 # Fuzz a parser: command, response, structure or header (needs `cargo install cargo-fuzz` and a
 # C++ compiler).

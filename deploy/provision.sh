@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes this machine a node of a murder: user, directories, binaries, certificate, configuration,
-# systemd unit. May be run again: what is there already stays, configuration above all.
+# systemd unit. May be run again: what is there already stays, configuration above all, and a node
+# of which nothing has changed is not restarted.
 set -eu
 
 usage() {
@@ -104,8 +105,23 @@ else
 fi
 
 [ -x "$bin/$program" ] || fail "$bin/$program is not there; cargo build --release --workspace makes it"
+
+# Whether the running node has to be started anew, or only has to read its certificates again.
+restart=no reload=no
+# put EFFECT FILE DESTINATION OPTIONS...: installs it if it differs; then EFFECT, restart or
+# reload, is due.
+put() {
+    effect=$1 from=$2 to=$3
+    shift 3
+    ! cmp -s "$from" "$to" || return 0
+    # By way of another name: a program that runs cannot be written to.
+    install "$@" "$from" "$to.new"
+    mv -f "$to.new" "$to"
+    eval "$effect=yes"
+}
+
 install -d -m 0755 "$binaries" "$etc"
-install -m 0755 "$bin/$program" "$binaries/$program"
+put restart "$bin/$program" "$binaries/$program" -m 0755
 
 # shellcheck disable=SC2086 # options are words
 [ -d "$etc/tls" ] || install -d $private_directory "$etc/tls"
@@ -114,10 +130,10 @@ if [ -n "$cert" ]; then
         [ -f "$cert/$file" ] || fail "$cert/$file is not there; \
 murder cert issue $name --role $role --out $cert makes it"
     done
-    install -m 0644 "$cert/ca.pem" "$etc/tls/ca.pem"
-    install -m 0644 "$cert/$name.pem" "$etc/tls/$name.pem"
+    put reload "$cert/ca.pem" "$etc/tls/ca.pem" -m 0644
+    put reload "$cert/$name.pem" "$etc/tls/$name.pem" -m 0644
     # shellcheck disable=SC2086
-    install $readable "$cert/$name.key" "$etc/tls/$name.key"
+    put reload "$cert/$name.key" "$etc/tls/$name.key" $readable
 fi
 [ -f "$etc/tls/$name.key" ] || fail "no certificate for $name in $etc/tls; say --cert DIR"
 
@@ -125,14 +141,16 @@ if [ -z "$config" ] && [ ! -f "$etc/$role.toml" ]; then
     [ "$role" = mupdate ] || [ -n "$master" ] || fail "say --master HOST:PORT, or --config FILE"
     config=$(mktemp)
     trap 'rm -f "$config"' EXIT
-    sed -e "s|^name = .*|name = \"$name\"|" \
-        -e "s|^\(cert\|key\) = \"tls/[^.]*\.|\1 = \"tls/$name.|" \
-        -e "s|^masters = .*|masters = [\"$master\"]|" \
-        -e "s|^advertise = \"[^:]*:|advertise = \"$host:|" \
+    # Names of nodes and hosts hold no `,`. Only [cluster] stands without a comment sign.
+    sed -e "s,^name = .*,name = \"$name\"," \
+        -e "s,^cert = \"tls/.*,cert = \"tls/$name.pem\"," \
+        -e "s,^key = \"tls/.*,key = \"tls/$name.key\"," \
+        -e "s,^masters = .*,masters = [\"$master\"]," \
+        -e "s,^advertise = \"[^:]*:,advertise = \"$host:," \
         "$here/config/$role.toml" >"$config"
 fi
 # shellcheck disable=SC2086
-[ -z "$config" ] || install $readable "$config" "$etc/$role.toml"
+[ -z "$config" ] || put restart "$config" "$etc/$role.toml" $readable
 
 if [ "$role" = operator ]; then
     echo "ready: murder status"
@@ -140,7 +158,7 @@ if [ "$role" = operator ]; then
 fi
 
 install -d -m 0755 "$units"
-install -m 0644 "$here/systemd/$program.service" "$units/$program.service"
+put restart "$here/systemd/$program.service" "$units/$program.service" -m 0644
 if [ -n "$root" ]; then
     install -d -m 0755 "$state"
     install -d -m 0700 "$state/$role"
@@ -158,7 +176,13 @@ fi
 systemctl daemon-reload
 systemctl enable --quiet "$program"
 if [ "$start" = yes ]; then
-    # A node with another binary or configuration starts anew; its sessions end in order.
-    systemctl restart "$program"
+    if [ "$restart" = yes ]; then
+        # With another binary or configuration it starts anew; its sessions end in order.
+        systemctl restart "$program"
+    elif [ "$reload" = yes ]; then
+        systemctl reload-or-restart "$program"
+    else
+        systemctl start "$program"
+    fi
     systemctl --no-pager --lines=0 status "$program"
 fi

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::path::Path;
 
+use prost::Message;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     let files = [
@@ -16,6 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={}", file.display());
     }
     let descriptors = protox::compile(&files, [&root])?;
+    let out = Path::new(&std::env::var("OUT_DIR")?).join("descriptors.bin");
+    std::fs::write(out, descriptors.encode_to_vec())?;
     // What shows a password hash must not be printable by accident.
     tonic_prost_build::configure()
         .skip_debug(["murder.v1.Account", "murder.v1.SetPasswordRequest"])

@@ -1,8 +1,14 @@
 //! A backend that is down takes its own mailboxes away and nothing else.
 
-use murder_testkit::{ImapClient, Murder, Status, wait_until};
+use std::time::{Duration, Instant};
 
-use crate::{Tested, message};
+use murder_testkit::{ImapClient, Murder, Processes, Status, wait_until};
+
+use crate::{MURDER, Tested, message};
+
+/// What a node that does not answer may keep somebody waiting: 5 seconds by default, the time
+/// between two questions, and what a busy machine takes.
+const FEW_SECONDS: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_mailboxes_are_unavailable_and_nothing_else() -> Tested {
@@ -123,5 +129,172 @@ async fn a_clean_stop_loses_nothing() -> Tested {
         assert_eq!(client.ok("LSUB \"\" *").await?.names("LSUB")?, ["Work"]);
         assert_eq!(client.fetch_body(1).await?, message("one"));
     }
+    Ok(())
+}
+
+/// Two users whose INBOXes are on different backends, and the backend of the second.
+async fn apart(murder: &Processes, users: usize) -> anyhow::Result<(String, String, String)> {
+    let topology = murder.topology()?;
+    let mut homes: Vec<(String, String)> = Vec::new();
+    for number in 1..=users {
+        let user = format!("user{number}");
+        murder.imap(1, &user).await?;
+        for backend in &topology.backends {
+            let mut direct = ImapClient::connect(backend.imap).await?;
+            direct.login(&user, &topology.users.password).await?;
+            if direct.select("INBOX").await.is_err() {
+                continue;
+            }
+            if let Some((other, _)) = homes.iter().find(|(_, node)| *node != backend.name) {
+                return Ok((other.clone(), user, backend.name.clone()));
+            }
+            homes.push((user.clone(), backend.name.clone()));
+        }
+    }
+    anyhow::bail!("all users are on one backend: {homes:?}")
+}
+
+/// One that is stopped answers nothing, and its connections stay open. Everybody who waits for it is
+/// told within the same few seconds, not only who connects.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_stopped_keeps_nobody_waiting() -> Tested {
+    let murder = Processes::builder(MURDER).users(20).start().await?;
+    let (other, user, node) = apart(&murder, 20).await?;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let mut client = murder.imap(1, &user).await?;
+        client.select("INBOX").await?;
+        clients.push(client);
+    }
+    let [reader, idler, changer, pooled, appender] = &mut clients[..] else {
+        anyhow::bail!("five clients");
+    };
+    appender.append("INBOX", "", &message("kept")).await?;
+    pooled.ok("UNSELECT").await?;
+    pooled.status("INBOX", "MESSAGES").await?;
+    idler.idle().await?;
+
+    murder.pause(&node).await?;
+    let began = Instant::now();
+    let (read, idled, changed, asked, appended) = tokio::join!(
+        reader.command("FETCH 1:* (FLAGS)"),
+        idler.read_to_end(),
+        changer.command("STORE 1 +FLAGS (\\Flagged)"),
+        pooled.command("STATUS INBOX (MESSAGES)"),
+        async {
+            let mut client = murder.imap(2, &user).await?;
+            client.try_append("INBOX", "", &message("new")).await
+        },
+    );
+    assert!(began.elapsed() < FEW_SECONDS, "{:?}", began.elapsed());
+    // What reads hears NO, what changes BYE: it may have been done. IDLE has no other end.
+    for answer in [read?, asked?] {
+        assert_eq!(
+            (answer.status, &*answer.code()),
+            (Status::No, "UNAVAILABLE")
+        );
+    }
+    assert!(idled?.iter().any(|reply| reply.is("BYE")));
+    assert!(changed.is_err(), "{changed:?}");
+    let answer = appended?;
+    assert_eq!(
+        (answer.status, &*answer.code()),
+        (Status::No, "UNAVAILABLE")
+    );
+    let began = Instant::now();
+    let replies = murder
+        .lmtp(1)
+        .await?
+        .deliver(&[&user, &other], &message("x"))
+        .await?;
+    assert_eq!(
+        (replies[0].code, replies[1].code),
+        (451, 250),
+        "{replies:?}"
+    );
+    assert!(began.elapsed() < FEW_SECONDS, "{:?}", began.elapsed());
+
+    murder.resume(&node)?;
+    let mut client = murder.imap(1, &user).await?;
+    wait_until("the backend is used again", async || {
+        client.select("INBOX").await.ok()
+    })
+    .await?;
+    assert_eq!(client.uid_search("SUBJECT new").await?, [0; 0]);
+    assert_eq!(client.uid_search("SUBJECT kept").await?.len(), 1);
+    Ok(())
+}
+
+/// A message on its way to a backend that stops is not there twice, whatever the client hears.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_append_is_not_done_after_it_was_answered() -> Tested {
+    let murder = Processes::builder(MURDER).users(2).start().await?;
+    let mut client = murder.imap(1, "user2").await?;
+    client.append("INBOX", "", &message("first")).await?;
+    let mut witness = murder.imap(1, "user2").await?;
+    witness.select("INBOX").await?;
+    murder.pause("be2").await?;
+    murder.pause("be1").await?;
+    let late = message("late");
+    let sent = client.try_append("INBOX", "", &late);
+    let resumed = async {
+        // It is at the backend's door when the frontend gives all connections up.
+        let answer = witness.command("FETCH 1 (FLAGS)").await?;
+        assert_eq!(answer.status, Status::No, "{answer:?}");
+        murder.resume("be1")?;
+        murder.resume("be2")
+    };
+    let (answer, resumed) = tokio::join!(sent, resumed);
+    resumed?;
+    let mut looking = murder.imap(2, "user2").await?;
+    wait_until("it is back", async || looking.select("INBOX").await.ok()).await?;
+    let found = looking.uid_search("SUBJECT late").await?.len();
+    match answer {
+        Ok(answer) if answer.status == Status::Ok => assert_eq!(found, 1),
+        Ok(answer) => {
+            assert_eq!((&*answer.code(), found), ("UNAVAILABLE", 0));
+            looking.append("INBOX", "", &message("late")).await?;
+            assert_eq!(looking.uid_search("SUBJECT late").await?.len(), 1);
+        }
+        // The session has ended: the client looks.
+        Err(_) => assert!(found <= 1),
+    }
+    Ok(())
+}
+
+/// The master too: what needs it ends within a few seconds, everything else goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_stopped_keeps_nobody_waiting() -> Tested {
+    let murder = Processes::builder(MURDER).users(2).start().await?;
+    let mut client = murder.imap(1, "user1").await?;
+    let mut changer = murder.imap(2, "user1").await?;
+    changer.ok("CREATE Old").await?;
+    murder.pause("mu1").await?;
+    let began = Instant::now();
+    let (changed, going_on) = tokio::join!(changer.command("CREATE New"), async {
+        client.append("INBOX", "", &message("goes on")).await?;
+        client.select("INBOX").await?;
+        client.fetch_body(1).await?;
+        client.select("Old").await?;
+        murder
+            .lmtp(1)
+            .await?
+            .deliver_one("user2", &message("x"))
+            .await
+    });
+    going_on?;
+    assert!(began.elapsed() < FEW_SECONDS, "{:?}", began.elapsed());
+    // Nothing was made: the master comes first.
+    let answer = changed?;
+    assert_eq!(
+        (answer.status, &*answer.code()),
+        (Status::No, "UNAVAILABLE")
+    );
+    murder.resume("mu1")?;
+    wait_until("the master is used again", async || {
+        let answer = changer.command("CREATE New").await.ok()?;
+        (answer.status == Status::Ok).then_some(())
+    })
+    .await?;
     Ok(())
 }

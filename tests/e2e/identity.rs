@@ -380,8 +380,8 @@ async fn a_master_knows_nothing() -> Tested {
     murder.stop().await
 }
 
-/// One partition of two cannot be opened: the other is served, and the damaged one opens by itself
-/// when it is whole again.
+/// One partition of two cannot be opened: the other is served, and that one opens by itself when it
+/// is there again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_bad_partition_of_two() -> Tested {
     let murder = Processes::builder(MURDER)
@@ -403,13 +403,11 @@ async fn one_bad_partition_of_two() -> Tested {
     admin.ok("CREATE user/other (PARTITION second)").await?;
     admin.ok("SETACL user/other user1 lrswi").await?;
 
+    // No directory at all.
     let dir = be1.config.parent().unwrap().join("data/default");
-    let (file, whole) = (dir.join("partition.db"), dir.join("whole"));
-    std::fs::copy(&file, &whole)?;
-    let rotten = dir.join("rotten");
-    std::fs::write(&rotten, vec![b'x'; 8192])?;
-    std::fs::rename(&rotten, &file)?;
-    let _ = std::fs::remove_file(dir.join("partition.db-wal"));
+    let aside = dir.with_extension("aside");
+    std::fs::rename(&dir, &aside)?;
+    std::fs::write(&dir, "nonsense")?;
     murder.kill("be1")?;
     let why = wait_until("be1 says what is wrong", async || {
         let why = reasons(&murder, "be1").await.ok()?;
@@ -429,8 +427,9 @@ async fn one_bad_partition_of_two() -> Tested {
     client.append(other, "", &message("served")).await?;
     client.no("SELECT INBOX", "UNAVAILABLE").await?;
 
-    std::fs::rename(&whole, &file)?;
-    wait_until("it is whole again", async || {
+    std::fs::remove_file(&dir)?;
+    std::fs::rename(&aside, &dir)?;
+    wait_until("it is there again", async || {
         let answer = client.command("SELECT INBOX").await.ok()?;
         (answer.status == Status::Ok).then_some(())
     })

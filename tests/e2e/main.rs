@@ -1,6 +1,7 @@
 //! End-to-end tests: real murders on loopback, through the front door. A file an area.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod backend_down;
 mod copy;
 mod crash;
@@ -23,6 +24,7 @@ mod restore;
 mod shared;
 mod standalone;
 mod up;
+mod users;
 
 /// How a test ends.
 type Tested = anyhow::Result<()>;

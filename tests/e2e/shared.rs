@@ -229,3 +229,40 @@ async fn rights_taken_back_hold_at_once() -> Tested {
     );
     Ok(())
 }
+
+/// No octets of eight bits in quoted strings for a client that has not enabled UTF-8, whatever
+/// the session is between a frontend and its backend.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identifiers_and_previews_are_written_for_this_client() -> Tested {
+    const WHO: &str = "m\u{fc}ller\"\\x";
+    let murder = Murder::start().await?;
+    let mut owner = murder.imap(1, "user1").await?;
+    owner.ok("CREATE Work").await?;
+    let literal = format!("{{{}+}}\r\n{WHO}", WHO.len());
+    let preview = "Gr\u{fc}\u{df}e";
+    let text = format!("Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{preview}");
+    owner.append("Work", "", text.as_bytes()).await?;
+    owner.ok(&format!("SETACL Work {literal} lr")).await?;
+    for mut client in [owner, murder.imap_at_backend(1, "user1").await?] {
+        client.select("Work").await?;
+        for command in [
+            "GETACL Work".to_owned(),
+            format!("LISTRIGHTS Work {literal}"),
+            "FETCH 1 (PREVIEW)".to_owned(),
+        ] {
+            let wanted = if command.starts_with("FETCH") {
+                preview
+            } else {
+                WHO
+            };
+            let answer = client.ok(&command).await?;
+            let wanted = format!("{{{}}}\r\n{wanted}", wanted.len());
+            let found = answer
+                .untagged
+                .iter()
+                .any(|reply| reply.text().contains(&wanted));
+            assert!(found, "{command}: {answer:?}");
+        }
+    }
+    Ok(())
+}

@@ -1,9 +1,11 @@
 //! `murder cert`: the cluster's certificate authority.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
+use murder_net::ca::files_in;
 use murder_net::{Ca, Role};
 use serde::Serialize;
 
@@ -45,6 +47,17 @@ pub enum Command {
         /// Where to write
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
+        /// Leave a certificate alone that says the same and is good for longer than --renew-before
+        #[arg(long)]
+        if_needed: bool,
+        /// With --if-needed: days before its end in which a certificate is made anew
+        #[arg(
+            long,
+            value_name = "DAYS",
+            default_value_t = 90,
+            requires = "if_needed"
+        )]
+        renew_before: u32,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -54,6 +67,8 @@ pub enum Command {
 /// The files that were written.
 #[derive(Debug, Default, Serialize)]
 struct Written {
+    /// False: the files were as they should be.
+    changed: bool,
     ca: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     cert: Option<PathBuf>,
@@ -70,6 +85,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             let ca = Ca::generate(&dir)?.certificate_file();
             let key = ca.with_extension("key");
             Written {
+                changed: true,
                 ca,
                 cert: None,
                 key,
@@ -82,14 +98,22 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             hosts,
             ca,
             out,
+            if_needed,
+            renew_before,
             json,
         } => {
             let authority = Ca::load(&ca).with_context(|| {
                 let dir = ca.display();
                 format!("no usable authority in {dir} (`murder cert init --dir {dir}` makes one)")
             })?;
-            let files = authority.issue_into(&out, &name, &roles, &hosts)?;
+            let margin = Duration::from_secs(u64::from(renew_before) * 24 * 60 * 60);
+            let changed = !(if_needed && authority.is_current(&out, &name, &roles, &hosts, margin));
+            let files = match changed {
+                true => authority.issue_into(&out, &name, &roles, &hosts)?,
+                false => files_in(&out, &name),
+            };
             Written {
+                changed,
                 ca: files.ca,
                 cert: Some(files.cert),
                 key: files.key,
@@ -103,6 +127,9 @@ impl Written {
     fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
             return print_json(self);
+        }
+        if !self.changed {
+            return print_line("unchanged");
         }
         for file in self.cert.iter().chain([&self.key, &self.ca]) {
             print_line(&file.display().to_string())?;

@@ -56,6 +56,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    Uidvalidity(crate::uidvalidity::Args),
 }
 
 #[derive(Debug, Serialize)]
@@ -168,6 +169,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             })?;
             forgotten.print(json)
         }
+        Command::Uidvalidity(args) => crate::uidvalidity::run(&args),
         Command::Show { name, target, json } => {
             let name = parse(&name)?;
             let found = target.run(async |client| Ok(client.find(&name).await?))?;

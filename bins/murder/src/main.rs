@@ -18,6 +18,7 @@ mod quota;
 mod repair;
 mod restore;
 mod status;
+mod uidvalidity;
 mod units;
 mod up;
 mod user;

@@ -91,7 +91,10 @@ impl Target {
     }
 
     /// As [`run`](Self::run), with the operator's TLS for other nodes.
-    fn run_with<T>(
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn run_with<T>(
         &self,
         command: impl AsyncFnOnce(MupdateClient, Arc<ClientConfig>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {

@@ -1,5 +1,6 @@
 //! `murder repair`: what can be salvaged of a damaged journal.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -18,6 +19,10 @@ pub struct Arguments {
     /// Only this partition
     #[arg(long, value_name = "NAME")]
     partition: Option<String>,
+    /// Forget a damaged home, with all mailboxes in it; needs --partition. What is left of its
+    /// files is kept in the partition's directory `damaged`
+    #[arg(long, value_name = "NUMBER", requires = "partition")]
+    give_up_home: Vec<u64>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -28,12 +33,15 @@ pub struct Arguments {
 struct Report {
     partition: String,
     whole: bool,
+    /// Why `partition.db` or the identity file was made anew.
+    gathered: Option<String>,
     salvaged_records: u64,
     lost: Vec<Lost>,
     corrupt_bodies: Vec<Place>,
     /// Their mailboxes have new UIDVALIDITYs.
     concerned_homes: Vec<String>,
-    damaged_homes: Vec<u64>,
+    damaged_homes: BTreeMap<u64, String>,
+    damaged_files: BTreeMap<u64, String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,7 +71,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut reports = Vec::new();
     for partition in partitions {
-        let repaired = murder_backend::repair(&config, &partition)?;
+        let give_up = arguments.give_up_home.iter().copied().collect();
+        let repaired = murder_backend::repair(&config, &partition, &give_up)?;
         let report = Report::new(partition, &repaired);
         if !arguments.json {
             report
@@ -78,7 +87,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     ensure!(
         reports.iter().all(|report| report.whole),
-        "not whole: put the damaged homes back from a backup, or away, and repair again"
+        "not whole: put the damaged homes back from a backup and repair again, or give them up \
+         with --give-up-home"
     );
     Ok(())
 }
@@ -99,23 +109,30 @@ impl Report {
         Self {
             partition,
             whole: repaired.is_whole(),
+            gathered: repaired.gathered.clone(),
             salvaged_records: repaired.salvaged,
             lost: repaired.lost.iter().map(lost).collect(),
             corrupt_bodies: bodies.collect(),
             concerned_homes: repaired.concerned_homes.clone(),
             damaged_homes: repaired.damaged_homes.clone(),
+            damaged_files: repaired.damaged_files.clone(),
         }
     }
 
     fn lines(&self) -> Vec<String> {
         let name = &self.partition;
-        if self.lost.is_empty() && self.corrupt_bodies.is_empty() && self.whole {
-            return vec![format!("{name}: nothing to repair")];
+        let mut lines = Vec::new();
+        if let Some(why) = &self.gathered {
+            lines.push(format!(
+                "{name}: gathered anew from homes and journal, as {why}"
+            ));
         }
-        let salvaged = self.salvaged_records;
-        let mut lines = vec![format!(
-            "{name}: {salvaged} records salvaged behind the damage"
-        )];
+        if !self.lost.is_empty() || !self.corrupt_bodies.is_empty() {
+            let salvaged = self.salvaged_records;
+            lines.push(format!(
+                "{name}: {salvaged} records salvaged behind the damage"
+            ));
+        }
         lines.extend(self.lost.iter().map(|lost| {
             let home = match lost.home {
                 Some(home) => format!("home {home}"),
@@ -138,8 +155,14 @@ impl Report {
         lines.extend(
             self.damaged_homes
                 .iter()
-                .map(|home| format!("{name}: the database of home {home} is unusable")),
+                .map(|(home, why)| format!("{name}: home {home} is damaged: {why}")),
         );
+        lines.extend(self.damaged_files.iter().map(|(file, why)| {
+            format!("{name}: file {file} of the journal is damaged: {why}; messages in it cannot be read")
+        }));
+        if lines.is_empty() {
+            lines.push(format!("{name}: nothing to repair"));
+        }
         lines
     }
 }

@@ -188,6 +188,10 @@ pub struct PartitionSection {
     /// How long deleted mailboxes can be restored, in days; 0 for not at all. Default: 7.
     #[serde(default = "default::keep_days")]
     pub delete_delay_days: u32,
+    /// How long deliveries are remembered, in days, so that what a mail server delivers again is not
+    /// there twice; 0 for not at all. Default: 3.
+    #[serde(default = "default::delivery_ids_days")]
+    pub delivery_ids_days: u32,
     /// A file of the journal is emptied when fewer than this many percent of it are bodies of
     /// messages; 0 for never. Default: 50.
     #[serde(default = "default::compact_below_percent")]
@@ -221,6 +225,7 @@ impl PartitionSection {
             path: path.into(),
             expunge_delay_days: default::keep_days(),
             delete_delay_days: default::keep_days(),
+            delivery_ids_days: default::delivery_ids_days(),
             compact_below_percent: default::compact_below_percent(),
             compact_bytes_per_second: default::compact_bytes_per_second(),
             checkpoint_bytes: default::checkpoint_bytes(),
@@ -237,6 +242,7 @@ impl PartitionSection {
         PartitionConfig {
             expunge_delay: days(self.expunge_delay_days),
             delete_delay: days(self.delete_delay_days),
+            delivery_ids_kept: days(self.delivery_ids_days),
             compact_below_percent: self.compact_below_percent,
             compact_bytes_per_second: self.compact_bytes_per_second,
             checkpoint_bytes: self.checkpoint_bytes,
@@ -252,6 +258,7 @@ impl PartitionSection {
         for (key, days) in [
             ("expunge_delay_days", self.expunge_delay_days),
             ("delete_delay_days", self.delete_delay_days),
+            ("delivery_ids_days", self.delivery_ids_days),
         ] {
             anyhow::ensure!(
                 days <= LONGEST_DELAY_DAYS,
@@ -289,6 +296,10 @@ mod default {
 
     pub(super) const fn keep_days() -> u32 {
         7
+    }
+
+    pub(super) const fn delivery_ids_days() -> u32 {
+        3
     }
 
     pub(super) fn compact_below_percent() -> u8 {

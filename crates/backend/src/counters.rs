@@ -34,6 +34,10 @@ pub(crate) struct Counters {
     pub withheld: Family<OfPartition, Gauge>,
     /// 1 for a partition that takes changes.
     pub writable: Family<OfPartition, Gauge>,
+    /// Homes that refuse everything, as they are damaged or missing.
+    pub damaged_homes: Family<OfPartition, Gauge>,
+    /// Files of the journal that are damaged or missing, with bodies in them.
+    pub damaged_files: Family<OfPartition, Gauge>,
     /// Allocated for journal segments.
     pub journal_size: Family<OfPartition, Gauge>,
     /// Allocated for files of large bodies.
@@ -82,6 +86,14 @@ impl Counters {
                 "Mailboxes that the master has in the partition and that are not there",
             ),
             writable: metrics.gauges("partition_writable", "Whether the partition takes changes"),
+            damaged_homes: metrics.gauges(
+                "partition_damaged_homes",
+                "Homes that are damaged or missing",
+            ),
+            damaged_files: metrics.gauges(
+                "partition_damaged_files",
+                "Files of the journal that are damaged or missing, with bodies in them",
+            ),
             journal_size: metrics.gauges(
                 "partition_journal_bytes",
                 "Bytes allocated for journal segments",

@@ -4,7 +4,7 @@
 //! vouches for, in canonical names) and to clients directly. With a master configured, every
 //! change of the list of mailboxes goes through the master first; without one it works alone.
 //!
-//! It never connects to another backend, and never decides to delete mail that it holds.
+//! It connects to another backend only to ask what became of a MOVE to there, and never decides to delete mail that it holds.
 //!
 //! Invariants:
 //! * Rights are checked here, at each command, against the mailbox's own ACL.
@@ -23,6 +23,7 @@ mod login;
 mod mailboxes;
 mod memory;
 mod node;
+mod nul;
 mod opening;
 mod partitions;
 mod pop3;
@@ -31,6 +32,7 @@ mod role;
 mod settlement;
 mod status;
 mod stream;
+mod transfer;
 
 #[cfg(test)]
 mod tests;

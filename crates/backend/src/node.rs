@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use murder_auth::{Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
-use murder_net::{Health, Limit, Metrics, Shutdown};
+use murder_net::{Health, Limit, Metrics, NodeTls, Shutdown};
 use murder_store::{MailboxMeta, Partition, StoreError};
 use tokio::sync::Notify;
 
@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
     pub client: MupdateClient,
     /// Accounts and nodes as the master has them.
     pub replica: Arc<Replica>,
+    /// For connections to other nodes.
+    pub tls: NodeTls,
 }
 
 /// A running backend, as its sessions see it.

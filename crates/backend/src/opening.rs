@@ -21,6 +21,7 @@ use crate::memory::{Memory, Pending, Remembered};
 use crate::node::{Cluster, Node};
 use crate::settlement::{self, Settled};
 use crate::status::condition_of;
+use crate::transfer;
 
 /// How long a start asks the master what the partitions must be; after that its copy counts.
 const ASK: Duration = Duration::from_secs(3);
@@ -275,7 +276,7 @@ impl Node {
         while let Some(done) = opening.join_next().await {
             match done {
                 Ok((name, Ok(partition))) => {
-                    self.serve_partition(&name, partition);
+                    self.serve_partition(&name, partition).await;
                     opened.push(name);
                 }
                 Ok((name, Err(error))) => {
@@ -341,7 +342,8 @@ impl Node {
         Ok(opening.await??)
     }
 
-    fn serve_partition(&self, name: &str, partition: Arc<Partition>) {
+    async fn serve_partition(self: &Arc<Self>, name: &str, partition: Arc<Partition>) {
+        transfer::resume(self, &partition).await;
         self.remember(&partition, None);
         tracing::info!(
             partition = self.place_of(name),
@@ -508,7 +510,7 @@ impl Node {
                 }
             }
         }
-        self.serve_partition(name, partition);
+        self.serve_partition(name, partition).await;
         drop(one);
         self.look_now.notify_one();
         self.changes.wake();

@@ -1,6 +1,8 @@
 //! The backend as a running role: listeners, partitions, its session with the master.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +112,7 @@ impl Backend {
         let listeners = Listeners::bind(&config, tls.as_ref())?;
         let admin = match (config.admin.listen, &node_tls) {
             (Some(listen), Some(tls)) => {
-                Some(Listener::bind(listen)?.with_tls(tls.server_config()))
+                Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config()))
             }
             _ => None,
         };
@@ -167,7 +169,7 @@ impl Backend {
         listeners.serve(&node);
         let killed = CancellationToken::new();
         if let Some(listener) = admin {
-            admin::serve(&node, listener, &killed);
+            admin::serve(&node, listener, &killed)?;
         }
         Ok(Self {
             addresses,
@@ -284,18 +286,22 @@ fn server_tls(
     }
 }
 
-/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair`].
-/// Blocks.
+/// Repairs one of the partitions of a backend that does not run; see [`murder_store::repair_with`].
+/// Damaged homes of `give_up` are forgotten. Blocks.
 ///
 /// # Errors
 /// [`StoreError::InUse`](murder_store::StoreError::InUse) while the backend runs; when there is no
 /// such partition, or its files cannot be read or written.
-pub fn repair(config: &BackendConfig, partition: &str) -> anyhow::Result<Repaired> {
+pub fn repair(
+    config: &BackendConfig,
+    partition: &str,
+    give_up: &BTreeSet<u64>,
+) -> anyhow::Result<Repaired> {
     let section = config
         .partitions
         .get(partition)
         .with_context(|| format!("there is no partition {partition:?}"))?;
-    murder_store::repair(section.to_store(partition))
+    murder_store::repair_with(section.to_store(partition), Arc::new(DiskIo), give_up)
         .with_context(|| format!("partition {partition:?}"))
 }
 
@@ -316,7 +322,11 @@ async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> 
         CancellationToken::new(),
     )
     .await?;
-    Ok(Cluster { client, replica })
+    Ok(Cluster {
+        client,
+        replica,
+        tls: tls.clone(),
+    })
 }
 
 /// Looks at the partitions, and becomes a member of the murder.
@@ -490,6 +500,16 @@ impl murder_net::service::Service for BackendService {
             UsersFile::open(file)?;
         }
         Ok(())
+    }
+
+    fn certificates(config: &BackendConfig) -> Vec<PathBuf> {
+        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
+        let of_nodes = config.cluster.as_ref().map(|cluster| cluster.cert.clone());
+        of_clients.into_iter().chain(of_nodes).collect()
+    }
+
+    fn health(running: &Backend) -> &Health {
+        running.health()
     }
 
     async fn start(config: BackendConfig) -> anyhow::Result<Backend> {

@@ -1,12 +1,13 @@
 //! How the node is: told to the master, to `/healthz` and `/readyz`, and to the metrics. And the
 //! watch over the master's coming and going.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use murder_mupdate::{NodeSession, PartitionState, PartitionStatus, Report};
-use murder_store::{Health, Metrics, Partition, StoreError};
+use murder_store::{Damage, Health, Metrics, Partition, StoreError};
 
 use crate::node::{Cluster, Node};
 use crate::opening::{identity_to_master, report_to_master};
@@ -111,9 +112,11 @@ impl Watch {
             let trouble = withdrawn.or_else(|| watched.trouble(room));
             let condition = condition_of(name);
             let writable = trouble.is_none();
-            match trouble {
-                None => node.health.ok(&condition),
-                Some(why) => node.health.unhealthy(&condition, why),
+            let damage = watched.partition.damage();
+            let wrong: Vec<String> = trouble.into_iter().chain(damaged(&damage)).collect();
+            match wrong.is_empty() {
+                true => node.health.ok(&condition),
+                false => node.health.unhealthy(&condition, wrong.join("; ")),
             }
             let room = room.unwrap_or_default();
             let label = [("partition", name.clone())];
@@ -127,6 +130,13 @@ impl Watch {
                 .open
                 .get_or_create(&label)
                 .set(i64::from(open));
+            for (gauge, count) in [
+                (&node.counters.damaged_homes, damage.homes.len()),
+                (&node.counters.damaged_files, damage.files.len()),
+            ] {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                gauge.get_or_create(&label).set(count);
+            }
             let partition = &watched.partition;
             statuses.push(PartitionStatus {
                 identity: open.then(|| identity_to_master(partition)),
@@ -273,6 +283,26 @@ impl Watched {
             },
         }
     }
+}
+
+/// What is damaged while everything else works.
+fn damaged(damage: &Damage) -> Option<String> {
+    /// Of more of them only the number is said; the log has all.
+    const NAMED: usize = 3;
+    let say = |what: &str, of: &BTreeMap<u64, String>| {
+        let named: Vec<String> = (of.iter().take(NAMED))
+            .map(|(number, why)| format!("{number}: {why}"))
+            .collect();
+        let more = if of.len() > NAMED { ", …" } else { "" };
+        (!of.is_empty())
+            .then(|| format!("{} damaged {what} ({}{more})", of.len(), named.join(", ")))
+    };
+    let parts = [
+        say("homes", &damage.homes),
+        say("journal files", &damage.files),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn room(path: &std::path::Path) -> Option<Room> {

@@ -67,11 +67,12 @@ pub struct ImapConfig {
     pub autocreate_inbox: bool,
     /// Whether names of mailboxes that do not exist can be subscribed to. Default: false.
     pub allow_all_subscribe: bool,
-    /// How long connecting and logging in to a backend may take, in seconds; for deliveries too.
+    /// How long connecting and logging in to a backend may take, and how long one that is in use may
+    /// not answer at all before all its connections are given up, in seconds; for deliveries too.
     /// Default: 5.
     pub backend_connect_timeout_seconds: u64,
-    /// A backend that owes an answer and says nothing for so long is given up, in seconds; for
-    /// deliveries too. Default: 120.
+    /// A backend that answers others, but owes an answer and says nothing for so long is given up, in
+    /// seconds; for deliveries too. Default: 120.
     pub backend_timeout_seconds: u64,
 }
 

@@ -1,6 +1,7 @@
 //! The frontend as a running role: configuration, replica, listeners, drain.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -232,6 +233,18 @@ impl murder_net::service::Service for FrontendService {
         tls.check_own(&config.node.name, Role::Frontend)?;
         client_tls(config, &tls)?;
         Ok(())
+    }
+
+    fn certificates(config: &FrontendConfig) -> Vec<PathBuf> {
+        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
+        of_clients
+            .into_iter()
+            .chain([config.cluster.cert.clone()])
+            .collect()
+    }
+
+    fn health(running: &Frontend) -> &Health {
+        running.health()
     }
 
     async fn start(config: FrontendConfig) -> anyhow::Result<Frontend> {

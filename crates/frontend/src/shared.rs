@@ -104,6 +104,7 @@ impl Shared {
             node.clone(),
             imap.backend_connect_timeout(),
             imap.backend_timeout(),
+            shutdown.clone(),
         ));
         let (seed, _) = Uuid::new_v4().as_u64_pair();
         Self {

@@ -14,6 +14,8 @@ use murder_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
+use crate::backend::pulse::Beat;
+
 /// Room made for a read on a connection that was quiet: a command, or news.
 const QUIET_ROOM: usize = 1024;
 /// Room made for a read when input keeps coming: a TLS record.
@@ -55,6 +57,8 @@ pub(crate) struct Wire<S = Stream> {
     busy: bool,
     /// Bytes given to the stream that it may still hold.
     unflushed: bool,
+    /// Of a backend: what tells that it does not answer at all.
+    beat: Option<Beat>,
 }
 
 impl<S: Transport> Wire<S> {
@@ -67,6 +71,19 @@ impl<S: Transport> Wire<S> {
             high_water,
             busy: false,
             unflushed: false,
+            beat: None,
+        }
+    }
+
+    /// Fails with this pulse from now on, whatever it waits for.
+    pub(crate) fn depend_on(&mut self, beat: Beat) {
+        self.beat = Some(beat);
+    }
+
+    fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match &mut self.beat {
+            Some(beat) => beat.poll_failed(cx),
+            None => Poll::Pending,
         }
     }
 
@@ -138,7 +155,7 @@ impl<S: Transport> Wire<S> {
                 if self.input.is_empty() && self.input.capacity() > 0 {
                     self.input = BytesMut::new();
                 }
-                return Poll::Pending;
+                return self.poll_beat(cx).map(Err);
             }
         }
         let room = if self.busy { BUSY_ROOM } else { QUIET_ROOM };
@@ -171,7 +188,7 @@ impl<S: Transport> Wire<S> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(_)) => self.unflushed = true,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.poll_beat(cx).map(Err),
             }
         }
         if self.output.capacity() > KEEP_CAPACITY {

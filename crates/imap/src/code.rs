@@ -148,6 +148,10 @@ const NOT_HERE: &str = "X-NOT-HERE";
 /// "The master's revision that contains the change": a tagged OK from a backend to a frontend.
 const REVISION: &str = "X-REVISION";
 
+/// "The APPEND that is asked about was not done, and will not be": a tagged NO from a backend to a
+/// frontend.
+const NOT_DONE: &str = "X-NOT-DONE";
+
 impl Code {
     pub(crate) const PLAIN: [(&'static str, Self); 33] = [
         ("ALERT", Self::Alert),
@@ -189,6 +193,12 @@ impl Code {
     #[must_use]
     pub fn not_here() -> Self {
         Self::Other(NOT_HERE.to_owned())
+    }
+
+    /// `X-NOT-DONE`, inside the murder: the APPEND was not done, and will not be.
+    #[must_use]
+    pub fn not_done() -> Self {
+        Self::Other(NOT_DONE.to_owned())
     }
 
     /// [`Code::BadUrl`] of what a client has sent: what is no URL and could not stand in the code

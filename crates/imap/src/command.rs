@@ -8,12 +8,14 @@ use crate::flag::Flag;
 use crate::list::{List, StatusItem};
 use crate::mailbox::MailboxArg;
 use crate::metadata::{GetMetadata, MetadataEntry};
+use crate::node::NodeCommand;
 use crate::notify::Notify;
 use crate::search::{MultiSearch, Search};
 use crate::secret::Secret;
 use crate::sequence::SequenceSet;
 use crate::sort::{Sort, Thread};
 use crate::tag::Tag;
+use crate::transfer::TransferCommand;
 
 /// A command, complete with its arguments (RFC 9051 section 6).
 ///
@@ -198,6 +200,8 @@ pub enum Command {
     },
     /// UNAUTHENTICATE (RFC 8437)
     Unauthenticate,
+    /// What only frontends say.
+    Node(NodeCommand),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
     /// SETMETADATA (RFC 5464 section 4.3)
@@ -259,6 +263,8 @@ pub enum Command {
         /// The name.
         mailbox: MailboxArg,
     },
+    /// What only nodes say.
+    Transfer(TransferCommand),
 }
 
 impl Command {
@@ -316,6 +322,8 @@ impl Command {
             Self::GetAcl { .. } => "GETACL",
             Self::ListRights { .. } => "LISTRIGHTS",
             Self::MyRights { .. } => "MYRIGHTS",
+            Self::Transfer(command) => command.name(),
+            Self::Node(command) => command.name(),
         }
     }
 }

@@ -4,7 +4,7 @@ mod fetch;
 
 use std::io;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use murder_mailbox::utf7;
 use tokio::io::AsyncWrite;
 
@@ -19,6 +19,7 @@ use crate::search::{ContextUpdate, Esearch};
 use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 use crate::tag::Tag;
+use crate::transfer::BLOCK;
 use crate::wire::{
     Style, put, put_astring, put_code, put_nstring, put_number, put_string, put_text, put_words,
 };
@@ -34,6 +35,8 @@ pub(crate) use fetch::{put_bracketed, put_path, put_section_spec};
 pub struct ResponseWriter {
     out: Output,
     names: NameEncoding,
+    /// Quoted strings may hold UTF-8.
+    utf8_strings: bool,
 }
 
 impl ResponseWriter {
@@ -43,12 +46,21 @@ impl ResponseWriter {
         Self {
             out: Output::new(),
             names,
+            utf8_strings: names == NameEncoding::Utf8,
         }
     }
 
-    /// How names go out from now on.
+    /// How names go out from now on. Quoted strings hold UTF-8 if names do.
     pub fn set_names(&mut self, names: NameEncoding) {
         self.names = names;
+        self.utf8_strings = names == NameEncoding::Utf8;
+    }
+
+    /// Names in UTF-8, for a peer that passes other strings on to clients who have not enabled
+    /// UTF-8: no quoted string holds any.
+    pub fn set_utf8_names_only(&mut self) {
+        self.names = NameEncoding::Utf8;
+        self.utf8_strings = false;
     }
 
     /// How names go out.
@@ -89,9 +101,9 @@ impl ResponseWriter {
     }
 
     fn style(&self) -> Style {
-        match self.names {
-            NameEncoding::Utf7 => Style::Server,
-            NameEncoding::Utf8 => Style::ServerUtf8,
+        match self.utf8_strings {
+            true => Style::ServerUtf8,
+            false => Style::Server,
         }
     }
 
@@ -305,6 +317,14 @@ impl ResponseWriter {
     pub fn vanished(&mut self, earlier: bool, uids: &SequenceSet) {
         let earlier = if earlier { "(EARLIER) " } else { "" };
         self.line(format_args!("* VANISHED {earlier}{uids}"));
+    }
+
+    /// `* X-BLOCK ~{n}`: messages for another node (see [`transfer`](crate::transfer)).
+    pub fn block(&mut self, block: Bytes) {
+        let octets = block.len();
+        self.line(format_args!("* {BLOCK} ~{{{octets}}}"));
+        self.out.push(block);
+        self.out.write(b"\r\n");
     }
 
     /// `* SEARCH …`, with `(MODSEQ n)` if given and anything was found.

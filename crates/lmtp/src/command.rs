@@ -21,6 +21,9 @@ pub enum Command {
     Vrfy,
     /// `QUIT`.
     Quit,
+    /// `XFORWARD IDENT=…` (Postfix's XFORWARD_README): the id that the client knows the next message
+    /// by, its queue id. What else it may say is passed over.
+    Xforward(Option<String>),
 }
 
 /// The sender and what was said about the message.
@@ -32,6 +35,8 @@ pub struct Sender {
     pub size: Option<u64>,
     /// `BODY=8BITMIME` (RFC 6152).
     pub eight_bit: bool,
+    /// What XFORWARD has said of the message before: the client's own id for it.
+    pub ident: Option<String>,
 }
 
 /// A recipient.
@@ -123,6 +128,7 @@ impl Command {
             "NOOP" => Ok(Self::Noop),
             "VRFY" => Ok(Self::Vrfy),
             "QUIT" => bare(Self::Quit),
+            "XFORWARD" => xforward(rest),
             _ => Err(CommandError::Unknown),
         }
     }
@@ -179,6 +185,24 @@ impl Recipient {
             domain: domain.map(str::to_owned),
         })
     }
+}
+
+/// `XFORWARD 1*(attribute "=" xtext)`
+fn xforward(rest: &str) -> Result<Command, CommandError> {
+    /// Longer than any queue id.
+    const MAX_IDENT: usize = 255;
+    if rest.is_empty() {
+        return Err(CommandError::Syntax);
+    }
+    let mut ident = None;
+    for attribute in rest.split_ascii_whitespace() {
+        let (name, value) = attribute.split_once('=').ok_or(CommandError::Syntax)?;
+        let known = !value.is_empty() && !value.starts_with('[') && value.len() <= MAX_IDENT;
+        if name.eq_ignore_ascii_case("IDENT") && known {
+            ident = Some(value.to_owned());
+        }
+    }
+    Ok(Command::Xforward(ident))
 }
 
 fn keyword<'a>(rest: &'a str, keyword: &str) -> Result<&'a str, CommandError> {
@@ -268,7 +292,8 @@ mod tests {
             Ok(Command::Mail(Sender {
                 path: "a@b".into(),
                 size: Some(12),
-                eight_bit: true
+                eight_bit: true,
+                ident: None
             }))
         );
         assert_eq!(
@@ -283,6 +308,28 @@ mod tests {
             Command::parse(b"MAIL FROM:<a@b> FOO=x"),
             Err(CommandError::Parameter)
         );
+    }
+
+    #[test]
+    fn idents() {
+        let ident = |line: &str| match Command::parse(line.as_bytes()) {
+            Ok(Command::Xforward(ident)) => Ok(ident),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        let known = ident("xforward NAME=spike.example.org ident=4XyZ HELO=x");
+        assert_eq!(known, Ok(Some("4XyZ".to_owned())));
+        for unknown in [
+            "IDENT=[UNAVAILABLE]",
+            "IDENT=",
+            "ADDR=1.2.3.4",
+            &format!("IDENT={}", "x".repeat(256)),
+        ] {
+            assert_eq!(ident(&format!("XFORWARD {unknown}")), Ok(None), "{unknown}");
+        }
+        for bad in ["XFORWARD", "XFORWARD IDENT"] {
+            assert_eq!(ident(bad), Err(CommandError::Syntax));
+        }
     }
 
     #[test]

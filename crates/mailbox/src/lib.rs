@@ -16,6 +16,7 @@ mod name;
 mod namespace;
 mod pattern;
 mod special_use;
+pub mod uidvalidity;
 pub mod utf7;
 
 pub use acl::{Acl, Identity, Rights};

@@ -274,7 +274,20 @@ impl List<'_> {
         out.trim_ascii().to_vec()
     }
 
-    /// `domain` or a domain literal; blanks around its dots go.
+    /// Whether the domain `so_far` goes on behind the comment at the cursor.
+    fn goes_on_at_dot(&self, so_far: &[u8]) -> bool {
+        let mut ahead = List {
+            text: self.text,
+            at: self.at,
+            out: Vec::new(),
+            in_group: false,
+        };
+        ahead.comment();
+        let rest = self.text.get(ahead.at..).unwrap_or_default();
+        so_far.last() == Some(&b'.') || rest.trim_ascii_start().first() == Some(&b'.')
+    }
+
+    /// `domain` or a domain literal; blanks around its dots and comments inside it go.
     fn domain(&mut self) -> Vec<u8> {
         let mut out: Vec<u8> = Vec::new();
         let mut blank = false;
@@ -282,6 +295,10 @@ impl List<'_> {
             match b {
                 b',' | b';' | b':' | b'<' | b'>' | b'@' | b'"' => break,
                 // A comment after the domain may be the display name: it is left to the caller.
+                b'(' if out.is_empty() || self.goes_on_at_dot(&out) => {
+                    self.comment();
+                    continue;
+                }
                 b'(' => break,
                 b'[' if out.is_empty() => {
                     while let Some(b) = self.peek() {
@@ -372,6 +389,12 @@ mod tests {
             ("a@b; c@d", "-|a|b , -|c|d"),
             ("\"a b\"@c", "-|a b|c"),
             ("joe . smith @ example . org (x)", "x|joe.smith|example.org"),
+            ("joe@(c) example.org", "-|joe|example.org"),
+            ("joe@(c)example(d).(e) org (f)", "f|joe|example.org"),
+            ("joe (c) @ example.org", "c|joe|example.org"),
+            ("<joe@ (c)example.org>", "-|joe|example.org"),
+            ("Joe <joe@ example.org>", "Joe|joe|example.org"),
+            ("joe@(c", "-|joe|"),
             ("Pete <pete@[10.0.0.1]>", "Pete|pete|[10.0.0.1]"),
             ("<@a,@b:joe@c>", "-|@a,@b:joe|c"),
             ("<>", "-||"),

@@ -497,6 +497,17 @@ mod tests {
             ),
             ("a/b; n*=iso-8859-1''caf%E9", "A/B N*=[caf\u{e9}]"),
             ("a/b; n*=caf%C3%A9", "A/B N*=[caf\u{e9}]"),
+            // An octet that is not of the charset; a character split between segments.
+            (
+                "a/b; n*=utf-8''Gr%C3%BC%C3%9Fe%E9.pdf",
+                "A/B N*=[Gr\u{fc}\u{df}e\u{e9}.pdf]",
+            ),
+            ("a/b; n*0*=UTF-8''a%C3; n*1*=%BCb", "A/B N*=[a\u{fc}b]"),
+            ("a/b; n*=cp949''%C7%D1.txt", "A/B N*=[\u{d55c}.txt]"),
+            (
+                "a/b; n*=iso-2022-jp''%1B$BF|%1B(B%1B$BK%5C%1B(B",
+                "A/B N*=[\u{65e5}\u{672c}]",
+            ),
             ("a/b; n*1=b; n*0=a; n*3=d", "A/B N=[ab]"),
             ("a/b; n*1=b", "A/B"),
             ("a/b; n*x=b; *0=c; *=d", "A/B"),

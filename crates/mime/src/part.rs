@@ -248,10 +248,7 @@ impl<'a> Part<'a> {
     /// The same of a part of the body; `cut` if it may end within a character.
     pub(crate) fn text_of(&self, body: &'a [u8], cut: bool) -> Cow<'a, str> {
         let charset = self.content_type.param("CHARSET");
-        let complete = |bytes: &[u8]| match std::str::from_utf8(bytes) {
-            Err(error) if cut && error.error_len().is_none() => error.valid_up_to(),
-            _ => bytes.len(),
-        };
+        let complete = |bytes: &[u8]| bytes.len() - if cut { begun_character(bytes) } else { 0 };
         match self.decoded_of(body).unwrap_or(Cow::Borrowed(body)) {
             Cow::Borrowed(bytes) => charset::to_utf8(charset, &bytes[..complete(bytes)]),
             Cow::Owned(bytes) => {
@@ -259,6 +256,16 @@ impl<'a> Part<'a> {
                 Cow::Owned(charset::to_utf8(charset, bytes).into_owned())
             }
         }
+    }
+}
+
+/// Octets at the end that begin a character of UTF-8 and do not end it.
+fn begun_character(bytes: &[u8]) -> usize {
+    let end = &bytes[bytes.len().saturating_sub(3)..];
+    let begun = end.iter().rposition(|b| *b >= 0xc0).map(|at| &end[at..]);
+    match begun.map(std::str::from_utf8) {
+        Some(Err(error)) if error.error_len().is_none() => begun.map_or(0, <[u8]>::len),
+        _ => 0,
     }
 }
 

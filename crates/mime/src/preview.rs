@@ -361,6 +361,12 @@ mod tests {
         let raw = "Content-Type: text/plain; charset=iso-8859-1\r\n\
                    Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9 so=\r\nft\r\n";
         assert_eq!(of(raw), "caf\u{e9} soft");
+        // An octet of another charset.
+        let mixed = b"Content-Type: text/plain; charset=utf-8\r\n\r\nGr\xc3\xbc\xc3\x9fe \xe9";
+        assert_eq!(
+            preview(Message::parse(mixed).root()),
+            "Gr\u{fc}\u{df}e \u{e9}"
+        );
         // The place where looking ends is in the middle of a character.
         for shift in 0..4 {
             let text = "\u{2003}".repeat(LOOK_FURTHER / 3 - 100);

@@ -20,7 +20,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::error::MupdateError;
+use crate::error::{MupdateError, NotReached};
+use crate::map::HeldByName;
 use crate::membership::Membership;
 use crate::record::{
     Mailbox, MailboxState, Partition, PartitionIdentity, Report, SpecialUses, account_from_proto,
@@ -34,8 +35,10 @@ const SERVER_NAME: &str = "mupdate.murder.internal";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// At least so long between two rounds over all masters when none could be reached.
 const ROUND_INTERVAL: Duration = Duration::from_millis(100);
-/// How soon a master that went away without a word is noticed, at most twice this.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How often the master is asked whether it is there, and how long it may take to answer: together,
+/// one that went away without a word is noticed when a call to it would fail too.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a request that was not sent is tried again: a client that has slept through
 /// several restarts finds one closed connection.
 const UNSENT_RETRIES: usize = 2;
@@ -61,13 +64,13 @@ pub struct MupdateClientConfig {
 }
 
 impl MupdateClientConfig {
-    /// With the default deadline of ten seconds.
+    /// With the default deadline of five seconds: what a frontend waits for a backend too.
     #[must_use]
     pub fn new(masters: Vec<String>, tls: Arc<ClientConfig>) -> Self {
         Self {
             masters,
             tls,
-            call_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -345,7 +348,7 @@ impl MupdateClient {
         });
         let channel = Endpoint::from_static("http://mupdate.murder.internal")
             .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -612,6 +615,23 @@ impl MupdateClient {
         Ok(answer.revision)
     }
 
+    /// Forgets a UIDVALIDITY that was decades ahead, which kept mailboxes from being made. With
+    /// `dry_run` only says what would be. Returns the greatest that counts, before and after. For
+    /// operators.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn lower_uidvalidity(&self, dry_run: bool) -> Result<(u32, u32), MupdateError> {
+        let request = v1::LowerUidvalidityRequest { dry_run };
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.lower_uidvalidity(request).await }
+            })
+            .await?;
+        Ok((answer.before, answer.after))
+    }
+
     /// Opens the node's session: while it lasts the master calls the node up. Keeps trying
     /// when the master cannot be reached. To be called once in a process's life, since it
     /// ends what an earlier process of the same node had reserved.
@@ -802,10 +822,24 @@ impl MupdateClient {
     /// Adds an account; its hash comes from [`murder_auth::hash_password`].
     ///
     /// # Errors
-    /// [`MupdateError::AlreadyExists`]; see [`MupdateError`].
+    /// [`MupdateError::AlreadyExists`]; [`MupdateError::FailedPrecondition`] while mailboxes or
+    /// rights are held under the name; see [`MupdateError`].
     pub async fn add_user(&self, account: &Account) -> Result<u64, MupdateError> {
+        self.add_user_to(account, false).await
+    }
+
+    /// The same; `with_mail`: also if there are mailboxes or rights of that name, which are the
+    /// account's then.
+    ///
+    /// # Errors
+    /// As for [`MupdateClient::add_user`].
+    pub async fn add_user_to(
+        &self,
+        account: &Account,
+        with_mail: bool,
+    ) -> Result<u64, MupdateError> {
         let account = Some(account_to_proto(account));
-        let request = v1::AddUserRequest { account };
+        let request = v1::AddUserRequest { account, with_mail };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.directory();
@@ -821,7 +855,10 @@ impl MupdateClient {
     /// As for [`MupdateClient::add_user`].
     pub async fn add_users(&self, accounts: &[Account]) -> Result<u64, MupdateError> {
         let accounts = accounts.iter().map(account_to_proto).collect();
-        let request = v1::AddUsersRequest { accounts };
+        let request = v1::AddUsersRequest {
+            accounts,
+            with_mail: false,
+        };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.directory();
@@ -867,6 +904,26 @@ impl MupdateClient {
             })
             .await?;
         Ok(answer.revision)
+    }
+
+    /// What is held under the name of a user, which nobody can be given meanwhile.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn held_by(&self, name: &str) -> Result<HeldByName, MupdateError> {
+        let name = name.to_owned();
+        let answer = self
+            .call(v1::FindHeldRequest { name }, |request| {
+                let mut rpc = self.directory();
+                async move { rpc.find_held(request).await }
+            })
+            .await?;
+        Ok(HeldByName {
+            mailboxes: answer.mailboxes,
+            mailbox_count: usize::try_from(answer.mailbox_count).unwrap_or(usize::MAX),
+            granting: answer.granting,
+            granting_count: usize::try_from(answer.granting_count).unwrap_or(usize::MAX),
+        })
     }
 
     /// Deletes an account; its mailboxes stay.
@@ -1042,7 +1099,7 @@ impl Connector {
             }
         }
         *last_failed = Some(Instant::now());
-        Err(failure)
+        Err(std::io::Error::other(NotReached(failure)))
     }
 
     async fn connect_to(

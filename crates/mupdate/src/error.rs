@@ -38,6 +38,9 @@ pub enum MupdateError {
     /// seen: nothing is asked of it, and nothing of it is taken.
     #[error("{0}")]
     OtherMurder(String),
+    /// No master could be reached, so that nothing was sent to one.
+    #[error("mupdate master cannot be reached: {0}")]
+    NotSent(String),
     /// A batch was refused whole; each operation's error, in order.
     #[error("batch refused: {}", first(.0))]
     Batch(Vec<Option<MupdateError>>),
@@ -58,7 +61,16 @@ impl MupdateError {
     /// Whether the same call may succeed later without anything being changed here.
     #[must_use]
     pub const fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::OtherMurder(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::NotSent(_) | Self::OtherMurder(_)
+        )
+    }
+
+    /// Whether a change may have been made although this is the answer.
+    #[must_use]
+    pub const fn may_be_done(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Protocol(_))
     }
 
     pub(crate) fn from_detail(detail: v1::ErrorDetail) -> Self {
@@ -90,6 +102,9 @@ impl From<Status> for MupdateError {
             return Self::from_detail(detail);
         }
         let message = status.message().to_owned();
+        if NotReached::is_cause_of(&status) {
+            return Self::NotSent(message);
+        }
         match status.code() {
             Code::AlreadyExists => Self::AlreadyExists {
                 message,
@@ -104,5 +119,29 @@ impl From<Status> for MupdateError {
             // Transport failures show as any of the others.
             _ => Self::Unavailable(message),
         }
+    }
+}
+
+/// What a failed attempt to connect to the masters is marked with, so that it can be told from a
+/// connection that was lost: tonic's status says the same of both.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotReached(pub std::io::Error);
+
+impl NotReached {
+    fn is_cause_of(status: &Status) -> bool {
+        let mut cause = std::error::Error::source(status);
+        while let Some(error) = cause {
+            let marked = error.downcast_ref::<std::io::Error>();
+            if error.is::<Self>()
+                || marked
+                    .and_then(|e| e.get_ref())
+                    .is_some_and(|e| e.is::<Self>())
+            {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 }

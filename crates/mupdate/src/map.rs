@@ -41,9 +41,22 @@ pub struct LocationMap {
     unsettled: BTreeMap<Box<str>, Unsettled>,
     acls: AclTable,
     partitions: PartitionTable,
-    /// ACL identifier → names on which it is granted at least one right. An owner's entries on
-    /// the own home are not in it: those are found by name.
+    /// ACL identifier → names on which it is granted at least one right, or with `-` before it,
+    /// denied one. An owner's rights on the own home are not in it: those are found by name.
     granted: HashMap<Box<str>, BTreeSet<Box<str>>>,
+}
+
+/// What would be a new user's if the name were given to one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldByName {
+    /// Mailboxes of the user's own, in name order.
+    pub mailboxes: Vec<String>,
+    /// How many there are.
+    pub mailbox_count: usize,
+    /// Others' mailboxes whose ACLs have the name, with rights or negative ones; in name order.
+    pub granting: Vec<String>,
+    /// How many there are.
+    pub granting_count: usize,
 }
 
 /// One mailbox of a [`LocationMap`], as iteration shows it.
@@ -92,6 +105,10 @@ impl<'a> Entry<'a> {
     #[must_use]
     pub fn special_use(&self) -> SpecialUses {
         self.record.special_use
+    }
+
+    fn is_owned_by(&self, user: &str) -> bool {
+        self.mailbox_name().is_owned_by(user)
     }
 
     /// Everything about it.
@@ -216,6 +233,34 @@ impl LocationMap {
         )
     }
 
+    /// What is held under the name of a user; at most `limit` names of each kind, and all of them
+    /// counted.
+    #[must_use]
+    pub fn held_by(&self, user: &str, limit: usize) -> HeldByName {
+        let mut held = HeldByName::default();
+        if let Ok(inbox) = MailboxName::inbox_of(user) {
+            let own = self.entry(inbox.as_str()).into_iter();
+            for entry in own.chain(self.below(&inbox)) {
+                held.mailbox_count += 1;
+                if held.mailboxes.len() < limit {
+                    held.mailboxes.push(entry.name.to_owned());
+                }
+            }
+        }
+        let negative = format!("-{user}");
+        let both = [user, &negative].map(|identifier| self.granted.get(identifier));
+        let names: BTreeSet<&str> = both
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(AsRef::as_ref)
+            .filter(|name| self.entry(name).is_some_and(|e| !e.is_owned_by(user)))
+            .collect();
+        held.granting_count = names.len();
+        held.granting = names.into_iter().take(limit).map(str::to_owned).collect();
+        held
+    }
+
     /// Makes the mailbox of that name be there, and so; what it was before comes back.
     pub fn put(&mut self, name: &MailboxName, location: &Location) -> Option<Location> {
         let before = self.remove(name);
@@ -313,12 +358,12 @@ impl LocationMap {
     }
 }
 
-/// The identifiers under which a mailbox is found in the index: those that its ACL gives
-/// something to, but for its owner.
+/// The identifiers under which a mailbox is found in the index: those of its ACL, but for its
+/// owner.
 fn indexed<'a>(name: &'a MailboxName, acl: &'a Acl) -> impl Iterator<Item = &'a str> {
     acl.entries()
         .map(|(identifier, _)| identifier)
-        .filter(|identifier| !identifier.starts_with('-') && !name.is_owned_by(identifier))
+        .filter(|identifier| !name.is_owned_by(identifier))
 }
 
 /// `HashMap::entry` that makes an owned key only for a new one.

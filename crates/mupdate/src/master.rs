@@ -13,17 +13,17 @@ mod watch;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use murder_net::config::{LogConfig, NodeConfig};
-use murder_net::grpc::{self, KEEP_ALIVE};
+use murder_net::grpc;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_proto::v1::directory_server::DirectoryServer;
-use murder_proto::v1::mupdate_server::MupdateServer;
+use murder_proto::v1::directory_server::{self, DirectoryServer};
+use murder_proto::v1::mupdate_server::{self, MupdateServer};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 
 pub use config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
 
@@ -83,7 +83,7 @@ impl Master {
             .await
             .context("loading the state")??;
         let consensus: Arc<dyn Consensus> = Arc::new(consensus);
-        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.server_config());
+        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.grpc_server_config());
         let shutdown = Shutdown::new();
         let mut master = Self {
             addresses: MasterAddresses {
@@ -110,10 +110,13 @@ impl Master {
         shutdown.spawn(nodes::sweep(service.clone()));
         let connections = grpc::accept(listener, &shutdown, &master.killed);
         let stop = shutdown.token();
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .http2_keepalive_timeout(Some(KEEP_ALIVE))
-            .max_concurrent_streams(STREAMS)
+        let common = grpc::common_services(
+            master.health.clone(),
+            &[mupdate_server::SERVICE_NAME, directory_server::SERVICE_NAME],
+            murder_proto::FILE_DESCRIPTOR_SET,
+        )?;
+        let server = grpc::server(STREAMS)
+            .add_routes(common)
             .add_service(MupdateServer::with_interceptor(
                 service.clone(),
                 of_this_murder(service.clone()),
@@ -186,6 +189,14 @@ impl murder_net::service::Service for MasterService {
     fn check(config: &MasterConfig) -> anyhow::Result<()> {
         NodeTls::load(&config.cluster)?;
         Ok(())
+    }
+
+    fn certificates(config: &MasterConfig) -> Vec<PathBuf> {
+        vec![config.cluster.cert.clone()]
+    }
+
+    fn health(running: &Master) -> &Health {
+        running.health()
     }
 
     async fn start(config: MasterConfig) -> anyhow::Result<Master> {

@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use murder_mailbox::{Acl, MailboxId, MailboxName};
+use murder_mailbox::{Acl, MailboxId, MailboxName, uidvalidity};
 use murder_proto::v1::{self, ErrorKind, log_entry::Command};
 
 pub(crate) use nodes::heard;
@@ -95,6 +95,25 @@ impl State {
         &self.predecessors
     }
 
+    /// The greatest UIDVALIDITY given or seen.
+    #[must_use]
+    pub const fn last_uidvalidity(&self) -> u32 {
+        self.last_uidvalidity
+    }
+
+    /// What that would be without those that are far ahead of this time: the greatest that a mailbox
+    /// has.
+    #[must_use]
+    pub fn lower_uidvalidity(&self, time_ms: u64) -> u32 {
+        let now = time_of(time_ms);
+        let mailboxes = self.tables.map.range(std::ops::Bound::Unbounded);
+        let right = mailboxes
+            .map(|mailbox| mailbox.location().uidvalidity)
+            .filter(|&uidvalidity| !uidvalidity::is_far_ahead(uidvalidity, now));
+        let greatest = right.max().unwrap_or(0).max(now);
+        self.last_uidvalidity.min(greatest)
+    }
+
     /// Applies the log's entry at `revision`.
     pub fn apply(&mut self, revision: u64, entry: &v1::LogEntry) -> Applied {
         debug_assert!(revision > self.revision, "entries come in order");
@@ -128,6 +147,11 @@ impl State {
                 }
                 Outcome::Done
             }
+            Some(Command::UidvalidityLowered(_)) => {
+                let lower = change.state.lower_uidvalidity(entry.time_ms);
+                change.state.last_uidvalidity = lower;
+                Outcome::Done
+            }
             None => Outcome::Refused(Refusal::new(
                 ErrorKind::InvalidArgument,
                 "an entry of a newer version",
@@ -150,6 +174,11 @@ impl State {
         }
         Applied { outcome, changes }
     }
+}
+
+/// The UIDVALIDITY that a time gives.
+fn time_of(time_ms: u64) -> u32 {
+    uidvalidity::of_time(i64::try_from(time_ms / 1000).unwrap_or(i64::MAX))
 }
 
 fn settle(result: Result<(), Refusal>) -> Outcome {
@@ -193,20 +222,42 @@ impl Changing<'_> {
         )
     }
 
-    /// The next UIDVALIDITY: grows for ever, and looks like a time to those who look.
-    fn next_uidvalidity(&mut self) -> Result<u32, Refusal> {
-        let now = u32::try_from(self.time_ms / 1000).unwrap_or(u32::MAX);
-        match self.state.last_uidvalidity.checked_add(1) {
-            Some(next) => {
-                self.state.last_uidvalidity = next.max(now);
-                Ok(self.state.last_uidvalidity)
-            }
-            None => refuse(ErrorKind::TooLarge, "no UIDVALIDITY left"),
+    /// The UIDVALIDITY that the entry's time gives; 0 when that has jumped by decades.
+    fn uidvalidity_now(&self) -> u32 {
+        let now = time_of(self.time_ms);
+        let last = self.state.last_uidvalidity;
+        match last > 0 && uidvalidity::is_far_ahead(now, last) {
+            true => 0,
+            false => now,
         }
     }
 
+    /// The next UIDVALIDITY: grows for ever, and looks like a time to those who look.
+    fn next_uidvalidity(&mut self) -> Result<u32, Refusal> {
+        match self.state.last_uidvalidity.checked_add(1) {
+            Some(next) => {
+                self.state.last_uidvalidity = next.max(self.uidvalidity_now());
+                Ok(self.state.last_uidvalidity)
+            }
+            None => refuse(
+                ErrorKind::TooLarge,
+                "no UIDVALIDITY left: see `murder mailbox uidvalidity`",
+            ),
+        }
+    }
+
+    /// Whether a UIDVALIDITY of a node is so far ahead that it can be no right one.
+    fn is_far_ahead(&self, uidvalidity: u32) -> bool {
+        let last = self.state.last_uidvalidity.max(self.uidvalidity_now());
+        uidvalidity::is_far_ahead(uidvalidity, last)
+    }
+
+    /// The next one is greater. One that is far ahead would be the end of CREATE: its mailbox has
+    /// it, and nobody else goes by it.
     fn saw_uidvalidity(&mut self, uidvalidity: u32) {
-        self.state.last_uidvalidity = self.state.last_uidvalidity.max(uidvalidity);
+        if !self.is_far_ahead(uidvalidity) {
+            self.state.last_uidvalidity = self.state.last_uidvalidity.max(uidvalidity);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cluster's certificate authority: makes the certificates that nodes know each other by.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +13,7 @@ use rcgen::{
 };
 
 use crate::config::ClusterConfig;
-use crate::tls::{Role, peer};
+use crate::tls::{NodeTls, Role, peer};
 
 /// How long a CA is good for: longer than a cluster lives.
 const CA_DAYS: u64 = 20 * 365;
@@ -67,6 +68,32 @@ impl std::fmt::Debug for Ca {
 }
 
 impl Ca {
+    /// Whether the certificate in `folder` is what [`issue_into`](Self::issue_into) would make
+    /// there: by this CA, for the same names and roles, with its key, and good for `margin` yet.
+    #[must_use]
+    pub fn is_current(
+        &self,
+        folder: &Path,
+        name: &str,
+        roles: &[Role],
+        extra_names: &[String],
+        margin: Duration,
+    ) -> bool {
+        let files = files_in(folder, name);
+        let same_ca = std::fs::read_to_string(&files.ca).is_ok_and(|ca| ca == self.certificate_pem);
+        // Certificate, key and CA belong together if they can be used together.
+        let Ok(tls) = NodeTls::load(&files) else {
+            return false;
+        };
+        let certificate = tls.own_certificate();
+        same_ca
+            && tls.is_of_own_ca()
+            && certificate.is_some_and(|certificate| {
+                certificate.names == names_of(name, roles, extra_names)
+                    && certificate.is_valid_at(SystemTime::now() + margin)
+            })
+    }
+
     /// Makes a CA and writes `ca.pem` and `ca.key` into `folder`, which is made if needed.
     ///
     /// # Errors
@@ -165,12 +192,8 @@ impl Ca {
         if roles.is_empty() {
             return Err(CaError::NoRole);
         }
-        let mut names = peer::certificate_names(name, roles);
-        names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-        names.extend(extra_names.iter().cloned());
-        names.sort_unstable();
-        names.dedup();
-        let mut params = CertificateParams::new(names)?;
+        let names = names_of(name, roles, extra_names);
+        let mut params = CertificateParams::new(names.into_iter().collect::<Vec<_>>())?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
@@ -198,16 +221,30 @@ impl Ca {
     ) -> Result<ClusterConfig, CaError> {
         let (certificate, key) = self.issue(name, roles, extra_names)?;
         std::fs::create_dir_all(folder).map_err(|source| io_error(folder, source))?;
-        let files = ClusterConfig {
-            ca: folder.join(CERT_FILE),
-            cert: folder.join(format!("{name}.pem")),
-            key: folder.join(format!("{name}.key")),
-        };
+        let files = files_in(folder, name);
         write_private(&files.key, &key)?;
         write_public(&files.cert, &certificate)?;
         write_public(&files.ca, &self.certificate_pem)?;
         Ok(files)
     }
+}
+
+/// Where [`Ca::issue_into`] writes.
+#[must_use]
+pub fn files_in(folder: &Path, name: &str) -> ClusterConfig {
+    ClusterConfig {
+        ca: folder.join(CERT_FILE),
+        cert: folder.join(format!("{name}.pem")),
+        key: folder.join(format!("{name}.key")),
+    }
+}
+
+/// The names in a node's certificate.
+fn names_of(name: &str, roles: &[Role], extra_names: &[String]) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = peer::certificate_names(name, roles).into_iter().collect();
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    names.extend(extra_names.iter().cloned());
+    names
 }
 
 /// Whether `name` can name a node: it becomes part of a DNS name in the certificate.
@@ -312,6 +349,35 @@ mod tests {
         ));
         let again = Ca::load_or_generate(folder.path()).unwrap();
         assert_eq!(again.certificate_pem(), ca.certificate_pem());
+    }
+
+    #[test]
+    fn a_certificate_is_made_anew_when_it_says_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = Ca::generate(&folder.path().join("ca")).unwrap();
+        let out = folder.path().join("be1");
+        let hosts = ["be1.example.org".to_owned(), "192.0.2.7".to_owned()];
+        let roles = [Role::Backend];
+        let margin = Duration::from_secs(24 * 60 * 60);
+        let is_current = |name: &str, roles: &[Role], hosts: &[String], margin| {
+            ca.is_current(&out, name, roles, hosts, margin)
+        };
+        assert!(!is_current("be1", &roles, &hosts, margin), "there is none");
+        ca.issue_into(&out, "be1", &roles, &hosts).unwrap();
+        assert!(is_current("be1", &roles, &hosts, margin));
+        assert!(!is_current("be2", &roles, &hosts, margin));
+        assert!(!is_current("be1", &[Role::Frontend], &hosts, margin));
+        assert!(!is_current("be1", &roles, &hosts[..1], margin));
+        assert!(!is_current(
+            "be1",
+            &roles,
+            &hosts,
+            Duration::from_secs((NODE_DAYS + 1) * 24 * 60 * 60)
+        ));
+        let other = Ca::generate(&folder.path().join("other")).unwrap();
+        assert!(!other.is_current(&out, "be1", &roles, &hosts, margin));
+        std::fs::remove_file(out.join("be1.key")).unwrap();
+        assert!(!is_current("be1", &roles, &hosts, margin));
     }
 
     #[test]

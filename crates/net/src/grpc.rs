@@ -1,6 +1,8 @@
 //! gRPC between nodes: connections whose peers are known, as tonic takes them, and channels to a
 //! node that is who it should be.
 
+mod services;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +23,9 @@ use tonic::Request;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::tls::Peer;
+pub use services::{common_services, server};
+
+use crate::tls::{ALPN_H2, Peer};
 use crate::{Connection, Listener, Shutdown, Stream};
 
 /// Connections that the server has not taken yet.
@@ -93,7 +97,10 @@ pub async fn connect(
     let connecting = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        TlsConnector::from(tls).connect(name, stream).await
+        TlsConnector::from(tls)
+            .with_alpn(vec![ALPN_H2.to_vec()])
+            .connect(name, stream)
+            .await
     };
     let stream = timeout(CONNECT_TIMEOUT, connecting)
         .await

@@ -15,6 +15,7 @@ pub mod ca;
 pub mod config;
 pub mod deflate;
 pub mod drain;
+pub mod expiry;
 pub mod grpc;
 pub mod health;
 pub mod http;

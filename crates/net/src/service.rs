@@ -4,14 +4,14 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sd_notify::NotifyState;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{ConfigError, LogConfig, NodeConfig};
-use crate::{config, log, tls};
+use crate::{Health, config, expiry, log, tls};
 
 /// The exit code for a configuration that cannot be used.
 pub const EXIT_CONFIG: u8 = 2;
@@ -55,6 +55,12 @@ pub trait Service {
     /// One that says what is wrong.
     fn check(config: &Self::Config) -> anyhow::Result<()>;
 
+    /// The files of the certificates that it shows to nodes and to mail clients.
+    fn certificates(config: &Self::Config) -> Vec<PathBuf>;
+
+    /// What it says about itself while it runs.
+    fn health(running: &Self::Running) -> &Health;
+
     /// Starts it; returns when it listens.
     ///
     /// # Errors
@@ -80,6 +86,13 @@ pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
         }
     };
     if arguments.check {
+        let remarks = expiry::remarks(&S::certificates(&config), SystemTime::now());
+        for (_, remark) in &remarks {
+            eprintln!("{remark}");
+        }
+        if remarks.iter().any(|(ended, _)| *ended) {
+            return ExitCode::from(EXIT_CONFIG);
+        }
         println!("{}: ok", arguments.config.display());
         return ExitCode::SUCCESS;
     }
@@ -143,6 +156,7 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
     let grace = Duration::from_secs(arguments.grace);
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        let certificates = S::certificates(&config);
         let running = tokio::select! {
             running = S::start(config) => running?,
             _ = signals.stop() => return Ok(()),
@@ -151,7 +165,11 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
             tracing::info!(role = S::NAME, protocol, %address, "listening");
         }
         notify(&[NotifyState::Ready]);
-        let signal = signals.stop().await;
+        let expiring = expiry::watch(certificates, S::health(&running).clone());
+        let signal = tokio::select! {
+            signal = signals.stop() => signal,
+            never = expiring => match never {},
+        };
         tracing::info!(role = S::NAME, signal, "stopping");
         notify(&[NotifyState::Stopping]);
         tokio::select! {

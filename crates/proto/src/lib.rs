@@ -16,6 +16,9 @@ pub mod v1 {
     tonic::include_proto!("murder.v1");
 }
 
+/// The encoded `FileDescriptorSet` of the package, for gRPC server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 impl fmt::Debug for v1::Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")

@@ -98,7 +98,7 @@ impl BodyWriter {
     pub(crate) async fn create(
         segments: Arc<Segments>,
         metrics: Arc<Metrics>,
-        tag: u64,
+        owner: (u64, [u8; 16]),
         size_hint: u64,
     ) -> Result<Self, StoreError> {
         let blob = blocking(move || {
@@ -120,7 +120,7 @@ impl BodyWriter {
             blob.file
                 .allocate(segment::HEADER_BYTES + size_hint)
                 .and_then(|()| {
-                    let header = segment::encode_header(tag, number, 0);
+                    let header = segment::Header::new(owner, number, 0).encode();
                     blob.file.write_all_at(&mut [IoSlice::new(&header)], 0)
                 })
                 .map_err(|e| StoreError::io("creating a body file", &e))?;

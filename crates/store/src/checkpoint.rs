@@ -5,7 +5,7 @@
 //! files in which nothing lives. Between marks it carries WALs over into their homes' files when
 //! they have become long. No writer waits for any of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -57,21 +57,26 @@ pub(crate) struct Report {
     pub changes: Changes,
     /// A home of the shard is damaged: its records must be kept.
     pub blocked: bool,
-    /// Those homes.
-    pub damaged: Vec<u64>,
+}
+
+/// What is noted of a home at a checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HomeState {
+    /// When it has something to forget; 0 for never.
+    pub purge_at: i64,
+    /// The last record that it has applied.
+    pub lsn: u64,
 }
 
 /// What shards changed since the last checkpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    pub homes: HashSet<u64>,
+    pub homes: HashMap<u64, HomeState>,
     /// Whether there are new homes whose files were never synced.
     pub unsynced_files: bool,
     pub dropped: Vec<u64>,
     /// By segment and home.
     pub segments: BTreeMap<(u64, u64), SegmentChange>,
-    /// When homes have something to forget; 0 for never.
-    pub purge_at: HashMap<u64, i64>,
 }
 
 impl Changes {
@@ -80,21 +85,19 @@ impl Changes {
         self.homes.extend(other.homes);
         self.unsynced_files |= other.unsynced_files;
         self.dropped.extend(other.dropped);
-        self.purge_at.extend(other.purge_at);
         for (place, change) in other.segments {
             self.segments.entry(place).or_default().add(change);
         }
     }
 
     /// What records did to one home.
-    pub fn of_home(home: u64, segments: SegmentChanges, purge_at: i64) -> Self {
+    pub fn of_home(home: u64, segments: SegmentChanges, state: HomeState) -> Self {
         Self {
-            homes: HashSet::from([home]),
+            homes: HashMap::from([(home, state)]),
             segments: segments
                 .into_iter()
                 .map(|(segment, change)| ((segment, home), change))
                 .collect(),
-            purge_at: HashMap::from([(home, purge_at)]),
             ..Self::default()
         }
     }
@@ -131,7 +134,6 @@ impl Checkpointer {
             let (got, blocked, changes) = open.entry(report.round.number).or_default();
             *got += 1;
             *blocked |= report.blocked;
-            self.shared.damaged_homes.lock().extend(report.damaged);
             changes.merge(report.changes);
             if *got < self.shards {
                 continue;
@@ -182,6 +184,7 @@ impl Checkpointer {
             if let Err(e) = remove_home(&self.shared.homes_dir, home) {
                 tracing::warn!(home, error = %e, "could not remove the file of a dropped home");
             }
+            self.shared.damage.forget_home(home);
         }
         Metrics::add(&self.shared.metrics.checkpoints, 1);
         self.drop_dead_files(at)
@@ -205,8 +208,16 @@ impl Checkpointer {
             if refs != 0 || replayable {
                 continue;
             }
+            if !self.db.homes_of(number)?.is_empty() {
+                tracing::error!(
+                    segment = number,
+                    "a segment's references are counted wrong; it is kept"
+                );
+                continue;
+            }
             match segments.remove_if_unused(file, at.lsn) {
                 Ok(true) => {
+                    self.shared.damage.forget_file(number);
                     self.db.forget_segment(number)?;
                     Metrics::add(&self.shared.metrics.segments_dropped, 1);
                 }
@@ -214,6 +225,15 @@ impl Checkpointer {
                 Err(e) => {
                     tracing::warn!(segment = number, error = %e, "could not remove a dead journal file")
                 }
+            }
+        }
+        for file in self.db.living()? {
+            // What does not grow any more: at the next start it has to be as long.
+            if file.size == 0
+                && file.number < at.segment
+                && let Ok(Ok(size)) = segments.file(file.number).map(|file| file.size())
+            {
+                self.db.set_size(file.number, size)?;
             }
         }
         Ok(())
@@ -229,7 +249,7 @@ fn sync(dir: &Path, changes: &Changes) -> io::Result<()> {
         return Ok(rustix::fs::syncfs(File::open(dir)?)?);
     }
     let mut dirs = BTreeSet::new();
-    for &home in &changes.homes {
+    for &home in changes.homes.keys() {
         // What is not in the WAL SQLite has carried into the file and synced. The file itself
         // must not be opened here: closing it would drop SQLite's locks.
         let wal = schema::wal_path(dir, home);

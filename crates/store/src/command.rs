@@ -20,7 +20,7 @@ const FEW_ROWS: u64 = 128;
 pub(crate) struct Command {
     #[prost(
         oneof = "Op",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 25, 26, 28"
     )]
     pub op: Option<Op>,
 }
@@ -78,6 +78,13 @@ pub(crate) enum Op {
     /// The partition is an older copy of what it once was.
     #[prost(message, tag = "22")]
     Restored(Restored),
+    #[prost(message, tag = "25")]
+    Transfer(Transfer),
+    #[prost(message, tag = "26")]
+    Leaving(Leaving),
+    /// Asks whether an append with an id has been done; if not, it never will be.
+    #[prost(message, tag = "28")]
+    Withdraw(Withdraw),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -162,6 +169,12 @@ pub(crate) struct Target {
     pub home: u64,
     #[prost(bytes = "vec", tag = "2")]
     pub mailbox: Vec<u8>,
+    /// What is done once only, whoever tries again; empty for what may be repeated.
+    #[prost(bytes = "vec", tag = "50")]
+    pub id: Vec<u8>,
+    /// Until when the id is remembered.
+    #[prost(int64, tag = "51")]
+    pub keep_until: i64,
 }
 
 /// One message: where its body is and what is said about it.
@@ -222,6 +235,13 @@ pub(crate) struct Append {
     /// REPLACE: goes when they have come. In the home of the only target.
     #[prost(message, optional, tag = "3")]
     pub replaces: Option<Replaced>,
+    /// The most keywords that the mailbox may have: what does not fit is left out. Absent for 64, and
+    /// the messages are refused.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
+    /// The most ids that a home remembers.
+    #[prost(uint32, tag = "50")]
+    pub most_ids: u32,
 }
 
 /// The message that REPLACE removes.
@@ -263,6 +283,9 @@ pub(crate) struct Store {
     pub flags_mask: u32,
     #[prost(bool, tag = "10")]
     pub keywords_allowed: bool,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -309,6 +332,9 @@ pub(crate) struct Copy {
     pub without_flags: u32,
     #[prost(bool, tag = "10")]
     pub without_keywords: bool,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 /// COPY or MOVE from one home to another: carries the rows, so that the target needs nothing
@@ -327,6 +353,9 @@ pub(crate) struct CopyAcross {
     pub messages: Vec<Message>,
     #[prost(bool, tag = "6")]
     pub expunge: bool,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -389,6 +418,9 @@ pub(crate) struct RestoreMessages {
     /// The UIDs that they had.
     #[prost(bytes = "vec", tag = "3")]
     pub uids: Vec<u8>,
+    /// The most keywords that the mailbox may have; absent for 64.
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -485,6 +517,111 @@ pub(crate) struct Jump {
     pub home: u64,
 }
 
+/// A step of a COPY or MOVE that comes from another partition, in the home that it goes to.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Transfer {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// [`TransferId`](crate::TransferId).
+    #[prost(bytes = "vec", tag = "2")]
+    pub id: Vec<u8>,
+    #[prost(int64, tag = "3")]
+    pub now: i64,
+    /// When what is known of the transfer after this step is forgotten.
+    #[prost(int64, tag = "4")]
+    pub keep_until: i64,
+    #[prost(oneof = "TransferStep", tags = "40, 41, 42, 43")]
+    pub step: Option<TransferStep>,
+}
+
+/// The steps of a transfer.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum TransferStep {
+    /// Messages come; nobody sees them yet.
+    #[prost(message, tag = "40")]
+    Take(TakeMessages),
+    /// All of them appear in a mailbox.
+    #[prost(message, tag = "41")]
+    Adopt(Adopt),
+    /// They are forgotten, unless they were adopted.
+    #[prost(message, tag = "42")]
+    Discard(()),
+    /// The same, and they will never be adopted: the answer says which it is.
+    #[prost(message, tag = "43")]
+    Settle(()),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TakeMessages {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: Vec<Message>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Adopt {
+    #[prost(bytes = "vec", tag = "1")]
+    pub mailbox: Vec<u8>,
+    /// How many messages must have come.
+    #[prost(uint64, tag = "2")]
+    pub messages: u64,
+    /// As in [`Append`].
+    #[prost(uint32, tag = "60")]
+    pub max_keywords: u32,
+}
+
+/// Messages are on their way to another partition by MOVE, or no longer. It is kept in a home
+/// without mailboxes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Leaving {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    /// The home's key, where it is made if it is not there.
+    #[prost(string, tag = "2")]
+    pub key: String,
+    /// [`TransferId`](crate::TransferId).
+    #[prost(bytes = "vec", tag = "3")]
+    pub id: Vec<u8>,
+    /// Absent: it is settled.
+    #[prost(message, optional, tag = "4")]
+    pub departure: Option<Departing>,
+}
+
+/// What leaves, and where to.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Departing {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mailbox: Vec<u8>,
+    /// [`UidSet::to_bytes`](crate::UidSet::to_bytes).
+    #[prost(bytes = "vec", tag = "3")]
+    pub uids: Vec<u8>,
+    /// The node that they go to.
+    #[prost(string, tag = "4")]
+    pub node: String,
+    /// Its partition.
+    #[prost(string, tag = "5")]
+    pub partition: String,
+    /// The home there.
+    #[prost(uint64, tag = "6")]
+    pub to_home: u64,
+}
+
+/// Remembers that an append is not to be done any more, unless it has been.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Withdraw {
+    #[prost(uint64, tag = "1")]
+    pub home: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub id: Vec<u8>,
+    /// As in [`Target`].
+    #[prost(int64, tag = "3")]
+    pub keep_until: i64,
+    /// As in [`Append`].
+    #[prost(uint32, tag = "4")]
+    pub most_ids: u32,
+}
+
 /// What this home did with records is no longer known.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Lost {
@@ -526,6 +663,9 @@ impl Op {
             Self::Recount(c) => vec![c.home],
             Self::Annotate(c) => vec![c.home],
             Self::Restored(c) => c.homes.clone(),
+            Self::Transfer(c) => vec![c.home],
+            Self::Leaving(c) => vec![c.home],
+            Self::Withdraw(c) => vec![c.home],
         }
     }
 
@@ -556,6 +696,10 @@ impl Op {
                 c.messages.len() as u64 * times.into_values().max().unwrap_or(1)
             }
             Self::CopyAcross(c) => c.messages.len() as u64,
+            Self::Transfer(Transfer {
+                step: Some(TransferStep::Adopt(adopt)),
+                ..
+            }) => adopt.messages,
             Self::Copy(c) => UidSet::len_of(&c.uids),
             Self::RestoreMessages(c) => UidSet::len_of(&c.uids),
             _ => 0,
@@ -571,11 +715,17 @@ impl Op {
             Self::Store(c) => many(&c.uids),
             Self::Copy(c) => many(&c.uids),
             Self::Expunge(c) => c.uids.as_deref().is_none_or(many),
+            Self::Transfer(c) => match &c.step {
+                Some(TransferStep::Take(c)) => c.messages.len() > FEW_ROWS as usize,
+                _ => true,
+            },
             Self::Create(_)
             | Self::SetMailbox(_)
             | Self::Subscribe(_)
             | Self::SetQuota(_)
-            | Self::Annotate(_) => false,
+            | Self::Annotate(_)
+            | Self::Leaving(_)
+            | Self::Withdraw(_) => false,
             Self::Delete(_)
             | Self::Rename(_)
             | Self::RenameInbox(_)
@@ -596,6 +746,10 @@ impl Op {
             Self::Append(c) => &c.messages,
             Self::CopyAcross(c) => &c.messages,
             Self::Relocate(c) => &c.bodies,
+            Self::Transfer(Transfer {
+                step: Some(TransferStep::Take(c)),
+                ..
+            }) => &c.messages,
             _ => &[],
         }
     }

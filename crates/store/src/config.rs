@@ -79,6 +79,9 @@ pub struct PartitionConfig {
     pub expunge_delay: Duration,
     /// How long a deleted mailbox can be restored; zero for not at all. Default 7 days.
     pub delete_delay: Duration,
+    /// How long deliveries are remembered, so that what is delivered again is not there twice; zero
+    /// for not at all. Default 3 days.
+    pub delivery_ids_kept: Duration,
     /// Whether there is a full-text index, which makes searches for text fast. Default yes.
     pub index_texts: bool,
     /// How long after messages came their home is indexed, with all that came meanwhile. Default
@@ -126,6 +129,7 @@ impl PartitionConfig {
             compact_bytes_per_second: 32 << 20,
             expunge_delay: WEEK,
             delete_delay: WEEK,
+            delivery_ids_kept: Duration::from_secs(3 * 24 * 3600),
             index_texts: true,
             index_delay: Duration::from_secs(5),
             index_least: 64,

@@ -32,7 +32,7 @@ pub enum StoreError {
     /// The name is not valid at its new place.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The mailbox would have more than 64 different keywords.
+    /// The mailbox would have more different keywords than it may.
     #[error("too many keywords in this mailbox")]
     TooManyKeywords,
     /// A mailbox, or the server, would have more annotations than it may (RFC 5464 section 4.1).
@@ -41,6 +41,13 @@ pub enum StoreError {
     /// The message that was to be replaced is gone; nothing was changed.
     #[error("the message was expunged")]
     NoSuchMessage,
+    /// The messages of a COPY or MOVE from another partition are not there, or not all of them, or
+    /// it was settled that they will not be adopted.
+    #[error("the messages of the transfer are not there")]
+    NoSuchTransfer,
+    /// The append was not done, and will not be: somebody has asked what became of it.
+    #[error("withdrawn: it is not to be done any more")]
+    Withdrawn,
     /// All UIDs of the mailbox have been given out.
     #[error("the mailbox has no UIDs left")]
     UidsExhausted,
@@ -92,6 +99,13 @@ pub enum StoreError {
     /// The file system is full; nothing was changed.
     #[error("file system is full")]
     DiskFull,
+    /// The disk failed, or the partition was closed, when the change may already have been durable: it
+    /// may be there after the next start.
+    #[error("not known whether it was done: {why}")]
+    InDoubt {
+        /// Why, for the operator.
+        why: String,
+    },
     /// Another process has the partition open.
     #[error("partition {path} is in use by another process", path = .0.display())]
     InUse(PathBuf),

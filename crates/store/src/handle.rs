@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OnceCell, watch};
 
 use crate::blob::blocking;
+use crate::claims::Claim;
 use crate::error::StoreError;
 use crate::items::FetchedItems;
 use crate::mailbox::MailboxMeta;
@@ -112,6 +113,34 @@ impl MailboxHandle {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    /// Takes messages for a MOVE: those of `uids` that are there and that no other MOVE has taken.
+    /// Whoever does not get a message does as if it had been expunged (RFC 2180 section 4.4.2,
+    /// RFC 6851 section 3.3).
+    #[must_use]
+    pub fn claim(&self, uids: &UidSet) -> Claim {
+        Claim::new(&self.shared.claims, self.id, |claimed| {
+            let mut free = uids.clone();
+            free.subtract(claimed);
+            let view = self.view();
+            let there = free.ranges().iter();
+            there
+                .flat_map(|&(low, high)| view.rows_by_uid(low, high))
+                .map(|row| row.uid)
+                .collect()
+        })
+    }
+
+    /// The messages that a MOVE has taken and not let go.
+    #[must_use]
+    pub fn claimed(&self) -> UidSet {
+        self.shared
+            .claims
+            .lock()
+            .get(&self.id)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// What `user`, who is not the owner, has seen.

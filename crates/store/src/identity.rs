@@ -90,6 +90,11 @@ impl Stamp {
         out
     }
 
+    /// A checksum of all of it.
+    pub fn checksum(&self) -> u32 {
+        crc32c::crc32c(&self.encode())
+    }
+
     fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
         let bytes: &[u8; BYTES] = bytes.try_into().map_err(|_| "it has a wrong length")?;
         let (said, crc) = bytes.split_at(BYTES - 4);

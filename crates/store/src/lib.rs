@@ -24,9 +24,11 @@ mod annotation;
 mod blob;
 mod catalogue;
 mod checkpoint;
+mod claims;
 mod command;
 mod config;
 mod contents;
+mod damage;
 mod error;
 mod flags;
 mod fulltext;
@@ -50,13 +52,16 @@ mod reporting;
 mod retention;
 mod segments;
 mod shard;
+mod transfer;
 mod uidset;
 mod view;
 mod watch;
 
 pub use annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, MAX_ANNOTATIONS};
 pub use blob::{BodyWriter, StagedBody};
+pub use claims::Claim;
 pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
+pub use damage::Damage;
 pub use error::StoreError;
 pub use flags::Flags;
 pub use fulltext::{TextCandidates, TextFilter};
@@ -72,12 +77,15 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, Partition, PutBack, Repaired, Restored, inspect,
-    repair, repair_with,
+    Compacted, DiskUsage, HomeUsage, LostRecords, OnceId, Partition, PutBack, Repaired, Restored,
+    inspect, repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
+pub use transfer::{Departure, Destination, Incoming, TransferId, TransferredMessage};
 pub use uidset::UidSet;
-pub use view::{CHUNK_ROWS, Chunk, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff};
+pub use view::{
+    CHUNK_ROWS, Chunk, KeywordSet, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff,
+};
 pub use watch::{AnnotationNote, HomeChanges, MailboxCounters, Watch, Watched, Watcher};

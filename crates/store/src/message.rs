@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::blob::StagedBody;
+use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::uidset::UidSet;
 
@@ -17,6 +18,17 @@ pub struct BodyLocation {
     pub len: u32,
     /// CRC32C of the bytes.
     pub crc: u32,
+}
+
+impl BodyLocation {
+    /// That what is there is not what it should be.
+    #[must_use]
+    pub fn corrupt(&self) -> StoreError {
+        StoreError::Corrupt {
+            segment: self.segment,
+            offset: self.offset,
+        }
+    }
 }
 
 /// A message's bytes, from whichever place they were collected in.

@@ -1,17 +1,17 @@
 //! `partition.db`: what is known about the partition as of the last checkpoint. Everything in
 //! it can be gathered again from the identity file, the homes and the journal.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use murder_mailbox::MailboxId;
 use prost::Message;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement, params};
 
-use crate::catalogue::{Catalogue, DirtyHomes, Listed};
-use crate::checkpoint::Changes;
+use crate::catalogue::{Catalogue, DirtyHomes, HomeListing, Listed};
+use crate::checkpoint::{Changes, HomeState};
 use crate::error::StoreError;
-use crate::home::SegmentChange;
+use crate::home::{HomeOnDisk, SegmentChange, SegmentChanges};
 use crate::identity::{Identity, Stamp};
 
 /// The file's name in the partition's directory.
@@ -27,7 +27,11 @@ CREATE TABLE home (
     mailboxes BLOB NOT NULL,
     durable INTEGER NOT NULL,
     -- When it has something to forget; 0 for never.
-    purge_at INTEGER NOT NULL
+    purge_at INTEGER NOT NULL,
+    -- The last record that it had applied.
+    lsn INTEGER NOT NULL,
+    -- CRC32C of the rest of the row: SQLite would not notice a wrong byte.
+    crc INTEGER NOT NULL
 ) STRICT;
 -- How many bodies in a file homes refer to.
 CREATE TABLE segment (
@@ -35,9 +39,12 @@ CREATE TABLE segment (
     refs INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     -- References that ever came.
-    added INTEGER NOT NULL
+    added INTEGER NOT NULL,
+    -- Bytes of the file, once it does not grow any more.
+    size INTEGER NOT NULL DEFAULT 0
 ) STRICT;
--- Which homes they are: compaction asks them.
+-- Which homes they are: compaction asks them. A file goes only when it has none here, and no
+-- references there.
 CREATE TABLE segment_home (
     segment INTEGER NOT NULL,
     home INTEGER NOT NULL,
@@ -143,6 +150,63 @@ impl PartitionDb {
         Ok(db)
     }
 
+    /// Gathers it anew from what is on disk: in memory, or in a file that is not there yet. `lost`
+    /// are homes that cannot be read, as they were known.
+    pub fn gather(
+        path: Option<&Path>,
+        stamp: &Stamp,
+        homes: &[HomeOnDisk],
+        lost: &[(u64, HomeListing, KnownHome)],
+    ) -> Result<Self, StoreError> {
+        let conn = match path {
+            Some(path) => Connection::open(path),
+            None => Connection::open_in_memory(),
+        };
+        let conn = conn.map_err(sql)?;
+        if path.is_some() {
+            conn.pragma_update(None, "journal_mode", "WAL")
+                .and_then(|()| conn.pragma_update(None, "synchronous", "FULL"))
+                .map_err(sql)?;
+        }
+        let last_home = homes.iter().map(|home| home.id).max().unwrap_or(0);
+        let stamp = Stamp {
+            last_home: stamp.last_home.max(last_home),
+            ..*stamp
+        };
+        let mut db = Self::fill(conn, &stamp)?;
+        let (mut listings, mut changes) = (DirtyHomes::new(), Changes::default());
+        for home in homes {
+            if home.key.is_empty() {
+                continue;
+            }
+            let listing = (home.key.as_str().into(), home.listed.clone());
+            listings.push((home.id, Some(listing)));
+            changes.merge(Changes::of_home(
+                home.id,
+                home.segments.clone(),
+                HomeState {
+                    purge_at: home.purge_at,
+                    lsn: home.applied_lsn,
+                },
+            ));
+        }
+        for (home, listing, known) in lost {
+            listings.push((*home, Some(listing.clone())));
+            let state = HomeState {
+                purge_at: 0,
+                lsn: known.lsn,
+            };
+            changes.merge(Changes::of_home(*home, SegmentChanges::new(), state));
+        }
+        db.write(stamp.checkpoint, stamp.last_home, &listings, &changes)?;
+        if path.is_some() {
+            db.conn
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .map_err(sql)?;
+        }
+        Ok(db)
+    }
+
     /// Writes the schema and what `stamp` says to an empty database.
     fn fill(mut conn: Connection, stamp: &Stamp) -> Result<Self, StoreError> {
         let Checkpoint {
@@ -176,6 +240,8 @@ impl PartitionDb {
                 let value = value.cast_signed();
                 tx.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, value])?;
             }
+            let crc = stamp.checksum();
+            tx.execute("INSERT INTO meta VALUES ('crc', ?1)", [crc])?;
             tx.pragma_update(None, "user_version", VERSION)?;
             tx.commit()
         };
@@ -272,14 +338,19 @@ impl PartitionDb {
         };
         let (identity, checkpoint, (tag, next_home, reported)) =
             read().map_err(|e| unusable(path, &e))?;
-        Ok(Self {
+        let crc = value("crc").map_err(|e| unusable(path, &e))?;
+        let db = Self {
             conn,
             identity,
             tag,
             checkpoint,
             next_home,
             reported,
-        })
+        };
+        match crc == u64::from(db.stamp().checksum()) {
+            true => Ok(db),
+            false => Err(StoreError::damaged(path, "its checksum is wrong")),
+        }
     }
 
     /// What the identity file is to say.
@@ -292,29 +363,43 @@ impl PartitionDb {
         }
     }
 
-    /// Fills the catalogue. Returns the homes whose files were on disk at the checkpoint.
-    pub fn load(&self, catalogue: &Catalogue) -> Result<HashSet<u64>, StoreError> {
+    /// Fills the catalogue. Returns the homes that the checkpoint knew.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    pub fn load(&self, catalogue: &Catalogue) -> Result<KnownHomes, StoreError> {
         catalogue.raise_next_home(self.next_home);
-        let mut durable = HashSet::new();
+        let mut known = KnownHomes::new();
         let mut rows = self
             .conn
-            .prepare("SELECT id, key, mailboxes, durable FROM home")
+            .prepare("SELECT id, key, mailboxes, durable, purge_at, lsn, crc FROM home")
             .map_err(sql)?;
         let mut rows = rows.query([]).map_err(sql)?;
-        while let Some(row) = rows.next().map_err(sql)? {
-            let read = || -> rusqlite::Result<(i64, String, Vec<u8>, bool)> {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        let damaged = |why: String| StoreError::damaged(FILE, why);
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(e) => return Err(unusable(Path::new(FILE), &e)),
             };
-            let (id, key, mailboxes, is_durable) = read().map_err(sql)?;
+            let read = || -> rusqlite::Result<_> {
+                Ok((HomeRow::read(row)?, row.get::<_, i64>(0)?, row.get(6)?))
+            };
+            let (home, id, crc): (HomeRow, i64, u32) =
+                read().map_err(|e| unusable(Path::new(FILE), &e))?;
             let id = id.cast_unsigned();
-            if is_durable {
-                durable.insert(id);
+            if home.checksum(id) != crc {
+                return Err(damaged(format!("home {id}: its checksum is wrong")));
             }
-            let mailboxes =
-                StoredMailboxes::decode(mailboxes.as_slice()).map_err(|e| StoreError::Format {
-                    path: "partition.db".into(),
-                    why: format!("home {id}: {e}"),
-                })?;
+            known.insert(
+                id,
+                KnownHome {
+                    durable: home.durable,
+                    lsn: home.lsn,
+                },
+            );
+            let mailboxes = StoredMailboxes::decode(home.mailboxes.as_slice())
+                .map_err(|e| damaged(format!("home {id}: {e}")))?;
             let listed = mailboxes.mailboxes.into_iter().filter_map(|m| {
                 Some(Listed {
                     name: m.name.into(),
@@ -325,10 +410,10 @@ impl PartitionDb {
                     shared_seen: m.shared_seen,
                 })
             });
-            catalogue.put(id, &key, listed.collect());
+            catalogue.put(id, &home.key, listed.collect());
         }
         catalogue.take_dirty();
-        Ok(durable)
+        Ok(known)
     }
 
     /// Writes a checkpoint: all of it or nothing.
@@ -339,35 +424,53 @@ impl PartitionDb {
         catalogue: &DirtyHomes,
         changes: &Changes,
     ) -> Result<(), StoreError> {
+        let stamp = Stamp {
+            checkpoint,
+            last_home: next_home,
+            ..self.stamp()
+        };
         let mut write = || -> rusqlite::Result<()> {
             let tx = self.conn.transaction()?;
             {
+                let mut listings: HashMap<u64, Option<&HomeListing>> = HashMap::new();
+                listings.extend(catalogue.iter().map(|(home, l)| (*home, l.as_ref())));
+                let homes: BTreeSet<u64> = (listings.keys())
+                    .chain(changes.homes.keys())
+                    .copied()
+                    .collect();
+                let mut get = tx.prepare_cached(
+                    "SELECT id, key, mailboxes, durable, purge_at, lsn FROM home WHERE id = ?1",
+                )?;
                 let mut put = tx.prepare_cached(
-                    "INSERT INTO home VALUES (?1, ?2, ?3, 0, 0) ON CONFLICT (id) \
-                     DO UPDATE SET key = excluded.key, mailboxes = excluded.mailboxes",
+                    "INSERT OR REPLACE INTO home VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?;
                 let mut remove = tx.prepare_cached("DELETE FROM home WHERE id = ?1")?;
-                for (home, entry) in catalogue {
-                    match entry {
-                        Some((key, mailboxes)) => {
-                            let mailboxes = encode(mailboxes);
-                            put.execute(params![home.cast_signed(), &**key, mailboxes])?;
+                for home in homes {
+                    let id = home.cast_signed();
+                    let old = get.query_row([id], HomeRow::read).optional()?;
+                    let mut row = match (listings.get(&home), old) {
+                        (Some(None), _) => {
+                            remove.execute([id])?;
+                            continue;
                         }
-                        None => {
-                            remove.execute([home.cast_signed()])?;
-                        }
+                        (Some(Some((key, mailboxes))), old) => HomeRow {
+                            key: key.to_string(),
+                            mailboxes: encode(mailboxes),
+                            ..old.unwrap_or_default()
+                        },
+                        (None, Some(old)) => old,
+                        // Without a mailbox, and never had one.
+                        (None, None) => continue,
+                    };
+                    if let Some(state) = changes.homes.get(&home) {
+                        row.durable = true;
+                        row.purge_at = state.purge_at;
+                        row.lsn = state.lsn;
                     }
-                }
-                let mut mark = tx.prepare_cached("UPDATE home SET durable = 1 WHERE id = ?1")?;
-                for home in &changes.homes {
-                    mark.execute([home.cast_signed()])?;
-                }
-                let mut due = tx.prepare_cached("UPDATE home SET purge_at = ?2 WHERE id = ?1")?;
-                for (home, at) in &changes.purge_at {
-                    due.execute(params![home.cast_signed(), at])?;
+                    row.write(&mut put, home)?;
                 }
                 let mut count = tx.prepare_cached(
-                    "INSERT INTO segment VALUES (?1, ?2, ?3, ?4) ON CONFLICT (number) \
+                    "INSERT INTO segment VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (number) \
                      DO UPDATE SET refs = refs + excluded.refs, bytes = bytes + excluded.bytes, \
                      added = added + excluded.added",
                 )?;
@@ -405,6 +508,7 @@ impl PartitionDb {
                     ("next_home", next_home),
                     ("uids", checkpoint.uids),
                     ("reported", self.reported),
+                    ("crc", u64::from(stamp.checksum())),
                 ] {
                     meta.execute(params![key, value.cast_signed()])?;
                 }
@@ -436,6 +540,36 @@ impl PartitionDb {
         read().map_err(sql)
     }
 
+    /// The files in which bodies live, with their sizes as far as they are known, and how large
+    /// they are at least.
+    pub fn living(&self) -> Result<Vec<LivingFile>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<LivingFile>> {
+            let mut rows = self.conn.prepare_cached(
+                "SELECT number, size, refs, bytes FROM segment \
+                 WHERE refs != 0 OR number IN (SELECT segment FROM segment_home)",
+            )?;
+            let rows = rows.query_map([], |r| {
+                let (size, refs, bytes): (i64, i64, i64) = (r.get(1)?, r.get(2)?, r.get(3)?);
+                Ok(LivingFile {
+                    number: r.get::<_, i64>(0)?.cast_unsigned(),
+                    size: u64::try_from(size).unwrap_or(0),
+                    largest: u64::try_from(bytes / refs.max(1)).unwrap_or(0),
+                })
+            })?;
+            rows.collect()
+        };
+        read().map_err(sql)
+    }
+
+    /// Notes the size of a file that does not grow any more.
+    pub fn set_size(&self, number: u64, size: u64) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached("UPDATE segment SET size = ?2 WHERE number = ?1 AND size = 0")
+            .and_then(|mut s| s.execute(params![number.cast_signed(), size.cast_signed()]))
+            .map(|_| ())
+            .map_err(sql)
+    }
+
     /// The homes that refer to bodies in a file.
     pub fn homes_of(&self, segment: u64) -> Result<Vec<u64>, StoreError> {
         let read = || -> rusqlite::Result<Vec<u64>> {
@@ -443,6 +577,20 @@ impl PartitionDb {
                 .conn
                 .prepare_cached("SELECT home FROM segment_home WHERE segment = ?1 AND refs > 0")?;
             let rows = rows.query_map([segment.cast_signed()], |r| {
+                Ok(r.get::<_, i64>(0)?.cast_unsigned())
+            })?;
+            rows.collect()
+        };
+        read().map_err(sql)
+    }
+
+    /// The files in which a home has bodies.
+    pub fn files_of(&self, home: u64) -> Result<Vec<u64>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<u64>> {
+            let mut rows = self
+                .conn
+                .prepare_cached("SELECT segment FROM segment_home WHERE home = ?1")?;
+            let rows = rows.query_map([home.cast_signed()], |r| {
                 Ok(r.get::<_, i64>(0)?.cast_unsigned())
             })?;
             rows.collect()
@@ -474,6 +622,78 @@ impl PartitionDb {
                 .map_err(sql)?;
         }
         Ok(())
+    }
+}
+
+/// A file in which bodies live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LivingFile {
+    pub number: u64,
+    /// Its bytes; 0 when they are not known.
+    pub size: u64,
+    /// A body in it has at least this many bytes.
+    pub largest: u64,
+}
+
+/// The homes that a checkpoint knew.
+pub(crate) type KnownHomes = HashMap<u64, KnownHome>;
+
+/// What a checkpoint knew of a home.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownHome {
+    /// Its file was on disk.
+    pub durable: bool,
+    /// The last record that it had applied.
+    pub lsn: u64,
+}
+
+/// A row of `home`.
+#[derive(Debug, Default)]
+struct HomeRow {
+    key: String,
+    mailboxes: Vec<u8>,
+    durable: bool,
+    purge_at: i64,
+    lsn: u64,
+}
+
+impl HomeRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get(1)?,
+            mailboxes: row.get(2)?,
+            durable: row.get(3)?,
+            purge_at: row.get(4)?,
+            lsn: row.get::<_, i64>(5)?.cast_unsigned(),
+        })
+    }
+
+    fn checksum(&self, id: u64) -> u32 {
+        let mut crc = crc32c::crc32c(&id.to_le_bytes());
+        for part in [
+            self.key.as_bytes(),
+            &[0],
+            &self.mailboxes,
+            &[u8::from(self.durable)],
+            &self.purge_at.to_le_bytes(),
+            &self.lsn.to_le_bytes(),
+        ] {
+            crc = crc32c::crc32c_append(crc, part);
+        }
+        crc
+    }
+
+    fn write(&self, put: &mut Statement<'_>, id: u64) -> rusqlite::Result<()> {
+        put.execute(params![
+            id.cast_signed(),
+            self.key,
+            self.mailboxes,
+            self.durable,
+            self.purge_at,
+            self.lsn.cast_signed(),
+            self.checksum(id)
+        ])
+        .map(|_| ())
     }
 }
 

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lru::LruCache;
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::annotation::Annotation;
+use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::home::annotations::OF_HOME;
+use crate::home::disk::missing;
 use crate::home::schema;
 use crate::inbox::Inbox;
 use crate::items::FetchedItems;
@@ -31,15 +33,26 @@ const SKIPPED: i64 = 8;
 #[derive(Debug)]
 pub(crate) struct Readers {
     dir: PathBuf,
+    /// That of the partition.
+    tag: u64,
+    damage: Arc<DamageCell>,
     /// Of the shards that write the homes.
     inboxes: Vec<Arc<Inbox>>,
     idle: Mutex<LruCache<u64, Reader>>,
 }
 
 impl Readers {
-    pub fn new(dir: PathBuf, inboxes: Vec<Arc<Inbox>>, limit: usize) -> Self {
+    pub fn new(
+        dir: PathBuf,
+        tag: u64,
+        damage: Arc<DamageCell>,
+        inboxes: Vec<Arc<Inbox>>,
+        limit: usize,
+    ) -> Self {
         Self {
             dir,
+            tag,
+            damage,
             inboxes,
             idle: Mutex::new(LruCache::new(
                 NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN),
@@ -54,18 +67,22 @@ impl Readers {
         home: u64,
         read: impl FnOnce(&Reader) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.damage.check_home(home)?;
         let shard = home % self.inboxes.len() as u64;
         self.inboxes[shard as usize].committed(home)?;
         let idle = self.idle.lock().pop(&home);
-        let reader = match idle {
-            Some(reader) => reader,
-            None => Reader::open(&self.dir, home)
-                .map_err(|e| StoreError::sql("opening a home for reading", &e))?,
+        let opened = match idle {
+            Some(reader) => Ok(reader),
+            None => Reader::open(&self.dir, home, self.tag),
         };
-        let result = read(&reader).map_err(|e| StoreError::sql("reading a home", &e));
-        if result.is_ok() {
+        let result = opened.and_then(|reader| {
+            let read = read(&reader).map_err(|e| damaged("reading a home", home, &e))?;
             let old = self.idle.lock().push(home, reader);
             drop(old);
+            Ok(read)
+        });
+        if let Err(StoreError::HomeDamaged { home, why }) = &result {
+            self.damage.home(*home, why);
         }
         result
     }
@@ -83,6 +100,18 @@ impl Readers {
             std::iter::from_fn(|| idle.pop_lru().map(|(_, reader)| reader)).collect()
         };
         drop(old);
+    }
+}
+
+/// A home whose content SQLite cannot make sense of is damaged.
+fn damaged(what: &'static str, home: u64, e: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode as Code;
+    match e.sqlite_error_code() {
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::HomeDamaged {
+            home,
+            why: e.to_string(),
+        },
+        _ => StoreError::sql(what, e),
     }
 }
 
@@ -135,13 +164,22 @@ impl Reader {
         &self.0
     }
 
-    fn open(dir: &std::path::Path, home: u64) -> rusqlite::Result<Self> {
-        let conn = Connection::open_with_flags(
-            schema::path(dir, home),
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
-        schema::tune(&conn)?;
-        conn.pragma_update(None, "query_only", true)?;
+    /// What is known of transfers: their ids and what part 0 says.
+    pub fn transfers(&self) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = self
+            .0
+            .prepare_cached("SELECT id, value FROM transfer WHERE part = 0")?;
+        let rows = rows.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        rows.collect()
+    }
+
+    fn open(dir: &Path, home: u64, tag: u64) -> Result<Self, StoreError> {
+        let path = schema::path(dir, home);
+        let conn = schema::open_to_read(&path).map_err(|e| match path.try_exists() {
+            Ok(false) => missing(home),
+            _ => damaged("opening a home for reading", home, &e),
+        })?;
+        schema::check(&conn, &path, home, tag)?;
         Ok(Self(conn))
     }
 
@@ -154,7 +192,7 @@ impl Reader {
             .query_row([], |r| r.get(0))?;
         let mailbox = tx
             .prepare_cached(
-                "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent, keywords \
+                "SELECT rowno, uidvalidity, uidnext, highestmodseq, shared_seen, recent \
                  FROM mailbox WHERE id = ?1 AND keep_until = 0",
             )?
             .query_row([id.to_bytes()], |r| {
@@ -162,8 +200,6 @@ impl Reader {
                 view.uidnext = r.get(2)?;
                 view.highest_modseq = r.get::<_, i64>(3)?.cast_unsigned();
                 view.shared_seen = r.get(4)?;
-                let keywords: String = r.get(6)?;
-                view.keywords = Arc::new(Keywords::from_text(&keywords));
                 Ok((r.get::<_, i64>(0)?, view, r.get::<_, u32>(5)?))
             })
             .optional()?;
@@ -179,6 +215,13 @@ impl Reader {
             while let Some(row) = rows.next()? {
                 view.push(&message_row(row)?);
             }
+            let mut keywords = Keywords::default();
+            let mut rows = tx.prepare_cached("SELECT id, value FROM keyword WHERE mailbox = ?1")?;
+            let mut rows = rows.query([rowno])?;
+            while let Some(row) = rows.next()? {
+                keywords.load(row.get(0)?, row.get_ref(1)?.as_blob()?);
+            }
+            view.keywords = Arc::new(keywords);
             let mut seen = BTreeMap::new();
             let mut rows = tx.prepare_cached("SELECT user, uids FROM seen WHERE mailbox = ?1")?;
             let mut rows = rows.query([rowno])?;

@@ -1,6 +1,6 @@
 //! The files that bodies lie in: numbering, reading, and keeping them while they are needed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
 use crate::message::BodyLocation;
@@ -69,10 +70,53 @@ pub(crate) struct Segments {
     next: AtomicU64,
     open: Mutex<LruCache<u64, Arc<dyn JournalFile>>>,
     pins: Mutex<HashMap<u64, Pin>>,
+    removed: Mutex<Removed>,
+    /// Bodies that were compared with their checksums, so that parts of them can be read.
+    checked: Mutex<LruCache<(u64, u64, u32), ()>>,
+    damage: Arc<DamageCell>,
+}
+
+/// Bodies of which it is remembered that they fit their checksums: a few MiB.
+const CHECKED: NonZeroUsize = NonZeroUsize::new(64 << 10).unwrap();
+/// Bytes of a body that are compared at a time.
+const CHECK_AT_ONCE: usize = 256 << 10;
+
+/// Files that were removed since the partition was opened, as nothing referred to them: first and
+/// last of each run.
+#[derive(Debug, Default)]
+struct Removed(BTreeMap<u64, u64>);
+
+impl Removed {
+    fn add(&mut self, number: u64) {
+        if self.contains(number) {
+            return;
+        }
+        let mut last = number;
+        if let Some(end) = self.0.remove(&(number + 1)) {
+            last = end;
+        }
+        let before = self.0.range_mut(..number).next_back();
+        match before.filter(|(_, end)| **end + 1 == number) {
+            Some((_, end)) => *end = last,
+            None => {
+                self.0.insert(number, last);
+            }
+        }
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        let run = self.0.range(..=number).next_back();
+        run.is_some_and(|(_, last)| *last >= number)
+    }
 }
 
 impl Segments {
-    pub fn new(io: Arc<dyn JournalIo>, dir: PathBuf, open_files: usize) -> Self {
+    pub fn new(
+        io: Arc<dyn JournalIo>,
+        dir: PathBuf,
+        open_files: usize,
+        damage: Arc<DamageCell>,
+    ) -> Self {
         let open_files = NonZeroUsize::new(open_files).unwrap_or(NonZeroUsize::MIN);
         Self {
             io,
@@ -80,6 +124,9 @@ impl Segments {
             next: AtomicU64::new(1),
             open: Mutex::new(LruCache::new(open_files)),
             pins: Mutex::default(),
+            removed: Mutex::default(),
+            checked: Mutex::new(LruCache::new(CHECKED)),
+            damage,
         }
     }
 
@@ -104,6 +151,10 @@ impl Segments {
     }
 
     /// The open file of that number.
+    ///
+    /// # Errors
+    /// [`StoreError::BodyGone`] for one that was removed because nothing referred to it,
+    /// [`StoreError::Corrupt`] for one that is missing, [`StoreError::Io`].
     pub fn file(&self, segment: u64) -> Result<Arc<dyn JournalFile>, StoreError> {
         if let Some(file) = self.open.lock().get(&segment) {
             return Ok(Arc::clone(file));
@@ -120,46 +171,95 @@ impl Segments {
                 self.open.lock().put(segment, Arc::clone(&file));
                 Ok(file)
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::BodyGone),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                if self.removed.lock().contains(segment) {
+                    return Err(StoreError::BodyGone);
+                }
+                self.damage.file(segment, "it is missing");
+                Err(StoreError::Corrupt { segment, offset: 0 })
+            }
             Err(e) => Err(StoreError::io("opening a journal file", &e)),
         }
     }
 
-    /// The bytes at `range` of a body, if they are in memory already.
+    /// The bytes at `range` of a body, if they are in memory already and are known to be right or
+    /// can be compared with the checksum.
     pub fn read_cached(
         &self,
         at: BodyLocation,
         from: u32,
         len: u32,
     ) -> Option<Result<Bytes, StoreError>> {
+        if !is_whole(at, from, len) && !self.is_checked(at) {
+            return None;
+        }
         let file = self.open.lock().get(&at.segment).map(Arc::clone)?;
         let mut bytes = vec![0; len as usize];
         if len > 0 && !file.read_cached_at(&mut bytes, at.offset + u64::from(from)) {
             return None;
         }
-        Some(check(at, from, bytes))
+        Some(self.compared(at, from, bytes))
     }
 
-    /// The bytes at `range` of a body; waits for the disk.
+    /// The bytes at `range` of a body; waits for the disk. The first time that a part of a body is
+    /// asked for, all of it is compared with its checksum.
     pub fn read(&self, at: BodyLocation, from: u32, len: u32) -> Result<Bytes, StoreError> {
         let file = self.file(at.segment)?;
-        let mut bytes = vec![0; len as usize];
-        match file.read_exact_at(&mut bytes, at.offset + u64::from(from)) {
-            Ok(()) => check(at, from, bytes),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(StoreError::Corrupt {
-                segment: at.segment,
-                offset: at.offset,
-            }),
-            Err(e) => Err(StoreError::io("reading a body", &e)),
+        if !is_whole(at, from, len) && !self.is_checked(at) {
+            self.check(&*file, at)?;
         }
+        let mut bytes = vec![0; len as usize];
+        file.read_exact_at(&mut bytes, at.offset + u64::from(from))
+            .map_err(|e| unread(at, &e))?;
+        self.compared(at, from, bytes)
     }
 
-    /// Whether a file is still in its directory; meant for one that is pinned, which stays.
-    pub fn exists(&self, segment: u64) -> bool {
+    fn is_checked(&self, at: BodyLocation) -> bool {
+        let key = (at.segment, at.offset, at.crc);
+        self.checked.lock().get(&key).is_some()
+    }
+
+    /// Compares all of a body with its checksum, and remembers that it fits.
+    fn check(&self, file: &dyn JournalFile, at: BodyLocation) -> Result<(), StoreError> {
+        let mut buffer = vec![0; CHECK_AT_ONCE.min(at.len as usize)];
+        let (mut done, mut crc) = (0, 0);
+        while done < at.len {
+            let part = buffer.len().min((at.len - done) as usize);
+            let part = &mut buffer[..part];
+            file.read_exact_at(part, at.offset + u64::from(done))
+                .map_err(|e| unread(at, &e))?;
+            crc = crc32c::crc32c_append(crc, part);
+            done += part.len() as u32;
+        }
+        if crc != at.crc {
+            return Err(at.corrupt());
+        }
+        self.checked.lock().put((at.segment, at.offset, at.crc), ());
+        Ok(())
+    }
+
+    /// What was read, once it is known to be right: a whole body is compared with its checksum.
+    fn compared(&self, at: BodyLocation, from: u32, bytes: Vec<u8>) -> Result<Bytes, StoreError> {
+        if is_whole(at, from, bytes.len() as u32) && crc32c::crc32c(&bytes) != at.crc {
+            return Err(at.corrupt());
+        }
+        Ok(bytes.into())
+    }
+
+    /// Whether a file is in its directory; meant for one that is pinned, which stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it is missing although nobody removed it.
+    pub fn exists(&self, segment: u64) -> Result<bool, StoreError> {
         // Not through the cache of open files, which may hold one that was just removed.
-        [SegmentName::Journal(segment), SegmentName::Blob(segment)]
+        let there = [SegmentName::Journal(segment), SegmentName::Blob(segment)]
             .iter()
-            .any(|name| self.io.open(&name.path(&self.dir)).is_ok())
+            .any(|name| self.io.open(&name.path(&self.dir)).is_ok());
+        if there || self.removed.lock().contains(segment) {
+            return Ok(there);
+        }
+        self.damage.file(segment, "it is missing");
+        Err(StoreError::Corrupt { segment, offset: 0 })
     }
 
     /// Keeps a file from being removed until the pin is dropped.
@@ -194,20 +294,21 @@ impl Segments {
             pins.remove(&number);
         }
         self.open.lock().pop(&number);
+        self.removed.lock().add(number);
         self.io.remove(&name.path(&self.dir))?;
         Ok(true)
     }
 }
 
-/// A whole body is compared with its checksum; a part of one cannot be.
-fn check(at: BodyLocation, from: u32, bytes: Vec<u8>) -> Result<Bytes, StoreError> {
-    if from == 0 && bytes.len() == at.len as usize && crc32c::crc32c(&bytes) != at.crc {
-        return Err(StoreError::Corrupt {
-            segment: at.segment,
-            offset: at.offset,
-        });
+fn is_whole(at: BodyLocation, from: u32, len: u32) -> bool {
+    from == 0 && len == at.len
+}
+
+fn unread(at: BodyLocation, e: &io::Error) -> StoreError {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => at.corrupt(),
+        _ => StoreError::io("reading a body", e),
     }
-    Ok(bytes.into())
 }
 
 /// Keeps a segment or blob file in place.
@@ -235,5 +336,21 @@ impl Drop for SegmentPin {
                 pins.remove(&self.segment);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removed_files_are_runs() {
+        let mut removed = Removed::default();
+        for number in [5, 7, 6, 1, 9, 8, 5] {
+            removed.add(number);
+        }
+        let found: Vec<u64> = (0..12).filter(|&n| removed.contains(n)).collect();
+        assert_eq!(found, [1, 5, 6, 7, 8, 9]);
+        assert_eq!(removed.0.len(), 2);
     }
 }

@@ -27,6 +27,7 @@ use crate::inbox::{Next, ShardReceiver};
 use crate::journal::{Entry, Outcome};
 use crate::metrics::Metrics;
 use crate::partition::Shared;
+use crate::partition_db::KnownHomes;
 use crate::uidset::UidSet;
 use crate::watch::Change;
 
@@ -75,13 +76,28 @@ impl ToShard {
 pub(crate) struct Replay {
     /// The checkpoint from which it is replayed.
     pub checkpoint: u64,
-    /// Homes whose files were on disk at the checkpoint. All others are made anew, as their
-    /// whole history is being replayed; `None` to leave them as they are.
-    pub durable: Option<Arc<HashSet<u64>>>,
-    /// In repair, the same set: all others are made anew only when they are damaged.
-    pub mend: Option<Arc<HashSet<u64>>>,
+    /// The homes that it knew. Those whose files were not on disk then are made anew, as their
+    /// whole history is being replayed.
+    pub known: Arc<KnownHomes>,
+    pub anew: Anew,
     /// Homes met so far.
     pub met: HashSet<u64>,
+}
+
+/// Which of the homes are made anew whose whole history is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anew {
+    All,
+    /// In repair, as not all of the history is there.
+    Damaged,
+    /// Where nothing is to be changed.
+    None,
+}
+
+impl Replay {
+    fn is_durable(&self, home: u64) -> bool {
+        self.known.get(&home).is_some_and(|known| known.durable)
+    }
 }
 
 /// A checkpoint of which homes are still to be written.
@@ -113,6 +129,8 @@ pub(crate) struct Shard {
     /// Shown, but rolled back when something failed: to be applied again first.
     again: HashMap<u64, Vec<Arc<Entry>>>,
     damaged: HashMap<u64, StoreError>,
+    /// Acknowledged records could not be applied to a damaged home: the journal has to keep them.
+    owes: bool,
     changes: Changes,
     /// The checkpoint that is going on.
     marked: Option<Marked>,
@@ -143,6 +161,7 @@ impl Shard {
             again: HashMap::new(),
             homes: LruCache::new(NonZeroUsize::new(open).unwrap_or(NonZeroUsize::MIN)),
             damaged: HashMap::new(),
+            owes: false,
             changes: Changes::default(),
             marked: None,
             fresh: HashSet::new(),
@@ -229,6 +248,10 @@ impl Shard {
         };
         let (index, shards) = (self.index, self.shards);
         for home in homes.into_iter().filter(|home| home % shards == index) {
+            if self.shared.damage.check_home(home).is_err() {
+                self.owes = true;
+                continue;
+            }
             match self.open(home) {
                 Ok(open) if open.applied_lsn() >= lsn => continue,
                 Ok(_) => {
@@ -242,11 +265,6 @@ impl Shard {
             let entry = Arc::new(entry);
             self.apply(home, &[entry]);
         }
-    }
-
-    /// The homes that are damaged.
-    fn damaged_homes(&self) -> impl Iterator<Item = u64> + '_ {
-        self.damaged.keys().copied()
     }
 
     /// Applies entries home by home.
@@ -266,6 +284,17 @@ impl Shard {
     /// Applies a group of entries to a home, for as long as it takes: they are durable, so
     /// they must happen.
     fn apply(&mut self, home: u64, entries: &[Arc<Entry>]) {
+        if let Err(error) = self.shared.damage.check_home(home)
+            && !self.damaged.contains_key(&home)
+        {
+            // What is replayed was acknowledged; what comes now is refused.
+            self.owes |= self.replay.is_some();
+            self.shared
+                .queue
+                .applied(self.index as usize, entries.len());
+            refuse(home, entries, &error);
+            return;
+        }
         self.commit_marked(home);
         let slow = entries.iter().any(|entry| entry.op.is_slow());
         if slow {
@@ -302,14 +331,7 @@ impl Shard {
                     entry.abandon_arrival();
                 }
             }
-            Err(error) => {
-                for entry in entries {
-                    if target_of(entry) == Some(home) {
-                        entry.set_arrived(UidSet::new());
-                    }
-                    entry.answer(home, Err(error.clone()));
-                }
-            }
+            Err(error) => refuse(home, entries, &error),
         }
     }
 
@@ -351,7 +373,10 @@ impl Shard {
                     return Ok(done);
                 }
                 Err(error @ StoreError::HomeDamaged { .. }) => {
-                    tracing::error!(%error, "a home is damaged");
+                    if let StoreError::HomeDamaged { home, why } = &error {
+                        self.shared.damage.home(*home, why);
+                    }
+                    self.owes = true;
                     self.roll_back(home);
                     // The journal keeps what was shown, as there is no checkpoint any more.
                     self.again.remove(&home);
@@ -425,11 +450,7 @@ impl Shard {
                 Some(marked) if marked.homes.contains(&home) => &mut marked.changes,
                 _ => &mut self.changes,
             };
-            changes.merge(Changes::of_home(
-                home,
-                committed.segments,
-                committed.purge_at,
-            ));
+            changes.merge(Changes::of_home(home, committed.segments, committed.state));
         }
         self.is_committed(home);
     }
@@ -448,23 +469,28 @@ impl Shard {
 
     fn open(&mut self, id: u64) -> Result<&mut Home, StoreError> {
         if !self.homes.contains(&id) {
-            if let Some(replay) = &self.replay
-                && !replay.met.contains(&id)
-                && replay.durable.as_ref().is_some_and(|d| !d.contains(&id))
-            {
-                remove_home(&self.shared.homes_dir, id)
+            let shared = &self.shared;
+            // A home that there was is not made a second time.
+            let (may, anew) = match &self.replay {
+                Some(replay) if replay.is_durable(id) => (false, Anew::None),
+                Some(replay) if replay.met.contains(&id) => (true, Anew::None),
+                Some(replay) => (true, replay.anew),
+                None => (shared.catalogue.key(id).is_none(), Anew::None),
+            };
+            let open = || Home::open(&shared.homes_dir, id, shared.tag, &shared.template, may);
+            let make_anew = || {
+                remove_home(&shared.homes_dir, id)
                     .map_err(|e| StoreError::io("removing an unfinished home", &e))?;
-            }
-            let open = || Home::open(&self.shared.homes_dir, id, &self.shared.template);
-            let mut opened = open();
-            if matches!(opened, Err(StoreError::HomeDamaged { .. }))
-                && let Some(replay) = &self.replay
-                && replay.mend.as_ref().is_some_and(|d| !d.contains(&id))
-            {
-                remove_home(&self.shared.homes_dir, id)
-                    .map_err(|e| StoreError::io("removing an unfinished home", &e))?;
-                opened = open();
-            }
+                open()
+            };
+            let opened = match anew {
+                Anew::All => make_anew(),
+                Anew::Damaged => match open() {
+                    Err(StoreError::HomeDamaged { .. }) => make_anew(),
+                    opened => opened,
+                },
+                Anew::None => open(),
+            };
             let (mut home, fresh) = opened?;
             Metrics::add(&self.shared.metrics.homes_opened, 1);
             if fresh {
@@ -476,7 +502,7 @@ impl Shard {
                 // What it applied before the crash is not in the checkpoint's counts.
                 let segments = home.segment_changes_since(replay.checkpoint)?;
                 self.changes
-                    .merge(Changes::of_home(id, segments, home.purge_at()));
+                    .merge(Changes::of_home(id, segments, home.state()));
                 if !home.key().is_empty() {
                     self.shared.catalogue.put(id, home.key(), home.listed());
                 }
@@ -652,12 +678,15 @@ impl Shard {
         let marks = self.marked.as_mut().and_then(|m| m.recents.remove(&home));
         let writable = !self.abandoned && !self.damaged.contains_key(&home);
         for (id, uid) in marks.into_iter().flatten().filter(|_| writable) {
-            let written = self.open(home).and_then(|home| home.set_recent(id, uid));
+            let written = self.open(home).and_then(|home| {
+                home.set_recent(id, uid)?;
+                Ok(home.state())
+            });
             match written {
-                Ok(()) => {
+                Ok(state) => {
                     self.shared.recents.written(id, uid);
                     if let Some(marked) = &mut self.marked {
-                        marked.changes.homes.insert(home);
+                        marked.changes.homes.insert(home, state);
                     }
                 }
                 Err(e) => tracing::warn!(home, error = %e, "could not write a recent mark"),
@@ -676,8 +705,7 @@ impl Shard {
         self.tell(ToCheckpointer::Report(Box::new(Report {
             round: marked.round,
             changes: marked.changes,
-            blocked: self.abandoned || !self.damaged.is_empty(),
-            damaged: self.damaged_homes().collect(),
+            blocked: self.abandoned || self.owes,
         })));
     }
 
@@ -692,6 +720,16 @@ impl Drop for Shard {
     fn drop(&mut self) {
         // Whatever it ended of: the journal shall not wait for it.
         self.slow(true);
+    }
+}
+
+/// Answers for a home that cannot apply anything.
+fn refuse(home: u64, entries: &[Arc<Entry>], error: &StoreError) {
+    for entry in entries {
+        if target_of(entry) == Some(home) {
+            entry.set_arrived(UidSet::new());
+        }
+        entry.answer(home, Err(error.clone()));
     }
 }
 

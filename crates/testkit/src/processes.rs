@@ -213,9 +213,35 @@ impl Processes {
     /// # Errors
     /// When it does not run.
     pub fn kill(&self, name: &str) -> anyhow::Result<i32> {
+        self.signal(name, Signal::KILL)
+    }
+
+    /// Stops a node's process, which answers nothing then, until [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn pause(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.signal(name, Signal::STOP)?;
+        wait_until("the process stops", async || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let (_, state) = status.rsplit_once(") ")?;
+            state.starts_with('T').then_some(())
+        })
+        .await
+    }
+
+    /// Lets a node that was stopped go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self, name: &str) -> anyhow::Result<()> {
+        self.signal(name, Signal::CONT).map(drop)
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> anyhow::Result<i32> {
         let pid = self.node(name)?.pid;
         let process = Pid::from_raw(pid).context("no process")?;
-        kill_process(process, Signal::KILL).with_context(|| format!("kill {name} ({pid})"))?;
+        kill_process(process, signal).with_context(|| format!("{signal:?} to {name} ({pid})"))?;
         Ok(pid)
     }
 

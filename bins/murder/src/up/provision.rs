@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use murder_auth::Account;
-use murder_mupdate::MupdateClient;
+use murder_mupdate::{MupdateClient, MupdateError};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
@@ -57,10 +57,19 @@ pub async fn accounts(plan: &Plan, hash: JoinHandle<Hash>) -> anyhow::Result<()>
 
 async fn add(client: &MupdateClient, accounts: &[Account]) -> anyhow::Result<()> {
     for batch in accounts.chunks(BATCH) {
-        client
-            .add_users(batch)
-            .await
-            .context("cannot make the users")?;
+        match client.add_users(batch).await {
+            Ok(_) => continue,
+            // Of these, one or more; the others are added all the same.
+            Err(MupdateError::FailedPrecondition(_)) => {}
+            Err(error) => return Err(error).context("cannot make the users"),
+        }
+        for account in batch {
+            match client.add_user(account).await {
+                Ok(_) => {}
+                Err(MupdateError::FailedPrecondition(why)) => eprintln!("murder: not added: {why}"),
+                Err(error) => return Err(error).context("cannot make the users"),
+            }
+        }
     }
     Ok(())
 }

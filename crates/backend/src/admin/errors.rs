@@ -43,12 +43,15 @@ pub(super) fn refused(error: StoreError) -> Status {
         StoreError::OverQuota { .. }
         | StoreError::TooManyKeywords
         | StoreError::TooManyAnnotations
+        | StoreError::NoSuchTransfer
         | StoreError::UidsExhausted
         | StoreError::BodyGone
         | StoreError::Corrupt { .. }
         | StoreError::HomeDamaged { .. }
         | StoreError::Damaged { .. } => ErrorKind::FailedPrecondition,
         StoreError::ReadOnly { .. }
+        | StoreError::Withdrawn
+        | StoreError::InDoubt { .. }
         | StoreError::DiskFull
         | StoreError::InUse(_)
         | StoreError::Format { .. }
@@ -66,13 +69,16 @@ pub(super) fn not_changed(error: ChangeError) -> Status {
     let text = error.to_string();
     match error {
         ChangeError::Store(error) => refused(error),
+        ChangeError::Unknown(_) => unavailable(text),
         ChangeError::NoSuchMailbox { .. } => not_found(text),
         ChangeError::NotOpen => unavailable(text),
         ChangeError::AlreadyExists => status(ErrorKind::AlreadyExists, text),
         ChangeError::NotPermitted(_) => status(ErrorKind::PermissionDenied, text),
         ChangeError::Cannot(_) | ChangeError::Name(_) | ChangeError::Acl(_) => invalid(text),
         ChangeError::Master(error) => match error {
-            MupdateError::Unavailable(_) | MupdateError::OtherMurder(_) => unavailable(text),
+            MupdateError::Unavailable(_)
+            | MupdateError::NotSent(_)
+            | MupdateError::OtherMurder(_) => unavailable(text),
             MupdateError::TooLarge(_) => status(ErrorKind::TooLarge, text),
             MupdateError::AlreadyExists { .. } => status(ErrorKind::AlreadyExists, text),
             MupdateError::InvalidArgument(_) => invalid(text),

@@ -3,6 +3,7 @@
 //! Callers are operators, by their certificates; nobody else gets past the first check. What they
 //! do is done as any other change: in order, durable, known to the master before it is answered.
 
+mod accounts;
 mod envelope;
 mod errors;
 mod partitions;
@@ -14,15 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::grpc::{self, KEEP_ALIVE};
+use murder_net::grpc;
 use murder_net::{Listener, Role};
-use murder_proto::v1::backend_admin_server::{BackendAdmin, BackendAdminServer};
+use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
 use murder_proto::v1::{self, ErrorDetail, ErrorKind};
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use crate::node::Node;
@@ -38,13 +38,23 @@ const ENTRIES: usize = 500;
 const STALL: Duration = Duration::from_secs(60);
 
 /// Takes calls until the drain begins; `killed` ends the connections.
-pub(crate) fn serve(node: &Arc<Node>, listener: Listener, killed: &CancellationToken) {
+///
+/// # Errors
+/// When the server cannot describe itself.
+pub(crate) fn serve(
+    node: &Arc<Node>,
+    listener: Listener,
+    killed: &CancellationToken,
+) -> anyhow::Result<()> {
+    let common = grpc::common_services(
+        node.health.clone(),
+        &[backend_admin_server::SERVICE_NAME],
+        murder_proto::FILE_DESCRIPTOR_SET,
+    )?;
     let connections = grpc::accept(listener, &node.shutdown, killed);
     let service = Service(Arc::clone(node));
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE))
-        .max_concurrent_streams(CALLS)
+    let server = grpc::server(CALLS)
+        .add_routes(common)
         .add_service(BackendAdminServer::with_interceptor(
             service,
             operators_only,
@@ -55,6 +65,7 @@ pub(crate) fn serve(node: &Arc<Node>, listener: Listener, killed: &CancellationT
             tracing::error!(%error, "the gRPC server ended");
         }
     });
+    Ok(())
 }
 
 /// The one place where it is decided who may call.
@@ -208,6 +219,24 @@ impl BackendAdmin for Service {
         let by = operator(&request);
         let restored = restore::mailbox(&self.0, request.into_inner(), &by).await?;
         Ok(Response::new(restored))
+    }
+
+    async fn delete_mailbox(
+        &self,
+        request: Request<v1::DeleteMailboxRequest>,
+    ) -> Result<Response<v1::DeleteMailboxResponse>, Status> {
+        let by = operator(&request);
+        let deleted = accounts::delete_mailbox(&self.0, request.into_inner(), &by).await?;
+        Ok(Response::new(deleted))
+    }
+
+    async fn remove_from_acl(
+        &self,
+        request: Request<v1::RemoveFromAclRequest>,
+    ) -> Result<Response<v1::RemoveFromAclResponse>, Status> {
+        let by = operator(&request);
+        let removed = accounts::remove_from_acl(&self.0, request.into_inner(), &by).await?;
+        Ok(Response::new(removed))
     }
 
     type ListQuotasStream = Parts<v1::ListQuotasResponse>;

@@ -35,6 +35,9 @@ pub(crate) enum OpError {
     Answered,
 }
 
+/// BYE to who would take NO for "not done".
+const IN_DOUBT: &str = "[UNAVAILABLE] The change may have been made; look again";
+
 /// How a command ends.
 pub(crate) type OpResult = Result<Completion, OpError>;
 
@@ -118,6 +121,8 @@ impl From<StoreError> for OpError {
             StoreError::TooManyKeywords | StoreError::UidsExhausted => {
                 (Code::Limit, capitalised(&error.to_string()))
             }
+            // Nobody hears this: who has asked does not wait for the append any more.
+            StoreError::Withdrawn => (Code::Unavailable, "Given up by the frontend".into()),
             StoreError::TooManyAnnotations => {
                 (Code::MetadataTooMany, capitalised(&error.to_string()))
             }
@@ -126,12 +131,17 @@ impl From<StoreError> for OpError {
                 (Code::OverQuota, format!("Over quota ({resource})"))
             }
             StoreError::TooLarge { .. } => (Code::TooBig, "Message is too big".into()),
+            StoreError::NoSuchTransfer => (Code::ServerBug, capitalised(&error.to_string())),
             StoreError::NoSuchMessage | StoreError::BodyGone => {
                 (Code::ExpungeIssued, "Message was expunged".into())
             }
             StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
                 tracing::error!(%error, "damaged");
                 (Code::Corruption, "Mailbox is damaged".into())
+            }
+            StoreError::InDoubt { .. } => {
+                tracing::warn!(%error, "not known whether a change was made");
+                return Self::Bye(IN_DOUBT.into());
             }
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
@@ -162,6 +172,10 @@ impl ChangeError {
             Self::Name(_) | Self::Acl(_) => no(Code::Cannot, capitalised(&self.to_string())),
             Self::NotOpen => not_open(),
             Self::Master(error) => refused_by_master(&error),
+            Self::Unknown(error) => {
+                tracing::warn!(%error, "not known whether a change was made");
+                OpError::Bye(IN_DOUBT.into())
+            }
             Self::Store(error) => error.into(),
         }
     }
@@ -169,7 +183,7 @@ impl ChangeError {
 
 fn refused_by_master(error: &MupdateError) -> OpError {
     let (code, text) = match error {
-        MupdateError::Unavailable(_) | MupdateError::OtherMurder(_) => (
+        MupdateError::Unavailable(_) | MupdateError::NotSent(_) | MupdateError::OtherMurder(_) => (
             Code::Unavailable,
             "The mupdate master is not available, try again",
         ),

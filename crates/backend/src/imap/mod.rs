@@ -18,7 +18,7 @@ mod op;
 mod progress;
 mod qresync;
 mod search;
-mod selected;
+pub(crate) mod selected;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use murder_net::Connection;
 
+pub(crate) use fetch::RawPieces;
 pub(crate) use metrics::ImapMetrics;
 pub(crate) use progress::INTERVAL as PROGRESS_INTERVAL;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_imap::{
-    Command, CommandReader, Event, MailboxArg, NameEncoding, ResponseWriter, Status, Tag,
+    Command, CommandReader, Event, MailboxArg, NameEncoding, NodeId, ResponseWriter, Status, Tag,
     server::Limits,
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
@@ -27,6 +27,7 @@ use crate::imap::updates::{self, Expunges};
 use crate::login::MAX_FAILED_LOGINS;
 use crate::node::{Found, Node};
 use crate::stream::ClientStream;
+use crate::transfer::{MAX_STAGE, Transfer};
 
 /// Bad commands in a row after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
@@ -116,6 +117,10 @@ pub(crate) struct Session {
     pub via: Span,
     /// What the client wants to be told; `None` before its first NOTIFY.
     pub notify: Option<Box<Notify>>,
+    /// A frontend's COPY or MOVE to another backend, or from one.
+    pub transfer: Option<Box<Transfer>>,
+    /// The id of what the next command makes, if a frontend has given it one.
+    pub next_id: Option<NodeId>,
     bad_commands: u32,
     /// Told when the server drains.
     drained: Cancelled,
@@ -143,6 +148,8 @@ impl Session {
             span: Span::current(),
             via: Span::none(),
             notify: None,
+            transfer: None,
+            next_id: None,
             bad_commands: 0,
             drained: Cancelled::of(node.shutdown.token()),
             alarm: Alarm::new(login_deadline),
@@ -230,7 +237,11 @@ impl Session {
                 if self.notify.is_some() {
                     boxed(self.before_change(&command)).await?;
                 }
+                let names_the_next = matches!(command, Command::Node(_));
                 let result = self.execute(&tag, command).instrument(via).await;
+                if !names_the_next {
+                    self.next_id = None;
+                }
                 self.complete(&tag, result, expunges).await
             }
             Event::Append(start) => {
@@ -293,6 +304,11 @@ impl Session {
         let mut completion = match completion.status == Status::No && self.node.may_lack() {
             true => completion.into_unavailable(),
             false => completion,
+        };
+        // The frontend says it once more, perhaps elsewhere: numbers must be what they were.
+        let expunges = match &completion.code {
+            Some(code) if code.is_not_here() => Expunges::Held,
+            _ => expunges,
         };
         if let State::Selected(_) = self.state {
             updates::news(self, expunges).await.map_err(Ended::Client)?;
@@ -394,12 +410,16 @@ impl Session {
     /// Somebody has logged in: what depends on who it is.
     pub(crate) fn logged_in(&mut self, user: User) {
         let imap = &self.node.config.imap;
-        self.reader.set_limits(Limits {
+        let mut limits = Limits {
             command: imap.max_command,
             append: imap.append_limit,
-        });
+        };
         if user.namespace.is_canonical() {
-            self.writer.set_names(NameEncoding::Utf8);
+            limits.command = limits.command.max(MAX_STAGE);
+        }
+        self.reader.set_limits(limits);
+        if user.namespace.is_canonical() {
+            self.writer.set_utf8_names_only();
         }
         self.span.record("user", user.identity.user.as_str());
         self.node.imap.logins.inc();
@@ -455,6 +475,7 @@ impl Session {
     pub(crate) fn log_out(&mut self) {
         self.state = State::NotAuthenticated;
         self.user = None;
+        self.transfer = None;
         self.enabled = Enabled::default();
         self.notify = None;
         self.writer.set_names(NameEncoding::default());

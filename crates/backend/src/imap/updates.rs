@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet, Status};
 use murder_mailbox::Rights;
-use murder_store::{Flags, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
+use murder_store::{Flags, KeywordSet, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
 use crate::imap::contexts;
 use crate::imap::dispatch::boxed;
@@ -124,7 +124,7 @@ pub(crate) enum Own<'a> {
         /// What the client knew when it sent the command.
         known: &'a MailboxView,
         /// Flags and keywords after the command, from those before.
-        expected: &'a (dyn Fn(Flags, u64) -> (Flags, u64) + Sync),
+        expected: &'a (dyn Fn(Flags, KeywordSet) -> (Flags, KeywordSet) + Sync),
         /// These are told nevertheless, for their mod-sequences.
         echo: &'a UidSet,
     },
@@ -206,7 +206,7 @@ pub(crate) async fn tell(
             continue;
         };
         let before = state_of(selected, &known, &before, &new);
-        if selected.condstore || before != Some((selected.flags_of(&new, &after), after.keywords)) {
+        if selected.condstore || before != state_of(selected, &new, &after, &new) {
             tell_fetch(selected, writer, &after);
             writer.flush_if_full(stream).await?;
         }
@@ -221,7 +221,7 @@ pub(crate) async fn tell(
             echo,
         } => {
             for row in present(selected, uids) {
-                let now = Some((selected.flags_of(&new, &row), row.keywords));
+                let now = state_of(selected, &new, &row, &new);
                 // Of a message that is new to it the client knows no flags.
                 let as_expected = at_first.row_by_uid(row.uid).is_none_or(|before| {
                     let before = state_of(selected, at_first, &before, &new);
@@ -376,24 +376,16 @@ fn present<'a>(
         .filter(move |row| !held || selected.newest.seq_of(row.uid).is_some())
 }
 
-/// The flags and keywords of a row of `view`, the latter in the bits of `new`; `None` when one
-/// of them has no bit there any more.
+/// The flags and keywords of a row of `view`, the latter by the numbers of `new`; `None` when one
+/// of them has none there any more.
 fn state_of(
     selected: &Selected,
     view: &MailboxView,
     row: &MessageRow,
     new: &MailboxView,
-) -> Option<(Flags, u64)> {
-    let keywords = keyword_bits(view.keywords(), new.keywords(), row.keywords)?;
+) -> Option<(Flags, KeywordSet)> {
+    let keywords = new.keywords().translate(view.keywords(), row.keywords)?;
     Some((selected.flags_of(view, row), keywords))
-}
-
-fn keyword_bits(from: &Keywords, to: &Keywords, bits: u64) -> Option<u64> {
-    if bits == 0 || std::ptr::eq(from, to) {
-        return Some(bits);
-    }
-    from.names(bits)
-        .try_fold(0, |bits, name| Some(bits | 1 << to.bit(name)?))
 }
 
 /// `* n FETCH (FLAGS (…))`

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use murder_lmtp::Sender;
 use murder_mailbox::MailboxName;
 use murder_store::{
     AppendMessage, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, Partition, StoreError,
@@ -11,6 +12,7 @@ use murder_store::{
 
 use super::recipient::Target;
 use super::reply::{self, Reply};
+use super::trace::Trace;
 use crate::node::now;
 
 /// A message that is being received: in memory up to [`INLINE_LIMIT`], on the partitions' disks
@@ -23,6 +25,15 @@ pub(super) struct Incoming {
     on_disk: bool,
     size: u64,
     limit: u64,
+    /// A NUL has come. What it was in is passed over: no client could be sent it (RFC 9051 section
+    /// 9), and no other backend.
+    nul: bool,
+    /// CRC32C of what has come.
+    crc: u32,
+    /// What the client calls the message.
+    ident: Option<String>,
+    /// By what the message is known, once its header has come.
+    trace: Option<Trace>,
     /// What the sender says the size is.
     declared: u64,
 }
@@ -31,17 +42,24 @@ pub(super) struct Incoming {
 struct Place {
     partition: Arc<Partition>,
     mailboxes: Vec<MailboxName>,
+    /// Of each mailbox, the recipient for whom the message goes there.
+    recipients: Vec<String>,
     staged: Option<Result<BodyWriter, StoreError>>,
 }
 
 impl Incoming {
-    /// Nothing yet. `limit` is the most bytes in a message.
-    pub(super) fn new(targets: Vec<Target>, declared: Option<u64>, limit: u64) -> Self {
+    /// Nothing yet of what `sender` announced. `limit` is the most bytes in a message.
+    pub(super) fn new(targets: Vec<Target>, sender: &Sender, limit: u64) -> Self {
         let mut places: Vec<Place> = Vec::new();
         let mut recipients = Vec::with_capacity(targets.len());
         // Two addresses of one mailbox are one delivery.
         let mut seen: HashMap<MailboxName, (usize, usize)> = HashMap::new();
-        for Target { partition, mailbox } in targets {
+        for target in targets {
+            let Target {
+                partition,
+                mailbox,
+                recipient,
+            } = target;
             if let Some(same) = seen.get(&mailbox) {
                 recipients.push(*same);
                 continue;
@@ -53,6 +71,7 @@ impl Incoming {
                 places.push(Place {
                     partition,
                     mailboxes: Vec::new(),
+                    recipients: Vec::new(),
                     staged: None,
                 });
                 places.len() - 1
@@ -61,6 +80,7 @@ impl Incoming {
             recipients.push((at, mailboxes.len()));
             seen.insert(mailbox.clone(), (at, mailboxes.len()));
             mailboxes.push(mailbox);
+            places[at].recipients.push(recipient);
         }
         Self {
             places,
@@ -69,7 +89,11 @@ impl Incoming {
             on_disk: false,
             size: 0,
             limit,
-            declared: declared.unwrap_or(0).min(limit),
+            nul: false,
+            crc: 0,
+            ident: sender.ident.clone(),
+            trace: None,
+            declared: sender.size.unwrap_or(0).min(limit),
         }
     }
 
@@ -78,22 +102,26 @@ impl Incoming {
         self.size
     }
 
-    /// Takes the next bytes. Past the limit they are thrown away, and what came before too.
+    /// Takes the next bytes. Past the limit, and once a NUL has come, they are thrown away, and what
+    /// came before too.
     pub(super) async fn take(&mut self, bytes: Bytes) {
         self.size += bytes.len() as u64;
-        if self.size > self.limit {
+        self.nul |= memchr::memchr(0, &bytes).is_some();
+        if self.size > self.limit || self.nul {
             self.memory = Vec::new();
             for place in &mut self.places {
                 place.staged = None;
             }
             return;
         }
+        self.crc = crc32c::crc32c_append(self.crc, &bytes);
         if !self.on_disk {
             if self.memory.len() + bytes.len() <= INLINE_LIMIT {
                 self.memory.extend_from_slice(&bytes);
                 return;
             }
             self.on_disk = true;
+            self.trace = Trace::find(self.ident.as_deref(), &self.memory);
             let begun = Bytes::from(std::mem::take(&mut self.memory));
             for place in &mut self.places {
                 place.staged = Some(place.partition.stage(self.declared).await);
@@ -118,6 +146,14 @@ impl Incoming {
         if self.size > self.limit {
             return vec![reply::TOO_LARGE; self.recipients.len()];
         }
+        if self.nul {
+            return vec![reply::NUL; self.recipients.len()];
+        }
+        let trace = match self.on_disk {
+            true => self.trace,
+            false => Trace::find(self.ident.as_deref(), &self.memory),
+        };
+        let (size, crc) = (self.size, self.crc);
         let inline = Bytes::from(self.memory);
         let mut told: Vec<Vec<Reply>> = Vec::with_capacity(self.places.len());
         for place in self.places {
@@ -128,10 +164,12 @@ impl Incoming {
             };
             let delivered = match body {
                 Ok(body) => {
-                    place
-                        .partition
-                        .deliver(&place.mailboxes, message(body))
-                        .await
+                    let ids = place.recipients.iter().map(|recipient| {
+                        let trace = trace.as_ref();
+                        trace.map(|trace| trace.id_for(recipient, size, crc))
+                    });
+                    let targets = place.mailboxes.iter().zip(ids);
+                    place.partition.deliver_once(targets, message(body)).await
                 }
                 Err(error) => Err(error),
             };

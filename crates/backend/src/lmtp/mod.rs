@@ -2,7 +2,10 @@
 //!
 //! It takes mail from the nodes of the cluster that are frontends, from this machine, and with
 //! `[lmtp] open` from anybody. A message is stored byte for byte as it came (dots unstuffed); no
-//! trace headers are added but, with `[lmtp] return_path`, a `Return-Path:`.
+//! trace headers are added but, with `[lmtp] return_path`, a `Return-Path:`. One with NULs is refused.
+//!
+//! What a mail server delivers again for want of an answer is taken, and is there once: [`trace`]
+//! says by what it is known.
 //!
 //! Recipients: `user@domain` is the account of that whole name, if its INBOX is here, and else
 //! the account `user`, in whichever domain. `user+folder` goes to the mailbox `folder` of that
@@ -13,6 +16,7 @@ mod deliver;
 mod recipient;
 mod reply;
 mod session;
+mod trace;
 mod unstuff;
 
 use std::sync::Arc;

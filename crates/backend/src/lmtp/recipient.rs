@@ -16,6 +16,8 @@ use crate::node::{Found, Node};
 pub(super) struct Target {
     pub partition: Arc<Partition>,
     pub mailbox: MailboxName,
+    /// The account and the detail: the recipient, however the address was written.
+    pub recipient: String,
 }
 
 impl Target {
@@ -102,5 +104,9 @@ fn folder(node: &Node, recipient: &Recipient, account: &str, inbox: Found) -> Ta
     Target {
         partition,
         mailbox: meta.name,
+        recipient: match &recipient.detail {
+            Some(detail) => format!("{account}+{detail}"),
+            None => account.to_owned(),
+        },
     }
 }

@@ -57,6 +57,7 @@ pub(super) const NEEDS_TLS: Reply = reply(
 );
 pub(super) const NO_ACCESS: Reply = reply(550, "5.7.1", "Mail is not taken from you");
 pub(super) const UNKNOWN_USER: Reply = reply(550, "5.1.1", "No such user");
+pub(super) const NUL: Reply = reply(554, "5.6.0", "A message must not hold NULs");
 pub(super) const TOO_LARGE: Reply = reply(552, "5.3.4", "Message is too big");
 
 impl Reply {

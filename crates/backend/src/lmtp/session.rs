@@ -53,6 +53,8 @@ pub(super) struct Session {
     output: Vec<u8>,
     greeted: bool,
     transaction: Option<Transaction>,
+    /// What the client calls the message of the next transaction.
+    ident: Option<String>,
     errors: u32,
 }
 
@@ -121,6 +123,7 @@ impl Session {
             output: Vec::new(),
             greeted: false,
             transaction: None,
+            ident: None,
             errors: 0,
         };
         session.know_client();
@@ -153,6 +156,7 @@ impl Session {
                     self.input = BytesMut::new();
                     self.greeted = false;
                     self.transaction = None;
+                    self.ident = None;
                     match timeout(HANDSHAKE, self.stream.accept_tls(config)).await {
                         Ok(Ok(stream)) => self.stream = stream,
                         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
@@ -238,13 +242,20 @@ impl Session {
             Command::Lhlo => {
                 self.greeted = true;
                 self.transaction = None;
+                self.ident = None;
                 self.say_capabilities();
                 Step::Replied
             }
             Command::StartTls if self.stream.is_tls() => return Err(reply::TLS_ALREADY),
             Command::StartTls => Step::StartTls(self.node.tls.clone().ok_or(reply::NO_TLS)?),
-            Command::Mail(sender) => {
+            Command::Xforward(_) if self.transaction.is_some() => return Err(reply::NESTED_MAIL),
+            Command::Xforward(ident) => {
+                self.ident = ident;
+                Step::Reply(reply::OK)
+            }
+            Command::Mail(mut sender) => {
                 self.check_mail(&sender)?;
+                sender.ident = self.ident.take();
                 self.transaction = Some(Transaction {
                     sender,
                     targets: Vec::new(),
@@ -289,6 +300,7 @@ impl Session {
             },
             Command::Rset => {
                 self.transaction = None;
+                self.ident = None;
                 Step::Reply(reply::OK)
             }
             Command::Noop => Step::Reply(reply::OK),
@@ -323,8 +335,8 @@ impl Session {
             false => "",
         };
         let lines = format!(
-            "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n{starttls}\
-             250 SIZE {}\r\n",
+            "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n\
+             250-XFORWARD IDENT\r\n{starttls}250 SIZE {}\r\n",
             self.node.config.node.name, self.node.config.lmtp.message_limit
         );
         self.output.extend_from_slice(lines.as_bytes());
@@ -338,7 +350,7 @@ impl Session {
         if self.node.config.lmtp.return_path {
             prefix = format!("Return-Path: <{}>\r\n", sender.path).into();
         }
-        let mut incoming = Incoming::new(targets, sender.size, limit + prefix.len() as u64);
+        let mut incoming = Incoming::new(targets, &sender, limit + prefix.len() as u64);
         incoming.take(prefix).await;
         self.receive(&mut incoming, limit).await?;
         let size = incoming.size();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse};
+use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse, uidvalidity};
 use murder_mupdate::{Activate, MupdateError, Reserve};
 use murder_store::{CreateMailbox, MailboxMeta, Partition, StoreError};
 
@@ -12,6 +12,7 @@ use crate::node::{Cluster, Node, now};
 
 /// A mailbox to be made.
 pub(super) struct NewMailbox<'a> {
+    pub id: MailboxId,
     pub name: &'a MailboxName,
     pub partition: &'a Arc<Partition>,
     pub acl: Acl,
@@ -43,10 +44,26 @@ impl Node {
         partition: Option<&str>,
         special_use: Option<SpecialUse>,
     ) -> Result<Done, ChangeError> {
+        self.create_mailbox_as(identity, name, partition, special_use, MailboxId::new())
+            .await
+    }
+
+    /// The same; the mailbox gets this id, which is nobody's.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn create_mailbox_as(
+        self: &Arc<Self>,
+        identity: &Identity,
+        name: &MailboxName,
+        partition: Option<&str>,
+        special_use: Option<SpecialUse>,
+        id: MailboxId,
+    ) -> Result<Done, ChangeError> {
         let (identity, name) = (identity.clone(), name.clone());
         let partition = partition.map(str::to_owned);
         self.to_the_end(|node| async move {
-            node.create(&identity, &name, partition.as_deref(), special_use)
+            node.create(&identity, &name, partition.as_deref(), special_use, id)
                 .await
         })
         .await
@@ -58,6 +75,7 @@ impl Node {
         name: &MailboxName,
         partition: Option<&str>,
         special_use: Option<SpecialUse>,
+        id: MailboxId,
     ) -> Result<Done, ChangeError> {
         let _home = self.changes.of_homes(&[name.home_key()]).await;
         self.check_unknown(identity, name)?;
@@ -69,6 +87,7 @@ impl Node {
         let partition = self.partition_for(name, &place, partition)?;
         let (done, _) = self
             .make(NewMailbox {
+                id,
                 name,
                 partition: &partition,
                 acl: place.acl,
@@ -99,10 +118,10 @@ impl Node {
         &self,
         new: NewMailbox<'_>,
     ) -> Result<(Done, MailboxMeta), ChangeError> {
-        let id = MailboxId::new();
+        let id = new.id;
         let Some(cluster) = &self.cluster else {
             // The store raises it when the name had a greater one before.
-            let uidvalidity = u32::try_from(now()).unwrap_or(u32::MAX);
+            let uidvalidity = uidvalidity::of_time(now());
             let meta = store(&new, id, uidvalidity).await?;
             return Ok((Done::default(), meta));
         };
@@ -153,7 +172,7 @@ impl Node {
             }
             answer => answer,
         };
-        let revision = activated?.revision;
+        let revision = activated.map_err(ChangeError::of_last_step)?.revision;
         unfinished.settled();
         let done = Done {
             revision: Some(revision),

@@ -72,7 +72,7 @@ impl Node {
         let revision = match cluster.client.delete(name, Some(id)).await {
             Ok(changed) => Some(changed.revision),
             Err(MupdateError::NotFound(_)) => None,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(ChangeError::of_last_step(error)),
         };
         unfinished.settled();
         Ok(Done { revision })

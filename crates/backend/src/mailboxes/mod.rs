@@ -72,6 +72,9 @@ pub(crate) enum ChangeError {
     /// The store refuses.
     #[error(transparent)]
     Store(StoreError),
+    /// The master's answer was lost at a step that is not undone: it is made, or will be, or not.
+    #[error("not known whether it was done: {0}")]
+    Unknown(MupdateError),
 }
 
 impl From<MupdateError> for ChangeError {
@@ -79,6 +82,28 @@ impl From<MupdateError> for ChangeError {
         match error {
             MupdateError::AlreadyExists { .. } => Self::AlreadyExists,
             error => Self::Master(error),
+        }
+    }
+}
+
+impl ChangeError {
+    /// The error of a step at the master after which the change is made, also by the reconciliation
+    /// that follows.
+    fn of_last_step(error: MupdateError) -> Self {
+        match error {
+            // Then it is made already, or nothing was sent and the reconciliation makes it.
+            MupdateError::Unavailable(_) | MupdateError::NotSent(_) | MupdateError::Protocol(_) => {
+                Self::Unknown(error)
+            }
+            error => error.into(),
+        }
+    }
+
+    /// The error of a step at the master that makes the change if it reached it.
+    fn of_deciding_step(error: MupdateError) -> Self {
+        match error.may_be_done() {
+            true => Self::Unknown(error),
+            false => error.into(),
         }
     }
 }
@@ -127,8 +152,12 @@ impl Node {
             }
             .in_current_span(),
         );
-        done.await
-            .unwrap_or(Err(ChangeError::Store(StoreError::Closed)))
+        // Only the end of the node's grace keeps it from its end.
+        done.await.unwrap_or_else(|_| {
+            Err(ChangeError::Store(StoreError::InDoubt {
+                why: "the node went down".into(),
+            }))
+        })
     }
 
     /// Whether the name of a mailbox that is here is another's at the master, in another partition:

@@ -73,6 +73,7 @@ impl Node {
         let done = match found.filter(|_| of_inbox) {
             Some(inbox) => {
                 let new = NewMailbox {
+                    id: MailboxId::new(),
                     name: to,
                     partition: &inbox.partition,
                     acl: place.acl,
@@ -210,7 +211,9 @@ impl Node {
             let raised: Vec<Operation> = raised.collect();
             if !raised.is_empty() {
                 // The names had greater UIDVALIDITYs once, which never come back.
-                done.revision = Some(cluster.client.commit(raised).await?.revision);
+                let committed = cluster.client.commit(raised).await;
+                let committed = committed.map_err(ChangeError::of_last_step)?;
+                done.revision = Some(committed.revision);
             }
             if let Some(revision) = self
                 .hand_over(from, to, partition, &renamed)
@@ -337,7 +340,7 @@ fn refused(error: MupdateError, unfinished: Unfinished<'_>) -> ChangeError {
             unfinished.settled();
             ChangeError::AlreadyExists
         }
-        error => error.into(),
+        error => ChangeError::of_deciding_step(error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_mailbox::{Acl, MailboxName};
+use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_store::{DeletedMailbox, MailboxMeta, Partition};
 
 use super::create::{NewMailbox, Origin};
@@ -46,6 +46,7 @@ impl Node {
             acl.set(&owner, Acl::owned_by(&owner).get(&owner))?;
         }
         self.make(NewMailbox {
+            id: MailboxId::new(),
             name: to,
             partition,
             acl,

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use murder_store::{BodyLocation, Partition, StoreError};
 
+use crate::nul::without_nuls;
+
 /// Messages up to this many bytes are read at once, checked against their checksum before
 /// anything of them is sent.
 const WHOLE_LIMIT: u32 = 1 << 20;
@@ -40,19 +42,18 @@ impl<'a> BodyReader<'a> {
         }
         if at.len <= WHOLE_LIMIT {
             self.from = at.len;
-            return self.partition.read_body(at).await.map(Some);
+            return Ok(Some(without_nuls(self.partition.read_body(at).await?)));
         }
         let len = PIECE.min(at.len - self.from);
         let piece = self.partition.read_body_range(at, self.from, len).await?;
         if piece.len() != len as usize {
-            return Err(StoreError::BodyGone);
+            return Err(at.corrupt());
         }
         self.from += len;
         self.crc = crc32c::crc32c_append(self.crc, &piece);
         if self.from == at.len && self.crc != at.crc {
-            let (segment, offset) = (at.segment, at.offset);
-            return Err(StoreError::Corrupt { segment, offset });
+            return Err(at.corrupt());
         }
-        Ok(Some(piece))
+        Ok(Some(without_nuls(piece)))
     }
 }

@@ -10,6 +10,7 @@ use murder_store::{MessageRow, StoreError};
 use super::body::BodyReader;
 use super::reply::{self, Reply, ok};
 use super::session::{Done, End, MAX_OUTPUT, Session, Stop};
+use crate::nul::without_nuls;
 
 /// STAT
 pub(super) async fn stat(session: &mut Session) -> Done {
@@ -124,8 +125,8 @@ pub(super) async fn top(session: &mut Session, number: u32, lines: u32) -> Done 
             .read_body_range(row.location, from, wanted.min(PART))
             .await;
         let part = match part {
-            Ok(part) if !part.is_empty() => part,
-            Ok(_) => return Err(unreadable(from, StoreError::BodyGone)),
+            Ok(part) if !part.is_empty() => without_nuls(part),
+            Ok(_) => return Err(unreadable(from, row.location.corrupt())),
             Err(error) => return Err(unreadable(from, error)),
         };
         if from == 0 {

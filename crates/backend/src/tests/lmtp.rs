@@ -191,7 +191,7 @@ async fn all_commands_in_one_go() {
     let all = format!("LHLO x\r\n{transaction}NOOP\r\n{transaction}QUIT\r\n");
     // In pieces of each size up to a few, and whole.
     client.send(all.as_bytes()).await;
-    let capabilities = client.codes(6).await;
+    let capabilities = client.codes(7).await;
     assert!(capabilities.iter().all(|line| line.starts_with("250")));
     let expected = ["250 2.1.0", "250 2.1.5", "550 5.1.1", "354", "250 2.1.5"];
     assert_eq!(client.codes(5).await, expected);
@@ -616,4 +616,76 @@ async fn a_drain_ends_idle_connections_and_finishes_messages() {
     let backend = murder.backend("be1").await;
     let all = bodies(backend.node(), "user/bob").await;
     assert_eq!(all, ["Subject: in time\r\n\r\n"]);
+}
+
+/// What would be in no literal, and in no other backend.
+#[tokio::test]
+async fn nuls_are_refused() {
+    let murder = Murder::start().await;
+    let backend = with_users(&murder, &["bob", "carol"]).await;
+    let mut client = Client::greeted(&backend).await;
+    let large = [&[b'x'; 400_000][..], b"\0\r\n"].concat();
+    for body in [&b"Subject: a\0b\r\n\r\n"[..], b"\0\r\n", &large] {
+        let told = client.deliver(&["bob", "none", "carol"], body).await;
+        assert_eq!(told, ["554 5.6.0", "550 5.1.1", "554 5.6.0"]);
+    }
+    assert_eq!(client.deliver(&["bob"], b"x\r\n").await, ["250 2.1.5"]);
+    assert_eq!(bodies(backend.node(), "user/bob").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_delivered_again_is_there_once() {
+    let murder = Murder::start().await;
+    let backend = with_users(&murder, &["bob", "carol"]).await;
+    let node = backend.node();
+    let ok = "250 2.1.5";
+    let traced = |queue_id: &str, padding: usize| {
+        let received = format!("Received: from a by b with SMTP id {queue_id}\r\n\tfor <c>; x\r\n");
+        format!(
+            "{received}Message-ID: <1@b>\r\n\r\n{}\r\n",
+            "x".repeat(padding)
+        )
+        .into_bytes()
+    };
+    let count = async |user: &str| bodies(node, &format!("user/{user}")).await.len();
+    let large = 600_000;
+    for (padding, had) in [(10, 0), (large, 3)] {
+        // Again on another connection, to another as well, and from another queue.
+        for (queue_id, to, bob, carol) in [
+            ("A", &["bob"][..], 1, 0),
+            ("A", &["bob", "carol"], 1, 1),
+            ("A", &["Carol@example.org", "bob@example.org"], 1, 1),
+            ("B", &["bob", "carol"], 2, 2),
+            ("B", &["bob+none"], 3, 2),
+        ] {
+            let mut client = Client::greeted(&backend).await;
+            let told = client.deliver(to, &traced(queue_id, padding)).await;
+            assert!(told.iter().all(|told| told == ok), "{told:?}");
+            let carols = had - had / 3 + carol;
+            assert_eq!(
+                (count("bob").await, count("carol").await),
+                (had + bob, carols)
+            );
+        }
+    }
+    // What nobody has given an id is meant as often as it is sent, unless the client says.
+    let mut client = Client::greeted(&backend).await;
+    let before = count("bob").await;
+    for more in 1..=2 {
+        assert_eq!(client.deliver(&["bob"], b"Subject: x\r\n\r\n").await, [ok]);
+        assert_eq!(count("bob").await, before + more);
+    }
+    for (ident, more) in [("1", 3), ("1", 3), ("2", 4), ("2", 4)] {
+        assert_eq!(
+            client.say(&format!("XFORWARD IDENT={ident}")).await,
+            "250 2.0.0"
+        );
+        assert_eq!(client.deliver(&["bob"], b"Subject: x\r\n\r\n").await, [ok]);
+        assert_eq!(count("bob").await, before + more, "{ident}");
+    }
+    // It was said of one message.
+    assert_eq!(client.deliver(&["bob"], b"Subject: x\r\n\r\n").await, [ok]);
+    assert_eq!(count("bob").await, before + 5);
+    assert_eq!(client.say("MAIL FROM:<>").await, "250 2.1.0");
+    assert_eq!(client.say("XFORWARD IDENT=1").await, "503 5.5.1");
 }

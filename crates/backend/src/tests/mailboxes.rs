@@ -20,6 +20,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> &'static str {
         Err(ChangeError::Master(_)) => "master",
         Err(ChangeError::NotOpen) => "not open",
         Err(ChangeError::Store(_)) => "store",
+        Err(ChangeError::Unknown(_)) => "unknown",
     }
 }
 

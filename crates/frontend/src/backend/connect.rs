@@ -8,11 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use murder_mupdate::{Node, Replica};
 use murder_net::tls::server_name;
-use murder_net::{NodeTls, Role, Stream};
+use murder_net::{NodeTls, Role, Shutdown, Stream};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::connection::{ActingFor, BackendError, Connection, Event};
+use super::pulse::{Beat, Pulses};
 
 /// A backend that did not answer in time is not tried again for so long: every other client
 /// would wait as long, to no avail. One that refuses the connection at once is.
@@ -31,27 +32,41 @@ pub(crate) enum Service {
 pub(crate) struct Dialer {
     replica: Arc<Replica>,
     tls: NodeTls,
+    pulses: Arc<Pulses>,
     connect_timeout: Duration,
     silence: Duration,
     avoid: Mutex<HashMap<(Service, String), Instant>>,
 }
 
 impl Dialer {
-    /// Looks addresses up in `replica`. `connect_timeout` covers everything up to the login;
-    /// `silence` is how long a backend that owes an answer may say nothing.
+    /// Looks addresses up in `replica`. `connect_timeout` covers everything up to the login, and is
+    /// how long a backend may not answer at all; `silence` is how long one that does may owe an
+    /// answer and say nothing.
     pub(crate) fn new(
         replica: Arc<Replica>,
         tls: NodeTls,
         connect_timeout: Duration,
         silence: Duration,
+        shutdown: Shutdown,
     ) -> Self {
         Self {
+            pulses: Pulses::new(replica.clone(), tls.clone(), connect_timeout, shutdown),
             replica,
             tls,
             connect_timeout,
             silence,
             avoid: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// How long a backend may not answer at all.
+    pub(crate) fn patience(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// What tells a new connection to `node` that the backend does not answer any more.
+    pub(crate) fn pulse(&self, node: &str) -> Beat {
+        self.pulses.of(node)
     }
 
     /// How long a backend that owes an answer may say nothing.
@@ -73,7 +88,10 @@ impl Dialer {
         Box::pin(self.in_time(Service::Imap, node, async {
             let stream = self.tls(node, self.tcp(node, &address).await?).await?;
             let mut connection = Connection::new(stream, node, acting, self.silence);
-            log_in(&mut connection, acting).await?;
+            log_in(&mut connection, acting)
+                .await
+                .map_err(BackendError::before_a_command)?;
+            connection.wire.depend_on(self.pulse(node));
             Ok(connection)
         }))
         .await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
-use murder_imap::put_number;
+use murder_imap::{NodeCommand, NodeId, put_number};
 use murder_net::{Alarm, Stream};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// Why a backend could not do its part.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
-    /// It cannot be reached.
+    /// It cannot be reached: nothing of the command was sent.
     #[error("backend {node} cannot be reached: {reason}")]
     Unreachable {
         /// Its name.
@@ -30,7 +30,8 @@ pub(crate) enum BackendError {
         /// Why.
         reason: String,
     },
-    /// The connection broke, or the backend ended it.
+    /// The connection broke, or the backend ended it, when the command may have reached it: it may
+    /// have been done.
     #[error("connection to backend {node} lost: {reason}")]
     Lost {
         /// Its name.
@@ -46,6 +47,21 @@ pub(crate) enum BackendError {
         /// What it said.
         answer: Completion,
     },
+}
+
+impl BackendError {
+    /// Whether the backend may have acted all the same.
+    pub(crate) fn may_be_done(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+
+    /// The error of a connection that was lost while nothing had been sent that could be done.
+    pub(crate) fn before_a_command(self) -> Self {
+        match self {
+            Self::Lost { node, reason } => Self::Unreachable { node, reason },
+            other => other,
+        }
+    }
 }
 
 /// What a backend has said.
@@ -174,6 +190,11 @@ impl Connection {
         tag
     }
 
+    /// Says which id that has which the next command makes.
+    pub(crate) fn name_next(&mut self, id: NodeId) {
+        self.send(&NodeCommand::NextId(id).line());
+    }
+
     /// What the input holds next; `None` when more must come first.
     ///
     /// # Errors
@@ -268,6 +289,22 @@ impl Connection {
         self.wire.input.advance(len);
     }
 
+    /// The same for an answer that is held whole, of which `to` has what came before.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(crate) fn take_bounded(
+        &mut self,
+        len: usize,
+        to: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        if to.len() + len > MAX_ANSWER {
+            return Err(self.lost("answer too large"));
+        }
+        self.take(len, to);
+        Ok(())
+    }
+
     /// Waits for input. To be used while an answer is owed: a backend that says nothing for
     /// too long is as good as gone.
     pub(crate) async fn fill(&mut self) -> Result<(), BackendError> {
@@ -307,10 +344,7 @@ impl Connection {
             match self.event()? {
                 None => self.fill().await?,
                 Some(Event::Untagged { len, last, .. }) => {
-                    if bytes.len() + len > MAX_ANSWER {
-                        return Err(self.lost("answer too large"));
-                    }
-                    self.take(len, &mut bytes);
+                    self.take_bounded(len, &mut bytes)?;
                     if last {
                         on(Said::Answer(Answer {
                             bytes: std::mem::take(&mut bytes),

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod pool;
+pub(crate) mod pulse;
 pub(crate) mod scanner;
 pub(crate) mod status;
 

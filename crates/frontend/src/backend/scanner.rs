@@ -6,16 +6,14 @@
 use std::ops::Range;
 
 use memchr::memchr;
+use murder_imap::{ANNOUNCEMENT_MAX, literal_announcement};
 
-/// The longest status, tagged or continuation line: response code and text. Those of a
-/// backend hold at most a COPYUID with two UID sets.
-const MAX_STATUS_LINE: usize = 64 * 1024;
+/// The longest status, tagged or continuation line: response code and text. Those of a backend
+/// hold at most a COPYUID with two UID sets, of a million messages that do not follow each other.
+const MAX_STATUS_LINE: usize = 32 * 1024 * 1024;
 /// A data line longer than this goes by in pieces. Shorter ones only when complete, so that
 /// a backend lost between two lines leaves the client with whole lines.
 const STREAM_ABOVE: usize = 16 * 1024;
-/// What is kept back of a line that goes by in pieces: the longest `~{18446744073709551615+}`
-/// and CRLF, so that a literal at the line's end is seen.
-const KEEP: usize = 32;
 /// What must be seen to know what a line is: `* CAPABILITY `.
 const KEYWORD: usize = 16;
 
@@ -54,6 +52,8 @@ enum State {
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
     state: State,
+    /// So much of a line that must be whole was searched for its end: it may come in many pieces.
+    searched: usize,
 }
 
 impl Scanner {
@@ -71,20 +71,23 @@ impl Scanner {
         match self.state {
             State::Between => match input[0] {
                 b'*' => {
-                    let newline = memchr(b'\n', input);
+                    let newline = self.line_end(input);
                     if newline.is_none() && input.len() < KEYWORD {
                         return Ok(Piece::More);
                     }
                     if is_status(input) {
-                        return whole(newline, input, |len| Piece::Status { len });
+                        return self.whole(newline, input, |len| Piece::Status { len });
                     }
+                    self.searched = 0;
                     self.in_line(newline, input, true)
                 }
-                b'+' => whole(memchr(b'\n', input), input, |len| Piece::Continuation {
-                    len,
-                }),
+                b'+' => {
+                    let newline = self.line_end(input);
+                    self.whole(newline, input, |len| Piece::Continuation { len })
+                }
                 c if c.is_ascii_alphanumeric() => {
-                    whole(memchr(b'\n', input), input, |len| Piece::Tagged { len })
+                    let newline = self.line_end(input);
+                    self.whole(newline, input, |len| Piece::Tagged { len })
                 }
                 _ => Err(ScanError),
             },
@@ -127,6 +130,31 @@ impl Scanner {
         Some(start..start + length)
     }
 
+    /// Where the line at the front of `input` ends.
+    fn line_end(&self, input: &[u8]) -> Option<usize> {
+        let from = self.searched.min(input.len());
+        memchr(b'\n', &input[from..]).map(|at| from + at)
+    }
+
+    fn whole(
+        &mut self,
+        newline: Option<usize>,
+        input: &[u8],
+        piece: impl Fn(usize) -> Piece,
+    ) -> Result<Piece, ScanError> {
+        match newline {
+            Some(at) if at < MAX_STATUS_LINE => {
+                self.searched = 0;
+                Ok(piece(at + 1))
+            }
+            None if input.len() < MAX_STATUS_LINE => {
+                self.searched = input.len();
+                Ok(Piece::More)
+            }
+            _ => Err(ScanError),
+        }
+    }
+
     fn in_line(
         &mut self,
         newline: Option<usize>,
@@ -139,7 +167,7 @@ impl Scanner {
             }
             self.state = State::InLine;
             return Ok(Piece::Untagged {
-                len: input.len() - KEEP,
+                len: input.len() - ANNOUNCEMENT_MAX,
                 first,
                 last: false,
             });
@@ -159,18 +187,6 @@ impl Scanner {
     }
 }
 
-fn whole(
-    newline: Option<usize>,
-    input: &[u8],
-    piece: impl Fn(usize) -> Piece,
-) -> Result<Piece, ScanError> {
-    match newline {
-        Some(at) if at < MAX_STATUS_LINE => Ok(piece(at + 1)),
-        None if input.len() < MAX_STATUS_LINE => Ok(Piece::More),
-        _ => Err(ScanError),
-    }
-}
-
 /// Whether `* …` is a status response, whose text may hold anything, also what looks like a
 /// literal.
 fn is_status(line: &[u8]) -> bool {
@@ -186,19 +202,12 @@ fn is_status(line: &[u8]) -> bool {
         .any(|status| word.eq_ignore_ascii_case(status))
 }
 
-/// The size of the literal that a line (without its LF) announces at its end.
+/// The size of the literal that a line (without its LF) announces at its end; `u64::MAX` of one
+/// above 63 bits.
 pub(crate) fn literal_at_end(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let inner = line.strip_suffix(b"}")?;
-    let open = inner
-        .iter()
-        .rposition(|b| !b.is_ascii_digit() && *b != b'+')?;
-    if inner[open] != b'{' {
-        return None;
-    }
-    let digits = &inner[open + 1..];
-    let digits = digits.strip_suffix(b"+").unwrap_or(digits);
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let announced = literal_announcement(line)?;
+    Some(announced.len.unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -264,7 +273,7 @@ mod tests {
         assert_eq!(
             piece,
             Piece::Untagged {
-                len: 20_000 - KEEP,
+                len: 20_000 - ANNOUNCEMENT_MAX,
                 first: true,
                 last: false
             }
@@ -321,7 +330,9 @@ mod tests {
         assert_eq!(literal_at_end(b"~{0}"), Some(0));
         assert_eq!(literal_at_end(b"a {}\r"), None);
         assert_eq!(literal_at_end(b"a {x}\r"), None);
-        assert_eq!(literal_at_end(b"{99999999999999999999999}"), None);
+        assert_eq!(literal_at_end(b"{99999999999999999999999}"), Some(u64::MAX));
+        assert_eq!(literal_at_end(b"a {+12}\r"), None);
+        assert_eq!(literal_at_end(b"a {12++}\r"), None);
         assert_eq!(literal_at_end(b"12}"), None);
     }
 }

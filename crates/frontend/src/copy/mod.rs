@@ -1,19 +1,30 @@
 //! COPY and MOVE to a mailbox on another backend.
 //!
-//! Rights are checked at both ends before anything is changed. Then message after message
-//! goes from the selected mailbox's connection to the destination's, streamed, with flags,
-//! keywords and internal date. COPY copies all or nothing: what has arrived is removed again
-//! when a later message fails. MOVE moves each message or leaves it: only what has arrived
-//! is expunged.
+//! The backends do it; the frontend carries the messages from one to the other and says what comes
+//! next, by the commands of `murder_imap::transfer`, each of which is a step here:
+//!
+//! 1. **Claim**: the source makes UIDs of what the client means, in the numbers that the client was
+//!    told, and looks whether the user may. For MOVE it keeps the messages from other MOVEs.
+//! 2. **Receive**: the destination looks whether the user may put messages there, and for room.
+//! 3. **Carry**: blocks of messages, to where nobody sees them.
+//! 4. **Leave** (MOVE): the source writes down what leaves.
+//! 5. **Adopt**: the destination makes all messages appear, or none. This decides.
+//! 6. **Depart** (MOVE): the source removes them, and its client hears of it.
+//!
+//! Before step 5 whatever goes wrong leaves everything as it was. When the answer to it is lost the
+//! destination is asked what became of it; as long as that is not known nothing is answered, and in
+//! the end the session is closed. After it the source removes the messages, if need be by itself:
+//! a backend that was left in the middle of a MOVE asks the other one.
 
-mod transfer;
+mod carry;
+mod hear;
+mod progress;
 
-use murder_imap::{FetchData, Flag, Response, SequenceSet, Untagged, response};
-use murder_mailbox::Rights;
+use murder_imap::transfer::{ADOPTED, CLAIMED, RECEIVING, REFUSED};
+use tokio::time::{Duration, Instant, sleep};
+use uuid::Uuid;
 
-use crate::backend::answer::{astring, mailbox};
-use crate::backend::connection::Said;
-use crate::backend::{Answer, BackendError, Completion, Connection, Status};
+use crate::backend::{BackendError, Completion, Connection, Status};
 use crate::imap::arguments::quote_always;
 use crate::imap::ask::not_held;
 use crate::imap::client::Client;
@@ -21,12 +32,19 @@ use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
 use crate::route::Place;
-use transfer::copy_all;
 
-/// Messages in one cross-backend command; some 200 bytes each are held while it runs.
-const MAX_MESSAGES: usize = 100_000;
-/// UIDs named in one command of ours, so that its line stays short however they lie.
-const UIDS_A_COMMAND: usize = 1000;
+pub(crate) use hear::hear;
+pub(crate) use progress::Progress;
+
+/// How long the destination is asked what became of a COPY or MOVE whose answer was lost: as long
+/// as a restart may take, and clients wait.
+const ASK_FOR: Duration = Duration::from_secs(30);
+/// How long to wait before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// The last word to a client that would otherwise be told something that may not be true.
+const UNKNOWN: &str = "[UNAVAILABLE] It is not known whether the messages were copied";
+/// The same when they were, and will go from the source, but have not yet.
+const GOING: &str = "[UNAVAILABLE] The messages were moved; select the mailbox again";
 
 /// What is to be copied where.
 #[derive(Debug, Clone)]
@@ -41,22 +59,6 @@ pub(crate) struct Order {
     pub destination: Place,
 }
 
-/// A message of the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Message {
-    uid: u32,
-    flags: Vec<Flag>,
-    internal_date: String,
-}
-
-/// What has arrived: UIDs there and here.
-#[derive(Debug, Default)]
-struct Arrived {
-    uidvalidity: u32,
-    from: Vec<u32>,
-    to: Vec<u32>,
-}
-
 /// What went wrong, and at which end.
 #[derive(Debug)]
 enum Fault {
@@ -64,392 +66,405 @@ enum Fault {
     Source(BackendError),
     /// The destination's connection is lost.
     Destination(BackendError),
-    /// The destination does not take a message.
+    /// The source does not give the messages.
+    Kept(Completion),
+    /// The destination does not take the messages.
     Refused(Completion),
+    /// The client has gone.
+    ClientGone,
 }
 
-/// Runs `order` from the selected mailbox.
-pub(crate) async fn across(session: &mut Session, order: Order) -> OpResult {
-    let mut destination = check_destination(session, &order).await?;
+/// Where messages are on their way to.
+struct Destination {
+    connection: Connection,
+    /// The transfer.
+    id: String,
+    /// The partition and the home there, as it calls them.
+    home: String,
+}
+
+/// What became of a transfer whose answer was lost.
+enum Outcome {
+    /// The messages are there; COPYUID's arguments.
+    Adopted(String),
+    /// They are not, and will not be.
+    Refused,
+}
+
+/// Runs `order`, given as the command `tag`, from the selected mailbox.
+pub(crate) async fn across(session: &mut Session, tag: &str, order: Order) -> OpResult {
     let State::Selected(mut selected) = std::mem::replace(&mut session.state, State::Authenticated)
     else {
         return Err(Refusal::syntax("Select a mailbox first").into());
     };
-    let result = run(session, &mut selected, &mut destination, &order).await;
-    let (result, destination_usable) = match result {
-        Ok(completion) => (Ok(completion), true),
-        Err(OpError::Refused(Refusal::Backend(error))) => {
-            if *error_node(&error) == *selected.node {
-                selected.forget_connection();
-                (Err(Refusal::SelectedLost.into()), false)
-            } else {
-                (Err(Refusal::Backend(error).into()), false)
-            }
-        }
-        Err(OpError::Refused(refusal)) => (Err(refusal.into()), true),
-        Err(error) => (Err(error), false),
-    };
+    selected.touch();
+    let mut progress = Progress::new(tag);
+    let result = run(session, &mut selected, &order, &mut progress).await;
     session.state = State::Selected(selected);
-    if destination_usable {
-        session.shared.pool.checkin(destination);
+    match progress.into_gone() {
+        // Nobody is there to be told how it ended.
+        Some(error) => Err(OpError::gone(error)),
+        None => result,
     }
-    result
-}
-
-fn error_node(error: &BackendError) -> &str {
-    match error {
-        BackendError::Unreachable { node, .. }
-        | BackendError::Lost { node, .. }
-        | BackendError::Refused { node, .. } => node,
-    }
-}
-
-/// A connection to the destination, if the user may put messages there.
-async fn check_destination(session: &Session, order: &Order) -> Result<Connection, Refusal> {
-    let place = &order.destination;
-    let mut connection = session.checkout(&place.node).await?;
-    let (completion, rights) = my_rights(&mut connection, place.name.as_str(), None).await?;
-    if completion.code("X-NOT-HERE").is_some() {
-        return Err(not_held(place));
-    }
-    if completion.code("NONEXISTENT").is_some() {
-        session.shared.pool.checkin(connection);
-        return Err(Refusal::TryCreate);
-    }
-    if !completion.is_ok() {
-        session.shared.pool.checkin(connection);
-        return Err(Refusal::Answered(completion));
-    }
-    if !rights.contains(Rights::INSERT) {
-        session.shared.pool.checkin(connection);
-        return Err(Refusal::NotPermitted("No right to put messages there"));
-    }
-    Ok(connection)
-}
-
-async fn my_rights(
-    connection: &mut Connection,
-    name: &str,
-    mut client: Option<&mut Client>,
-) -> Result<(Completion, Rights), BackendError> {
-    let mut rights = Rights::NONE;
-    let command = format!("MYRIGHTS {}", quote_always(name));
-    let completion = connection
-        .command(command.as_bytes(), &mut |said| match said {
-            Said::Answer(answer) if answer.keyword() == "MYRIGHTS" => {
-                rights = read_rights(&answer).unwrap_or(Rights::NONE);
-            }
-            Said::Answer(answer) => {
-                if let Some(client) = client.as_deref_mut()
-                    && answer.is_of_selected_mailbox()
-                {
-                    client.wire.put(&answer.bytes);
-                }
-            }
-            Said::Status(_) => {}
-        })
-        .await?;
-    Ok((completion, rights))
-}
-
-fn read_rights(answer: &Answer) -> Option<Rights> {
-    let (_, rest) = mailbox(answer.arguments())?;
-    let (rights, _) = astring(rest.strip_prefix(b" ")?)?;
-    std::str::from_utf8(&rights).ok()?.parse().ok()
 }
 
 async fn run(
     session: &mut Session,
     selected: &mut Selected,
-    destination: &mut Connection,
     order: &Order,
+    progress: &mut Progress,
 ) -> OpResult {
-    check_source(&mut session.client, selected, order).await?;
-    let messages = match list_messages(&mut session.client, selected, order).await? {
-        Ok(messages) => messages,
-        Err(completion) => return Ok(completion),
+    let (claimed, messages, octets) = match claim(session, selected, order, progress).await? {
+        (completion, None) => return Ok(completion),
+        (completion, Some((messages, octets))) => (completion, messages, octets),
     };
-    if messages.len() > MAX_MESSAGES {
-        return Err(Refusal::Limit("Too many messages at once").into());
-    }
-    if messages.is_empty() {
-        return Ok(ok("No messages"));
-    }
-    let mut arrived = Arrived::default();
-    let fault = copy_all(
-        &mut session.client,
-        selected,
-        destination,
-        order,
-        &messages,
-        &mut arrived,
-    )
-    .await
-    .err();
-    if let Some(fault) = &fault {
-        tracing::warn!(
-            ?fault,
-            arrived = arrived.to.len(),
-            of = messages.len(),
-            "copy across backends failed"
-        );
-    }
-    match (fault, order.moving) {
-        (None, false) => Ok(copied(&arrived, "Copied")),
-        (None, true) => {
-            expunge(session, selected, destination, order, &arrived).await?;
-            Ok(ok("Moved"))
+    let mut destination = match receive(session, order, messages, octets).await {
+        Ok(destination) => destination,
+        Err(refusal) => {
+            release(session, selected, progress).await;
+            return Err(refusal.into());
         }
-        (Some(fault), false) => {
-            undo(session, destination, &fault, order, &arrived).await;
-            Err(fault.into())
-        }
-        (Some(Fault::Source(error)), true) => {
-            // What has arrived cannot be removed here; there must not be two of it.
-            let fault = Fault::Source(error);
-            undo(session, destination, &fault, order, &arrived).await;
-            Err(fault.into())
-        }
-        (Some(fault), true) => {
-            if !arrived.to.is_empty() {
-                expunge(session, selected, destination, order, &arrived).await?;
-            }
-            Err(fault.into())
-        }
-    }
-}
-
-impl From<Fault> for OpError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Source(error) | Fault::Destination(error) => error.into(),
-            Fault::Refused(completion) => Refusal::Answered(completion).into(),
-        }
-    }
-}
-
-fn lost(selected: &Selected) -> BackendError {
-    crate::backend::connect::unreachable(&selected.node, "lost before")
-}
-
-/// Whether the user may take the messages from here.
-async fn check_source(
-    client: &mut Client,
-    selected: &mut Selected,
-    order: &Order,
-) -> Result<(), Refusal> {
-    if order.moving && selected.read_only {
-        return Err(Refusal::ReadOnly);
-    }
-    let name = selected.mailbox.as_str().to_owned();
-    let connection = selected.connection().ok_or(Refusal::SelectedLost)?;
-    let (completion, rights) = my_rights(connection, &name, Some(client)).await?;
-    if !completion.is_ok() {
-        return Err(Refusal::Answered(completion));
-    }
-    let needed = match order.moving {
-        true => Rights::READ
-            .union(Rights::DELETE_MESSAGES)
-            .union(Rights::EXPUNGE),
-        false => Rights::READ,
     };
-    if !rights.contains(needed) {
-        return Err(Refusal::NotPermitted(match order.moving {
-            true => "No right to remove the messages from here",
-            false => "No right to read the messages",
-        }));
-    }
-    Ok(())
-}
-
-/// The messages of the set, in mailbox order; the inner error is the backend's own word on
-/// the set.
-async fn list_messages(
-    client: &mut Client,
-    selected: &mut Selected,
-    order: &Order,
-) -> Result<Result<Vec<Message>, Completion>, Refusal> {
-    let connection = selected.connection().ok_or(Refusal::SelectedLost)?;
-    let uid = if order.uid { "UID " } else { "" };
-    let command = format!("{uid}FETCH {} (UID FLAGS INTERNALDATE)", order.set);
-    let mut messages = Vec::new();
-    let completion = connection
-        .command(command.as_bytes(), &mut |said| match said {
-            Said::Answer(answer) => match read_message(&answer) {
-                // One more than allowed is enough to know.
-                Some(message) if messages.len() <= MAX_MESSAGES => messages.push(message),
-                Some(_) => {}
-                None => pass(client, &answer),
+    let issued = claimed.code("EXPUNGEISSUED").is_some();
+    if issued || messages == 0 {
+        discard(session, destination).await;
+        release(session, selected, progress).await;
+        return Ok(match issued {
+            true => Completion {
+                status: Status::No,
+                ..claimed
             },
-            Said::Status(status) => write_status(client, &status),
-        })
-        .await?;
-    messages.sort_by_key(|message: &Message| message.uid);
-    messages.dedup_by_key(|message| message.uid);
-    Ok(match completion.is_ok() {
-        true => Ok(messages),
-        false => Err(completion),
-    })
-}
-
-fn pass(client: &mut Client, answer: &Answer) {
-    if answer.is_of_selected_mailbox() {
-        client.wire.put(&answer.bytes);
+            false => ok(done(order)),
+        });
     }
-}
-
-/// The answer to our own FETCH; news of flags have no internal date.
-fn read_message(answer: &Answer) -> Option<Message> {
-    if answer.keyword() != "FETCH" {
-        return None;
-    }
-    let Ok(Response::Untagged(Untagged::Fetch { items, .. })) = response::parse(&answer.bytes)
-    else {
-        return None;
+    progress.set_goal(messages, octets);
+    let carried = match source(selected) {
+        Ok(source) => {
+            carry::carry(
+                &mut session.client,
+                source,
+                &mut destination.connection,
+                progress,
+            )
+            .await
+        }
+        Err(fault) => Err(fault),
     };
-    let (mut uid, mut flags, mut date) = (None, None, None);
-    for item in items {
-        match item {
-            FetchData::Uid(is) => uid = Some(is),
-            FetchData::Flags(are) => flags = Some(are),
-            FetchData::InternalDate(is) => date = Some(is.to_string()),
-            _ => {}
+    let carried = match carried {
+        Ok(carried) if order.moving => leave(session, selected, &destination, progress)
+            .await
+            .map(|()| carried),
+        carried => carried,
+    };
+    let adopted = match carried {
+        Ok(messages) => adopt(session, order, destination, messages, progress).await,
+        Err(fault) => {
+            match &fault {
+                Fault::Kept(_) | Fault::Refused(_) => discard(session, destination).await,
+                // It forgets what it was sent when the connection is closed, on which half a block
+                // may be under way.
+                Fault::Source(_) | Fault::Destination(_) | Fault::ClientGone => {}
+            }
+            return give_up(session, selected, fault, progress).await;
         }
-    }
-    Some(Message {
-        uid: uid?,
-        flags: flags?,
-        internal_date: date?,
-    })
-}
-
-fn copied(arrived: &Arrived, text: &str) -> Completion {
-    if arrived.to.is_empty() {
-        return ok(text);
-    }
-    Completion {
-        status: Status::Ok,
-        code: Some(format!(
-            "COPYUID {} {} {}",
-            arrived.uidvalidity,
-            set(&arrived.from),
-            set(&arrived.to)
-        )),
-        text: text.to_owned(),
-    }
-}
-
-/// Ascending UIDs as a set.
-fn set(uids: &[u32]) -> String {
-    SequenceSet::from_numbers(uids.iter().copied()).map_or_else(String::new, |set| set.to_string())
-}
-
-/// Removes from the source what has arrived, telling the client.
-async fn expunge(
-    session: &mut Session,
-    selected: &mut Selected,
-    destination: &mut Connection,
-    order: &Order,
-    arrived: &Arrived,
-) -> Result<(), OpError> {
-    let gone = lost(selected);
-    let connection = selected.connection().ok_or(gone)?;
-    let client = &mut session.client;
-    for uids in arrived.from.chunks(UIDS_A_COMMAND) {
-        let flag = format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", set(uids));
-        let flagged = passing_news(client, connection, &flag).await?;
-        if !flagged.is_ok() {
-            let fault = Fault::Refused(flagged);
-            undo(session, destination, &fault, order, arrived).await;
-            return Err(fault.into());
+    };
+    let copied = match adopted {
+        Ok(copied) => copied,
+        Err(Some(fault)) => return give_up(session, selected, fault, progress).await,
+        Err(None) => {
+            // Its backend finds out what is to become of the messages.
+            selected.forget_connection();
+            return Err(OpError::Bye(UNKNOWN));
         }
+    };
+    if !order.moving {
+        return Ok(copied);
     }
     // Before the EXPUNGEs, so that the client knows what became of the messages (RFC 6851
     // section 4.3).
-    write_status(client, &copied(arrived, "Moved"));
-    for uids in arrived.from.chunks(UIDS_A_COMMAND) {
-        let remove = format!("UID EXPUNGE {}", set(uids));
-        let removed = passing_news(client, connection, &remove).await?;
-        if !removed.is_ok() {
-            return Err(Refusal::Answered(removed).into());
-        }
+    if copied.code("COPYUID").is_some() {
+        write_status(&mut session.client, &copied);
     }
-    Ok(())
+    depart(session, selected, progress).await?;
+    Ok(ok(done(order)))
 }
 
-/// Runs a command of ours on the selected mailbox; the client hears what it changes.
-async fn passing_news(
+fn done(order: &Order) -> &'static str {
+    match order.moving {
+        true => "Moved",
+        false => "Copied",
+    }
+}
+
+/// The selected mailbox's connection.
+fn source(selected: &mut Selected) -> Result<&mut Connection, Fault> {
+    let lost = crate::backend::connect::unreachable(&selected.node, "lost before");
+    selected.connection().ok_or(Fault::Source(lost))
+}
+
+/// Runs a command on the selected mailbox's connection; what it tells of the mailbox goes to the
+/// client.
+async fn ask_source(
     client: &mut Client,
-    connection: &mut Connection,
+    selected: &mut Selected,
     command: &str,
-) -> Result<Completion, BackendError> {
-    connection
-        .command(command.as_bytes(), &mut |said| {
-            if let Said::Answer(answer) = said {
-                pass(client, &answer);
-            }
-        })
+    progress: &mut Progress,
+) -> Result<Completion, Fault> {
+    let source = source(selected)?;
+    let tag = source.send(command.as_bytes());
+    hear(client, source, tag, progress)
         .await
+        .map_err(Fault::Source)
 }
 
-/// Removes from the destination what has arrived there.
-async fn undo(
-    session: &Session,
-    destination: &mut Connection,
-    fault: &Fault,
+/// Which messages are meant: how many, and their octets; `None` with the answer when it is over.
+async fn claim(
+    session: &mut Session,
+    selected: &mut Selected,
     order: &Order,
-    arrived: &Arrived,
-) {
-    if arrived.to.is_empty() {
-        return;
+    progress: &mut Progress,
+) -> Result<(Completion, Option<(u32, u64)>), OpError> {
+    let what = if order.moving { "MOVE" } else { "COPY" };
+    let uid = if order.uid { "UID " } else { "" };
+    let command = format!("X-CLAIM {what} {uid}{}", order.set);
+    let claimed = ask_source(&mut session.client, selected, &command, progress).await;
+    let claimed = match claimed {
+        Ok(claimed) => claimed,
+        Err(_) => {
+            selected.forget_connection();
+            return Err(Refusal::SelectedLost.into());
+        }
+    };
+    if !claimed.is_ok() {
+        return Ok((claimed, None));
     }
-    let result = match fault {
-        // Half a message may be under way on the connection that there is.
-        Fault::Source(_) | Fault::Destination(_) => {
-            match session.checkout(&order.destination.node).await {
-                Ok(mut again) => {
-                    let removed = remove(&mut again, order, arrived).await;
-                    if removed.is_ok() {
-                        session.shared.pool.checkin(again);
-                    }
-                    removed
-                }
-                Err(Refusal::Backend(error)) => Err(error),
-                Err(_) => return,
+    let amount = match claimed.code(CLAIMED).and_then(|code| code.split_once(' ')) {
+        Some((messages, octets)) => messages.parse().ok().zip(octets.parse().ok()),
+        None => Some((0, 0)),
+    };
+    match amount {
+        Some(amount) => Ok((claimed, Some(amount))),
+        None => Err(Refusal::Unavailable("The backend is of another version".into()).into()),
+    }
+}
+
+/// Looks whether the destination takes messages from the user.
+async fn receive(
+    session: &Session,
+    order: &Order,
+    messages: u32,
+    octets: u64,
+) -> Result<Destination, Refusal> {
+    match try_receive(session, &order.destination, messages, octets).await? {
+        Some(destination) => return Ok(destination),
+        None => tracing::debug!(mailbox = %order.destination.name, "not here, looking again"),
+    }
+    let router = session.shared.router.clone();
+    let again = router.find_again(&order.destination.name).await;
+    let place = again.map_err(crate::imap::op::append::try_create)?;
+    match try_receive(session, &place, messages, octets).await? {
+        Some(destination) => Ok(destination),
+        None => Err(not_held(&place)),
+    }
+}
+
+/// `None`: the mailbox is not there.
+async fn try_receive(
+    session: &Session,
+    place: &Place,
+    messages: u32,
+    octets: u64,
+) -> Result<Option<Destination>, Refusal> {
+    let mut connection = session.checkout(&place.node).await?;
+    let id = Uuid::new_v4().simple().to_string();
+    let name = quote_always(place.name.as_str());
+    let command = format!("X-RECEIVE {id} {name} {messages} {octets}");
+    let answer = connection.command(command.as_bytes(), &mut |_| {}).await?;
+    if !answer.is_ok() {
+        session.shared.pool.checkin(connection);
+        return match answer.code("X-NOT-HERE") {
+            Some(_) => Ok(None),
+            None => Err(Refusal::Answered(answer)),
+        };
+    }
+    match answer.code(RECEIVING) {
+        Some(home) => Ok(Some(Destination {
+            connection,
+            id,
+            home: home.to_owned(),
+        })),
+        None => Err(Refusal::Unavailable(
+            "The backend of the mailbox is of another version".into(),
+        )),
+    }
+}
+
+/// What was sent to the destination is forgotten, and its connection is as it was.
+async fn discard(session: &Session, mut destination: Destination) {
+    // One that is lost forgets it as well.
+    if let Ok(answer) = destination
+        .connection
+        .command(b"X-DISCARD", &mut |_| {})
+        .await
+        && answer.is_ok()
+    {
+        session.shared.pool.checkin(destination.connection);
+    }
+}
+
+/// The messages stay where they are.
+async fn release(session: &mut Session, selected: &mut Selected, progress: &mut Progress) {
+    let released = ask_source(&mut session.client, selected, "X-RELEASE", progress).await;
+    if !matches!(released, Ok(answer) if answer.is_ok()) {
+        selected.forget_connection();
+    }
+}
+
+/// Ends what has changed nothing.
+async fn give_up(
+    session: &mut Session,
+    selected: &mut Selected,
+    fault: Fault,
+    progress: &mut Progress,
+) -> OpResult {
+    match &fault {
+        Fault::Source(error) | Fault::Destination(error) => {
+            tracing::warn!(%error, "a COPY or MOVE to another backend failed");
+        }
+        Fault::Kept(completion) | Fault::Refused(completion) => {
+            tracing::debug!(%completion, "a COPY or MOVE to another backend is refused");
+        }
+        Fault::ClientGone => {}
+    }
+    match &fault {
+        // Its backend does the same.
+        Fault::Source(_) => selected.forget_connection(),
+        _ => release(session, selected, progress).await,
+    }
+    Err(match fault {
+        Fault::Source(_) => Refusal::SelectedLost.into(),
+        Fault::Destination(error) => Refusal::Backend(error).into(),
+        Fault::Kept(completion) | Fault::Refused(completion) => {
+            match completion.code("X-NOT-HERE") {
+                Some(_) => Refusal::TryCreate.into(),
+                None => Refusal::Answered(completion).into(),
             }
         }
-        Fault::Refused(_) => remove(destination, order, arrived).await,
-    };
-    match result {
-        Ok(completion) if completion.is_ok() => {}
-        Ok(completion) => {
-            tracing::error!(%completion, mailbox = %order.destination.name, uids = set(&arrived.to),
-                "messages of a failed copy stay behind");
-        }
-        Err(error) => {
-            tracing::error!(%error, mailbox = %order.destination.name, uids = set(&arrived.to),
-                "messages of a failed copy stay behind");
-        }
+        Fault::ClientGone => OpError::gone(std::io::ErrorKind::BrokenPipe.into()),
+    })
+}
+
+/// The source writes down that the messages leave.
+async fn leave(
+    session: &mut Session,
+    selected: &mut Selected,
+    destination: &Destination,
+    progress: &mut Progress,
+) -> Result<(), Fault> {
+    let Destination {
+        connection,
+        id,
+        home,
+    } = destination;
+    let node = quote_always(connection.node());
+    let command = format!("X-LEAVE {id} {node} {home}");
+    let answer = ask_source(&mut session.client, selected, &command, progress).await?;
+    match answer.is_ok() {
+        true => Ok(()),
+        false => Err(Fault::Kept(answer)),
     }
 }
 
-async fn remove(
-    connection: &mut Connection,
+/// The destination makes the messages appear. `Err(None)`: it is not known whether it has.
+async fn adopt(
+    session: &mut Session,
     order: &Order,
-    arrived: &Arrived,
-) -> Result<Completion, BackendError> {
-    let name = quote_always(order.destination.name.as_str());
-    let mut commands = vec![format!("SELECT {name}")];
-    for uids in arrived.to.chunks(UIDS_A_COMMAND) {
-        let uids = set(uids);
-        commands.push(format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"));
-        commands.push(format!("UID EXPUNGE {uids}"));
+    mut destination: Destination,
+    messages: u32,
+    progress: &mut Progress,
+) -> Result<Completion, Option<Fault>> {
+    let connection = &mut destination.connection;
+    let tag = connection.send(format!("X-ADOPT {messages}").as_bytes());
+    let answer = hear::answer(&mut session.client, connection, tag, progress).await;
+    let error = match answer {
+        Ok(answer) => {
+            session.shared.pool.checkin(destination.connection);
+            return match answer.is_ok() {
+                true => Ok(Completion {
+                    text: done(order).to_owned(),
+                    ..answer
+                }),
+                false => Err(Some(Fault::Refused(answer))),
+            };
+        }
+        Err(error) => error,
+    };
+    tracing::warn!(%error, transfer = destination.id, "the answer to a COPY or MOVE is lost");
+    match outcome(session, &destination, progress).await {
+        Some(Outcome::Adopted(copied)) => Ok(Completion {
+            code: Some(format!("COPYUID {copied}")),
+            ..ok(done(order))
+        }),
+        Some(Outcome::Refused) => Err(Some(Fault::Destination(error))),
+        None => Err(None),
     }
-    for command in commands {
-        let completion = connection.command(command.as_bytes(), &mut |_| {}).await?;
-        if !completion.is_ok() {
-            return Ok(completion);
+}
+
+/// Asks the destination what became of it, until it answers or nobody can be expected to wait any
+/// longer.
+async fn outcome(
+    session: &mut Session,
+    destination: &Destination,
+    progress: &mut Progress,
+) -> Option<Outcome> {
+    let Destination {
+        connection,
+        id,
+        home,
+    } = destination;
+    let node = connection.node().to_string();
+    let command = format!("X-OUTCOME {id} {home}");
+    let until = Instant::now() + ASK_FOR;
+    loop {
+        if let Ok(mut again) = session.checkout(&node).await {
+            let answer = again.command(command.as_bytes(), &mut |_| {}).await;
+            if let Ok(answer) = answer {
+                session.shared.pool.checkin(again);
+                if let Some(copied) = answer.code(ADOPTED) {
+                    return Some(Outcome::Adopted(copied.to_owned()));
+                }
+                if answer.code(REFUSED).is_some() {
+                    return Some(Outcome::Refused);
+                }
+            }
+        }
+        if Instant::now() >= until {
+            tracing::error!(
+                node,
+                transfer = id,
+                "it is not known what became of a COPY or MOVE"
+            );
+            return None;
+        }
+        progress.tell_if_due(&mut session.client).await;
+        sleep(ASK_AGAIN).await;
+    }
+}
+
+/// The source removes what was adopted, telling the client.
+async fn depart(
+    session: &mut Session,
+    selected: &mut Selected,
+    progress: &mut Progress,
+) -> Result<(), OpError> {
+    let departed = ask_source(&mut session.client, selected, "X-DEPART", progress).await;
+    match departed {
+        Ok(answer) if answer.is_ok() => Ok(()),
+        // It is decided: the source's backend removes them as soon as it can.
+        other => {
+            tracing::error!(answer = ?other, "what was moved is not yet removed from the source");
+            selected.forget_connection();
+            Err(OpError::Bye(GOING))
         }
     }
-    connection.command(b"UNSELECT", &mut |_| {}).await
 }

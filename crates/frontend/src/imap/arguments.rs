@@ -99,9 +99,9 @@ fn without_waiting(arguments: Bytes) -> Bytes {
     let mut rest = &arguments[..];
     while let Some(newline) = memchr::memchr(b'\n', rest) {
         let (line, after) = rest.split_at(newline);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         // There is no other way for a line to end within a command.
         let octets = literal_at_end(line).unwrap_or(0);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let octets = usize::try_from(octets)
             .unwrap_or(usize::MAX)
             .min(after.len() - 1);
@@ -141,6 +141,9 @@ pub(crate) trait Coding {
     fn encode(self, name: &str) -> String;
     /// A name as a quoted string for the client.
     fn encode_always(self, name: &str) -> String;
+    /// Appends part of a backend's answer, its strings as the client takes them: none that is
+    /// quoted holds octets of eight bits unless the client has enabled UTF-8 (RFC 6855 section 3).
+    fn put_strings(self, out: &mut Vec<u8>, answer: &[u8]);
 }
 
 impl Coding for Encoding {
@@ -163,6 +166,29 @@ impl Coding for Encoding {
             Self::Utf7 => quote_always(&utf7::encode(name)),
             Self::Utf8 => quote_always(name),
         }
+    }
+
+    fn put_strings(self, out: &mut Vec<u8>, answer: &[u8]) {
+        if self == Self::Utf8 || answer.is_ascii() {
+            return out.extend_from_slice(answer);
+        }
+        let mut rest = answer;
+        while let Some(at) = rest.iter().position(|b| matches!(b, b'"' | b'{')) {
+            out.extend_from_slice(&rest[..at]);
+            rest = &rest[at..];
+            let Some((value, after)) = astring(rest) else {
+                break;
+            };
+            let written = &rest[..rest.len() - after.len()];
+            if rest.starts_with(b"\"") && !value.is_ascii() {
+                out.extend_from_slice(format!("{{{}}}\r\n", value.len()).as_bytes());
+                out.extend_from_slice(&value);
+            } else {
+                out.extend_from_slice(written);
+            }
+            rest = after;
+        }
+        out.extend_from_slice(rest);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Short commands of the frontend's own to backends, on whichever connection there is.
 
+use murder_imap::NodeId;
 use murder_mailbox::MailboxName;
 
 use crate::backend::connection::Said;
@@ -19,11 +20,24 @@ impl Session {
         node: &str,
         command: &[u8],
     ) -> Result<(Completion, Vec<Answer>), BackendError> {
+        self.on_backend_making(node, None, command).await
+    }
+
+    /// The same for a command that makes something with that id.
+    pub(crate) async fn on_backend_making(
+        &mut self,
+        node: &str,
+        id: Option<NodeId>,
+        command: &[u8],
+    ) -> Result<(Completion, Vec<Answer>), BackendError> {
         let mut answers = Vec::new();
         if let State::Selected(selected) = &mut self.state
             && selected.node == node
-            && selected.connection().is_some()
+            && let Some(connection) = selected.connection()
         {
+            if let Some(id) = id {
+                connection.name_next(id);
+            }
             return on_selected(selected, &mut self.client, command).await;
         }
         let acting = match &self.user {
@@ -36,6 +50,9 @@ impl Session {
             }
         };
         let mut connection = self.shared.pool.checkout(node, &acting).await?;
+        if let Some(id) = id {
+            connection.name_next(id);
+        }
         let completion = connection
             .command(command, &mut |said| {
                 if let Said::Answer(answer) = said {

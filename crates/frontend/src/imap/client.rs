@@ -5,6 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
+use murder_imap::ANNOUNCEMENT_MAX;
 use murder_net::Stream;
 
 use crate::backend::scanner::literal_at_end;
@@ -243,10 +244,9 @@ impl Client {
                     }
                 }
                 Some(Skip::Line) => {
-                    /// Kept so that a literal at the end of the line is seen.
-                    const KEEP: usize = 32;
                     let Some(at) = memchr(b'\n', input) else {
-                        input.advance(input.len().saturating_sub(KEEP));
+                        // What is kept may announce a literal.
+                        input.advance(input.len().saturating_sub(ANNOUNCEMENT_MAX));
                         return false;
                     };
                     let literal = literal(&input[..=at]);

@@ -37,8 +37,6 @@ pub(crate) enum Refusal {
     TooBig,
     /// The message has no octets (RFC 9051 section 6.3.12 leaves it to the server).
     NoMessage,
-    /// The selected mailbox was opened with EXAMINE.
-    ReadOnly,
     /// Login failed.
     AuthenticationFailed,
     /// The user is known but may not act as another.
@@ -90,7 +88,6 @@ impl Refusal {
             Self::Limit(text) => no(Some("LIMIT"), text),
             Self::TooBig => no(Some("TOOBIG"), "Message is too big"),
             Self::NoMessage => no(None, "There is no message"),
-            Self::ReadOnly => no(Some("READ-ONLY"), "Mailbox is selected read-only"),
             Self::AuthenticationFailed => no(Some("AUTHENTICATIONFAILED"), "Authentication failed"),
             Self::AuthorizationFailed => no(
                 Some("AUTHORIZATIONFAILED"),
@@ -137,6 +134,30 @@ impl From<BackendError> for Refusal {
     }
 }
 
+/// Whether a command changes something. When its answer is lost it may have been done, so that NO,
+/// after which clients try again, would be untrue.
+pub(crate) fn changes(name: &str) -> bool {
+    matches!(
+        name.strip_prefix("UID ").unwrap_or(name),
+        "APPEND"
+            | "CREATE"
+            | "DELETE"
+            | "RENAME"
+            | "SUBSCRIBE"
+            | "UNSUBSCRIBE"
+            | "SETACL"
+            | "DELETEACL"
+            | "SETQUOTA"
+            | "SETMETADATA"
+            | "CLOSE"
+            | "EXPUNGE"
+            | "STORE"
+            | "COPY"
+            | "MOVE"
+            | "REPLACE"
+    )
+}
+
 /// How a command handler ends when it does not end well.
 #[derive(Debug)]
 pub(crate) enum OpError {
@@ -148,6 +169,8 @@ pub(crate) enum OpError {
     AlreadyAnswered,
     /// The client sends more than is worth reading on for.
     TooMuch,
+    /// What became of the command cannot be told: the connection is closed with this BYE.
+    Bye(&'static str),
 }
 
 impl<E: Into<Refusal>> From<E> for OpError {

@@ -12,7 +12,7 @@ use murder_mailbox::MailboxName;
 
 use crate::backend::{BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;
-use crate::imap::errors::Refusal;
+use crate::imap::errors::{Refusal, changes};
 
 /// Commands under way at the same time; a client that pipelines more waits at its socket.
 const MAX_UNDER_WAY: usize = 64;
@@ -23,8 +23,6 @@ pub(crate) struct Selected {
     pub mailbox: MailboxName,
     /// The backend that holds it.
     pub node: String,
-    /// Opened with EXAMINE, or without the rights to change anything.
-    pub read_only: bool,
     /// The connection on which it is selected; `None` when that has been lost.
     connection: Option<Box<Connection>>,
     under_way: VecDeque<UnderWay>,
@@ -42,6 +40,8 @@ struct UnderWay {
     tag: u32,
     client_tag: Box<str>,
     kind: Kind,
+    /// It changes something, so that NO would be untrue when it may have been done.
+    changes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +71,10 @@ pub(crate) struct TornAnswer(pub BackendError);
 
 impl Selected {
     /// `mailbox`, selected on `connection`.
-    pub(crate) fn new(mailbox: MailboxName, connection: Box<Connection>, read_only: bool) -> Self {
+    pub(crate) fn new(mailbox: MailboxName, connection: Box<Connection>) -> Self {
         Self {
             mailbox,
             node: connection.node().to_string(),
-            read_only,
             connection: Some(connection),
             under_way: VecDeque::new(),
             passing: false,
@@ -165,6 +164,7 @@ impl Selected {
             tag,
             client_tag,
             kind,
+            changes: changes(name),
         });
         Ok(())
     }
@@ -258,8 +258,8 @@ impl Selected {
     /// The backend has gone. Whatever the client waits for is answered with NO.
     ///
     /// # Errors
-    /// When that cannot be said: in the middle of an answer, or to a client in IDLE, which
-    /// would wait for news for ever.
+    /// When that cannot be said: in the middle of an answer, of a change, which may have been made,
+    /// or to a client in IDLE, which would wait for news for ever.
     pub(crate) fn lose(
         &mut self,
         error: BackendError,
@@ -271,8 +271,8 @@ impl Selected {
                 .take()
                 .is_some_and(|c| !c.is_between_answers());
         self.connection = None;
-        let idling = self.under_way.iter().any(|c| c.kind != Kind::Plain);
-        if self.torn || idling {
+        let mut under_way = self.under_way.iter();
+        if self.torn || under_way.any(|c| c.changes || c.kind != Kind::Plain) {
             return Err(TornAnswer(error));
         }
         tracing::warn!(%error, mailbox = %self.mailbox, "lost the selected mailbox");

@@ -14,7 +14,7 @@ use crate::backend::{BackendError, Status};
 use crate::imap::arguments::{Arguments, Encoding, Line};
 use crate::imap::ask::on_selected;
 use crate::imap::client::{Client, Input};
-use crate::imap::errors::{OpError, OpResult, Refusal};
+use crate::imap::errors::{OpError, OpResult, Refusal, changes};
 use crate::imap::op;
 use crate::imap::selected::{Passed, Selected, write_tagged};
 use crate::shared::Shared;
@@ -69,9 +69,15 @@ pub(crate) enum Ended {
     /// The backend of the selected mailbox went where that could not be told otherwise.
     #[error("{0}")]
     Torn(BackendError),
+    /// The answer to a change was lost, and could not be found out.
+    #[error("{0}")]
+    Unanswered(BackendError),
     /// Too many lines that are no commands, or too many failed logins.
     #[error("{0}")]
     Abuse(&'static str),
+    /// What became of a command is not known, or cannot be told.
+    #[error("{0}")]
+    Unknown(&'static str),
 }
 
 /// A session.
@@ -213,7 +219,7 @@ impl Session {
             Input::Append(head, literal) => {
                 let result = Box::pin(op::append::append(self, head.clone(), literal)).await;
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
-                self.complete(&tag, result)?;
+                self.complete(&tag, "APPEND", result)?;
             }
             Input::TooLarge(head) => {
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
@@ -270,15 +276,17 @@ impl Session {
         }
         self.shared.metrics.commands.inc();
         // A client that is busy elsewhere must not look idle to the backend that waits for it.
-        // Its news go out within the client's command, as they must.
-        if let State::Selected(selected) = &mut self.state
+        // Its news go out within the client's command, as they must; but not before one that may
+        // name messages by their numbers, which would then be others.
+        if !is_copy(&line.name)
+            && let State::Selected(selected) = &mut self.state
             && selected.is_silent_for(self.shared.settings.keep_alive)
             && let Err(error) = Box::pin(on_selected(selected, &mut self.client, b"NOOP")).await
         {
             tracing::warn!(%error, mailbox = %selected.mailbox, "lost the selected mailbox");
         }
         let result = Box::pin(self.execute(&line, command)).await;
-        self.complete(&line.tag, result)?;
+        self.complete(&line.tag, &line.name, result)?;
         Ok(true)
     }
 
@@ -325,8 +333,8 @@ impl Session {
             (State::Selected(_), "CLOSE" | "UNSELECT") => {
                 op::close::close(self, &line.name, arguments).await
             }
-            (State::Selected(_), "COPY" | "UID COPY" | "MOVE" | "UID MOVE") => {
-                op::copy::copy(self, &line.name, arguments).await
+            (State::Selected(_), name) if is_copy(name) => {
+                op::copy::copy(self, line, arguments).await
             }
             (_, name) if is_known(name) => Err(Refusal::syntax("Select a mailbox first").into()),
             (_, _) => {
@@ -336,13 +344,20 @@ impl Session {
         }
     }
 
-    /// Ends a command.
-    fn complete(&mut self, tag: &str, result: OpResult) -> Result<(), Ended> {
+    /// Ends command `name`.
+    fn complete(&mut self, tag: &str, name: &str, result: OpResult) -> Result<(), Ended> {
         let completion = match result {
             Ok(completion) => completion,
             Err(OpError::ClientGone(error)) => return Err(Ended::Client(error)),
             Err(OpError::AlreadyAnswered) => return Ok(()),
+            Err(OpError::Bye(word)) => return Err(Ended::Unknown(word)),
             Err(OpError::TooMuch) => return Err(Ended::Abuse("[TOOBIG] Message is too big")),
+            Err(OpError::Refused(Refusal::Backend(error)))
+                if error.may_be_done() && changes(name) =>
+            {
+                tracing::warn!(%error, command = name, "the answer to a change is lost");
+                return Err(Ended::Unanswered(error));
+            }
             Err(OpError::Refused(refusal)) => {
                 if let Refusal::Backend(error) = &refusal {
                     tracing::warn!(%error, "command refused");
@@ -408,7 +423,10 @@ impl Session {
             Ended::Logout | Ended::Client(_) | Ended::Stalled => None,
             Ended::Idle => Some("Autologout; idle for too long"),
             Ended::Shutdown => Some("[UNAVAILABLE] Server shutting down"),
-            Ended::Abuse(word) => Some(*word),
+            Ended::Abuse(word) | Ended::Unknown(word) => Some(*word),
+            Ended::Unanswered(_) => {
+                Some("[UNAVAILABLE] The answer of the backend is lost; see what was done")
+            }
             // In the middle of an answer nothing can be said.
             Ended::Torn(_) => match &self.state {
                 State::Selected(selected) if selected.is_answer_torn() => None,
@@ -473,9 +491,15 @@ fn is_relayed(name: &str) -> bool {
     )
 }
 
+/// COPY and MOVE.
+fn is_copy(name: &str) -> bool {
+    matches!(name, "COPY" | "UID COPY" | "MOVE" | "UID MOVE")
+}
+
 /// Commands that exist, but not in every state.
 fn is_known(name: &str) -> bool {
     is_relayed(name)
+        || is_copy(name)
         || matches!(
             name,
             "ENABLE"
@@ -498,9 +522,5 @@ fn is_known(name: &str) -> bool {
                 | "MYRIGHTS"
                 | "CLOSE"
                 | "UNSELECT"
-                | "COPY"
-                | "UID COPY"
-                | "MOVE"
-                | "UID MOVE"
         )
 }

@@ -149,6 +149,7 @@ async fn connect(
             let stream = dialer.tls(node, tcp).await?;
             let mut connection = LmtpConnection::new(stream, node, dialer.silence());
             connection.lhlo(own_name).await?;
+            connection.wire.depend_on(dialer.pulse(node));
             Ok(connection)
         })
         .await

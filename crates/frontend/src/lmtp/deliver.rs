@@ -336,11 +336,19 @@ async fn attempt(
         mail.push_str(" BODY=8BITMIME");
     }
     // All in one go (RFC 2920); DATA may be the last of a group.
+    let ident = sender.ident.as_ref().filter(|_| connection.has("XFORWARD"));
+    if let Some(ident) = ident {
+        connection.send(&format!("XFORWARD IDENT={ident}"));
+    }
     connection.send(&mail);
     for path in paths {
         connection.send(&format!("RCPT TO:<{path}>"));
     }
     connection.send("DATA");
+    if ident.is_some() {
+        // Without it the backend knows the message less well, which is no reason not to deliver.
+        next(&mut connection).await?;
+    }
     let mail = next(&mut connection).await?;
     let mut refusals = Vec::with_capacity(paths.len());
     for _ in paths {

@@ -48,6 +48,11 @@ impl Reply {
         Self::new(552, "5.3.4 Message is too big")
     }
 
+    /// The message holds NULs.
+    pub(crate) fn nul() -> Self {
+        Self::new(554, "5.6.0 A message must not hold NULs")
+    }
+
     /// 2xx.
     pub(crate) fn is_ok(&self) -> bool {
         self.code / 100 == 2

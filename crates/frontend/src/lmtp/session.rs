@@ -62,6 +62,8 @@ pub(super) struct Session {
     peer: IpAddr,
     greeted: bool,
     sender: Option<Sender>,
+    /// What the client calls the message of the next transaction.
+    ident: Option<String>,
     recipients: Vec<Target>,
     bad_commands: u32,
     /// An overlong line is being passed over.
@@ -82,6 +84,7 @@ impl Session {
             peer,
             greeted: false,
             sender: None,
+            ident: None,
             recipients: Vec::new(),
             bad_commands: 0,
             skipping: false,
@@ -194,6 +197,7 @@ impl Session {
 
     fn reset(&mut self) {
         self.sender = None;
+        self.ident = None;
         self.recipients = Vec::new();
     }
 
@@ -219,8 +223,12 @@ impl Session {
             }
             Command::StartTls => return Box::pin(self.start_tls()).await,
             _ if !self.greeted => return self.bad(&out_of_order("Say LHLO first")),
-            Command::Mail(_) if self.sender.is_some() => {
+            Command::Mail(_) | Command::Xforward(_) if self.sender.is_some() => {
                 return self.bad(&out_of_order("A transaction is under way"));
+            }
+            Command::Xforward(ident) => {
+                self.ident = ident;
+                Reply::new(250, "2.0.0 OK")
             }
             Command::Mail(sender) => self.mail(sender),
             Command::Rcpt(_) if self.sender.is_none() => {
@@ -243,7 +251,8 @@ impl Session {
     fn extensions(&mut self) {
         let settings = &self.shared.settings;
         let mut lines = format!(
-            "250-{}\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n",
+            "250-{}\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
+             250-XFORWARD IDENT\r\n",
             settings.node
         );
         if !self.is_secure() {
@@ -272,13 +281,14 @@ impl Session {
         Ok(())
     }
 
-    fn mail(&mut self, sender: Sender) -> Reply {
+    fn mail(&mut self, mut sender: Sender) -> Reply {
         if sender
             .size
             .is_some_and(|size| size > self.shared.settings.message_limit)
         {
             return Reply::too_big();
         }
+        sender.ident = self.ident.take();
         self.sender = Some(sender);
         Reply::new(250, "2.1.0 OK")
     }
@@ -350,6 +360,10 @@ impl Session {
                 let len = self.wire.input.len().min(CHUNK);
                 let end = terminator.find(&self.wire.input[..len]);
                 let len = end.unwrap_or(len);
+                if memchr(0, &self.wire.input[..len]).is_some() {
+                    // No client could be sent it (RFC 9051 section 9).
+                    delivery.abort(&Reply::nul());
+                }
                 let was_within = octets <= limit;
                 octets += len as u64;
                 if octets <= limit {

@@ -73,7 +73,10 @@ async fn a_large_message_streams() {
 impl super::FakeImap {
     /// An APPEND with a large message: its tag and the message.
     async fn expect_append(&mut self, head: &str) -> (String, Vec<u8>) {
-        let line = self.peer.line().await;
+        let mut line = self.peer.line().await;
+        while line.contains(" X-NEXTID ") {
+            line = self.peer.line().await;
+        }
         let (tag, got) = line.split_once(' ').unwrap();
         assert_eq!(got, head);
         let (_, octets) = got.strip_suffix("+}").unwrap().rsplit_once('{').unwrap();
@@ -93,7 +96,7 @@ async fn a_refusal_in_the_middle_is_passed_on_at_the_end() {
     let mut backend = murder.imap_at("be1").await;
     let line = loop {
         let line = backend.peer.line().await;
-        if !line.contains(" ID (") {
+        if line.contains(" APPEND ") {
             break line;
         }
         let (tag, _) = line.split_once(' ').unwrap();
@@ -193,5 +196,89 @@ async fn a_second_message_makes_the_command_bad() {
         .await;
     client.expect("a BAD ").await;
     client.expect("b OK ").await;
+    murder.stop().await;
+}
+
+/// A message whose answer is lost is asked about, and the answer passed on.
+#[tokio::test]
+async fn a_lost_answer_is_found_out() {
+    for (answer, client_hears) in [
+        (
+            "OK [APPENDUID 1 7] It was done",
+            "a OK [APPENDUID 1 7] APPEND completed",
+        ),
+        ("NO [X-NOT-DONE] It was not", "a NO [UNAVAILABLE] "),
+    ] {
+        for octets in [5, 100_000] {
+            let mut murder = Murder::start(&[("bob", "be1")]).await;
+            let mut client = murder.login("bob").await;
+            let message = "x".repeat(octets);
+            client
+                .send(&format!("a APPEND INBOX {{{octets}+}}\r\n{message}\r\n"))
+                .await;
+            let mut backend = murder.imap_at("be1").await;
+            let (_, command) = backend.next().await.unwrap();
+            assert!(command.starts_with("APPEND \"user/bob\" {"), "{command}");
+            let id = std::mem::take(&mut backend.next_id);
+            assert_eq!(id.len(), 32);
+            drop(backend);
+            // One that is still starting says other things first.
+            let mut backend = murder.imap_at("be1").await;
+            let question = format!("X-DONE \"user/bob\" {id}");
+            backend
+                .answer(&question, "{tag} NO [UNAVAILABLE] not yet\r\n")
+                .await;
+            backend
+                .answer(&question, &format!("{{tag}} {answer}\r\n"))
+                .await;
+            client.expect(client_hears).await;
+            client.send("b NOOP\r\n").await;
+            client.expect("b OK ").await;
+            murder.stop().await;
+        }
+    }
+}
+
+/// NO would make the client store it once more.
+#[tokio::test]
+async fn what_cannot_be_found_out_ends_the_session() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    let mut client = murder.login("bob").await;
+    client.send("a APPEND INBOX {5+}\r\nhello\r\n").await;
+    let mut backend = murder.imap_at("be1").await;
+    backend.next().await.unwrap();
+    drop(backend);
+    let mut backend = murder.imap_at("be1").await;
+    let refusing = async {
+        while let Some((tag, command)) = backend.next().await {
+            assert!(command.starts_with("X-DONE "), "{command}");
+            backend
+                .send(&format!("{tag} NO [UNAVAILABLE] no\r\n"))
+                .await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = refusing => {}
+        _ = client.expect("* BYE [UNAVAILABLE] ") => {}
+    }
+    client.closed().await;
+    murder.stop().await;
+}
+
+/// A message of which the backend has not got the end is not stored: NO is true.
+#[tokio::test]
+async fn half_a_message_is_not_asked_about() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    let mut client = murder.login("bob").await;
+    client.send("a APPEND INBOX {100000+}\r\n").await;
+    client.send(&"x".repeat(50_000)).await;
+    let backend = murder.imap_at("be1").await;
+    drop(backend);
+    client.send(&"x".repeat(50_000)).await;
+    client.send("\r\nb NOOP\r\n").await;
+    client.expect("a NO [UNAVAILABLE] ").await;
+    client.expect("b OK ").await;
+    assert!(murder.is_left_alone("be1"));
     murder.stop().await;
 }

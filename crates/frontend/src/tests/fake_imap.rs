@@ -13,6 +13,8 @@ pub(super) struct FakeImap {
     pub(super) user: String,
     /// What its last ID told.
     pub(super) session: String,
+    /// What its last X-NEXTID told.
+    pub(super) next_id: String,
 }
 
 /// Greets, lets the frontend log in, and hands the connection over.
@@ -35,13 +37,15 @@ pub(super) async fn accept(connection: Connection, connected: mpsc::Sender<FakeI
         peer,
         user: String::from_utf8(user).unwrap(),
         session: String::new(),
+        next_id: String::new(),
     };
     // A test that is over wants none.
     let _ = connected.send(fake).await;
 }
 
 impl FakeImap {
-    /// The next command that is no ID, with its literals; `None` at the end.
+    /// The next command that is no ID, with its literals; `None` at the end. The id of what it makes
+    /// is kept.
     pub(super) async fn next(&mut self) -> Option<(String, String)> {
         loop {
             let line = self.peer.next_line().await?;
@@ -53,6 +57,10 @@ impl FakeImap {
                 self.peer
                     .send(&format!("* ID NIL\r\n{tag} OK ID\r\n"))
                     .await;
+                continue;
+            }
+            if let Some(id) = command.strip_prefix("X-NEXTID ") {
+                self.next_id = id.to_owned();
                 continue;
             }
             let mut text = command.to_owned();
@@ -86,7 +94,7 @@ impl FakeImap {
 
 /// Frontends announce nothing that they wait with.
 fn announced(text: &str) -> Option<usize> {
-    let (_, octets) = text.strip_suffix("}")?.rsplit_once('{')?;
-    let octets = octets.strip_suffix('+').expect("no waiting for literals");
-    Some(octets.parse().unwrap())
+    let announced = murder_imap::literal_announcement(text.as_bytes())?;
+    assert!(!announced.sync, "no waiting for literals");
+    Some(announced.len.unwrap() as usize)
 }

@@ -284,8 +284,12 @@ impl Murder {
 
     /// Makes a mailbox that belongs to `owner` in the map; its revision.
     async fn make(&self, mailbox: &str, node: &str, owner: &str) -> u64 {
+        self.make_as(MailboxId::new(), mailbox, node, owner).await
+    }
+
+    /// The same with that id.
+    async fn make_as(&self, id: MailboxId, mailbox: &str, node: &str, owner: &str) -> u64 {
         let backend = &self.backends[node];
-        let id = MailboxId::new();
         let reserve = Reserve {
             name: name(mailbox),
             id,

@@ -42,6 +42,51 @@ async fn literals_come_through_byte_for_byte() {
     murder.stop().await;
 }
 
+/// Octets that a frontend took for a literal and a backend for commands would run there
+/// as whoever is logged in.
+#[tokio::test]
+async fn nothing_is_smuggled_past_the_framing() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    let (mut client, mut backend) = murder.select("bob", "INBOX", "be1", "user/bob").await;
+    let zeros = "0".repeat(40);
+    for no_literal in [
+        "{+8}",
+        "{+8+}",
+        "{8++}",
+        "{-8}",
+        "{ 8}",
+        "{8 }",
+        "{0x8}",
+        "{\u{0668}}",
+        "~{+8}",
+        &format!("{{{zeros}8}}"),
+        &format!("{{{zeros}8+}}"),
+    ] {
+        client
+            .send(&format!("a SEARCH TEXT {no_literal}\r\nb CHECK\r\n"))
+            .await;
+        let search = backend.expect(&format!("SEARCH TEXT {no_literal}")).await;
+        let check = backend.expect("CHECK").await;
+        backend
+            .send(&format!("{search} BAD what?\r\n{check} OK done\r\n"))
+            .await;
+        client.expect("a BAD ").await;
+        client.expect("b OK ").await;
+    }
+    for literal in ["{8+}", "{08+}", "{00000000000000000000000000000008+}"] {
+        let announced = literal.trim_start_matches('{');
+        client
+            .send(&format!("a SEARCH TEXT {literal}\r\nf1 NOOP\r\r\n"))
+            .await;
+        let tag = backend
+            .expect(&format!("SEARCH TEXT {{{announced}\r\nf1 NOOP\r"))
+            .await;
+        backend.send(&format!("{tag} OK done\r\n")).await;
+        client.expect("a OK ").await;
+    }
+    murder.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_pipelined_is_forwarded_without_waiting() {
     let mut murder = Murder::start(&[("bob", "be1"), ("eve", "be2")]).await;

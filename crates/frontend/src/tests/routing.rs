@@ -561,3 +561,49 @@ async fn a_name_new_in_the_murder_is_found_at_once() {
     }
     murder.stop().await;
 }
+
+/// When the answer to a change of names is lost, the map tells whether it was made; when it does not,
+/// nothing is said of it.
+#[tokio::test]
+async fn lost_answers_about_names_are_found_out() {
+    let patient = |config: &mut crate::FrontendConfig| {
+        config.imap.backend_connect_timeout_seconds = 2;
+    };
+    let mut murder = Murder::with(&[("bob", "be1")], patient).await;
+    let mut client = murder.login("bob").await;
+    for (command, made) in [
+        ("CREATE x", true),
+        ("RENAME x y", true),
+        ("DELETE y", true),
+        ("CREATE z", false),
+    ] {
+        client.send(&format!("a {command}\r\n")).await;
+        let mut backend = murder.imap_at("be1").await;
+        backend.next().await.unwrap();
+        let id = u128::from_str_radix(&backend.next_id, 16).unwrap_or_default();
+        drop(backend);
+        let at_master = murder.client("be1", "backend");
+        let (x, y) = (name("user/bob/x"), name("user/bob/y"));
+        match command {
+            "CREATE x" => {
+                let id = MailboxId::from_bytes(id.to_be_bytes());
+                murder.make_as(id, "user/bob/x", "be1", "bob").await;
+            }
+            "RENAME x y" => {
+                at_master.rename(&x, &y, true).await.unwrap();
+            }
+            "DELETE y" => murder.unmake("user/bob/y", "be1").await,
+            // Somebody else's.
+            _ => {
+                murder.make("user/bob/z", "be1", "bob").await;
+            }
+        }
+        let verb = command.split(' ').next().unwrap();
+        match made {
+            true => client.expect(&format!("a OK {verb} completed")).await,
+            false => client.expect("* BYE [UNAVAILABLE] ").await,
+        };
+    }
+    client.closed().await;
+    murder.stop().await;
+}

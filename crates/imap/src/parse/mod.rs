@@ -10,6 +10,7 @@ mod command;
 mod fetch;
 mod list;
 mod metadata;
+mod node;
 mod notify;
 mod quota;
 mod response;
@@ -18,12 +19,13 @@ mod select;
 mod sort;
 mod store;
 mod token;
+mod transfer;
 mod url;
 
 pub(crate) use append::{AppendHead, Next, Parts, Place, append_head, append_next, is_append};
 pub use command::{Fault, parse_command};
 pub use response::{ResponseFault, parse_response};
-pub(crate) use token::{ANNOUNCEMENT_MAX, Announcement, literal_announcement};
+pub use token::{ANNOUNCEMENT_MAX, Announcement, literal_announcement};
 pub(crate) use url::message_url;
 
 /// How deep parentheses, NOT and OR may nest. Clients chain OR for each address or word of a

@@ -266,24 +266,27 @@ pub(crate) fn literal8(input: &[u8]) -> Parsed<'_, &[u8]> {
 
 /// A literal announced at the end of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Announcement {
+pub struct Announcement {
     /// Where in the line it starts, with its `~` if it has one.
-    pub(crate) at: usize,
+    pub at: usize,
     /// Its length; `None` if it is above 63 bits.
-    pub(crate) len: Option<u64>,
+    pub len: Option<u64>,
     /// Without `+`: its sender waits for a continuation request.
-    pub(crate) sync: bool,
+    pub sync: bool,
     /// `~`
-    pub(crate) binary: bool,
+    pub binary: bool,
 }
 
 /// The most octets that an announcement and its line break may take: `~`, braces, `+`, 19
 /// digits, and some leading zeros. A longer one is none: then that much of a line's end is all
 /// that a reader must keep of a line that it does not.
-pub(crate) const ANNOUNCEMENT_MAX: usize = 40;
+pub const ANNOUNCEMENT_MAX: usize = 40;
 
-/// Whether `line`, without its line break, ends with the announcement of a literal.
-pub(crate) fn literal_announcement(line: &[u8]) -> Option<Announcement> {
+/// Whether `line`, without its line break, ends with the announcement of a literal. Whoever cuts
+/// octets into commands must ask this function: where two of them disagree, one of them takes
+/// the octets of a literal for commands.
+#[must_use]
+pub fn literal_announcement(line: &[u8]) -> Option<Announcement> {
     let body = line.strip_suffix(b"}")?;
     let (body, sync) = match body.strip_suffix(b"+") {
         Some(body) => (body, false),

@@ -7,10 +7,10 @@ use murder_imap::url::UrlMailbox;
 use murder_imap::{
     Code, Command, ContextUpdate, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem,
     FetchModifier, Flag, GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg,
-    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, Notify, NotifyEvent, PartWhat, Partial,
-    PartialRange, QuotaResource, Response, Search, SearchKey, SearchReturn, Secret, Section,
-    SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem, Tag, Thread, ThreadAlgorithm,
-    ThreadList, Untagged,
+    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, NodeCommand, NodeId, Notify,
+    NotifyEvent, PartWhat, Partial, PartialRange, QuotaResource, Response, Search, SearchKey,
+    SearchReturn, Secret, Section, SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem,
+    Tag, Thread, ThreadAlgorithm, ThreadList, TransferCommand, Untagged,
 };
 use murder_mailbox::SpecialUse;
 use proptest::collection::vec;
@@ -381,6 +381,9 @@ fn entry_values() -> impl Strategy<Value = Vec<(String, Option<Vec<u8>>)>> {
 fn extensions() -> BoxedStrategy<Command> {
     prop_oneof![
         Just(Command::Unauthenticate),
+        any::<NodeId>().prop_map(|id| Command::Node(NodeCommand::NextId(id))),
+        (mailbox(), any::<NodeId>())
+            .prop_map(|(mailbox, id)| Command::Node(NodeCommand::Done { mailbox, id })),
         vec(tag(), 1..4).prop_map(|tags| Command::CancelUpdate { tags }),
         upper_atom().prop_map(|mechanism| Command::Compress { mechanism }),
         notify().prop_map(Command::Notify),
@@ -601,7 +604,50 @@ pub fn command() -> impl Strategy<Value = Command> {
         }),
         mailbox().prop_map(|mailbox| Command::MyRights { mailbox }),
     ];
-    prop_oneof![1 => plain, 2 => session, 4 => names, 6 => messages, 2 => access, 4 => extensions()]
+    prop_oneof![
+        1 => plain,
+        2 => session,
+        4 => names,
+        6 => messages,
+        2 => access,
+        4 => extensions(),
+        2 => transfers().prop_map(Command::Transfer),
+    ]
+}
+
+fn transfers() -> impl Strategy<Value = TransferCommand> {
+    use TransferCommand as T;
+    prop_oneof![
+        select(vec![T::Export, T::Depart, T::Release, T::Discard]),
+        (any::<bool>(), any::<bool>(), set()).prop_map(|(moving, uid, set)| T::Claim {
+            moving,
+            uid,
+            set
+        }),
+        (text(), text(), text(), 0..=i64::MAX as u64).prop_map(|(id, node, partition, home)| {
+            T::Leave {
+                id,
+                node,
+                partition,
+                home,
+            }
+        }),
+        (text(), mailbox(), any::<u32>(), 0..=i64::MAX as u64).prop_map(
+            |(id, mailbox, messages, octets)| T::Receive {
+                id,
+                mailbox,
+                messages,
+                octets,
+            }
+        ),
+        vec(any::<u8>(), 0..50).prop_map(|block| T::Stage { block }),
+        any::<u32>().prop_map(|messages| T::Adopt { messages }),
+        (text(), text(), 0..=i64::MAX as u64).prop_map(|(id, partition, home)| T::Outcome {
+            id,
+            partition,
+            home,
+        }),
+    ]
 }
 
 /// Text of a status response, which starts with no bracket and ends with no literal.

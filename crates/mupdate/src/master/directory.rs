@@ -15,6 +15,18 @@ use crate::state::Outcome;
 const MAX_BATCH: usize = 10_000;
 /// Accounts in one message of a listing.
 const LIST_PART: usize = 500;
+/// Names of each kind in an answer of what is held under a name: some 100 bytes each.
+const HELD_PART: usize = 1000;
+
+fn adding(account: v1::Account, with_mail: bool) -> Kind {
+    match with_mail {
+        true => Kind::Add(account),
+        false => Kind::AddIfFree(v1::AddUserRequest {
+            account: Some(account),
+            with_mail,
+        }),
+    }
+}
 
 impl Service {
     async fn change_directory<T>(
@@ -47,9 +59,9 @@ impl Directory for Service {
         &self,
         request: Request<v1::AddUserRequest>,
     ) -> Result<Response<v1::DirectoryResponse>, Status> {
-        let account = request.get_ref().account.clone();
+        let v1::AddUserRequest { account, with_mail } = request.get_ref().clone();
         let account = account.ok_or_else(|| invalid("no account"))?;
-        self.change_directory(&request, vec![Kind::Add(account)])
+        self.change_directory(&request, vec![adding(account, with_mail)])
             .await
     }
 
@@ -57,8 +69,14 @@ impl Directory for Service {
         &self,
         request: Request<v1::AddUsersRequest>,
     ) -> Result<Response<v1::DirectoryResponse>, Status> {
-        let accounts = request.get_ref().accounts.iter().cloned();
-        let operations = accounts.map(Kind::Add).collect();
+        let v1::AddUsersRequest {
+            accounts,
+            with_mail,
+        } = request.get_ref();
+        let accounts = accounts.iter().cloned();
+        let operations = accounts
+            .map(|account| adding(account, *with_mail))
+            .collect();
         self.change_directory(&request, operations).await
     }
 
@@ -84,6 +102,22 @@ impl Directory for Service {
     ) -> Result<Response<v1::DirectoryResponse>, Status> {
         let operation = Kind::Delete(request.get_ref().clone());
         self.change_directory(&request, vec![operation]).await
+    }
+
+    async fn find_held(
+        &self,
+        request: Request<v1::FindHeldRequest>,
+    ) -> Result<Response<v1::FindHeldResponse>, Status> {
+        Caller::of(&request)?.may_administer()?;
+        let name = request.into_inner().name;
+        let state = self.consensus.state();
+        let held = state.tables().map.held_by(&name, HELD_PART);
+        Ok(Response::new(v1::FindHeldResponse {
+            mailboxes: held.mailboxes,
+            mailbox_count: held.mailbox_count as u64,
+            granting: held.granting,
+            granting_count: held.granting_count as u64,
+        }))
     }
 
     type ListUsersStream = Parts<v1::ListUsersResponse>;

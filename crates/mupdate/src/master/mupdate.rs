@@ -295,6 +295,26 @@ impl Mupdate for Service {
         Ok(Response::new(v1::BarrierResponse { revision }))
     }
 
+    async fn lower_uidvalidity(
+        &self,
+        request: Request<v1::LowerUidvalidityRequest>,
+    ) -> Result<Response<v1::LowerUidvalidityResponse>, Status> {
+        Caller::of(&request)?.may_administer()?;
+        self.consensus.read_barrier().await.map_err(unavailable)?;
+        let before = self.consensus.state().last_uidvalidity();
+        let after = if request.into_inner().dry_run {
+            self.consensus.state().lower_uidvalidity(now_ms())
+        } else {
+            let command = Command::UidvalidityLowered(v1::UidvalidityLowered {});
+            self.propose(String::new(), command).await?;
+            self.consensus.state().last_uidvalidity()
+        };
+        Ok(Response::new(v1::LowerUidvalidityResponse {
+            before,
+            after,
+        }))
+    }
+
     type RegisterStream = Parts<v1::RegisterResponse>;
 
     async fn register(

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod ordinary;
 mod reconciling;
 mod sessions;
 mod watching;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_net::config::ClusterConfig;
-use murder_net::{Ca, NodeTls};
+use murder_net::{Ca, NodeTls, Role};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 

@@ -15,14 +15,14 @@ impl Changing<'_> {
     pub(super) fn directory_batch(&mut self, batch: &v1::DirectoryBatch) -> Result<(), Refusal> {
         for operation in &batch.operations {
             let account = match &operation.kind {
-                Some(Kind::Add(account)) => {
-                    if self.state.tables.accounts.contains_key(&account.name) {
-                        return refuse(
-                            ErrorKind::AlreadyExists,
-                            format!("user {} exists", account.name),
-                        );
-                    }
-                    account_from_proto(account.clone())
+                Some(Kind::Add(account)) => self.added(account)?,
+                Some(Kind::AddIfFree(request)) => {
+                    let Some(account) = &request.account else {
+                        return refuse(ErrorKind::InvalidArgument, "no account");
+                    };
+                    let account = self.added(account)?;
+                    self.demand_free(&account.name)?;
+                    account
                 }
                 Some(Kind::SetPassword(request)) => Account {
                     password_hash: request.password_hash.clone(),
@@ -48,6 +48,39 @@ impl Changing<'_> {
             self.change(Change::Account(account.name.clone(), Some(account)));
         }
         Ok(())
+    }
+
+    fn added(&self, account: &v1::Account) -> Result<Account, Refusal> {
+        if self.state.tables.accounts.contains_key(&account.name) {
+            return refuse(
+                ErrorKind::AlreadyExists,
+                format!("user {} exists", account.name),
+            );
+        }
+        Ok(account_from_proto(account.clone()))
+    }
+
+    /// Whoever gets a name gets what is held under it, so that nothing may be.
+    fn demand_free(&self, name: &str) -> Result<(), Refusal> {
+        let held = self.state.tables.map.held_by(name, 1);
+        let of = |names: &[String], count: usize| match (names.first(), count) {
+            (Some(first), 2..) => Some(format!("{first} and {} more", count - 1)),
+            (first, _) => first.cloned(),
+        };
+        let mail = of(&held.mailboxes, held.mailbox_count).map(|names| format!("mail: {names}"));
+        let rights = of(&held.granting, held.granting_count)
+            .map(|names| format!("a place in the ACL of {names}"));
+        let both: Vec<String> = mail.into_iter().chain(rights).collect();
+        if both.is_empty() {
+            return Ok(());
+        }
+        refuse(
+            ErrorKind::FailedPrecondition,
+            format!(
+                "the name {name} is not free; an earlier holder has left {}",
+                both.join(", and ")
+            ),
+        )
     }
 
     fn account(&self, name: &str) -> Result<Account, Refusal> {

@@ -127,6 +127,12 @@ impl Changing<'_> {
             if uidvalidity < before.uidvalidity {
                 return refuse(ErrorKind::FailedPrecondition, "UIDVALIDITY never shrinks");
             }
+            if self.is_far_ahead(uidvalidity) {
+                return refuse(
+                    ErrorKind::FailedPrecondition,
+                    format!("UIDVALIDITY {uidvalidity} is decades ahead of all others"),
+                );
+            }
             after.uidvalidity = uidvalidity;
             self.saw_uidvalidity(uidvalidity);
         }

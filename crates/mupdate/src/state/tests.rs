@@ -8,19 +8,21 @@ use super::{Applied, Outcome, State};
 use crate::record::{Mailbox, MailboxState, NodeState, PartitionState};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
-const START_MS: u64 = 1_700_000_000_000;
+const START_MS: u64 = 1_800_000_000_000;
 
 /// A state with its log, which must give the same state again.
 #[derive(Default)]
 struct Log {
     state: State,
     entries: Vec<v1::LogEntry>,
+    /// What the clock is ahead, or behind, in milliseconds.
+    wrong_by: i64,
 }
 
 impl Log {
     fn apply(&mut self, restricted_to: &str, command: Command) -> Applied {
         let entry = v1::LogEntry {
-            time_ms: START_MS + self.entries.len() as u64,
+            time_ms: (START_MS + self.entries.len() as u64).saturating_add_signed(self.wrong_by),
             restricted_to: restricted_to.into(),
             command: Some(command),
         };
@@ -178,6 +180,108 @@ fn uidvalidity_grows_for_ever() {
     log.batch("", vec![reserve("x", "be1!default"), delete("none")]);
     assert_eq!(log.state.last_uidvalidity, before);
     assert!(log.find("x").is_none());
+}
+
+const DECADES_MS: i64 = 40 * 366 * 86_400_000;
+
+#[test]
+fn a_clock_that_jumps_by_decades_is_not_believed() {
+    let mut log = Log::default();
+    let first = log.make("board", "be1!default").location.uidvalidity;
+    for (n, wrong_by) in [DECADES_MS, 3 * DECADES_MS, i64::MAX, -DECADES_MS, i64::MIN]
+        .into_iter()
+        .enumerate()
+    {
+        log.wrong_by = wrong_by;
+        let mailbox = log.make(&format!("a{n}"), "be1!default");
+        assert_eq!(mailbox.location.uidvalidity, first + n as u32 + 1);
+    }
+    log.wrong_by = 3_600_000;
+    let later = log.make("later", "be1!default").location.uidvalidity;
+    assert_eq!(later, first + 3600);
+    // Nor when it is the first one.
+    for wrong_by in [i64::MAX, -DECADES_MS] {
+        let mut log = Log {
+            wrong_by,
+            ..Log::default()
+        };
+        let first = log.make("board", "be1!default").location.uidvalidity;
+        assert_eq!(first, murder_mailbox::uidvalidity::EARLIEST);
+    }
+}
+
+#[test]
+fn one_uidvalidity_that_is_decades_ahead_does_not_end_the_others() {
+    let mut log = Log::default();
+    let first = log.make("board", "be1!default").location.uidvalidity;
+    for far in [u32::MAX, first + (DECADES_MS / 1000) as u32] {
+        let raise = Kind::Activate(v1::ActivateRequest {
+            name: "board".into(),
+            id: id("board"),
+            uidvalidity: Some(far),
+            ..Default::default()
+        });
+        let refused = kind_of(log.one("be1", raise));
+        assert_eq!(refused, ErrorKind::FailedPrecondition);
+    }
+    // What a backend holds is there, and is what it is.
+    let held = v1::Mailbox {
+        name: "found".into(),
+        id: id("found"),
+        partition: "be1!default".into(),
+        acl: "bob\tlr\t".into(),
+        uidvalidity: u32::MAX,
+        state: v1::MailboxState::Active.into(),
+        ..Default::default()
+    };
+    let reconcile = Command::Reconcile(v1::ReconcileBatch {
+        partition: "be1!default".into(),
+        held: vec![held],
+        ..Default::default()
+    });
+    log.apply("be1", reconcile);
+    assert_eq!(log.find("found").unwrap().location.uidvalidity, u32::MAX);
+    let next = log.make("next", "be1!default").location.uidvalidity;
+    assert_eq!(next, first + 1);
+    // Renaming and more rights go on with it.
+    log.one("", rename("found", "kept")).unwrap();
+    let again = Kind::Activate(v1::ActivateRequest {
+        name: "kept".into(),
+        id: id("found"),
+        uidvalidity: Some(u32::MAX),
+        ..Default::default()
+    });
+    log.one("be1", again).unwrap();
+    // One within ten years counts.
+    let raise = Kind::Activate(v1::ActivateRequest {
+        name: "board".into(),
+        id: id("board"),
+        uidvalidity: Some(first + 86_400 * 365),
+        ..Default::default()
+    });
+    log.one("be1", raise).unwrap();
+    let next = log.make("after", "be1!default").location.uidvalidity;
+    assert_eq!(next, first + 86_400 * 365 + 1);
+}
+
+#[test]
+fn an_operator_lowers_what_is_decades_ahead() {
+    let mut log = Log::default();
+    let board = log.make("board", "be1!default").location.uidvalidity;
+    log.make("gone", "be1!default");
+    // As a master of before had it.
+    log.state.last_uidvalidity = u32::MAX;
+    let refused = log.one("", reserve("more", "be1!default"));
+    assert_eq!(kind_of(refused), ErrorKind::TooLarge);
+    assert_eq!(log.state.lower_uidvalidity(START_MS), board + 1);
+    let lower = || Command::UidvalidityLowered(v1::UidvalidityLowered {});
+    log.apply("", lower());
+    assert_eq!(log.state.last_uidvalidity, board + 1);
+    let next = log.make("more", "be1!default").location.uidvalidity;
+    assert_eq!(next, board + 2);
+    // What is right stays as it is.
+    log.apply("", lower());
+    assert_eq!(log.state.last_uidvalidity, next);
 }
 
 #[test]
@@ -537,6 +641,78 @@ fn accounts() {
     assert_eq!(accounts.keys().collect::<Vec<_>>(), ["bob"]);
     assert!(accounts["bob"].admin && accounts["bob"].groups.is_empty());
     assert!(accounts["bob"].password_hash.contains("m=20000"));
+}
+
+#[test]
+fn a_name_with_mail_or_rights_is_not_free() {
+    use directory_operation::Kind::{Add, AddIfFree, Delete};
+    let account = || v1::Account {
+        name: "bob".into(),
+        password_hash: HASH.into(),
+        ..Default::default()
+    };
+    let add = || {
+        AddIfFree(v1::AddUserRequest {
+            account: Some(account()),
+            with_mail: false,
+        })
+    };
+    fn change(log: &mut Log, kind: directory_operation::Kind) -> Result<(), v1::ErrorDetail> {
+        let operations = vec![v1::DirectoryOperation { kind: Some(kind) }];
+        let batch = Command::Directory(v1::DirectoryBatch { operations });
+        match log.apply("", batch).outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(detail) => Err(detail),
+            other => panic!("{other:?}"),
+        }
+    }
+    let gone = || Delete(v1::DeleteUserRequest { name: "bob".into() });
+    let mut log = Log::default();
+    let set_acl = |name: &str, acl: &str| {
+        Kind::SetAcl(v1::SetAclRequest {
+            name: name.into(),
+            acl: acl.into(),
+            ..Default::default()
+        })
+    };
+    // Others' of a similar name are nobody's concern.
+    for name in ["user/bobby", "user/bob.x/a", "board"] {
+        log.make(name, "be1!default");
+    }
+    change(&mut log, add()).unwrap();
+    change(&mut log, gone()).unwrap();
+    // Each thing that is held keeps the name, and it is free when that is gone.
+    for name in ["user/bob", "user/bob/Sent"] {
+        log.make(name, "be1!default");
+        let refused = change(&mut log, add()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::FailedPrecondition);
+        assert!(refused.message.contains(name), "{}", refused.message);
+        log.one("", delete(name)).unwrap();
+    }
+    log.one("", reserve("user/bob/Coming", "be1!default"))
+        .unwrap();
+    change(&mut log, add()).unwrap_err();
+    log.one("", delete("user/bob/Coming")).unwrap();
+    for acl in ["bob\tl\t", "-bob\tr\t"] {
+        log.one("", set_acl("board", acl)).unwrap();
+        let refused = change(&mut log, add()).unwrap_err();
+        assert!(refused.message.contains("board"), "{}", refused.message);
+        log.one("", set_acl("board", "bobby\tl\tgroup:bob\tl\t"))
+            .unwrap();
+    }
+    change(&mut log, add()).unwrap();
+    change(&mut log, gone()).unwrap();
+    // An operator may mean it.
+    log.make("user/bob", "be1!default");
+    log.one("", set_acl("board", "bob\tl\t")).unwrap();
+    let held = log.state.tables.map.held_by("bob", 10);
+    assert_eq!(held.mailboxes, ["user/bob"]);
+    assert_eq!(
+        (held.granting, held.granting_count),
+        (vec!["board".into()], 1)
+    );
+    change(&mut log, add()).unwrap_err();
+    change(&mut log, Add(account())).unwrap();
 }
 
 #[test]

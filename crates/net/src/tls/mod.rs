@@ -4,6 +4,7 @@
 //! [`NodeTls::reload`] or, for everything in the process, [`reload_all`] (which the service does
 //! on SIGHUP).
 
+mod certificate;
 mod identity;
 pub(crate) mod peer;
 mod trust;
@@ -13,8 +14,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::UnixTime;
 
+pub use certificate::Certificate;
+pub(crate) use identity::read_certificates;
 pub use identity::reload_all;
 pub use peer::{Peer, Role, peer_of, role_server_name, server_name};
 
@@ -25,6 +30,10 @@ use trust::Trust;
 /// Oldest first is not preferred: rustls takes the newest that both ends know.
 static VERSIONS: &[&rustls::SupportedProtocolVersion] =
     &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// What gRPC speaks over TLS, by its name in ALPN (RFC 7301, RFC 9113 section 3.2). Ordinary
+/// clients refuse a server that does not agree to it.
+pub(crate) const ALPN_H2: &[u8] = b"h2";
 
 /// Client connections remembered for resumption, one an address; a frontend has at most this many
 /// backends in use at a time.
@@ -121,6 +130,23 @@ impl NodeTls {
         &self.own
     }
 
+    /// What the node's own certificate says.
+    #[must_use]
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        Certificate::parse(self.identity.chain().first()?)
+    }
+
+    /// Whether the node's own certificate is by the authority that the node believes.
+    #[must_use]
+    pub fn is_of_own_ca(&self) -> bool {
+        let chain = self.identity.chain();
+        chain.split_first().is_some_and(|(own, others)| {
+            self.trust
+                .verify_client_cert(own, others, UnixTime::now())
+                .is_ok()
+        })
+    }
+
     /// Whether the certificate is the one of the node that the configuration names.
     ///
     /// # Errors
@@ -141,6 +167,14 @@ impl NodeTls {
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
+    }
+
+    /// The same for gRPC listeners, which agree to HTTP/2 by ALPN.
+    #[must_use]
+    pub fn grpc_server_config(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        Arc::new(config)
     }
 
     /// For connections to other nodes: shows the node's certificate, and believes only the

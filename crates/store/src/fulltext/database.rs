@@ -9,7 +9,7 @@ use crate::home::schema;
 
 /// The version of the schema, of the trigrams' folding, and of what is the text of a message, in
 /// `user_version`. An index of another version is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// The files beside a home's database.
 pub(crate) const EXTENSIONS: [&str; 3] = ["fts", "fts-wal", "fts-shm"];
 /// Page cache of a connection, KiB.

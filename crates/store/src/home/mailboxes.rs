@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_mailbox::MailboxId;
+use murder_mailbox::{MailboxId, uidvalidity};
 use rusqlite::{OptionalExtension, params};
 
 use super::annotations::OF_HOME;
@@ -26,12 +26,12 @@ impl Home {
         if self.key.is_empty() {
             self.set_key(&c.key)?;
         }
-        let uidvalidity = c.uidvalidity.max(self.past(&c.name)?.saturating_add(1));
+        let uidvalidity = uidvalidity::after(c.uidvalidity, self.past(&c.name)?);
         self.conn
             .prepare_cached(
                 "INSERT INTO mailbox (id, name, uidvalidity, uidnext, highestmodseq, acl, \
-                 special_use, shared_seen, created, messages, unseen, deleted, bytes, recent, \
-                 keywords) VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 1, '')",
+                 special_use, shared_seen, created, messages, unseen, deleted, bytes, recent) \
+                 VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 1)",
             )
             .and_then(|mut s| {
                 s.execute(params![
@@ -61,6 +61,7 @@ impl Home {
             deleted: 0,
             bytes: 0,
             keywords: Arc::default(),
+            keywords_dirty: false,
             dirty: false,
         })
     }
@@ -97,7 +98,7 @@ impl Home {
         else {
             return refuse(StoreError::NoSuchMailbox);
         };
-        self.retire(&mailbox.name, mailbox.uidvalidity)?;
+        self.retire(&mailbox.name, mailbox.uidvalidity, c.now)?;
         let id = mailbox.id;
         if c.keep_until > 0 {
             self.hide(mailbox, c)?;
@@ -166,10 +167,10 @@ impl Home {
                 continue;
             };
             let old = mailbox.uidvalidity;
-            mailbox.uidvalidity = old.max(past.saturating_add(1));
+            mailbox.uidvalidity = uidvalidity::after(old, past);
             mailbox.name.clone_from(to);
             mailbox.dirty = true;
-            self.retire(from, old)?;
+            self.retire(from, old, 0)?;
             self.view(*id);
         }
         self.recount();
@@ -202,7 +203,9 @@ impl Home {
         let modseq = old.next_modseq();
         new.uidnext = old.uidnext;
         new.highest_modseq = modseq;
-        new.keywords = Arc::clone(&old.keywords);
+        // What is added to the sets of one is not in the database of the other.
+        new.keywords = Arc::new(old.keywords.fork());
+        new.keywords_dirty = true;
         new.shared_seen = old.shared_seen;
         (new.messages, new.unseen) = (old.messages, old.unseen);
         (new.deleted, new.bytes) = (old.deleted, old.bytes);
@@ -217,6 +220,10 @@ impl Home {
         )?;
         self.run(
             "UPDATE seen SET mailbox = ?2 WHERE mailbox = ?1",
+            [from, to],
+        )?;
+        self.run(
+            "INSERT INTO keyword SELECT ?2, id, value FROM keyword WHERE mailbox = ?1 AND id > 0",
             [from, to],
         )?;
         // RFC 5464 section 4.1: the INBOX keeps its own.
@@ -276,8 +283,10 @@ impl Home {
         self.set_key(&c.key)?;
         let mut moved = Vec::new();
         for mailbox in self.mailboxes.values_mut() {
-            if mailbox.uidvalidity < c.uidvalidity_floor {
-                mailbox.uidvalidity = c.uidvalidity_floor;
+            let floor = c.uidvalidity_floor;
+            if mailbox.uidvalidity < floor && !uidvalidity::is_far_ahead(floor, mailbox.uidvalidity)
+            {
+                mailbox.uidvalidity = floor;
                 mailbox.dirty = true;
             }
             moved.push((mailbox.name.clone(), mailbox.id));
@@ -324,7 +333,9 @@ impl Home {
     pub(super) fn lost(&mut self) -> Result<ApplyResult, Stop> {
         let mut names = Vec::new();
         for mailbox in self.mailboxes.values_mut() {
-            mailbox.uidvalidity = mailbox.uidvalidity.saturating_add(1);
+            // Where there is no greater one, another one is as good.
+            let next = mailbox.uidvalidity.checked_add(1);
+            mailbox.uidvalidity = next.unwrap_or(uidvalidity::EARLIEST);
             mailbox.dirty = true;
             names.push((mailbox.name.clone(), mailbox.id));
         }
@@ -368,11 +379,18 @@ impl Home {
             .map_err(sql)
     }
 
-    /// Remembers the UIDVALIDITY of a name that its mailbox leaves.
-    fn retire(&self, name: &str, uidvalidity: u32) -> Result<(), Stop> {
+    /// Remembers the UIDVALIDITY of a name that its mailbox leaves: the greatest, but for one that is
+    /// far ahead of others, and of the time `now` if that is known.
+    fn retire(&self, name: &str, uidvalidity: u32, now: i64) -> Result<(), Stop> {
+        let past = self.past(name)?;
+        let greater = past > uidvalidity && !uidvalidity::is_far_ahead(past, uidvalidity);
+        let wrong =
+            past > 0 && uidvalidity::is_far_ahead(uidvalidity, past.max(uidvalidity::of_time(now)));
+        if greater || wrong {
+            return Ok(());
+        }
         self.run(
-            "INSERT INTO name_history VALUES (?1, ?2) ON CONFLICT (name) \
-             DO UPDATE SET uidvalidity = max(uidvalidity, excluded.uidvalidity)",
+            "INSERT OR REPLACE INTO name_history VALUES (?1, ?2)",
             params![name, uidvalidity],
         )
     }

@@ -1,13 +1,14 @@
 //! Commands about messages, applied to a home.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use murder_mailbox::MailboxId;
 use rusqlite::params;
 
-use super::keywords::keyword_bits;
+use super::keywords::most;
 use super::retention::Keep;
-use super::rows::{Changed, StateChange};
+use super::rows::{Changed, KeywordChange, StateChange};
 use super::{Home, Stop, refuse};
 
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
@@ -21,6 +22,15 @@ use crate::quota::Amount;
 use crate::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
+
+/// Messages that come to a mailbox.
+struct Coming<'a> {
+    mailbox: &'a [u8],
+    messages: &'a [command::Message],
+    max_keywords: u32,
+    /// What they count for.
+    more: Amount,
+}
 
 impl Home {
     pub(super) fn append(
@@ -49,6 +59,10 @@ impl Home {
             if target.home != self.id {
                 continue;
             }
+            if let Some(before) = self.done_before(&target.id)? {
+                results.push((place, before));
+                continue;
+            }
             let more = self.net_amount(
                 &target.mailbox,
                 &c.messages,
@@ -56,14 +70,16 @@ impl Home {
                     .as_ref()
                     .map(|(source, rows, _)| (*source, rows.as_slice())),
             );
-            let result = self.append_to(
-                &target.mailbox,
-                &c.messages,
+            let coming = Coming {
+                mailbox: &target.mailbox,
+                messages: &c.messages,
+                max_keywords: c.max_keywords,
                 more,
-                entry,
-                segments,
-                &mut contents,
-            )?;
+            };
+            let result = self.append_to(&coming, entry, segments, &mut contents)?;
+            if let (false, Ok(appended)) = (target.id.is_empty(), &result) {
+                self.remember(&target.id, target.keep_until, c.most_ids, Some(appended))?;
+            }
             results.push((place, result));
         }
         if let Some((source, rows, keep)) = replaced
@@ -96,13 +112,17 @@ impl Home {
 
     fn append_to(
         &mut self,
-        mailbox: &[u8],
-        messages: &[command::Message],
-        more: Amount,
+        coming: &Coming<'_>,
         entry: &Entry,
         segments: &Segments,
         contents: &mut [Option<i64>],
     ) -> Result<Result<Appended, StoreError>, Stop> {
+        let Coming {
+            mailbox,
+            messages,
+            max_keywords,
+            more,
+        } = *coming;
         let Some(id) = self.mailbox(mailbox).map(|m| m.id) else {
             return Ok(Err(StoreError::NoSuchMailbox));
         };
@@ -112,10 +132,15 @@ impl Home {
         if let Some(over) = self.over_quota(&self.mailboxes[&id].name, more) {
             return Ok(Err(over));
         }
-        let names = messages.iter().flat_map(|m| &m.keywords);
-        if !self.make_room_for_keywords(id, names.map(String::as_str))? {
-            return Ok(Err(StoreError::TooManyKeywords));
+        let max = most(max_keywords);
+        if max_keywords == 0 {
+            let names = messages.iter().flat_map(|m| &m.keywords);
+            let refused = self.make_room_for_keywords(id, names.map(String::as_str), max, true)?;
+            if !refused.is_empty() {
+                return Ok(Err(StoreError::TooManyKeywords));
+            }
         }
+        let messages = self.keywords_that_fit(id, messages, max)?;
         let mut work = self.begin(id);
         let mut uids = Vec::with_capacity(messages.len());
         for (at, message) in messages.iter().enumerate() {
@@ -152,11 +177,16 @@ impl Home {
     ) -> Result<ApplyResult, Stop> {
         let mut contents = vec![None; c.messages.len()];
         let kept = match self.mailbox(&c.target).map(|m| m.id) {
-            Some(id) => self.keywords_that_fit(id, &c.messages)?,
-            None => Vec::new(),
+            Some(id) => self.keywords_that_fit(id, &c.messages, most(c.max_keywords))?,
+            None => Cow::default(),
         };
-        let more = amount(&kept);
-        let appended = self.append_to(&c.target, &kept, more, entry, segments, &mut contents)?;
+        let coming = Coming {
+            mailbox: &c.target,
+            messages: &kept,
+            max_keywords: c.max_keywords,
+            more: amount(&kept),
+        };
+        let appended = self.append_to(&coming, entry, segments, &mut contents)?;
         let source: Vec<u32> = match &appended {
             Ok(_) => c.messages.iter().map(|m| m.source_uid).collect(),
             Err(_) => Vec::new(),
@@ -253,9 +283,9 @@ impl Home {
                 }
             })
             .collect();
-        let messages = self.keywords_that_fit(target, &messages)?;
+        let messages = self.keywords_that_fit(target, &messages, most(c.max_keywords))?;
         let mut work = self.begin(target);
-        for (row, message) in rows.iter().zip(&messages) {
+        for (row, message) in rows.iter().zip(messages.iter()) {
             self.run(
                 "UPDATE content SET refs = refs + 1 WHERE id = ?1",
                 [row.content],
@@ -304,14 +334,41 @@ impl Home {
         // A keyword comes to be with the first message that takes it.
         let taken = rows.iter().any(|(_, row)| !is_newer(row));
         let adds = c.mode != 1 && c.keywords_allowed && taken;
-        if adds && !self.make_room_for_keywords(id, c.keywords.iter().map(String::as_str))? {
+        let names = c.keywords.iter().map(String::as_str);
+        if adds
+            && !self
+                .make_room_for_keywords(id, names, most(c.max_keywords), true)?
+                .is_empty()
+        {
             return refuse(StoreError::TooManyKeywords);
         }
-        let bits = {
-            let Some(mailbox) = self.mailboxes.get_mut(&id) else {
-                return refuse(StoreError::NoSuchMailbox);
-            };
-            keyword_bits(&mut mailbox.keywords, &c.keywords, adds)
+        let set = self.keyword_set(id, &c.keywords);
+        let has_set = !set.rest().is_empty();
+        let keywords = match c.mode {
+            _ if !c.keywords_allowed => KeywordChange::NONE,
+            0 | 1 if has_set => {
+                let taken = rows.iter().map(|(_, row)| row).filter(|row| !is_newer(row));
+                match self.changed_words(id, taken, &set, c.mode == 0)? {
+                    Some(words) => KeywordChange::Words(words),
+                    None => return refuse(StoreError::TooManyKeywords),
+                }
+            }
+            0 => KeywordChange::Bits {
+                clear: 0,
+                set: set.direct(),
+            },
+            1 => KeywordChange::Bits {
+                clear: set.direct(),
+                set: 0,
+            },
+            _ if has_set && !taken => KeywordChange::NONE,
+            _ if has_set && !self.mailboxes[&id].keywords.has_ids(1) => {
+                return refuse(StoreError::TooManyKeywords);
+            }
+            _ => KeywordChange::Bits {
+                clear: u64::MAX,
+                set: self.keyword_word(id, &set)?,
+            },
         };
         let mailbox = &self.mailboxes[&id];
         let own_seen = !c.user.is_empty() && !mailbox.shared_seen;
@@ -336,19 +393,11 @@ impl Home {
             1 => (Flags::NONE, flags & mask),
             _ => (flags & mask, mask),
         };
-        let (set_keywords, clear_keywords) = match c.mode {
-            0 => (bits, 0),
-            _ if !c.keywords_allowed => (0, 0),
-            1 => (0, bits),
-            _ => (bits, u64::MAX),
-        };
-        let change = StateChange {
+        let mut changed = Changed::new(StateChange {
             clear,
             set,
-            clear_keywords,
-            set_keywords,
-        };
-        let mut changed = Changed::new(change);
+            keywords,
+        });
         let mut found = UidSet::new();
         for (number, mut row) in rows {
             found.insert(row.uid);
@@ -357,7 +406,7 @@ impl Home {
                 continue;
             }
             let old = (row.flags, row.keywords, seen.contains(row.uid));
-            change.apply(&mut row);
+            changed.change.apply(&mut row);
             let sees = flags.contains(Flags::SEEN);
             if own_seen && seen_allowed {
                 match (c.mode, sees) {
@@ -403,7 +452,7 @@ fn amount(messages: &[command::Message]) -> Amount {
 
 /// The fetch items of a message. A body that cannot be read any more keeps its row, so that
 /// its loss is seen where it is read.
-fn items(entry: &Entry, at: usize, segments: &Segments) -> Result<Arc<Items>, Stop> {
+pub(super) fn items(entry: &Entry, at: usize, segments: &Segments) -> Result<Arc<Items>, Stop> {
     match entry.items(at, segments) {
         Err(e @ (StoreError::Corrupt { .. } | StoreError::BodyGone)) => {
             tracing::error!(lsn = entry.lsn, error = %e, "a message's body cannot be read");

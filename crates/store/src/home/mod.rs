@@ -6,15 +6,20 @@
 //! never differs from the file for good.
 
 pub(crate) mod annotations;
+pub(crate) mod disk;
 mod keywords;
 mod mailboxes;
 mod messages;
+mod once;
 mod quota;
 mod relocate;
 mod restored;
 mod retention;
 mod rows;
 pub(crate) mod schema;
+pub(crate) mod transfer;
+
+pub(crate) use disk::HomeOnDisk;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -24,6 +29,7 @@ use murder_mailbox::{MailboxId, SpecialUse};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::catalogue::Listed;
+use crate::checkpoint::HomeState;
 use crate::command::Op;
 use crate::error::StoreError;
 use crate::handles::Handles;
@@ -51,6 +57,8 @@ pub(crate) struct Mailbox {
     deleted: i64,
     bytes: i64,
     keywords: Arc<Keywords>,
+    /// Whether the names of keywords differ from what is stored.
+    keywords_dirty: bool,
     /// Whether it differs from the row.
     dirty: bool,
 }
@@ -120,8 +128,7 @@ pub(crate) struct Effects {
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub segments: SegmentChanges,
-    /// When something is to be forgotten; 0 for never.
-    pub purge_at: i64,
+    pub state: HomeState,
     /// The WAL has become long.
     pub long_wal: bool,
 }
@@ -133,6 +140,9 @@ pub(crate) struct Home {
     conn: Connection,
     /// Nothing has been committed to the file yet.
     fresh: bool,
+    /// The file says whose it is: this home's of this partition, whose tag it is.
+    named: bool,
+    tag: u64,
     wal_path: PathBuf,
     /// Bytes of the WAL when it was last called long; 0 after it was begun anew.
     long_wal: u64,
@@ -148,6 +158,8 @@ pub(crate) struct Home {
     purge_at: i64,
     /// `next_content` and `purge_at` as they are in the file.
     stored: (i64, i64),
+    /// Ids that are remembered; `None` until they have been counted.
+    ids: Option<u32>,
     /// Quota roots by name.
     quotas: BTreeMap<String, quota::Root>,
     /// The checkpoint up to which settled rows have been removed.
@@ -187,13 +199,21 @@ fn sql(e: rusqlite::Error) -> Stop {
 }
 
 impl Home {
-    /// Opens a home, making it when it is not there. Returns whether it was made.
-    pub fn open(dir: &Path, id: u64, template: &[u8]) -> Result<(Self, bool), StoreError> {
-        let (conn, fresh) = schema::open(dir, id, template)?;
+    /// Opens a home. One that is not there is made, if that `may` be. Returns whether it was made.
+    pub fn open(
+        dir: &Path,
+        id: u64,
+        tag: u64,
+        template: &[u8],
+        may: bool,
+    ) -> Result<(Self, bool), StoreError> {
+        let (conn, fresh) = schema::open(dir, id, tag, template, may)?;
         let mut home = Self {
             id,
             conn,
             fresh,
+            named: false,
+            tag,
             wal_path: schema::wal_path(dir, id),
             long_wal: 0,
             applied_lsn: 0,
@@ -204,6 +224,7 @@ impl Home {
             deleted: HashMap::new(),
             purge_at: 0,
             stored: (0, 0),
+            ids: None,
             quotas: BTreeMap::new(),
             pruned: 0,
             views: HashMap::new(),
@@ -224,22 +245,34 @@ impl Home {
         self.applied_lsn = meta("applied_lsn")?.cast_unsigned();
         self.next_content = meta("next_content")?;
         self.purge_at = meta("purge_at")?;
+        self.named = meta("home")? != 0;
         self.stored = (self.next_content, self.purge_at);
         self.quotas = quota::load(&self.conn)?;
         self.key = self
             .conn
             .query_row("SELECT value FROM meta WHERE key = 'key'", [], |r| r.get(0))?;
+        let mut keywords: HashMap<i64, Keywords> = HashMap::new();
+        {
+            let mut rows = self
+                .conn
+                .prepare("SELECT mailbox, id, value FROM keyword")?;
+            let mut rows = rows.query([])?;
+            while let Some(r) = rows.next()? {
+                let of = keywords.entry(r.get(0)?).or_default();
+                of.load(r.get(1)?, r.get_ref(2)?.as_blob()?);
+            }
+        }
         let mut rows = self.conn.prepare(
             "SELECT rowno, id, name, uidvalidity, uidnext, highestmodseq, acl, special_use, \
-             shared_seen, messages, unseen, deleted, bytes, keywords, keep_until FROM mailbox",
+             shared_seen, messages, unseen, deleted, bytes, keep_until FROM mailbox",
         )?;
         let mut rows = rows.query([])?;
         while let Some(r) = rows.next()? {
             let special_use: String = r.get(7)?;
-            let keywords: String = r.get(13)?;
             let acl: String = r.get(6)?;
+            let rowno = r.get(0)?;
             let mailbox = Mailbox {
-                rowno: r.get(0)?,
+                rowno,
                 id: MailboxId::from_bytes(r.get(1)?),
                 name: r.get(2)?,
                 uidvalidity: r.get(3)?,
@@ -252,10 +285,11 @@ impl Home {
                 unseen: r.get(10)?,
                 deleted: r.get(11)?,
                 bytes: r.get(12)?,
-                keywords: Arc::new(Keywords::from_text(&keywords)),
+                keywords: Arc::new(keywords.remove(&rowno).unwrap_or_default()),
+                keywords_dirty: false,
                 dirty: false,
             };
-            match r.get(14)? {
+            match r.get(13)? {
                 0 => self.mailboxes.insert(mailbox.id, mailbox).map(|_| ()),
                 keep_until => {
                     let deleted = Deleted {
@@ -296,9 +330,12 @@ impl Home {
         self.applied_lsn
     }
 
-    /// When something is to be forgotten; 0 for never.
-    pub fn purge_at(&self) -> i64 {
-        self.purge_at
+    /// What a checkpoint notes of it.
+    pub fn state(&self) -> HomeState {
+        HomeState {
+            purge_at: self.purge_at,
+            lsn: self.applied_lsn,
+        }
     }
 
     /// What records after `lsn` did to segments.
@@ -421,7 +458,7 @@ impl Home {
         self.uncommitted.clear();
         Ok(Committed {
             segments: std::mem::take(&mut self.segments),
-            purge_at: self.purge_at,
+            state: self.state(),
             long_wal: self.is_wal_long(),
         })
     }
@@ -498,6 +535,9 @@ impl Home {
             Op::Recount(_) => self.recount_messages(),
             Op::Annotate(c) => self.annotate(c),
             Op::Restored(c) => self.restored(c),
+            Op::Transfer(c) => self.transfer(c, entry, segments),
+            Op::Leaving(c) => self.leaving(c),
+            Op::Withdraw(c) => self.withdraw(c),
         }
     }
 
@@ -505,6 +545,7 @@ impl Home {
         for mailbox in self.mailboxes.values_mut().filter(|m| m.dirty) {
             mailbox.dirty = false;
             write_mailbox(&self.conn, mailbox)?;
+            mailbox.keywords_dirty = false;
         }
         quota::write(&self.conn, &mut self.quotas)?;
         if self.pruned < settled {
@@ -532,6 +573,11 @@ impl Home {
             .conn
             .prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
         meta.execute(params!["applied_lsn", self.applied_lsn.cast_signed()])?;
+        if !self.named {
+            meta.execute(params!["home", self.id.cast_signed()])?;
+            meta.execute(params!["tag", self.tag.cast_signed()])?;
+            self.named = true;
+        }
         for (key, value, stored) in [
             ("next_content", self.next_content, &mut self.stored.0),
             ("purge_at", self.purge_at, &mut self.stored.1),
@@ -573,7 +619,7 @@ fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "UPDATE mailbox SET name = ?2, uidvalidity = ?3, uidnext = ?4, highestmodseq = ?5, \
          acl = ?6, special_use = ?7, shared_seen = ?8, messages = ?9, unseen = ?10, \
-         deleted = ?11, bytes = ?12, keywords = ?13 WHERE rowno = ?1",
+         deleted = ?11, bytes = ?12 WHERE rowno = ?1",
     )?
     .execute(params![
         mailbox.rowno,
@@ -588,8 +634,14 @@ fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
         mailbox.unseen,
         mailbox.deleted,
         mailbox.bytes,
-        mailbox.keywords.to_text(),
     ])?;
+    if mailbox.keywords_dirty {
+        conn.prepare_cached("INSERT OR REPLACE INTO keyword VALUES (?1, 0, ?2)")?
+            .execute(params![
+                mailbox.rowno,
+                mailbox.keywords.to_text().into_bytes()
+            ])?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A copy of the partition that was put back, applied to a home.
 
-use murder_mailbox::MailboxId;
+use murder_mailbox::{MailboxId, uidvalidity};
 
 use super::rows::Changed;
 use super::{Home, Stop};
@@ -61,13 +61,14 @@ impl Home {
         let Some(mailbox) = self.mailboxes.get(&id) else {
             return Ok(());
         };
-        let past = self.past(&mailbox.name)?.max(mailbox.uidvalidity);
+        let past = self.past(&mailbox.name)?;
         let Some(mailbox) = self.mailboxes.get_mut(&id) else {
             return Ok(());
         };
-        match past.checked_add(1) {
-            Some(above) => mailbox.uidvalidity = at_least.max(above),
-            None => mailbox.uidnext = u32::MAX,
+        let old = mailbox.uidvalidity;
+        mailbox.uidvalidity = uidvalidity::after(uidvalidity::after(at_least, past), old);
+        if mailbox.uidvalidity == old {
+            mailbox.uidnext = u32::MAX;
         }
         mailbox.next_modseq();
         self.catalogue = true;

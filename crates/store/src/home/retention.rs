@@ -1,8 +1,9 @@
 //! What is kept for a while after it was expunged or deleted, applied to a home.
 
-use murder_mailbox::MailboxId;
+use murder_mailbox::{MailboxId, uidvalidity};
 use rusqlite::params;
 
+use super::keywords::most;
 use super::quota::charge;
 use super::{Deleted, Home, Mailbox, Stop, refuse, sql, write_mailbox};
 use crate::command::{self, Delete, Purge, RestoreMailbox, RestoreMessages};
@@ -65,7 +66,7 @@ impl Home {
         Ok(())
     }
 
-    fn due(&mut self, at: i64) {
+    pub(super) fn due(&mut self, at: i64) {
         if self.purge_at == 0 || at < self.purge_at {
             self.purge_at = at;
         }
@@ -116,9 +117,9 @@ impl Home {
             .iter_mut()
             .map(|k| std::mem::take(&mut k.message))
             .collect();
-        let messages = self.keywords_that_fit(id, &messages)?;
+        let messages = self.keywords_that_fit(id, &messages, most(c.max_keywords))?;
         let mut work = self.begin(id);
-        for (kept, message) in kept.iter().zip(&messages) {
+        for (kept, message) in kept.iter().zip(messages.iter()) {
             let uid =
                 self.new_message(&mut work, message, &kept.items, kept.location, kept.content)?;
             self.run(
@@ -191,9 +192,7 @@ impl Home {
         if let Some(over) = self.over_quota(&create.name, amount) {
             return refuse(over);
         }
-        let uidvalidity = create
-            .uidvalidity
-            .max(self.past(&create.name)?.saturating_add(1));
+        let uidvalidity = uidvalidity::after(create.uidvalidity, self.past(&create.name)?);
         let Some(Deleted { mut mailbox, .. }) = self.deleted.remove(&old) else {
             return refuse(StoreError::NoSuchMailbox);
         };
@@ -243,6 +242,11 @@ impl Home {
             self.deleted.remove(&id);
             purged.mailboxes += 1;
         }
+        if left > 0 {
+            let gone = self.forget_transfers(c.now, left)?;
+            purged.messages += gone.cast_unsigned();
+        }
+        self.forget_ids(c.now)?;
         self.reckon_due()?;
         purged.more = self.purge_at != 0 && self.purge_at <= c.now;
         Ok(Ok(Outcome::Purged(purged)))
@@ -277,6 +281,7 @@ impl Home {
             "DELETE FROM tombstone WHERE mailbox = ?1",
             "DELETE FROM seen WHERE mailbox = ?1",
             "DELETE FROM annotation WHERE mailbox = ?1",
+            "DELETE FROM keyword WHERE mailbox = ?1",
             "DELETE FROM mailbox WHERE rowno = ?1",
         ] {
             self.run(statement, [rowno])?;
@@ -302,6 +307,8 @@ impl Home {
             self.erase_all(rowno)?;
         }
         self.deleted.clear();
+        self.forget_transfers(i64::MAX, i64::MAX)?;
+        self.forget_ids(i64::MAX)?;
         self.purge_at = 0;
         Ok(())
     }
@@ -326,14 +333,19 @@ impl Home {
     }
 
     /// Finds out when something is to be forgotten next.
-    fn reckon_due(&mut self) -> Result<(), Stop> {
-        let messages: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT min(keep_until) FROM expunged")
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(sql)?;
+    pub(super) fn reckon_due(&mut self) -> Result<(), Stop> {
+        let least = |query| -> Result<Option<i64>, Stop> {
+            self.conn
+                .prepare_cached(query)
+                .and_then(|mut s| s.query_row([], |r| r.get(0)))
+                .map_err(sql)
+        };
+        let messages = least("SELECT min(keep_until) FROM expunged")?;
+        let ids = least("SELECT min(keep_until) FROM once")?;
         let mailboxes = self.deleted.values().map(|d| d.keep_until).min();
-        self.purge_at = messages.into_iter().chain(mailboxes).min().unwrap_or(0);
+        let transfers = self.transfer_due()?;
+        let all = messages.into_iter().chain(ids).chain(mailboxes);
+        self.purge_at = all.chain(transfers).min().unwrap_or(0);
         Ok(())
     }
 }

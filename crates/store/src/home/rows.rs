@@ -1,13 +1,12 @@
 //! Rows of messages in a home: reading, adding, changing, removing, with the counters, the
 //! bodies' references and the view's change that go with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use murder_mailbox::MailboxId;
 use rusqlite::{OptionalExtension, params};
 
-use super::keywords::keyword_bits;
 use super::quota::charge;
 use super::retention::Keep;
 use super::{Home, Stop, sql};
@@ -39,29 +38,56 @@ pub(super) struct Work {
 }
 
 /// A change of flags and keywords.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct StateChange {
     pub clear: Flags,
     pub set: Flags,
-    pub clear_keywords: u64,
-    pub set_keywords: u64,
+    pub keywords: KeywordChange,
+}
+
+/// What becomes of messages' words of keywords.
+#[derive(Debug, Clone)]
+pub(super) enum KeywordChange {
+    Bits {
+        clear: u64,
+        set: u64,
+    },
+    /// Where sets change: for each word that there is, the next one.
+    Words(HashMap<u64, u64>),
+}
+
+impl KeywordChange {
+    pub const NONE: Self = Self::Bits { clear: 0, set: 0 };
+
+    fn of(&self, word: u64) -> u64 {
+        match self {
+            Self::Bits { clear, set } => (word & !clear) | set,
+            Self::Words(words) => words.get(&word).copied().unwrap_or(word),
+        }
+    }
+}
+
+impl Default for KeywordChange {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl StateChange {
     pub fn apply(&self, row: &mut RowState) {
         row.flags = (row.flags & !self.clear) | self.set;
-        row.keywords = (row.keywords & !self.clear_keywords) | self.set_keywords;
+        row.keywords = self.keywords.of(row.keywords);
     }
 }
 
 /// Messages to which a change is made.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
-    change: StateChange,
+    pub change: StateChange,
     /// Their flags before and their states after it, but for the MODSEQ.
     rows: Vec<(Flags, RowState)>,
-    /// Ranges of UIDs in which there are only such.
-    runs: Vec<(u32, u32)>,
+    /// Ranges of UIDs in which there are only such, all with the same keywords where sets change.
+    runs: Vec<(u32, u32, u64)>,
     /// The number of the last one, see [`Home::states`].
     last: Option<u32>,
 }
@@ -78,9 +104,11 @@ impl Changed {
     /// Adds a message of [`Home::states`], in their order.
     pub fn push(&mut self, number: u32, before: Flags, row: RowState) {
         let follows = self.last.is_some_and(|last| last + 1 == number);
-        match self.runs.last_mut().filter(|_| follows) {
+        let by_words = matches!(self.change.keywords, KeywordChange::Words(_));
+        let alike = |run: &&mut (u32, u32, u64)| follows && (!by_words || run.2 == row.keywords);
+        match self.runs.last_mut().filter(alike) {
             Some(run) => run.1 = row.uid,
-            None => self.runs.push((row.uid, row.uid)),
+            None => self.runs.push((row.uid, row.uid, row.keywords)),
         }
         self.last = Some(number);
         self.rows.push((before, row));
@@ -165,7 +193,11 @@ impl Home {
         const ONE: &str = set_where!("uid = ?2");
         const RUN: &str = set_where!("uid BETWEEN ?2 AND ?3");
         let change = changed.change;
-        for (low, high) in changed.runs {
+        for (low, high, word) in changed.runs {
+            let (clear, set) = match change.keywords {
+                KeywordChange::Bits { clear, set } => (clear, set),
+                KeywordChange::Words(_) => (u64::MAX, word),
+            };
             let params = params![
                 work.rowno,
                 low,
@@ -173,8 +205,8 @@ impl Home {
                 work.modseq.cast_signed(),
                 (!change.clear).bits(),
                 change.set.bits(),
-                (!change.clear_keywords).cast_signed(),
-                change.set_keywords.cast_signed()
+                (!clear).cast_signed(),
+                set.cast_signed()
             ];
             self.run(if low == high { ONE } else { RUN }, params)?;
         }
@@ -229,6 +261,10 @@ impl Home {
         location: BodyLocation,
         content: i64,
     ) -> Result<u32, Stop> {
+        let keywords = match message.keywords.as_slice() {
+            [] => 0,
+            names => self.keyword_word(work.id, &self.keyword_set(work.id, names))?,
+        };
         let Some(mailbox) = self.mailboxes.get_mut(&work.id) else {
             unreachable!("the caller has looked the mailbox up");
         };
@@ -245,7 +281,7 @@ impl Home {
             uid,
             modseq: work.modseq,
             flags,
-            keywords: keyword_bits(&mut mailbox.keywords, &message.keywords, true),
+            keywords,
             internal_date: InternalDate {
                 seconds: message.internal_seconds,
                 zone: i16::try_from(message.internal_zone).unwrap_or(0),

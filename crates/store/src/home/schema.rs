@@ -1,16 +1,18 @@
 //! A home's SQLite file: where it is, what is in it, how it is made.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::disk::missing;
 use crate::error::StoreError;
 
-/// The version of the schema, in `user_version`.
-pub(crate) const VERSION: i64 = 4;
+/// The version of the schema, and of how the texts in it are decoded (previews, names of files),
+/// in `user_version`.
+pub(crate) const VERSION: i64 = 6;
 
 /// Bytes of a page. Half of SQLite's own: a delivery touches half a dozen pages of a home and
 /// fills none of them, and an empty home is a page for each table and index.
@@ -30,7 +32,9 @@ const STATEMENTS: usize = 64;
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('applied_lsn', 0), ('key', ''), ('next_content', 1),
-    ('purge_at', 0);
+    ('purge_at', 0),
+    -- Whose file this is; 0 until the first commit.
+    ('home', 0), ('tag', 0);
 
 CREATE TABLE mailbox (
     rowno INTEGER PRIMARY KEY,
@@ -48,7 +52,6 @@ CREATE TABLE mailbox (
     deleted INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     recent INTEGER NOT NULL,
-    keywords TEXT NOT NULL,
     -- Until when a deleted mailbox can be restored; 0 for one that is there.
     keep_until INTEGER NOT NULL DEFAULT 0,
     deleted_at INTEGER NOT NULL DEFAULT 0,
@@ -79,7 +82,16 @@ CREATE TABLE message (
 -- What refers to a body, for compaction.
 CREATE INDEX message_body ON message (segment, offset, len);
 
--- Messages that can be restored. Keywords by name, a line each: the bits are used anew.
+-- Keywords of mailboxes (`view/keywords.rs`): their names with id 0, a line each, in the order of
+-- their numbers; the sets of those without bits with the ids that are in `message.keywords`.
+CREATE TABLE keyword (
+    mailbox INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (mailbox, id)
+) STRICT, WITHOUT ROWID;
+
+-- Messages that can be restored. Keywords by name, a line each: the numbers are used anew.
 CREATE TABLE expunged (
     mailbox INTEGER NOT NULL,
     uid INTEGER NOT NULL,
@@ -155,6 +167,15 @@ CREATE TABLE quota (
     used_mailboxes INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Appends and deliveries that are done once only, however often they are tried: what came of them.
+-- UIDVALIDITY 0: it was not done, and is not to be.
+CREATE TABLE once (
+    id BLOB PRIMARY KEY,
+    keep_until INTEGER NOT NULL,
+    uidvalidity INTEGER NOT NULL,
+    uids BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What the home's records did to segments since a checkpoint counted them.
 CREATE TABLE segment_change (
     lsn INTEGER NOT NULL,
@@ -163,6 +184,17 @@ CREATE TABLE segment_change (
     bytes INTEGER NOT NULL,
     added INTEGER NOT NULL,
     PRIMARY KEY (lsn, segment)
+) STRICT, WITHOUT ROWID;
+
+-- COPY and MOVE between partitions. Where messages go to: part 0 says how far it has come, the others
+-- are messages that nobody sees yet. In the home of what leaves, part 0 says what it is.
+CREATE TABLE transfer (
+    id BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    -- When it is forgotten; 0 for never, and for the other parts.
+    keep_until INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (id, part)
 ) STRICT, WITHOUT ROWID;
 
 -- What arrived by cross-home MOVEs since the last checkpoint, for the source to follow.
@@ -238,25 +270,24 @@ pub(crate) fn template(scratch: &Path) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-/// Opens a home for writing, making it from the template when it is not there. Returns
-/// whether it was made.
+/// Opens a home for writing. One that is not there is made from the template, if that `may` be.
+/// Returns whether it was made.
 pub(crate) fn open(
     dir: &Path,
     home: u64,
+    tag: u64,
     template: &[u8],
+    may: bool,
 ) -> Result<(Connection, bool), StoreError> {
     let path = path(dir, home);
     let fresh = !path.exists();
     if fresh {
-        make(&path, template).map_err(|e| StoreError::io("making a home", &e))?;
-    }
-    let damaged = |why: String| StoreError::HomeDamaged { home, why };
-    let sql = |e: rusqlite::Error| match e.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            damaged(e.to_string())
+        if !may {
+            return Err(missing(home));
         }
-        _ => StoreError::sql("opening a home", &e),
-    };
+        make(&path, template, mark(home, tag)).map_err(|e| StoreError::io("making a home", &e))?;
+    }
+    let sql = |e: rusqlite::Error| sorted("opening a home", home, &e);
     let conn = Connection::open_with_flags(
         &path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -271,13 +302,87 @@ pub(crate) fn open(
             .and_then(|()| conn.pragma_update(None, "wal_autocheckpoint", 0))
             .map_err(sql)?;
     }
+    check(&conn, &path, home, tag)?;
+    Ok((conn, fresh))
+}
+
+/// Where SQLite's header has the "application id".
+const MARK_AT: usize = 68;
+
+/// What the header of a home's file says. Whose it is stands in `meta` as well, but the page of that
+/// may be in the WAL, which would fit any file.
+fn mark(home: u64, tag: u64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&tag.to_le_bytes()), &home.to_le_bytes())
+}
+
+/// Whether the file itself, without its WAL, is that of this home. Only where no connection to it
+/// is open: closing the file drops SQLite's locks on it.
+pub(crate) fn is_file_of(path: &Path, home: u64, tag: u64) -> io::Result<bool> {
+    let mut header = [0; MARK_AT + 4];
+    let mut file = fs::File::open(path)?;
+    match file.read_exact(&mut header) {
+        Ok(()) => Ok(header[MARK_AT..] == mark(home, tag).to_be_bytes()),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens a home's file for reading.
+pub(crate) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    tune(&conn)?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+/// Whether a database is that of this home of this partition, in this version.
+///
+/// # Errors
+/// [`StoreError::HomeDamaged`], [`StoreError::Newer`], [`StoreError::Io`].
+pub(crate) fn check(conn: &Connection, path: &Path, home: u64, tag: u64) -> Result<(), StoreError> {
+    let damaged = |why: String| Err(StoreError::HomeDamaged { home, why });
+    let sql = |e: rusqlite::Error| sorted("opening a home", home, &e);
     let version: i64 = conn
         .pragma_query_value(None, "user_version", |r| r.get(0))
         .map_err(sql)?;
-    if version != VERSION {
-        return Err(damaged(format!("schema version {version}, not {VERSION}")));
+    match version {
+        VERSION => {}
+        newer if newer > VERSION => return Err(StoreError::newer(path)),
+        older => return damaged(format!("schema version {older}, not {VERSION}")),
     }
-    Ok((conn, fresh))
+    let meta = |key: &str| {
+        conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| {
+            r.get::<_, i64>(0).map(i64::cast_unsigned)
+        })
+    };
+    let (is_home, is_tag) = (meta("home").map_err(sql)?, meta("tag").map_err(sql)?);
+    match is_home {
+        // Only what has not been committed yet.
+        0 if meta("applied_lsn").map_err(sql)? == 0 => Ok(()),
+        _ if is_tag != tag => damaged("its file is another partition's".into()),
+        _ if is_home != home => damaged(format!("its file is that of home {is_home}")),
+        _ => Ok(()),
+    }
+}
+
+/// An error of SQLite about a home: either its content is damaged, or something else is wrong.
+pub(crate) fn sorted(what: &'static str, home: u64, e: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode as Code;
+    match e.sqlite_error_code() {
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::HomeDamaged {
+            home,
+            why: e.to_string(),
+        },
+        // What is missing in it, or of another type than it should be.
+        Some(Code::Unknown) | None => StoreError::HomeDamaged {
+            home,
+            why: e.to_string(),
+        },
+        _ => StoreError::sql(what, e),
+    }
 }
 
 /// Ends what [`open`] began for a new home: from now on SQLite syncs before it overwrites.
@@ -299,7 +404,7 @@ pub(crate) fn carry_over(dir: &Path, home: u64) -> rusqlite::Result<()> {
 
 /// Writes the template to a name that is not in use, then moves it to its place: a home is
 /// whole or not there.
-fn make(path: &Path, template: &[u8]) -> io::Result<()> {
+fn make(path: &Path, template: &[u8], mark: u32) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
@@ -316,7 +421,10 @@ fn make(path: &Path, template: &[u8]) -> io::Result<()> {
         .create(true)
         .truncate(true)
         .open(&new)?;
-    file.write_all(template)?;
+    let (before, after) = template.split_at(MARK_AT.min(template.len()));
+    file.write_all(before)?;
+    file.write_all(&mark.to_be_bytes())?;
+    file.write_all(after.get(4..).unwrap_or_default())?;
     // Closed before SQLite opens it: closing a file later would drop SQLite's locks on it.
     drop(file);
     fs::rename(&new, path)

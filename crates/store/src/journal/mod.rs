@@ -45,6 +45,8 @@ pub(crate) enum Outcome {
         jumped: u64,
         renewed: Vec<MailboxId>,
     },
+    /// What became of a transfer: what was copied, if it was adopted.
+    Settled(Option<Copied>),
     /// A home without mailboxes went; the greatest UIDVALIDITY that it had.
     Dropped {
         uidvalidity: u32,

@@ -26,9 +26,10 @@ pub(crate) struct Place {
 pub(crate) struct Scan {
     /// The records after the checkpoint, in order.
     pub records: Vec<Place>,
-    /// Where a torn tail begins, to be cut.
-    pub torn: Option<(u64, u64)>,
-    /// Segments in which no record was ever durable.
+    /// Where torn tails begin. They stay where they are: what follows them is in a segment that
+    /// begins at the same record.
+    pub torn: Vec<(u64, u64)>,
+    /// Segments to which no record was ever written.
     pub empty: Vec<u64>,
     /// The first damage. What comes after it is not in `records`.
     pub damage: Option<StoreError>,
@@ -80,33 +81,31 @@ pub(crate) fn scan(
         return Ok(scan);
     }
     for &number in &segments {
+        let path = SegmentName::Journal(number).path(dir);
+        let newer = |offset: u64| StoreError::Newer {
+            path: path.clone(),
+            offset,
+        };
+        let damage = |offset: u64| {
+            Some(StoreError::Corrupt {
+                segment: number,
+                offset,
+            })
+        };
         let file = io
-            .open(&SegmentName::Journal(number).path(dir))
+            .open(&path)
             .map_err(|e| StoreError::io("opening a journal segment", &e))?;
         let bytes = read(&*file)?;
         let mut position = segment::HEADER_BYTES;
-        let header = bytes
-            .first_chunk()
-            .and_then(segment::decode_header)
-            .filter(|h| h.tag == tag && h.number == number);
-        match header {
-            // The header is durable before the first record is written. A bad one where
-            // records were durable is damage; otherwise the segment was just being made.
-            None if number == from.0 && from.1 > 0 => {
-                scan.damage = Some(StoreError::Corrupt {
-                    segment: number,
-                    offset: 0,
-                });
+        match segment::Header::of(&bytes, tag, number).map_err(|_| newer(0))? {
+            // The header is durable before the first record is written. Where there is anything
+            // behind a bad one, or was, that is damage; otherwise the segment was just being
+            // made.
+            None if (number == from.0 && from.1 > 0) || !segment::is_blank(&bytes) => {
+                scan.damage = damage(0);
                 return Ok(scan);
             }
             None => {
-                if later_record(&bytes, 0, tag, expected).is_some() {
-                    scan.damage = Some(StoreError::Corrupt {
-                        segment: number,
-                        offset: 0,
-                    });
-                    return Ok(scan);
-                }
                 scan.empty.push(number);
                 continue;
             }
@@ -123,30 +122,33 @@ pub(crate) fn scan(
             Some(_) => {}
         }
         scan.end = (number, position);
-        while let Some((record, next_lsn)) = whole_record(&bytes, position, tag, expected) {
-            scan.records.push(Place {
-                lsn: record.lsn,
-                segment: number,
-                offset: position,
-                command_len: record.command_len,
-            });
-            expected = next_lsn;
-            scan.next_lsn = expected;
-            position += record.total();
-            scan.end = (number, position);
+        loop {
+            match record_at(&bytes, position, tag, expected) {
+                Found::Whole(record, next_lsn) => {
+                    scan.records.push(Place {
+                        lsn: record.lsn,
+                        segment: number,
+                        offset: position,
+                        command_len: record.command_len,
+                    });
+                    expected = next_lsn;
+                    scan.next_lsn = expected;
+                    position += record.total();
+                    scan.end = (number, position);
+                }
+                Found::Newer => return Err(newer(position)),
+                Found::Nothing => break,
+            }
         }
         let rest = bytes.get(position as usize..).unwrap_or_default();
         if rest.iter().all(|&b| b == 0) {
             continue;
         }
         if later_record(&bytes, position, tag, expected).is_some() {
-            scan.damage = Some(StoreError::Corrupt {
-                segment: number,
-                offset: position,
-            });
+            scan.damage = damage(position);
             return Ok(scan);
         }
-        scan.torn = Some((number, position));
+        scan.torn.push((number, position));
         // A later segment that was begun at the same record says that this tail had been
         // given up before; one that was begun later is found missing records above.
     }
@@ -170,13 +172,12 @@ pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, Store
             Err(e) => return Err(StoreError::io("opening a journal segment", &e)),
         };
         let bytes = read(&*opened)?;
-        let header = bytes
-            .first_chunk()
-            .and_then(segment::decode_header)
-            .filter(|h| h.tag == tag && h.number == number);
-        let Some(header) = header else { continue };
+        let header = segment::Header::decode(&bytes);
+        let Some(header) = header.filter(|h| h.tag == tag && h.number == number) else {
+            continue;
+        };
         let (mut expected, mut position) = (header.first_lsn, segment::HEADER_BYTES);
-        while let Some((record, next_lsn)) = whole_record(&bytes, position, tag, expected) {
+        while let Found::Whole(record, next_lsn) = record_at(&bytes, position, tag, expected) {
             expected = next_lsn;
             position += record.total();
         }
@@ -195,28 +196,72 @@ pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
     read().map_err(|e: std::io::Error| StoreError::io("reading a journal segment", &e))
 }
 
-/// The record at `position`, if it is the expected one and all its checksums are right, and the
-/// LSN of the next.
-fn whole_record(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Option<(Header, u64)> {
-    let bytes = bytes.get(usize::try_from(position).ok()?..)?;
-    let header = Header::decode(bytes, tag).filter(|h| h.lsn == expected)?;
-    let command_end = HEADER_BYTES + header.command_len as usize;
-    let command = bytes.get(HEADER_BYTES..command_end)?;
-    if crc32c::crc32c(command) != header.command_crc {
-        return None;
+/// The headers of the oldest and of the newest segment that have good ones.
+pub(crate) fn ends(
+    io: &dyn JournalIo,
+    dir: &Path,
+) -> Result<Option<(segment::Header, segment::Header)>, StoreError> {
+    let mut found: Option<(segment::Header, segment::Header)> = None;
+    for file in files(io, dir)? {
+        if matches!(file, SegmentName::Blob(_)) {
+            continue;
+        }
+        let opened = io
+            .open(&file.path(dir))
+            .map_err(|e| StoreError::io("opening a journal segment", &e))?;
+        let mut bytes = [0; segment::HEADER_BYTES as usize];
+        // One that is shorter has none.
+        let _ = opened.read_exact_at(&mut bytes, 0);
+        if let Some(header) = segment::Header::decode(&bytes)
+            && header.number == file.number()
+        {
+            found = Some((found.map_or(header, |(oldest, _)| oldest), header));
+        }
     }
-    let bodies_end = command_end.checked_add(usize::try_from(header.bodies_len).ok()?)?;
-    let mut bodies = bytes.get(command_end..bodies_end)?;
-    let op = Command::decode(command).ok()?.op?;
-    for message in op.messages().iter().filter(|m| m.location().is_none()) {
-        let (body, rest) = bodies.split_at_checked(message.len as usize)?;
-        if crc32c::crc32c(body) != message.crc {
+    Ok(found)
+}
+
+/// What is found where a record is looked for.
+enum Found {
+    /// The expected record, and all its checksums are right; and the LSN of the next.
+    Whole(Header, u64),
+    /// Its checksums are right, and it says what this version does not know.
+    Newer,
+    Nothing,
+}
+
+fn record_at(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Found {
+    let whole = || -> Option<Found> {
+        let bytes = bytes.get(usize::try_from(position).ok()?..)?;
+        let header = Header::decode(bytes, tag).filter(|h| h.lsn == expected)?;
+        let command_end = HEADER_BYTES + header.command_len as usize;
+        let command = bytes.get(HEADER_BYTES..command_end)?;
+        if crc32c::crc32c(command) != header.command_crc {
             return None;
         }
-        bodies = rest;
-    }
-    let next_lsn = op.next_lsn(header.lsn);
-    bodies.is_empty().then_some((header, next_lsn))
+        let Some(op) = decode(command) else {
+            return Some(Found::Newer);
+        };
+        let bodies_end = command_end.checked_add(usize::try_from(header.bodies_len).ok()?)?;
+        let mut bodies = bytes.get(command_end..bodies_end)?;
+        for message in op.messages().iter().filter(|m| m.location().is_none()) {
+            let (body, rest) = bodies.split_at_checked(message.len as usize)?;
+            if crc32c::crc32c(body) != message.crc {
+                return None;
+            }
+            bodies = rest;
+        }
+        let next_lsn = op.next_lsn(header.lsn);
+        bodies.is_empty().then_some(Found::Whole(header, next_lsn))
+    };
+    whole().unwrap_or(Found::Nothing)
+}
+
+/// A command of which everything is known; `None` for one that a newer version wrote, whose
+/// unknown fields would be passed over in silence otherwise.
+pub(crate) fn decode(command: &[u8]) -> Option<Op> {
+    let decoded = Command::decode(command).ok()?;
+    (decoded.encoded_len() == command.len()).then_some(decoded.op)?
 }
 
 /// A record behind a bad one that was written when `expected` was durable already: then the
@@ -238,11 +283,8 @@ pub(crate) fn read_command(file: &Arc<dyn JournalFile>, place: &Place) -> Result
     let mut command = vec![0; place.command_len as usize];
     file.read_exact_at(&mut command, place.offset + HEADER_BYTES as u64)
         .map_err(|e| StoreError::io("reading a record", &e))?;
-    Command::decode(command.as_slice())
-        .ok()
-        .and_then(|command| command.op)
-        .ok_or(StoreError::Corrupt {
-            segment: place.segment,
-            offset: place.offset,
-        })
+    decode(&command).ok_or(StoreError::Corrupt {
+        segment: place.segment,
+        offset: place.offset,
+    })
 }

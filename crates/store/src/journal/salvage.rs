@@ -6,12 +6,9 @@
 
 use std::path::Path;
 
-use prost::Message as _;
-
 use super::record::{ALIGN, HEADER_BYTES, Header};
-use super::recovery::{Place, Scan, files, read};
+use super::recovery::{Place, Scan, decode, files, read};
 use super::segment;
-use crate::command::Command;
 use crate::error::StoreError;
 use crate::io::JournalIo;
 use crate::message::BodyLocation;
@@ -38,15 +35,19 @@ pub(crate) struct Salvage {
     pub bodies: Vec<BodyLocation>,
     /// Segments with anything wrong in them.
     pub damaged: Vec<u64>,
+    /// Those that need a new header, and their first records; one may be missing.
+    pub headless: Vec<(u64, u64)>,
 }
 
-/// Reads the journal as [`recovery::scan`](super::recovery::scan) does, past any damage.
+/// Reads the journal as [`recovery::scan`](super::recovery::scan) does, past any damage. Homes have
+/// applied records up to `applied`.
 pub(crate) fn salvage(
     io: &dyn JournalIo,
     dir: &Path,
     tag: u64,
     checkpoint: u64,
     from: (u64, u64),
+    applied: u64,
 ) -> Result<Salvage, StoreError> {
     let mut segments = Vec::new();
     for file in files(io, dir)? {
@@ -61,7 +62,9 @@ pub(crate) fn salvage(
     }
     let mut work = Work {
         tag,
-        durable: checkpoint,
+        durable: checkpoint.max(applied),
+        dir,
+        limit: u64::MAX,
         expected: checkpoint + 1,
         trouble: None,
         out: Salvage {
@@ -72,9 +75,15 @@ pub(crate) fn salvage(
             ..Salvage::default()
         },
     };
+    if from.0 > 0 && segments.iter().all(|(number, _)| *number != from.0) {
+        // Recovery wants to find it until a later checkpoint.
+        work.out.headless.push((from.0, checkpoint + 1));
+    }
+    let mut first_lsns = Vec::new();
     for (number, bytes) in &segments {
-        if let Some(header) = segment_header(bytes, tag, *number) {
+        if let Some(header) = work.header(bytes, *number)? {
             work.durable = work.durable.max(header.first_lsn.saturating_sub(1));
+            first_lsns.push((*number, header.first_lsn));
         }
         for (_, header) in headers(bytes, 0, tag) {
             work.durable = work.durable.max(header.durable_lsn);
@@ -82,9 +91,9 @@ pub(crate) fn salvage(
     }
     for (number, bytes) in &segments {
         let start = if *number == from.0 { from.1 } else { 0 };
-        if !work.segment(*number, bytes, start.max(segment::HEADER_BYTES)) {
-            break;
-        }
+        let next = first_lsns.iter().find(|(later, _)| later > number);
+        work.limit = next.map_or(u64::MAX, |(_, first_lsn)| *first_lsn);
+        work.segment(*number, bytes, start.max(segment::HEADER_BYTES))?;
     }
     // Durable records of which there is no trace at all, at the end of the journal.
     if work.expected <= work.durable {
@@ -97,8 +106,11 @@ pub(crate) fn salvage(
     Ok(work.out)
 }
 
-struct Work {
+struct Work<'a> {
     tag: u64,
+    dir: &'a Path,
+    /// The first record of the next segment: from there on a tail has been given up.
+    limit: u64,
     /// Every record up to this one was durable.
     durable: u64,
     expected: u64,
@@ -107,40 +119,49 @@ struct Work {
     out: Salvage,
 }
 
-impl Work {
-    /// Reads a segment. Returns whether there can be more behind it.
-    fn segment(&mut self, number: u64, bytes: &[u8], start: u64) -> bool {
-        if segment_header(bytes, self.tag, number).is_none() {
-            if bytes.iter().all(|&b| b == 0) {
-                self.out.scan.empty.push(number);
-                return true;
-            }
-            if self.expected > self.durable {
+impl Work<'_> {
+    fn header(&self, bytes: &[u8], number: u64) -> Result<Option<segment::Header>, StoreError> {
+        segment::Header::of(bytes, self.tag, number).map_err(|_| self.newer(number, 0))
+    }
+
+    fn newer(&self, number: u64, offset: u64) -> StoreError {
+        StoreError::Newer {
+            path: SegmentName::Journal(number).path(self.dir),
+            offset,
+        }
+    }
+
+    fn segment(&mut self, number: u64, bytes: &[u8], start: u64) -> Result<(), StoreError> {
+        if self.header(bytes, number)?.is_none() {
+            // The checkpoint had been in it already.
+            let begun = number == self.out.scan.end.0 && self.out.scan.end.1 > 0;
+            if segment::is_blank(bytes) && self.expected > self.durable && !begun {
                 // It was just being made.
                 self.out.scan.empty.push(number);
-                return true;
+                return Ok(());
             }
             self.trouble.get_or_insert((number, 0));
             self.out.damaged.push(number);
+            self.out.headless.push((number, self.expected));
         }
         let mut position = start;
         self.out.scan.end = (number, position);
         loop {
             let rest = bytes.get(position as usize..).unwrap_or_default();
             if rest.iter().all(|&b| b == 0) {
-                return true;
+                return Ok(());
             }
             if let Some(header) = self.header_at(bytes, position) {
-                position = self.record(number, bytes, position, &header);
-                if self.out.scan.torn.is_some() {
-                    return false;
+                position = self.record(number, bytes, position, &header)?;
+                if self.out.scan.torn.contains(&(number, position)) {
+                    return Ok(());
                 }
                 self.out.scan.end = (number, position);
                 continue;
             }
-            if self.expected > self.durable {
-                self.out.scan.torn = Some((number, position));
-                return false;
+            if self.expected > self.durable || self.expected >= self.limit {
+                self.out.scan.torn.push((number, position));
+                return Ok(());
             }
             self.trouble.get_or_insert((number, position));
             self.out.damaged.push(number);
@@ -149,7 +170,7 @@ impl Work {
             match next {
                 Some((at, _)) => position = at,
                 // The rest of the segment is unreadable.
-                None => return true,
+                None => return Ok(()),
             }
         }
     }
@@ -158,11 +179,17 @@ impl Work {
     fn header_at(&self, bytes: &[u8], position: u64) -> Option<Header> {
         let header = Header::decode(bytes.get(position as usize..)?, self.tag)?;
         let ends = position.checked_add(header.total())? <= bytes.len() as u64;
-        (header.lsn >= self.expected && ends).then_some(header)
+        (header.lsn >= self.expected && header.lsn < self.limit && ends).then_some(header)
     }
 
     /// Takes a record with a good header. Returns the place behind it.
-    fn record(&mut self, number: u64, bytes: &[u8], position: u64, header: &Header) -> u64 {
+    fn record(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        position: u64,
+        header: &Header,
+    ) -> Result<u64, StoreError> {
         let end = position + header.total();
         if header.lsn > self.expected {
             self.lose(header.lsn, None);
@@ -171,20 +198,21 @@ impl Work {
         let command_at = position as usize + HEADER_BYTES;
         let bodies_at = command_at + header.command_len as usize;
         let command = &bytes[command_at..bodies_at];
-        let op = (crc32c::crc32c(command) == header.command_crc)
-            .then(|| Command::decode(command).ok()?.op)
-            .flatten();
+        let op = match crc32c::crc32c(command) == header.command_crc {
+            true => Some(decode(command).ok_or_else(|| self.newer(number, position))?),
+            false => None,
+        };
         self.expected = header.lsn;
         let Some(op) = op else {
             if header.lsn > self.durable {
-                self.out.scan.torn = Some((number, position));
-                return position;
+                self.out.scan.torn.push((number, position));
+                return Ok(position);
             }
             self.trouble = Some((number, position));
             self.out.damaged.push(number);
             self.lose(header.lsn + 1, (header.homes == 1).then_some(header.home));
             self.expected = header.lsn + 1;
-            return end;
+            return Ok(end);
         };
         let mut bad = Vec::new();
         let mut at = bodies_at as u64;
@@ -202,8 +230,8 @@ impl Work {
         }
         if !bad.is_empty() {
             if header.lsn > self.durable {
-                self.out.scan.torn = Some((number, position));
-                return position;
+                self.out.scan.torn.push((number, position));
+                return Ok(position);
             }
             self.out.damaged.push(number);
             self.out.bodies.append(&mut bad);
@@ -215,7 +243,7 @@ impl Work {
             command_len: header.command_len,
         });
         self.expected = op.next_lsn(header.lsn);
-        end
+        Ok(end)
     }
 
     /// Lists the records from the expected one up to `next` as lost.
@@ -229,13 +257,6 @@ impl Work {
             home,
         });
     }
-}
-
-fn segment_header(bytes: &[u8], tag: u64, number: u64) -> Option<segment::Header> {
-    bytes
-        .first_chunk()
-        .and_then(segment::decode_header)
-        .filter(|h| h.tag == tag && h.number == number)
 }
 
 /// Every good header of a record from `position` on.

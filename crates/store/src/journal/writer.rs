@@ -140,7 +140,7 @@ impl Writer {
         let number = segments.next_number();
         let path = SegmentName::Journal(number).path(&segments.dir);
         let size = self.shared.config.segment_bytes;
-        let header = segment::encode_header(self.shared.tag, number, self.next_lsn);
+        let header = segment::Header::new(self.shared.owner(), number, self.next_lsn).encode();
         let made = segments.io.create(&path).and_then(|file| {
             file.allocate(size)?;
             file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
@@ -310,7 +310,9 @@ impl Writer {
             Failure::Refused(error) => error,
             Failure::Broken(error) => {
                 self.shared.health.read_only(&error);
-                error
+                StoreError::InDoubt {
+                    why: error.to_string(),
+                }
             }
         };
         if matches!(error, StoreError::DiskFull) {

@@ -299,9 +299,17 @@ impl Shared {
                 .collect();
             let segments = Arc::clone(&self.segments);
             let check = places.clone();
+            let all_there = blocking(move || {
+                for at in &check {
+                    if !segments.exists(at.segment)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            });
             // Everyone who had it may have lost interest meanwhile: then the rest keeps the
             // old place until the next time.
-            if !blocking(move || Ok(check.iter().all(|at| segments.exists(at.segment)))).await? {
+            if !all_there.await? {
                 break;
             }
             let op = Op::Relocate(Relocate {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use murder_mailbox::MailboxName;
 
+use super::once::{MOST_IDS, OnceId};
 use super::{Cargo, Partition};
 use crate::blob::blocking;
+use crate::claims::Claim;
 use crate::command::{self, Append, CopyAcross, Op, Target};
 use crate::config::INLINE_LIMIT;
 use crate::error::StoreError;
@@ -17,7 +19,7 @@ use crate::message::{
     Stored,
 };
 use crate::uidset::UidSet;
-use crate::view::{MailboxView, MessageRow};
+use crate::view::{MAX_KEYWORDS, MailboxView, MessageRow};
 
 /// Mailboxes that one record delivers to; a longer list is delivered in several.
 const MAX_TARGETS: usize = 1000;
@@ -26,14 +28,14 @@ impl Partition {
     /// Appends messages to a mailbox, all or none.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchMailbox`], [`StoreError::TooManyKeywords`],
-    /// [`StoreError::UidsExhausted`], [`StoreError::OverQuota`], and those of every change.
+    /// [`StoreError::NoSuchMailbox`], [`StoreError::UidsExhausted`], [`StoreError::OverQuota`], and
+    /// those of every change. Keywords that the mailbox has no room for are left out.
     pub async fn append(
         &self,
         name: &MailboxName,
         messages: Vec<AppendMessage>,
     ) -> Result<Appended, StoreError> {
-        self.append_as(name, messages, &[]).await
+        self.append_as(self.target(name)?, messages, &[]).await
     }
 
     /// Appends copies of messages of another partition, which keep their EMAILIDs (RFC 8474
@@ -48,16 +50,16 @@ impl Partition {
         email_ids: &[[u8; 16]],
     ) -> Result<Appended, StoreError> {
         debug_assert_eq!(messages.len(), email_ids.len());
-        self.append_as(name, messages, email_ids).await
+        self.append_as(self.target(name)?, messages, email_ids)
+            .await
     }
 
-    async fn append_as(
+    pub(super) async fn append_as(
         &self,
-        name: &MailboxName,
+        target: Target,
         messages: Vec<AppendMessage>,
         email_ids: &[[u8; 16]],
     ) -> Result<Appended, StoreError> {
-        let target = self.target(name)?;
         let (mut messages, cargo) = self.load(messages).await?;
         for (message, id) in messages.iter_mut().zip(email_ids) {
             message.email_id = id.to_vec();
@@ -66,6 +68,8 @@ impl Partition {
             targets: vec![target],
             messages,
             replaces: None,
+            max_keywords: MAX_KEYWORDS as u32,
+            most_ids: MOST_IDS,
         });
         appended(self.shared.submit_one(op, cargo).await?)
     }
@@ -86,10 +90,11 @@ impl Partition {
         message: AppendMessage,
     ) -> Result<Appended, StoreError> {
         let place = self.target(target)?;
+        let claim = source.claim(&UidSet::range(uid, uid));
+        if claim.uids().is_empty() {
+            return Err(StoreError::NoSuchMessage);
+        }
         if place.home != source.home() {
-            if source.view().row_by_uid(uid).is_none() {
-                return Err(StoreError::NoSuchMessage);
-            }
             let appended = self.append(target, vec![message]).await?;
             self.remove(source, &UidSet::range(uid, uid)).await?;
             return Ok(appended);
@@ -105,6 +110,8 @@ impl Partition {
                 now,
                 keep_until,
             }),
+            max_keywords: MAX_KEYWORDS as u32,
+            most_ids: MOST_IDS,
         });
         appended(self.shared.submit_one(op, cargo).await?)
     }
@@ -119,11 +126,29 @@ impl Partition {
         targets: &[MailboxName],
         message: AppendMessage,
     ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
+        let targets = targets.iter().map(|name| (name, None));
+        self.deliver_once(targets, message).await
+    }
+
+    /// As [`Partition::deliver`]; a target with an id that its home remembers gets nothing, and its
+    /// result is that of the first time, with 0 for the MODSEQ.
+    ///
+    /// # Errors
+    /// As [`Partition::deliver`].
+    pub async fn deliver_once<'a>(
+        &self,
+        targets: impl ExactSizeIterator<Item = (&'a MailboxName, Option<OnceId>)>,
+        message: AppendMessage,
+    ) -> Result<Vec<Result<Appended, StoreError>>, StoreError> {
         let mut results: Vec<Result<Appended, StoreError>> =
             vec![Err(StoreError::NoSuchMailbox); targets.len()];
         let mut known = Vec::with_capacity(targets.len());
-        for (place, name) in targets.iter().enumerate() {
-            if let Ok(target) = self.target(name) {
+        let kept = self.shared.config.delivery_ids_kept;
+        for (place, (name, id)) in targets.enumerate() {
+            if let Ok(mut target) = self.target(name) {
+                if let Some(id) = id.filter(|_| !kept.is_zero()) {
+                    self.set_id(&mut target, id, kept);
+                }
                 known.push((place, target));
             }
         }
@@ -137,6 +162,8 @@ impl Partition {
                 targets: known.iter().map(|(_, target)| target.clone()).collect(),
                 messages: messages.clone(),
                 replaces: None,
+                max_keywords: MAX_KEYWORDS as u32,
+                most_ids: MOST_IDS,
             });
             let homes = op.homes();
             let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
@@ -199,6 +226,7 @@ impl Partition {
             user: op.user.unwrap_or_default(),
             flags_mask: u32::from(op.flags_mask.bits()),
             keywords_allowed: op.keywords_allowed,
+            max_keywords: MAX_KEYWORDS as u32,
         });
         match self.shared.submit_one(op, Cargo::default()).await? {
             Outcome::Stored(stored) => Ok(stored),
@@ -293,6 +321,9 @@ impl Partition {
         expunge: bool,
     ) -> Result<Copied, StoreError> {
         let (target_home, target) = self.find(target)?;
+        // Until the messages are gone, or are not.
+        let claim = expunge.then(|| source.claim(uids));
+        let uids = claim.as_ref().map_or(uids, Claim::uids);
         if target_home == source.home() {
             let op = Op::Copy(command::Copy {
                 home: target_home,
@@ -305,6 +336,7 @@ impl Partition {
                 now: self.shared.config.clock.now(),
                 without_flags: u32::from(flags.without.bits()),
                 without_keywords: flags.without_keywords,
+                max_keywords: MAX_KEYWORDS as u32,
             });
             return copied(self.shared.submit_one(op, Cargo::default()).await?);
         }
@@ -323,6 +355,7 @@ impl Partition {
             target: target.id.to_bytes().to_vec(),
             messages,
             expunge,
+            max_keywords: MAX_KEYWORDS as u32,
         });
         let mut results = self.shared.submit(op, cargo).await?.into_iter();
         let mut result = copied(results.next().ok_or(StoreError::Closed)??)?;
@@ -389,10 +422,12 @@ impl Partition {
             numbers.sort_unstable();
             numbers.dedup();
             let pins: Vec<_> = numbers.iter().map(|&n| segments.pin(n)).collect();
-            let gone: Vec<u64> = numbers
-                .into_iter()
-                .filter(|&n| !segments.exists(n))
-                .collect();
+            let mut gone = Vec::new();
+            for number in numbers {
+                if !segments.exists(number)? {
+                    gone.push(number);
+                }
+            }
             if !gone.is_empty() {
                 let mut keep = messages.iter().map(|m| !gone.contains(&m.segment));
                 items.retain(|_| keep.next().unwrap_or(false));
@@ -408,16 +443,17 @@ impl Partition {
         .await
     }
 
-    fn target(&self, name: &MailboxName) -> Result<Target, StoreError> {
+    pub(super) fn target(&self, name: &MailboxName) -> Result<Target, StoreError> {
         let (home, mailbox) = self.find(name)?;
         Ok(Target {
             home,
             mailbox: mailbox.id.to_bytes().to_vec(),
+            ..Target::default()
         })
     }
 
     /// Turns messages into what a record says of them and what goes beside it.
-    async fn load(
+    pub(super) async fn load(
         &self,
         messages: Vec<AppendMessage>,
     ) -> Result<(Vec<command::Message>, Cargo), StoreError> {
@@ -491,7 +527,7 @@ impl Partition {
 }
 
 /// The outcome of an append to one mailbox.
-fn appended(outcome: Outcome) -> Result<Appended, StoreError> {
+pub(super) fn appended(outcome: Outcome) -> Result<Appended, StoreError> {
     match outcome {
         Outcome::Appended(mut results) => results
             .pop()

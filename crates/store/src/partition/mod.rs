@@ -2,10 +2,12 @@
 
 mod annotations;
 mod compact;
+mod ground;
 mod inspect;
 mod mailboxes;
 mod maintenance;
 mod messages;
+mod once;
 mod open;
 mod quota;
 mod repair;
@@ -13,15 +15,16 @@ mod restored;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod usage;
 
 pub use compact::Compacted;
 pub use inspect::inspect;
+pub use once::OnceId;
 pub use repair::{LostRecords, Repaired, repair, repair_with};
 pub use restored::{PutBack, Restored};
 pub use usage::{DiskUsage, HomeUsage};
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,9 +37,11 @@ use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
 use crate::blob::{BodyWriter, StagedBody, blocking};
 use crate::catalogue::Catalogue;
+use crate::claims::Claims;
 use crate::command::{Command, Op};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
+use crate::damage::{Damage, DamageCell};
 use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::{Handles, Recents};
@@ -71,6 +76,8 @@ pub(crate) struct Shared {
     pub catalogue: Catalogue,
     pub handles: Handles,
     pub recents: Recents,
+    /// Messages that are being moved.
+    pub claims: Claims,
     pub readers: Readers,
     pub contents: ContentCache,
     /// Of each shard.
@@ -98,8 +105,7 @@ pub(crate) struct Shared {
     /// Commits of homes fail as on a full disk.
     #[cfg(test)]
     pub commits_fail: std::sync::atomic::AtomicBool,
-    /// Homes that were found damaged.
-    pub damaged_homes: Mutex<BTreeSet<u64>>,
+    pub damage: Arc<DamageCell>,
     /// Read by those who create mailboxes, written by those who give homes other keys.
     home_keys: RwLock<()>,
 }
@@ -134,6 +140,12 @@ impl Partition {
         self.shared.health.get()
     }
 
+    /// What of it is known to be damaged: at the start, and what was met since.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.shared.damage.get()
+    }
+
     /// Which partition this is, and which copy of it.
     #[must_use]
     pub fn identity(&self) -> Identity {
@@ -163,7 +175,7 @@ impl Partition {
     pub async fn check_disk(&self, bytes: u64) -> Result<(), StoreError> {
         self.shared.check_writable()?;
         let (segments, uncounted) = (Arc::clone(&self.shared.segments), Arc::default());
-        BodyWriter::create(segments, uncounted, self.shared.tag, bytes).await?;
+        BodyWriter::create(segments, uncounted, self.shared.owner(), bytes).await?;
         Ok(())
     }
 
@@ -172,7 +184,8 @@ impl Partition {
     /// those who know the old place.
     ///
     /// # Errors
-    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`],
+    /// [`StoreError::BodyGone`] for a message expunged a while ago, [`StoreError::Corrupt`] for
+    /// bytes or a file that are not what or where they should be,
     /// [`StoreError::Io`].
     pub async fn read_body(&self, body: BodyLocation) -> Result<Bytes, StoreError> {
         self.shared.read_body(body, 0, body.len).await
@@ -181,7 +194,7 @@ impl Partition {
     /// Part of the bytes of a message; less when it ends before.
     ///
     /// # Errors
-    /// As [`Partition::read_body`]; the checksum covers whole bodies only.
+    /// As [`Partition::read_body`]: the first time all of the body is compared with its checksum.
     pub async fn read_body_range(
         &self,
         body: BodyLocation,
@@ -276,6 +289,11 @@ impl Shared {
         Ok(())
     }
 
+    /// What files of the journal name as theirs: tag and id of the partition.
+    pub fn owner(&self) -> (u64, [u8; 16]) {
+        (self.tag, self.identity.partition)
+    }
+
     fn db_path(&self) -> PathBuf {
         self.config.path.join(partition_db::FILE)
     }
@@ -298,7 +316,7 @@ impl Shared {
         BodyWriter::create(
             Arc::clone(&self.segments),
             Arc::clone(&self.metrics),
-            self.tag,
+            self.owner(),
             size_hint,
         )
         .await
@@ -365,7 +383,11 @@ impl Shared {
             reserved,
             _permit: permit,
         })?;
-        let results = answered.await.map_err(|_| StoreError::Closed)??;
+        // Whoever drops the answer may have made it durable before.
+        let in_doubt = |_| StoreError::InDoubt {
+            why: "partition closed".into(),
+        };
+        let results = answered.await.map_err(in_doubt)??;
         debug_assert_eq!(results.len(), number);
         Ok(results)
     }

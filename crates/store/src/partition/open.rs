@@ -1,6 +1,6 @@
 //! Opening a partition, with recovery.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,17 +11,18 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, Semaphore};
 
+use super::ground::{Ground, Looking, Mended};
 use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
-use crate::catalogue::Catalogue;
 use crate::checkpoint::{self, Checkpointer, Round};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
+use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::fulltext::{self, FullText};
 use crate::handles::{Handles, Recents};
 use crate::health::HealthCell;
 use crate::home::schema;
-use crate::identity::{self, Stamp};
+use crate::identity;
 use crate::inbox::{Inbox, ShardSender};
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::Entry;
@@ -30,11 +31,11 @@ use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
 use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
-use crate::partition_db::{self, Checkpoint, PartitionDb};
+use crate::partition_db::{Checkpoint, PartitionDb};
 use crate::readers::Readers;
 use crate::reporting::Reporting;
 use crate::segments::{SegmentName, Segments};
-use crate::shard::{Replay, Shard, ToShard};
+use crate::shard::{Anew, Replay, Shard, ToShard};
 
 /// Records handed to the shards at a time during replay.
 const REPLAY_BATCH: usize = 512;
@@ -62,26 +63,21 @@ impl Partition {
         config: PartitionConfig,
         io: Arc<dyn JournalIo>,
     ) -> Result<Arc<Self>, StoreError> {
-        Self::open_reading(config, io, |io, segments, tag, from| {
-            let place = (from.segment, from.offset);
-            let scan = recovery::scan(io, &segments.dir, tag, from.lsn, place)?;
-            Ok((scan, Losses::default()))
+        Self::open_reading(config, io, None, |journal| {
+            Ok((journal.scan()?, Losses::default()))
         })
-        .map(|(partition, _)| partition)
+        .map(|(partition, ..)| partition)
     }
 
-    /// Opens a partition with the journal read by `read`. Returns the homes that losses
-    /// concern as well.
+    /// Opens a partition with the journal read by `read`; in repair with homes to be given up.
+    /// Returns the homes that losses concern as well, and what was mended before the journal was
+    /// read.
     pub(super) fn open_reading(
         config: PartitionConfig,
         io: Arc<dyn JournalIo>,
-        read: impl FnOnce(
-            &dyn JournalIo,
-            &Segments,
-            u64,
-            Checkpoint,
-        ) -> Result<(Scan, Losses), StoreError>,
-    ) -> Result<(Arc<Self>, BTreeSet<u64>), StoreError> {
+        repair: Option<&BTreeSet<u64>>,
+        read: impl FnOnce(&Journal<'_>) -> Result<(Scan, Losses), StoreError>,
+    ) -> Result<(Arc<Self>, BTreeSet<u64>, Mended), StoreError> {
         let path = config.path.clone();
         if !config.create && !identity::holds_something(&path)? {
             return Err(StoreError::Missing(path));
@@ -95,21 +91,57 @@ impl Partition {
         File::open(&path)
             .and_then(|dir| dir.sync_all())
             .map_err(|e| StoreError::io("making the partition's directory", &e))?;
-        let db = open_db(&path)?;
-        let catalogue = Catalogue::default();
-        let durable = db.load(&catalogue)?;
-        let segments = Segments::new(Arc::clone(&io), journal_dir, config.open_segments);
+        let damage = Arc::<DamageCell>::default();
+        let nobody = BTreeSet::new();
+        let looking = Looking {
+            path: &path,
+            io: &*io,
+            damage: &damage,
+            mend: repair.is_some(),
+            give_up: repair.unwrap_or(&nobody),
+        };
+        let ground = looking.look()?;
+        looking.check_files(&ground.db)?;
+        let Ground {
+            db,
+            catalogue,
+            known,
+            why,
+            applied,
+            last_file,
+            mended,
+        } = ground;
+        let segments = Segments::new(
+            Arc::clone(&io),
+            journal_dir,
+            config.open_segments,
+            Arc::clone(&damage),
+        );
+        let from = db.checkpoint;
+        segments.raise_number(from.last_file.max(last_file));
         for file in recovery::files(&*io, &segments.dir)? {
             segments.raise_number(file.number());
         }
-        let from = db.checkpoint;
-        segments.raise_number(from.last_file);
-        let (scan, losses) = read(&*io, &segments, db.tag, from)?;
+        let (mut scan, losses) = read(&Journal {
+            io: &*io,
+            dir: &segments.dir,
+            tag: db.tag,
+            from,
+            applied,
+            owner: (db.tag, db.identity.partition),
+            older: &mended.older,
+        })?;
+        if applied >= scan.next_lsn && scan.damage.is_none() {
+            let end = scan.next_lsn - 1;
+            let why = format!("it ends at record {end}, homes have applied record {applied}");
+            scan.damage = Some(StoreError::damaged(&segments.dir, why));
+        }
+        scan.damage = why.or(scan.damage);
         let health = HealthCell::default();
         if let Some(damage) = &scan.damage {
             health.read_only(damage);
         } else {
-            cut(&*io, &segments.dir, &scan)?;
+            remove_empty(&*io, &segments.dir, &scan)?;
         }
         let shards = match config.shards {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -121,9 +153,16 @@ impl Partition {
             tag: db.tag,
             catalogue,
             handles: Handles::new(config.view_cache_bytes),
+            claims: Arc::default(),
             recents: Recents::default(),
             contents: ContentCache::new(config.item_cache_bytes),
-            readers: Readers::new(homes_dir.clone(), inboxes.clone(), config.readers),
+            readers: Readers::new(
+                homes_dir.clone(),
+                db.tag,
+                Arc::clone(&damage),
+                inboxes.clone(),
+                config.readers,
+            ),
             inboxes,
             fulltext: FullText::new(config.index_texts, config.index_delay),
             segments: Arc::new(segments),
@@ -142,17 +181,21 @@ impl Partition {
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             #[cfg(test)]
             commits_fail: false.into(),
-            damaged_homes: Mutex::default(),
+            damage,
             home_keys: RwLock::new(()),
             config,
         });
         let damaged = scan.damage.is_some();
-        let durable = Arc::new(durable);
-        let mending = !losses.lost.is_empty() || losses.mend;
+        let mending = !losses.lost.is_empty() || losses.mend || mended.why.is_some();
+        let known = Arc::new(known);
         let replay = || Replay {
             checkpoint: from.lsn,
-            durable: (!damaged && !mending).then(|| Arc::clone(&durable)),
-            mend: mending.then(|| Arc::clone(&durable)),
+            known: Arc::clone(&known),
+            anew: match (damaged, mending) {
+                (true, _) => Anew::None,
+                (false, true) => Anew::Damaged,
+                (false, false) => Anew::All,
+            },
             met: Default::default(),
         };
         let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
@@ -181,7 +224,28 @@ impl Partition {
             threads: Mutex::new(threads),
         });
         let concerned = concerned.lock().clone();
-        Ok((partition, concerned))
+        Ok((partition, concerned, mended))
+    }
+}
+
+/// The journal as it is to be read.
+pub(super) struct Journal<'a> {
+    pub io: &'a dyn JournalIo,
+    pub dir: &'a Path,
+    pub tag: u64,
+    pub from: Checkpoint,
+    /// The last record that homes have applied.
+    pub applied: u64,
+    /// Tag and id of the partition.
+    pub owner: (u64, [u8; 16]),
+    /// In repair: homes that are older than the checkpoint, with their last records.
+    pub older: &'a BTreeMap<u64, u64>,
+}
+
+impl Journal<'_> {
+    fn scan(&self) -> Result<Scan, StoreError> {
+        let place = (self.from.segment, self.from.offset);
+        recovery::scan(self.io, self.dir, self.tag, self.from.lsn, place)
     }
 }
 
@@ -192,47 +256,6 @@ pub(super) struct Losses {
     pub lost: Vec<Lost>,
     /// Whether the journal is being repaired, if only bodies of it.
     pub mend: bool,
-}
-
-/// Opens `partition.db`, which has to be that of the identity file. In a directory that holds
-/// nothing of a partition both are made.
-fn open_db(path: &Path) -> Result<PartitionDb, StoreError> {
-    let db_path = path.join(partition_db::FILE);
-    let write = |db: &PartitionDb| {
-        let written = db.stamp().write(path);
-        written.map_err(|e| StoreError::io("writing the identity file", &e))
-    };
-    let Some(stamp) = Stamp::read(path)? else {
-        // What is made last is the identity file.
-        if identity::holds_mail(path)? {
-            return Err(StoreError::damaged(
-                path.join(identity::FILE),
-                "it is missing",
-            ));
-        }
-        let db = match PartitionDb::open(&db_path) {
-            Ok(db) if db.checkpoint.lsn == 0 => db,
-            Ok(_) => {
-                let file = path.join(identity::FILE);
-                return Err(StoreError::damaged(file, "it is missing"));
-            }
-            Err(StoreError::Damaged { .. }) => PartitionDb::create(&db_path)?,
-            Err(e) => return Err(e),
-        };
-        write(&db)?;
-        return Ok(db);
-    };
-    let db = PartitionDb::open(&db_path)?;
-    if (db.identity, db.tag) != (stamp.identity, stamp.tag) {
-        let why = format!("it is that of {}, this is {}", db.identity, stamp.identity);
-        return Err(StoreError::damaged(db_path, why));
-    }
-    if db.checkpoint.lsn < stamp.checkpoint.lsn {
-        let (is, was) = (db.checkpoint.lsn, stamp.checkpoint.lsn);
-        let why = format!("it is of record {is}, the last checkpoint was at {was}");
-        return Err(StoreError::damaged(db_path, why));
-    }
-    Ok(db)
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -249,21 +272,15 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Removes what was being written when the machine stopped: nobody was told of it.
-fn cut(io: &dyn JournalIo, dir: &Path, scan: &Scan) -> Result<(), StoreError> {
-    let error = |e: std::io::Error| StoreError::io("cutting the journal's torn tail", &e);
-    if let Some((segment, offset)) = scan.torn {
-        tracing::info!(segment, offset, "cutting a torn tail off the journal");
-        let file = io
-            .open(&SegmentName::Journal(segment).path(dir))
-            .map_err(error)?;
-        file.set_len(offset)
-            .and_then(|()| file.sync_data())
-            .map_err(error)?;
+/// Removes segments that were only being made when the machine stopped. A torn tail stays: nobody
+/// reads it, as the journal goes on in another segment.
+fn remove_empty(io: &dyn JournalIo, dir: &Path, scan: &Scan) -> Result<(), StoreError> {
+    for &(segment, offset) in &scan.torn {
+        tracing::info!(segment, offset, "the journal has a torn tail");
     }
     for &segment in &scan.empty {
         io.remove(&SegmentName::Journal(segment).path(dir))
-            .map_err(error)?;
+            .map_err(|e| StoreError::io("removing an unfinished segment", &e))?;
     }
     Ok(())
 }
@@ -346,6 +363,10 @@ fn replay_part(
                 shared.catalogue.raise_next_home(home);
             }
             shared.reporting.applied(&op, place.lsn);
+            // A large body of it may be missing.
+            for message in op.messages() {
+                shared.segments.raise_number(message.segment);
+            }
             let locations = locations(
                 &op,
                 place.segment,

@@ -1,7 +1,8 @@
-//! Repair of a partition whose journal is damaged.
+//! Repair of a partition that is damaged.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::config::PartitionConfig;
 use crate::error::StoreError;
 use crate::io::{DiskIo, JournalIo};
 use crate::journal::salvage::{Lost, salvage};
+use crate::journal::segment;
 use crate::message::BodyLocation;
 use crate::segments::SegmentName;
 
@@ -34,6 +36,9 @@ pub struct LostRecords {
 /// What a repair found and did. Nothing in it: there was no damage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Repaired {
+    /// Why what is known of the partition as a whole (`partition.db`, its identity file) was
+    /// gathered anew from homes and journal. What could not be used is in the directory `damaged`.
+    pub gathered: Option<String>,
     /// Records applied that a damaged journal had kept from being applied.
     pub salvaged: u64,
     /// What is lost.
@@ -43,52 +48,75 @@ pub struct Repaired {
     /// Homes that a lost record may have been about: their mailboxes have new UIDVALIDITYs, and
     /// something that was acknowledged may be missing.
     pub concerned_homes: Vec<String>,
-    /// Homes whose own databases are unusable. While there are any, the partition stays as it
-    /// was and has to be repaired again after they were seen to.
-    pub damaged_homes: Vec<u64>,
+    /// Homes whose own databases are missing or unusable, and why. They refuse everything until
+    /// they were put back and repaired, or given up.
+    pub damaged_homes: BTreeMap<u64, String>,
+    /// Files in which bodies live that are missing or damaged, and what is wrong with them. Their
+    /// messages are there and cannot be read.
+    pub damaged_files: BTreeMap<u64, String>,
 }
 
 impl Repaired {
-    /// Whether the partition is usable again.
+    /// Whether all homes of the partition are usable again.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damaged_homes.is_empty()
     }
 }
 
-/// Repairs a partition that opens read-only because its journal is damaged: applies every
-/// record that checks out and says what is lost. Damaged segments are copied to the directory
-/// `damaged` of the partition before anything is changed. Without damage it changes nothing, so
-/// that it can be repeated. Blocks.
+/// Repairs a partition: gathers `partition.db` anew where it is lost, applies every record of the
+/// journal that checks out, and says what is lost. What cannot be used is moved or copied to the
+/// directory `damaged` of the partition before anything is changed. Without damage it changes
+/// nothing, so that it can be repeated. Blocks.
 ///
 /// # Errors
-/// [`StoreError::InUse`] while the partition is open, and those of opening one.
+/// [`StoreError::InUse`] while the partition is open, [`StoreError::Newer`] for what a newer
+/// version wrote, and those of opening one.
 pub fn repair(config: PartitionConfig) -> Result<Repaired, StoreError> {
-    repair_with(config, Arc::new(DiskIo))
+    repair_with(config, Arc::new(DiskIo), &BTreeSet::new())
 }
 
-/// As [`repair`], with another layer under the journal.
+/// As [`repair`], with another layer under the journal. Damaged homes of `give_up` are forgotten,
+/// with all their mailboxes; their files are kept in `damaged`.
 ///
 /// # Errors
 /// As [`repair`].
 pub fn repair_with(
     config: PartitionConfig,
     io: Arc<dyn JournalIo>,
+    give_up: &BTreeSet<u64>,
 ) -> Result<Repaired, StoreError> {
     let config = PartitionConfig {
         maintenance_interval: Duration::ZERO,
         index_texts: false,
+        create: false,
         ..config
     };
     let keep = config.path.join("damaged");
     let homes = config.path.join("homes");
     let mut report = Repaired::default();
-    let (partition, concerned) = Partition::open_reading(config, io, |io, segments, tag, from| {
+    let opened = Partition::open_reading(config, io, Some(give_up), |journal| {
+        let from = journal.from;
         let place = (from.segment, from.offset);
-        let found = salvage(io, &segments.dir, tag, from.lsn, place)?;
+        let (disk, dir) = (journal.io, journal.dir);
+        let found = salvage(disk, dir, journal.tag, from.lsn, place, journal.applied)?;
         for &segment in &found.damaged {
-            copy(&SegmentName::Journal(segment).path(&segments.dir), &keep)
+            copy(&SegmentName::Journal(segment).path(dir), &keep)
                 .map_err(|e| StoreError::io("copying a damaged segment", &e))?;
+        }
+        for &(number, first_lsn) in &found.headless {
+            let header = segment::Header::new(journal.owner, number, first_lsn).encode();
+            let path = SegmentName::Journal(number).path(dir);
+            let file = match disk.open(&path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => disk.create(&path),
+                opened => opened,
+            };
+            file.and_then(|file| {
+                file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
+                file.sync_data()?;
+                disk.sync_dir(dir)
+            })
+            .map_err(|e| StoreError::io("writing the header of a segment", &e))?;
         }
         let first = found
             .lost
@@ -103,19 +131,30 @@ pub fn repair_with(
             .iter()
             .filter(|r| behind((r.segment, r.offset)))
             .count() as u64;
-        if !found.lost.is_empty() {
+        // What the older homes of a backup lack was before the checkpoint.
+        let older = journal.older.iter().map(|(&home, &lsn)| Lost {
+            segment: from.segment,
+            offset: from.offset,
+            first_lsn: lsn + 1,
+            last_lsn: from.lsn,
+            home: Some(home),
+        });
+        let lost: Vec<Lost> = older.chain(found.lost).collect();
+        if !lost.is_empty() {
             // What is lost may have been indexed.
             crate::fulltext::remove_all(&homes)
                 .map_err(|e| StoreError::io("removing full-text indexes", &e))?;
         }
-        report.lost = found.lost.iter().map(lost_records).collect();
+        report.lost = lost.iter().map(lost_records).collect();
         report.corrupt_bodies.clone_from(&found.bodies);
         let losses = Losses {
-            mend: !found.damaged.is_empty(),
-            lost: found.lost,
+            mend: !found.damaged.is_empty() || !found.headless.is_empty(),
+            lost,
         };
         Ok((found.scan, losses))
-    })?;
+    });
+    let (partition, concerned, mended) = opened?;
+    report.gathered = mended.why;
     let shared = &partition.shared;
     report.concerned_homes = concerned
         .into_iter()
@@ -128,7 +167,9 @@ pub fn repair_with(
             }
         })
         .collect();
-    report.damaged_homes = shared.damaged_homes.lock().iter().copied().collect();
+    let damage = shared.damage.get();
+    report.damaged_homes = damage.homes;
+    report.damaged_files = damage.files;
     for lost in &report.lost {
         tracing::error!(
             segment = lost.segment,

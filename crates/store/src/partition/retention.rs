@@ -18,6 +18,7 @@ use crate::message::Copied;
 use crate::partition_db::PartitionDb;
 use crate::retention::{Purged, Restorable};
 use crate::uidset::UidSet;
+use crate::view::MAX_KEYWORDS;
 
 /// Messages that one record forgets: a few milliseconds of its shard's time.
 const PURGE_ROWS: u32 = 200;
@@ -48,6 +49,7 @@ impl Partition {
             home: mailbox.home(),
             mailbox: mailbox.id().to_bytes().to_vec(),
             uids: uids.to_bytes(),
+            max_keywords: MAX_KEYWORDS as u32,
         });
         copied(self.shared.submit_one(op, Cargo::default()).await?)
     }

@@ -77,7 +77,7 @@ impl Chunk {
         &self.state.flags
     }
 
-    /// Keywords as bits, named by [`Keywords`](super::Keywords).
+    /// Keywords in words that [`Keywords`](super::Keywords) can read.
     #[must_use]
     pub fn keywords(&self) -> &[u64] {
         &self.state.keywords

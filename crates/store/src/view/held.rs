@@ -1,9 +1,10 @@
 //! Views for sessions that must not be told of expunges yet.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use super::chunk::{CHUNK_ROWS, Chunk};
-use super::keywords::Keywords;
+use super::keywords::{KeywordSet, Keywords};
 use super::{MailboxView, MessageRow};
 use crate::uidset::UidSet;
 
@@ -16,17 +17,15 @@ impl MailboxView {
     /// `known` to this view; others are passed over.
     #[must_use]
     pub fn with_held(&self, known: &Self, uids: &UidSet) -> Self {
-        let same_keywords = std::sync::Arc::ptr_eq(&known.keywords, &self.keywords)
-            || known.keywords == self.keywords;
+        // With sets of their own as soon as held messages need others.
+        let mut keywords = Arc::clone(&self.keywords);
         let mut held = uids
             .ranges()
             .iter()
             .flat_map(|&(low, high)| known.rows_by_uid(low, high))
             .filter(|row| self.place_of_uid(row.uid).is_none())
             .map(|mut row| {
-                if !same_keywords {
-                    row.keywords = renamed(&known.keywords, &self.keywords, row.keywords);
-                }
+                row.keywords = renamed(&known.keywords, &mut keywords, row.keywords);
                 row
             })
             .peekable();
@@ -40,6 +39,7 @@ impl MailboxView {
             }
         }
         merge(&mut next.chunks, &Chunk::default(), &mut held);
+        next.keywords = keywords;
         next.starts.clear();
         next.messages = 0;
         for chunk in &next.chunks {
@@ -78,11 +78,21 @@ fn merge(
     }
 }
 
-/// The bits in `to` of the keywords that have `bits` in `from`, as far as they are there.
-fn renamed(from: &Keywords, to: &Keywords, bits: u64) -> u64 {
-    from.names(bits)
-        .filter_map(|name| to.bit(name))
-        .fold(0, |bits, bit| bits | 1 << bit)
+/// What is `word` among the keywords `from`, among those of `to`, as far as they are there.
+fn renamed(from: &Arc<Keywords>, to: &mut Arc<Keywords>, word: u64) -> u64 {
+    if word == 0 || from.means_the_same(to) {
+        return word;
+    }
+    let mut set = KeywordSet::default();
+    for number in from.names(word).filter_map(|name| to.number(name)) {
+        set.insert(number);
+    }
+    if set.rest().is_empty() {
+        return set.direct();
+    }
+    // The mailbox's own sets are in its database.
+    *to = Arc::new(to.fork());
+    to.word(&set).map_or(set.direct(), |(word, _)| word)
 }
 
 #[cfg(test)]
@@ -92,7 +102,7 @@ mod tests {
     use super::*;
     use crate::flags::Flags;
     use crate::message::{BodyLocation, InternalDate};
-    use crate::view::ViewChange;
+    use crate::view::{MAX_KEYWORDS, ViewChange};
 
     fn row(uid: u32) -> MessageRow {
         MessageRow {
@@ -180,10 +190,36 @@ mod tests {
         let mut to = Keywords::default();
         for (keywords, names) in [(&mut from, ["a", "b", "c"]), (&mut to, ["c", "x", "a"])] {
             for name in names {
-                assert!(keywords.intern(name).is_some());
+                assert!(keywords.intern(name, MAX_KEYWORDS).is_some());
             }
         }
-        assert_eq!(renamed(&from, &to, 0b111), 0b101);
-        assert_eq!(renamed(&from, &to, 0b010), 0);
+        let (from, mut to) = (Arc::new(from), Arc::new(to));
+        assert_eq!(renamed(&from, &mut to, 0b111), 0b101);
+        assert_eq!(renamed(&from, &mut to, 0b010), 0);
+    }
+
+    #[test]
+    fn held_messages_keep_keywords_that_have_no_bits() {
+        let mut known = view(1..=3);
+        let mut keywords = Keywords::default();
+        let mut set = KeywordSet::default();
+        for n in 0..100 {
+            set.insert(keywords.intern(&format!("k{n}"), MAX_KEYWORDS).unwrap());
+        }
+        let (word, _) = keywords.word(&set).unwrap();
+        known.keywords = Arc::new(keywords);
+        known.chunks[0].set_state(1, 1, Flags::NONE, word);
+        let mut now = expunge(&known, &UidSet::range(2, 2));
+        let mut keywords = (*known.keywords).clone();
+        set.remove(&known.keywords.translate(&known.keywords, 1 << 7).unwrap());
+        keywords.keep(&set);
+        now.keywords = Arc::new(keywords.without_unused_sets(&[]).0);
+        let held = now.with_held(&known, &UidSet::range(2, 2));
+        let row = held.row_by_uid(2).unwrap();
+        let names: Vec<_> = held.keywords().names(row.keywords).collect();
+        assert_eq!(names.len(), 99);
+        assert!(!names.contains(&"k7"));
+        // The mailbox's own sets are what they were.
+        assert_eq!(now.keywords.sets(), 0);
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use change::{Relocated, RowState, ViewChange};
 pub use chunk::{CHUNK_ROWS, Chunk};
 pub use diff::ViewDiff;
-pub use keywords::{Keywords, MAX_KEYWORDS};
+pub use keywords::{KeywordSet, Keywords, MAX_KEYWORDS};
 use murder_mailbox::MailboxId;
 pub use row::MessageRow;
 
@@ -95,7 +95,7 @@ impl MailboxView {
         self.highest_modseq
     }
 
-    /// Names of the keyword bits.
+    /// The keywords, which say what messages' words mean.
     #[must_use]
     pub fn keywords(&self) -> &Keywords {
         &self.keywords
@@ -245,6 +245,7 @@ impl MailboxView {
         size_of::<Self>()
             + self.chunks.len() * (size_of::<Chunk>() + 512)
             + self.messages as usize * Chunk::ROW_BYTES
+            + self.keywords.memory()
     }
 
     fn seq_at(&self, chunk: usize, at: usize) -> u32 {

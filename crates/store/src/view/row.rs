@@ -15,7 +15,7 @@ pub struct MessageRow {
     /// System flags; `\Seen` is the owner's, see
     /// [`MailboxView::is_seen`](super::MailboxView::is_seen).
     pub flags: Flags,
-    /// Keywords as bits, named by [`Keywords`](super::Keywords).
+    /// Which keywords, in a word that [`Keywords`](super::Keywords) can read.
     pub keywords: u64,
     /// INTERNALDATE.
     pub internal_date: InternalDate,

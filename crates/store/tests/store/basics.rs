@@ -412,7 +412,7 @@ async fn flags_change_and_are_told() {
         .unwrap();
     assert_eq!(refused.modified, UidSet::range(2, 2));
     // Nor does a keyword come to be that no message takes.
-    assert_eq!(handle.view().keywords().bit("New"), None);
+    assert_eq!(handle.view().keywords().number("New"), None);
     op.keywords.clear();
     let again = partition
         .store_flags(&handle, &UidSet::range(1, 2), op)
@@ -539,50 +539,6 @@ async fn seen_is_each_users_own_in_a_shared_mailbox() {
     let view = handle.view();
     let row = view.row_by_uid(2).unwrap();
     assert!(row.flags.contains(Flags::SEEN) && view.is_seen(&row, Some("anyone")));
-}
-
-#[tokio::test]
-async fn keywords_run_out_and_are_reused() {
-    let dir = TempDir::new().unwrap();
-    let partition = open(&dir);
-    create(&partition, &["user/bob"]).await;
-    let inbox = name("user/bob");
-    let mut all = message("1");
-    all.keywords = (0..64).map(|n| format!("k{n}")).collect();
-    partition
-        .append(&inbox, vec![all, message("2")])
-        .await
-        .unwrap();
-    let handle = partition.open_mailbox(&inbox).await.unwrap();
-    let add = |name: &str| StoreOp::new(StoreMode::Add, Flags::NONE, vec![name.to_owned()]);
-    let two = UidSet::range(2, 2);
-    assert!(matches!(
-        partition.store_flags(&handle, &two, add("more")).await,
-        Err(StoreError::TooManyKeywords)
-    ));
-    let mut over = message("3");
-    over.keywords = vec!["more".into()];
-    assert!(matches!(
-        partition.append(&inbox, vec![over]).await,
-        Err(StoreError::TooManyKeywords)
-    ));
-    let remove = StoreOp::new(StoreMode::Remove, Flags::NONE, vec!["K7".into()]);
-    partition
-        .store_flags(&handle, &UidSet::range(1, 1), remove)
-        .await
-        .unwrap();
-    partition
-        .store_flags(&handle, &two, add("more"))
-        .await
-        .unwrap();
-    let view = handle.view();
-    let row = view.row_by_uid(2).unwrap();
-    assert_eq!(
-        view.keywords().names(row.keywords).collect::<Vec<_>>(),
-        ["more"]
-    );
-    let first = view.row_by_uid(1).unwrap();
-    assert_eq!(view.keywords().names(first.keywords).count(), 63);
 }
 
 #[tokio::test]
@@ -754,4 +710,38 @@ async fn old_tombstones_are_joined_and_nothing_is_forgotten() {
         assert_eq!(told, UidSet::range(1, 2 * PAIRS), "{modseq}");
     }
     assert_eq!(handle.expunged_since(before_last).await.unwrap(), last);
+}
+
+#[tokio::test]
+async fn a_name_that_had_the_greatest_uidvalidity_can_be_made_again() {
+    let dir = TempDir::new().unwrap();
+    let partition = open(&dir);
+    let of = |uidvalidity| murder_store::CreateMailbox {
+        uidvalidity,
+        ..new_mailbox()
+    };
+    let now = 1_800_000_000;
+    let board = name("board");
+    let mut seen = Vec::new();
+    for wanted in [now, u32::MAX, now, now, now - 5] {
+        let meta = partition.create_mailbox(&board, of(wanted)).await.unwrap();
+        seen.push(meta.uidvalidity);
+        partition.delete_mailbox(&board).await.unwrap();
+    }
+    assert_eq!(seen, [now, u32::MAX, now + 1, now + 2, now + 3]);
+    // RENAME to such a name, in a home and of a home.
+    partition
+        .create_mailbox(&board, of(u32::MAX))
+        .await
+        .unwrap();
+    partition.delete_mailbox(&board).await.unwrap();
+    let other = name("board/other");
+    partition.create_mailbox(&other, of(now)).await.unwrap();
+    let renamed = partition.rename_mailbox(&other, &board).await.unwrap();
+    assert_eq!(renamed[0].meta.uidvalidity, now + 4);
+    partition.delete_mailbox(&board).await.unwrap();
+    let news = name("news");
+    partition.create_mailbox(&news, of(now)).await.unwrap();
+    let renamed = partition.rename_mailbox(&news, &board).await.unwrap();
+    assert_eq!(renamed[0].meta.uidvalidity, now + 5);
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use murder_store::{
     Annotated, AnnotationChange, CopyFlags, CreateMailbox, Flags, INLINE_LIMIT, MAX_ANNOTATIONS,
-    MailboxHandle, MailboxView, Partition, PartitionConfig, QuotaLimits, StoreError, StoreMode,
-    StoreOp, UidSet,
+    MailboxHandle, MailboxView, Partition, PartitionConfig, PutBack, QuotaLimits, Report,
+    StoreError, StoreMode, StoreOp, UidSet,
 };
 use tempfile::TempDir;
 
@@ -168,8 +168,9 @@ impl Model {
                 self.forget_homes();
                 Ok(())
             }
-            (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(4) {
+            (3, Some(mailbox)) if rng.below(2) == 0 => match rng.below(5) {
                 3 => self.set_quota(partition, rng).await,
+                4 => self.put_back(partition, rng).await,
                 0 => self.restore_messages(partition, rng, &mailbox).await,
                 1 => self.restore_mailbox(partition, rng).await,
                 _ => self.purge(partition, rng).await,
@@ -391,6 +392,30 @@ impl Model {
             })
             .collect();
         assert_eq!(found, expected);
+    }
+
+    /// Says that the partition is an older copy of what it once was.
+    async fn put_back(&mut self, partition: &Partition, rng: &mut Rng) -> Result<(), StoreError> {
+        let more = rng.below(100);
+        let report = partition.report();
+        let known = (rng.below(4) > 0).then_some(Report {
+            uids: report.uids + more,
+            ..report
+        });
+        let put_back = PutBack {
+            known,
+            uidvalidity: 1,
+        };
+        let restored = alive(partition.restored(put_back).await)?.unwrap();
+        if known.is_some() {
+            assert_eq!(restored.jumped, self.mailboxes.len() as u64);
+            for mailbox in self.mailboxes.values_mut() {
+                mailbox.uidnext += partition.config().uid_gap + more as u32;
+            }
+        } else {
+            assert_eq!(restored.renewed.len(), self.mailboxes.len());
+        }
+        Ok(())
     }
 
     async fn restore_messages(
@@ -862,6 +887,7 @@ pub fn alive<T>(result: Result<T, StoreError>) -> Result<Result<T, StoreError>, 
             e @ (StoreError::Io { .. }
             | StoreError::DiskFull
             | StoreError::ReadOnly { .. }
+            | StoreError::InDoubt { .. }
             | StoreError::Closed),
         ) => Err(e),
         result => Ok(result),
@@ -879,7 +905,12 @@ fn new_mailbox_of(rng: &mut Rng) -> CreateMailbox {
 
 fn some_keywords(rng: &mut Rng) -> BTreeSet<String> {
     let picked = KEYWORDS.into_iter().filter(|_| rng.below(4) == 0);
-    picked.map(str::to_owned).collect()
+    let mut picked: BTreeSet<String> = picked.map(str::to_owned).collect();
+    // So many that some have no bits.
+    if rng.below(4) == 0 {
+        picked.extend((0..rng.below(8)).map(|_| format!("k{}", rng.below(120))));
+    }
+    picked
 }
 
 fn some_uids(rng: &mut Rng, uidnext: u32) -> UidSet {

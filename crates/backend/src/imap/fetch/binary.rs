@@ -78,7 +78,7 @@ pub(super) async fn pour(
     match left {
         0 => Ok(()),
         // Bodies do not change; whatever it is, the client waits for octets that there are not.
-        _ => Err(cut_off(StoreError::BodyGone)),
+        _ => Err(cut_off(source.location().corrupt())),
     }
 }
 

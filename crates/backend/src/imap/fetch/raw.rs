@@ -41,14 +41,14 @@ impl RawPieces {
             .read_body_range(self.at, self.rest.start, len)
             .await?;
         if piece.len() != len as usize {
-            return Err(StoreError::BodyGone);
+            // Less than the message is long.
+            return Err(self.at.corrupt());
         }
         self.rest.start += len;
         if let Some(crc) = &mut self.crc {
             *crc = crc32c::crc32c_append(*crc, &piece);
             if self.rest.is_empty() && *crc != self.at.crc {
-                let (segment, offset) = (self.at.segment, self.at.offset);
-                return Err(StoreError::Corrupt { segment, offset });
+                return Err(self.at.corrupt());
             }
         }
         Ok(Some(piece))

@@ -17,6 +17,7 @@ use super::{PIECE, WHOLE_LIMIT};
 use crate::imap::enabled::Extension;
 use crate::imap::selected::flag_words;
 use crate::imap::updates::start_fetch;
+use crate::nul::without_nuls;
 use crate::stream::ClientStream;
 
 /// Why a message was not written.
@@ -264,11 +265,12 @@ async fn put(
     match &octets.name {
         Name::Body(section) => fetch.section_head(section, origin, len),
         Name::Rfc822(name) => fetch.rfc822_head(name, len),
-        Name::Binary(path) => fetch.binary_head(path, origin, len, false),
         Name::BinarySize(path) => {
             fetch.binary_size(path, len);
             return Ok(());
         }
+        // Decoded, so that it is known whether it has NULs.
+        Name::Binary(_) => return Ok(()),
     }
     pour(fetch, place, source, partition, stream).await
 }
@@ -276,8 +278,8 @@ async fn put(
 /// Writes octets that are at hand, or NIL.
 fn put_bytes(fetch: &mut FetchWriter<'_>, octets: &Octets, bytes: Option<Bytes>) {
     match &octets.name {
-        Name::Body(section) => fetch.section(section, octets.origin(), bytes),
-        Name::Rfc822(name) => fetch.rfc822(name, bytes),
+        Name::Body(section) => fetch.section(section, octets.origin(), bytes.map(without_nuls)),
+        Name::Rfc822(name) => fetch.rfc822(name, bytes.map(without_nuls)),
         Name::Binary(path) => fetch.binary(path, octets.origin(), bytes),
         Name::BinarySize(path) => {
             fetch.binary_size(path, bytes.map_or(0, |bytes| bytes.len() as u64));
@@ -295,7 +297,7 @@ async fn pour(
 ) -> Result<(), FetchError> {
     let mut pieces = RawPieces::new(source.location(), place);
     while let Some(piece) = pieces.next(partition).await.map_err(cut_off)? {
-        fetch.output().push(piece);
+        fetch.output().push(without_nuls(piece));
         fetch.output().flush_if_full(stream).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use murder_mime::{Decoder, Encoding, Message, PartWhat, Section};
 use murder_store::{BodyLocation, MessageRow, Partition, StoreError};
 
 use super::binary::{self, Encoded};
-use super::plan::Octets;
+use super::plan::{Name, Octets};
 use super::{WHOLE_LIMIT, room_for};
 
 /// Where a section's octets come from.
@@ -103,7 +103,14 @@ impl<'a> Source<'a> {
         cache: &mut PartCache,
     ) -> Result<Found, StoreError> {
         if let Some(place) = octets.place(&self.row) {
-            return self.at(place).await;
+            return match (&octets.name, Decoder::new(Encoding::Binary)) {
+                // It has to be known whether there are NULs.
+                (Name::Binary(_), Some(decoder)) if place.end - place.start > WHOLE_LIMIT => {
+                    let whole = 0..self.row.location.len;
+                    binary::decode(self, decoder, whole, octets.partial).await
+                }
+                _ => self.at(place).await,
+            };
         }
         let header = 0..self.row.header_len.min(self.row.location.len);
         match (&octets.section, parsed) {
@@ -158,7 +165,9 @@ impl<'a> Source<'a> {
             // Asked before: see `is_decodable`.
             return Ok(Found::Nil);
         };
-        if decoder.is_identity() {
+        // Of what is too large to be at hand, it has to be known whether there are NULs.
+        let at_hand = place.range.end - place.range.start <= WHOLE_LIMIT;
+        if decoder.is_identity() && (at_hand || matches!(octets.name, Name::BinarySize(_))) {
             return self.at(octets.cut(place.range)).await;
         }
         binary::decode(self, decoder, place.range, octets.partial).await
@@ -173,7 +182,8 @@ impl<'a> Source<'a> {
         };
         match len(&bytes) == wanted {
             true => Ok(bytes),
-            false => Err(StoreError::BodyGone),
+            // What is stored of its structure is not that of the message.
+            false => Err(self.row.location.corrupt()),
         }
     }
 

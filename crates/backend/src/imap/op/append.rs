@@ -34,6 +34,7 @@ const MAX_MESSAGES: usize = 1_000;
 /// or none.
 pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
     let user = session.user()?;
+    let id = session.next_id.take();
     let replaced = match &start.replaces {
         Some(replaced) => Some(replace::source(session, &user, replaced).await?),
         None => None,
@@ -61,6 +62,7 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         }
         check_keywords(&head.flags)?;
         let (flags, keywords) = permitted(&head.flags, rights);
+        // No message can have as many. One that the mailbox has no room for is left out.
         if keywords.len() > MAX_KEYWORDS {
             return Err(StoreError::TooManyKeywords.into());
         }
@@ -100,7 +102,11 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     if let Some(replaced) = replaced {
         return replace::replace(session, &user, replaced, &found, messages.pop()).await;
     }
-    let appended = found.partition.append(&found.meta.name, messages).await;
+    let (partition, name) = (&found.partition, &found.meta.name);
+    let appended = match id {
+        Some(id) => partition.append_once(name, messages, id).await,
+        None => partition.append(name, messages).await,
+    };
     let appended = appended.map_err(|error| refused(&user, error))?;
     session.note_own_arrivals(found.meta.id, &appended.uids);
     Ok(match append_uid(appended) {

@@ -21,6 +21,7 @@ pub(crate) async fn close(session: &mut Session) -> OpResult {
         }
     }
     session.state = State::Authenticated;
+    session.transfer = None;
     Ok(ok("CLOSE completed"))
 }
 
@@ -28,6 +29,7 @@ pub(crate) async fn close(session: &mut Session) -> OpResult {
 pub(crate) async fn unselect(session: &mut Session) -> OpResult {
     selected(&mut session.state)?;
     session.state = State::Authenticated;
+    session.transfer = None;
     Ok(ok("UNSELECT completed"))
 }
 

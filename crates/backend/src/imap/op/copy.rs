@@ -1,8 +1,7 @@
 //! COPY and MOVE (RFC 9051 sections 6.4.7 and 6.4.8), within this node.
 //!
-//! Within a partition the store does it, all or nothing and without copying bytes. To another
-//! partition of the node messages are read and appended in batches; a COPY that fails takes back
-//! what it has appended, a MOVE removes from the source only what has arrived.
+//! Within a partition the store does it without copying bytes; to another partition of the node
+//! see [`transfer`](crate::transfer). Either is all or nothing.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -11,24 +10,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use murder_imap::{Code, MailboxArg, SequenceSet, Status, Tag};
 use murder_mailbox::Rights;
 use murder_store::{
-    AppendMessage, Body, Copied, CopyFlags, Flags, INLINE_LIMIT, MailboxView, MessageRow,
-    Partition, StoreError, StoreMode, StoreOp, UidSet,
+    Claim, Copied, CopyFlags, Destination, StoreError, TransferId, TransferredMessage, UidSet,
 };
 
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
-use crate::imap::fetch::RawPieces;
 use crate::imap::op::append::{no_target, target};
 use crate::imap::op::store::settable;
 use crate::imap::progress::{Pace, Progress};
 use crate::imap::selected::{Selected, selected};
 use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, refreshed, report};
-use crate::node::{Found, now};
-
-/// Bytes of small messages that are in memory for one append to another partition.
-const BATCH_BYTES: u64 = 4 << 20;
-/// Messages in one append to another partition: as long as it lasts, the target's home waits.
-const BATCH_MESSAGES: usize = 500;
+use crate::node::{Found, Node};
+use crate::transfer::{MAX_MESSAGES, Outgoing};
 
 /// Copies or moves messages to a mailbox of this node.
 pub(crate) async fn copy(
@@ -40,27 +33,7 @@ pub(crate) async fn copy(
     moving: bool,
 ) -> OpResult {
     let user = session.user()?;
-    let source = refreshed(
-        &mut session.state,
-        &mut session.writer,
-        &mut session.stream,
-        uid,
-    )
-    .await?;
-    let places = source.places(uid, set)?;
-    source.require(
-        &user.identity,
-        Rights::READ,
-        "You may not read this mailbox",
-    )?;
-    if moving {
-        source.require_writable()?;
-        source.require(
-            &user.identity,
-            Rights::DELETE_MESSAGES.union(Rights::EXPUNGE),
-            "You may not move messages out of this mailbox",
-        )?;
-    }
+    let places = readable(session, uid, set, moving).await?;
     let (target, rights) = target(session, &user, mailbox)?;
     let pace = Pace::new(&session.node, &user, tag);
     let Session {
@@ -71,13 +44,18 @@ pub(crate) async fn copy(
         ..
     } = session;
     let source = selected(state)?;
-    let uids = wanted(source, uid, &places)?;
+    let elsewhere = !Arc::ptr_eq(&source.partition, &target.partition);
+    // Within a partition the store takes them.
+    let (uids, claim) = wanted(source, uid, &places, moving && elsewhere)?;
     let text = match moving {
         true => "MOVE completed",
         false => "COPY completed",
     };
     if uids.is_empty() {
         return Ok(ok(text));
+    }
+    if uids.len() > MAX_MESSAGES {
+        return Err(no(Code::Limit, "Too many messages at once"));
     }
     let (allowed, keywords) = settable(rights);
     let flags = CopyFlags {
@@ -88,11 +66,21 @@ pub(crate) async fn copy(
     };
     let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
     let (partition, handle, name) = (&source.partition, &source.handle, &target.meta.name);
-    let copied = if !Arc::ptr_eq(partition, &target.partition) {
+    let copied = if elsewhere {
         let goal = u32::try_from(uids.len()).unwrap_or(u32::MAX);
         let done = AtomicU32::new(0);
-        let work = across(source, &target, &uids, &flags, moving, &done);
-        progress.during(Some((&done, goal)), work).await?
+        let outgoing = Outgoing::new(node, source, &uids, claim);
+        let work = across(node, outgoing, &target, &flags, moving, &done);
+        match progress.during(Some((&done, goal)), work).await? {
+            Err(Unfinished::Removal(error)) => {
+                tracing::error!(%error, "what was moved cannot be removed now; it will be");
+                return Err(OpError::Bye(
+                    "The messages are in the other mailbox, and will go from this one".into(),
+                ));
+            }
+            Err(Unfinished::Copy(error)) => Err(error),
+            Ok(copied) => Ok(copied),
+        }
     } else if moving {
         let work = partition.move_messages(handle, &uids, name, flags);
         progress.during(None, work).await?
@@ -120,29 +108,74 @@ pub(crate) async fn copy(
     Ok(ok(text))
 }
 
-/// The UIDs to copy.
+/// Where the messages of `set` are in the selected mailbox, which the user may read, and for MOVE
+/// remove them.
+///
+/// # Errors
+/// BAD for a set that means nothing, NO NOPERM, NO READ-ONLY.
+pub(super) async fn readable(
+    session: &mut Session,
+    uid: bool,
+    set: &SequenceSet,
+    moving: bool,
+) -> Result<Vec<RangeInclusive<u32>>, OpError> {
+    let user = session.user()?;
+    let source = refreshed(
+        &mut session.state,
+        &mut session.writer,
+        &mut session.stream,
+        uid,
+    )
+    .await?;
+    let places = source.places(uid, set)?;
+    source.require(
+        &user.identity,
+        Rights::READ,
+        "You may not read this mailbox",
+    )?;
+    if moving {
+        source.require_writable()?;
+        source.require(
+            &user.identity,
+            Rights::DELETE_MESSAGES.union(Rights::EXPUNGE),
+            "You may not move messages out of this mailbox",
+        )?;
+    }
+    Ok(places)
+}
+
+/// The UIDs to copy; with `claim` they are taken from others, or those of them that nobody has
+/// taken before.
 ///
 /// # Errors
 /// NO EXPUNGEISSUED for a message number whose message is gone (RFC 2180 section 4.4.2): no
 /// message is copied then, as a client could not tell which.
-fn wanted(source: &Selected, uid: bool, places: &[RangeInclusive<u32>]) -> Result<UidSet, OpError> {
+pub(super) fn wanted(
+    source: &Selected,
+    uid: bool,
+    places: &[RangeInclusive<u32>],
+    claim: bool,
+) -> Result<(UidSet, Option<Claim>), OpError> {
     let uids = source.uids(places);
     let now = source.handle.view();
-    if uid || Arc::ptr_eq(&now, &source.view) {
-        return Ok(uids);
-    }
-    let all_there = uids.iter().all(|uid| now.seq_of(uid).is_some());
-    match all_there {
-        true => Ok(uids),
-        false => Err(no(
+    let claim = claim.then(|| source.handle.claim(&uids));
+    let all_there = match &claim {
+        _ if uid => true,
+        Some(claim) => claim.uids().len() == uids.len(),
+        None => Arc::ptr_eq(&now, &source.view) || uids.iter().all(|uid| now.seq_of(uid).is_some()),
+    };
+    if !all_there {
+        return Err(no(
             Code::ExpungeIssued,
             "Some of the messages were expunged meanwhile",
-        )),
+        ));
     }
+    let uids = claim.as_ref().map_or(uids, |claim| claim.uids().clone());
+    Ok((uids, claim))
 }
 
 /// COPYUID (RFC 4315); none if nothing was copied.
-fn copy_uid(copied: &Copied) -> Option<Code> {
+pub(super) fn copy_uid(copied: &Copied) -> Option<Code> {
     Some(Code::CopyUid {
         uidvalidity: copied.uidvalidity,
         from: SequenceSet::from_numbers(copied.source.iter().copied())?,
@@ -150,156 +183,68 @@ fn copy_uid(copied: &Copied) -> Option<Code> {
     })
 }
 
+/// Why a COPY or MOVE to another partition did not come to its end.
+enum Unfinished {
+    /// Nothing was changed.
+    Copy(StoreError),
+    /// The messages are in the target, and will be removed from the source.
+    Removal(StoreError),
+}
+
 /// COPY or MOVE to another partition of this node.
 async fn across(
-    source: &Selected,
+    node: &Arc<Node>,
+    mut outgoing: Outgoing,
     target: &Found,
-    uids: &UidSet,
     flags: &CopyFlags,
     moving: bool,
     done: &AtomicU32,
-) -> Result<Copied, StoreError> {
-    let view = source.handle.view();
-    let mut copied = Copied {
-        uidvalidity: target.meta.uidvalidity,
-        ..Copied::default()
+) -> Result<Copied, Unfinished> {
+    let id = TransferId::new();
+    let to = &target.partition;
+    let mut incoming = to
+        .begin_transfer(id, &target.meta.name)
+        .map_err(Unfinished::Copy)?;
+    let copy = async {
+        loop {
+            done.store(outgoing.done(), Ordering::Relaxed);
+            let mut batch = outgoing.batch(to).await?;
+            if batch.is_empty() {
+                break;
+            }
+            for TransferredMessage { message, .. } in &mut batch {
+                message.flags = message.flags & !flags.without;
+                message.seen_by.clone_from(&flags.target);
+                if flags.without_keywords {
+                    message.keywords.clear();
+                }
+            }
+            incoming.take(batch).await?;
+        }
+        if moving {
+            let destination = Destination {
+                node: node.config.node.name.clone(),
+                partition: to.config().name.clone(),
+                home: incoming.home(),
+            };
+            outgoing.leave(id, destination).await?;
+        }
+        incoming.adopt().await
     };
-    let uids: Vec<u32> = uids.iter().collect();
-    let mut next = 0;
-    while next < uids.len() {
-        done.store(next as u32, Ordering::Relaxed);
-        let mut batch: Vec<MessageRow> = Vec::new();
-        let mut bytes = 0;
-        while let Some(uid) = uids.get(next) {
-            if let Some(row) = view.row_by_uid(*uid) {
-                bytes += in_memory(&row);
-                let full = batch.len() == BATCH_MESSAGES || bytes > BATCH_BYTES;
-                if full && !batch.is_empty() {
-                    break;
-                }
-                batch.push(row);
+    let mut copied = match copy.await {
+        Ok(copied) => copied,
+        Err(error) => match to.settle_transfer(incoming.home(), id).await {
+            Ok(Some(copied)) => copied,
+            Ok(None) => {
+                outgoing.release();
+                return Err(Unfinished::Copy(error));
             }
-            next += 1;
-        }
-        let appended = append_batch(source, &view, target, &batch, flags, &mut copied).await;
-        match appended {
-            Ok(arrived) if moving => depart(source, &arrived, &mut copied).await?,
-            Ok(_) => {}
-            Err(error) => {
-                if !moving {
-                    take_back(target, &copied).await;
-                }
-                return Err(error);
-            }
-        }
+            // It goes on to be asked what became of it.
+            Err(_) => return Err(Unfinished::Copy(error)),
+        },
+    };
+    if moving {
+        copied.expunged = outgoing.depart().await.map_err(Unfinished::Removal)?;
     }
     Ok(copied)
-}
-
-/// Appends messages to the target; those expunged meanwhile are left out. Returns the source
-/// UIDs of those that arrived.
-async fn append_batch(
-    source: &Selected,
-    view: &MailboxView,
-    target: &Found,
-    rows: &[MessageRow],
-    flags: &CopyFlags,
-    copied: &mut Copied,
-) -> Result<UidSet, StoreError> {
-    let mut messages = Vec::with_capacity(rows.len());
-    let mut email_ids = Vec::with_capacity(rows.len());
-    let mut arrived = UidSet::new();
-    for row in rows {
-        let body = match load(&source.partition, &target.partition, row).await {
-            Ok(body) => body,
-            Err(StoreError::BodyGone) => continue,
-            Err(error) => return Err(error),
-        };
-        let all = view.flags_for(row, flags.source.as_deref());
-        let keywords = match flags.without_keywords {
-            true => Vec::new(),
-            false => {
-                let names = view.keywords().names(row.keywords);
-                names.map(str::to_owned).collect()
-            }
-        };
-        messages.push(AppendMessage {
-            body,
-            flags: all & !flags.without,
-            keywords,
-            internal_date: row.internal_date,
-            save_date: now(),
-            seen_by: flags.target.clone(),
-        });
-        email_ids.push(row.email_id);
-        arrived.insert(row.uid);
-    }
-    if messages.is_empty() {
-        return Ok(arrived);
-    }
-    let (partition, name) = (&target.partition, &target.meta.name);
-    let appended = partition.append_copies(name, messages, &email_ids).await?;
-    copied.uidvalidity = appended.uidvalidity;
-    copied.source.extend(arrived.iter());
-    copied.target.extend(appended.uids);
-    Ok(arrived)
-}
-
-/// A message's bytes, for an append: small ones in memory, large ones on the target's disk.
-async fn load(from: &Partition, to: &Partition, row: &MessageRow) -> Result<Body, StoreError> {
-    let at = row.location;
-    if at.len as usize <= INLINE_LIMIT {
-        return Ok(from.read_body(at).await?.into());
-    }
-    let mut writer = to.stage(u64::from(at.len)).await?;
-    let mut pieces = RawPieces::new(at, 0..at.len);
-    while let Some(piece) = pieces.next(from).await? {
-        writer.write(piece).await?;
-    }
-    Ok(writer.finish().await?.into())
-}
-
-/// Bytes that a message takes in a batch.
-fn in_memory(row: &MessageRow) -> u64 {
-    match row.location.len as usize <= INLINE_LIMIT {
-        true => u64::from(row.location.len),
-        false => 0,
-    }
-}
-
-/// Expunges from the source of a MOVE what has arrived at the target.
-async fn depart(
-    source: &Selected,
-    arrived: &UidSet,
-    copied: &mut Copied,
-) -> Result<(), StoreError> {
-    let deleted = StoreOp::new(StoreMode::Add, Flags::DELETED, Vec::new());
-    let (partition, handle) = (&source.partition, &source.handle);
-    partition.store_flags(handle, arrived, deleted).await?;
-    let expunged = partition.expunge(handle, Some(arrived)).await?;
-    copied.expunged.union_with(&expunged.uids);
-    Ok(())
-}
-
-/// Removes the messages that a failed COPY has appended (RFC 9051 section 6.4.7).
-async fn take_back(target: &Found, copied: &Copied) {
-    let uids: UidSet = copied.target.iter().copied().collect();
-    if uids.is_empty() {
-        return;
-    }
-    let undo = async {
-        let partition = &target.partition;
-        let handle = partition.open_mailbox(&target.meta.name).await?;
-        let deleted = StoreOp::new(StoreMode::Add, Flags::DELETED, Vec::new());
-        partition.store_flags(&handle, &uids, deleted).await?;
-        partition.expunge(&handle, Some(&uids)).await
-    };
-    if let Err(error) = undo.await {
-        tracing::error!(
-            mailbox = target.meta.name.as_str(),
-            messages = uids.len(),
-            %error,
-            "cannot take back what a failed COPY has appended"
-        );
-    }
 }

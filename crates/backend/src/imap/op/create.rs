@@ -1,7 +1,7 @@
 //! CREATE (RFC 9051 section 6.3.4, RFC 6154 section 3).
 
 use murder_imap::{Code, MailboxArg};
-use murder_mailbox::SpecialUse;
+use murder_mailbox::{MailboxId, SpecialUse};
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, no, ok, ok_code};
@@ -29,9 +29,11 @@ pub(crate) async fn create(
         Some((node, partition)) if node == own => partition,
         _ => partition,
     });
+    let id = session.next_id.take();
+    let id = id.map_or_else(MailboxId::new, MailboxId::from_bytes);
     let done = session
         .node
-        .create_mailbox(&user.identity, &name, partition, special_use)
+        .create_mailbox_as(&user.identity, &name, partition, special_use, id)
         .await
         .map_err(|error| error.into_op(canonical))?;
     const TEXT: &str = "CREATE completed";

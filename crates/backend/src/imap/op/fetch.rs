@@ -97,7 +97,11 @@ pub(crate) async fn fetch(
             for (at, row) in rows.iter().enumerate() {
                 let fetched = items.get(at).and_then(Option::as_ref);
                 if plan.needs_items && fetched.is_none() {
-                    all_there = false;
+                    // Either it was expunged meanwhile, or its home has lost it.
+                    match selected.handle.view().row_by_uid(row.uid) {
+                        None => all_there = false,
+                        Some(there) => damaged = Some(there.location.corrupt()),
+                    }
                     continue;
                 }
                 let state = RowState {

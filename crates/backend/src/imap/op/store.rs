@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use murder_imap::{Code, Flag, SequenceSet, StoreMode, StoreModifier, Tag};
 use murder_mailbox::Rights;
-use murder_store::{Flags, Keywords, MailboxView, MessageRow, StoreError, StoreOp, Stored, UidSet};
+use murder_store::{
+    Flags, KeywordSet, Keywords, MailboxView, MessageRow, StoreError, StoreOp, Stored, UidSet,
+};
 
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
 use crate::imap::progress::{Pace, Progress};
@@ -134,7 +136,11 @@ async fn run(
     let new = handle.view();
     let concerned = |view: &MailboxView, row: &MessageRow| {
         let flags = selected.flags_of(view, row) & op.flags;
-        let has = |name: &String| view.keywords().names(row.keywords).any(|n| n == name);
+        let has = |name: &String| {
+            let keywords = view.keywords();
+            let number = keywords.number(name);
+            number.is_some_and(|number| keywords.has(row.keywords, number))
+        };
         let keywords: Vec<bool> = op.keywords.iter().map(has).collect();
         (flags, keywords)
     };
@@ -262,19 +268,32 @@ pub(super) fn settable(rights: Rights) -> (Flags, bool) {
     (flags, write)
 }
 
-/// What `op` makes of a message's flags, keywords being bits of `names`.
-fn apply(op: &StoreOp, flags: Flags, keywords: u64, names: &Keywords) -> (Flags, u64) {
-    let bits = op
-        .keywords
-        .iter()
-        .filter_map(|name| names.bit(name))
-        .fold(0, |bits, bit| bits | 1 << bit);
-    match op.mode {
-        murder_store::StoreMode::Add => (flags | op.flags, keywords | bits),
-        murder_store::StoreMode::Remove => (flags & !op.flags, keywords & !bits),
-        murder_store::StoreMode::Replace => (
-            (flags & !op.flags_mask) | op.flags,
-            if op.keywords_allowed { bits } else { keywords },
-        ),
+/// What `op` makes of a message's flags, keywords having the numbers of `names`.
+fn apply(
+    op: &StoreOp,
+    flags: Flags,
+    mut keywords: KeywordSet,
+    names: &Keywords,
+) -> (Flags, KeywordSet) {
+    let mut named = KeywordSet::default();
+    for number in op.keywords.iter().filter_map(|name| names.number(name)) {
+        named.insert(number);
     }
+    let flags = match op.mode {
+        murder_store::StoreMode::Add => {
+            keywords.add(&named);
+            flags | op.flags
+        }
+        murder_store::StoreMode::Remove => {
+            keywords.remove(&named);
+            flags & !op.flags
+        }
+        murder_store::StoreMode::Replace => {
+            if op.keywords_allowed {
+                keywords = named;
+            }
+            (flags & !op.flags_mask) | op.flags
+        }
+    };
+    (flags, keywords)
 }

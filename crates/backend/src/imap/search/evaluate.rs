@@ -58,7 +58,9 @@ impl Program {
             Key::Flag(flag) => row.flags.contains(*flag),
             Key::Seen => known.view.is_seen(row, known.seen_user),
             Key::Recent => known.recent.contains(row.uid),
-            Key::Keyword(at) => row.keywords & self.keywords[*at].1 != 0,
+            Key::Keyword(at) => self.keywords[*at]
+                .1
+                .is_some_and(|number| known.view.keywords().has(row.keywords, number)),
             Key::Internal(days) => {
                 let date = row.internal_date;
                 let local = date.seconds.saturating_add(i64::from(date.zone) * 60);

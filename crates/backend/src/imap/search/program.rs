@@ -1,11 +1,11 @@
-//! A search made ready to be evaluated: sets resolved, keywords turned to bits, strings folded.
+//! A search made ready to be evaluated: sets resolved, keywords turned to numbers, strings folded.
 
 use std::ops::{Range, RangeInclusive};
 
 use murder_imap::{Code, Date, SearchKey, SequenceSet};
 use murder_mailbox::MailboxId;
 use murder_mime::{SEARCH_CHARSETS, charset_text, fold, is_listed};
-use murder_store::{Flags, Keywords, MailboxView, TextFilter, UidSet};
+use murder_store::{Flags, MailboxView, TextFilter, UidSet};
 
 use super::MAX_STRINGS;
 use super::fuzzy::{Words, loose};
@@ -26,9 +26,9 @@ pub(crate) struct Program {
     /// What the full-text index can be asked: of each field, each text, each word of what is
     /// fuzzy, in this order.
     pub(super) filters: Vec<TextFilter>,
-    /// The keywords that it names, and the bit that each has in the view; none for one that the
+    /// The keywords that it names, and the number that each has in the view; none for one that the
     /// mailbox has not got.
-    pub(super) keywords: Vec<(String, u64)>,
+    pub(super) keywords: Vec<(String, Option<u32>)>,
     /// UID sets with a `*`, and what they mean in the view.
     pub(super) open_sets: Vec<(SequenceSet, Ranges)>,
     /// Seconds since 1970, for OLDER and YOUNGER.
@@ -337,10 +337,7 @@ impl Compiler<'_> {
 
     fn keyword(&mut self, name: &str) -> Key {
         let keywords = &mut self.program.keywords;
-        keywords.push((
-            name.to_owned(),
-            keyword_bit(self.context.view.keywords(), name),
-        ));
+        keywords.push((name.to_owned(), self.context.view.keywords().number(name)));
         Key::Keyword(keywords.len() - 1)
     }
 
@@ -401,10 +398,6 @@ impl Compiler<'_> {
             })),
         }
     }
-}
-
-pub(super) fn keyword_bit(keywords: &Keywords, name: &str) -> u64 {
-    keywords.bit(name).map_or(0, |bit| 1 << bit)
 }
 
 fn day(date: &Date) -> i64 {

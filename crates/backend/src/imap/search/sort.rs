@@ -274,7 +274,7 @@ fn string(key: SortKey, header: &[u8]) -> Box<str> {
     let first = |field| addresses(header_raw(header, field)?).into_iter().next();
     let mailbox = |field| {
         let mailbox = first(field).and_then(|address: Address| address.mailbox);
-        collated(&String::from_utf8_lossy(&mailbox.unwrap_or_default()))
+        collated(&decode_words(&mailbox.unwrap_or_default()))
     };
     let shown =
         |field| first(field).map_or_else(Box::default, |address| collated(&display(&address)));
@@ -297,7 +297,7 @@ fn display(address: &Address) -> String {
     }
     let text = |octets: &Option<Vec<u8>>| {
         let octets = octets.as_deref()?;
-        Some(String::from_utf8_lossy(octets).into_owned())
+        Some(decode_words(octets))
     };
     match (text(&address.mailbox), text(&address.host)) {
         (Some(mailbox), Some(host)) => format!("{mailbox}@{host}"),

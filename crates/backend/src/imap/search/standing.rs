@@ -3,7 +3,7 @@
 use murder_store::{MailboxView, UidSet};
 
 use super::evaluate::Known;
-use super::program::{Key, Program, Ranges, keyword_bit};
+use super::program::{Key, Program, Ranges};
 use super::run::Scope;
 
 impl Key {
@@ -55,8 +55,8 @@ impl Program {
     /// Makes it fit a later view, and a later time.
     pub fn rebind(&mut self, view: &MailboxView, now: i64) {
         self.now = now;
-        for (name, bit) in &mut self.keywords {
-            *bit = keyword_bit(view.keywords(), name);
+        for (name, number) in &mut self.keywords {
+            *number = view.keywords().number(name);
         }
         let last = view.last_uid().unwrap_or(0);
         for (set, ranges) in &mut self.open_sets {

@@ -129,3 +129,60 @@ async fn a_large_part_is_decoded_as_it_is_sent() {
     ))
     .await;
 }
+
+/// Older stores have messages with NULs. Only literal8 may hold one.
+#[tokio::test]
+async fn what_is_stored_with_nuls_is_sent_without() {
+    let server = Server::start();
+    let mut bob = server.login("bob").await;
+    let small = "Subject: a\0b\r\nX-Nul: \0\r\n\r\nx\0y\r\n";
+    server.put("user/bob", small).await;
+    // One that is not held: it is sent in pieces.
+    let large = format!(
+        "Subject: l\r\n\r\n{}\0\r\n",
+        "0123456789\r\n".repeat(100_000)
+    );
+    server.put("user/bob", large.clone()).await;
+    bob.select("INBOX").await;
+    for (number, text) in [(1, small), (2, &*large)] {
+        let size = text.len();
+        for item in [
+            "RFC822".to_owned(),
+            "BODY.PEEK[HEADER]".to_owned(),
+            "BODY.PEEK[HEADER.FIELDS (SUBJECT X-NUL)]".to_owned(),
+            "BODY.PEEK[TEXT]".to_owned(),
+            "BODY.PEEK[1]".to_owned(),
+            format!("BODY.PEEK[]<{}.9>", size - 6),
+            "ENVELOPE".to_owned(),
+            "BODYSTRUCTURE".to_owned(),
+            "PREVIEW".to_owned(),
+            "RFC822.SIZE".to_owned(),
+        ] {
+            for line in bob.ask(&format!("FETCH {number} {item}")).await {
+                assert!(!line.contains('\0'), "{item} of {number}: {line}");
+            }
+        }
+        for (item, head, sent) in [
+            (
+                "BODY",
+                format!("{{{size}}}"),
+                text.replace('\0', "\u{fffd}"),
+            ),
+            ("BINARY", format!("~{{{size}}}"), text.to_owned()),
+        ] {
+            let command = format!("x FETCH {number} {item}.PEEK[]\r\n");
+            bob.send(command).await;
+            let mut answer = String::new();
+            while !answer.ends_with("x OK FETCH completed\r\n") {
+                answer += &bob.line().await;
+                answer += "\r\n";
+            }
+            let expected = format!("* {number} FETCH ({item}[] {head}\r\n{sent})");
+            let begin: String = answer.chars().take(200).collect();
+            assert!(
+                answer.starts_with(&expected),
+                "{item} of {number}: {begin:?}"
+            );
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! COPY and MOVE.
 
 use murder_mailbox::{Identity, MailboxName};
-use murder_store::Flags;
+use murder_store::{AppendMessage, Flags, MAX_KEYWORDS, QuotaLimits};
 
 use super::support::{Client, Server, message, short};
 
@@ -222,31 +222,80 @@ async fn a_copy_to_another_partition_that_fails_leaves_nothing() {
     let (server, mut bob) = two_partitions().await;
     let text = "x".repeat(200_000);
     for n in 1..=60 {
-        // Three batches; the last message has a keyword too many.
-        let mut new = message(format!("Subject: {n}\r\n\r\n{text}"));
-        if n == 60 {
-            new.keywords = vec!["one-more".into()];
-        }
-        server.put_message("user/bob", new).await;
+        // Three batches, the last of which is over quota.
+        server
+            .put("user/bob", format!("Subject: {n}\r\n\r\n{text}"))
+            .await;
     }
-    let mut all = message(short("all"));
-    all.keywords = (0..64).map(|n| format!("k{n}")).collect();
-    server.put_message("user/carol", all).await;
+    server.put("user/carol", short("there")).await;
+    let (partition, _) = server.open("user/carol").await;
+    let limits = QuotaLimits {
+        message: Some(50),
+        ..QuotaLimits::default()
+    };
+    let carol = MailboxName::parse_canonical("user/carol").unwrap();
+    partition.set_quota(&carol, limits).await.unwrap();
     bob.select("INBOX").await;
     bob.play(
         "C: a COPY 1:* \"Other Users/carol\"
-         S: a NO [LIMIT] …",
+         S: a NO [OVERQUOTA] …",
     )
     .await;
     assert_eq!(server.messages("user/carol").await, 1);
     let (_, completion) = bob.get("MOVE 1:* \"Other Users/carol\"").await;
-    assert!(completion.starts_with("NO [LIMIT]"), "{completion}");
+    assert!(completion.starts_with("NO [OVERQUOTA]"), "{completion}");
     let (here, there) = (
         server.messages("user/bob").await,
         server.messages("user/carol").await - 1,
     );
     assert!(here < 60);
     assert_eq!(here + there, 60);
+}
+
+#[tokio::test]
+async fn a_mailbox_full_of_keywords_takes_messages_without_those_that_do_not_fit() {
+    let (server, mut bob) = two_partitions().await;
+    server.create("user/bob/full").await;
+    let tagged = |keywords: Vec<String>| AppendMessage {
+        keywords,
+        ..message(short("x"))
+    };
+    for full in ["user/bob/full", "user/carol"] {
+        let all = (0..MAX_KEYWORDS).map(|n| format!("k{n}")).collect();
+        server.put_message(full, tagged(all)).await;
+    }
+    for target in ["full", "\"Other Users/carol\""] {
+        for _ in 0..2 {
+            let new = ["k3", "one-more", "k1000"].map(str::to_owned);
+            server.put_message("user/bob", tagged(new.into())).await;
+        }
+        bob.select("INBOX").await;
+        for command in ["COPY 1", "MOVE 1:2"] {
+            let (_, completion) = bob.get(&format!("{command} {target}")).await;
+            assert!(completion.starts_with("OK"), "{target}: {completion}");
+        }
+        let append = format!("APPEND {target} (k7 two-more) {{5+}}\r\nhello");
+        let (_, completion) = bob.get(&append).await;
+        assert!(completion.starts_with("OK"), "{target}: {completion}");
+        bob.select(target.trim_matches('"')).await;
+        bob.play(
+            "C: a FETCH 2:* (FLAGS)
+             S: * 2 FETCH (FLAGS (… k3 k1000))
+             S: * 3 FETCH (FLAGS (… k3 k1000))
+             S: * 4 FETCH (FLAGS (… k3 k1000))
+             S: * 5 FETCH (FLAGS (… k7))
+             S: a OK …
+             C: b STORE 2 +FLAGS (three-more)
+             S: b NO [LIMIT] …
+             C: c SEARCH KEYWORD k1000
+             S: * SEARCH 1 2 3 4
+             S: c OK …
+             C: d SEARCH UNKEYWORD k999 KEYWORD k7
+             S: * SEARCH 5
+             S: d OK …",
+        )
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod mailboxes;
 mod metadata;
 mod multi_search;
 mod namespace;
+mod node;
 mod notify;
 mod object_id;
 mod preview;

@@ -55,7 +55,9 @@ async fn all_or_none() {
          S: d NO There is no message",
     )
     .await;
-    let keywords: Vec<String> = (0..65).map(|n| format!("k{n}")).collect();
+    let keywords: Vec<String> = (0..=murder_store::MAX_KEYWORDS)
+        .map(|n| format!("k{n}"))
+        .collect();
     let keywords = keywords.join(" ");
     bob.play(&format!(
         "C: e APPEND INBOX {{3+}}

@@ -135,7 +135,9 @@ async fn keywords_have_a_limit() {
     let mut bob = server.login("bob").await;
     server.put("user/bob", short("x")).await;
     bob.select("INBOX").await;
-    let names: Vec<String> = (0..64).map(|n| format!("k{n}")).collect();
+    let names: Vec<String> = (0..murder_store::MAX_KEYWORDS)
+        .map(|n| format!("k{n}"))
+        .collect();
     let (_, completion) = bob
         .get(&format!("STORE 1 FLAGS.SILENT ({})", names.join(" ")))
         .await;
@@ -143,7 +145,7 @@ async fn keywords_have_a_limit() {
     let lines = bob.ask("STORE 1 +FLAGS.SILENT one-more").await;
     assert_eq!(lines, ["NO [LIMIT] Too many keywords in this mailbox"]);
     let lines = bob.ask("SELECT INBOX").await;
-    assert!(lines.iter().any(|l| l.contains("k63)] Flags permitted")));
+    assert!(lines.iter().any(|l| l.contains("k1023)] Flags permitted")));
 }
 
 #[tokio::test]

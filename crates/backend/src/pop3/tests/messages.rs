@@ -311,3 +311,17 @@ async fn commands_in_one_go() {
         );
     }
 }
+
+#[tokio::test]
+async fn nuls_are_not_sent() {
+    let server = with_messages(&[b"Subject: a\0b\r\n\r\nx\0y\r\n"]).await;
+    let mut client = server.login_pop3("bob").await;
+    for command in ["RETR 1", "TOP 1 1"] {
+        let (_, lines) = multiline(&mut client, command).await;
+        assert_eq!(
+            lines,
+            ["Subject: a\u{fffd}b", "", "x\u{fffd}y"],
+            "{command}"
+        );
+    }
+}

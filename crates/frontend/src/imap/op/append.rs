@@ -1,6 +1,11 @@
 //! APPEND (RFC 9051 section 6.3.12): decided from the map, then the message streams by.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use murder_imap::{MailboxArg, NodeCommand, NodeId};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::backend::connection::Event;
 use crate::backend::{BackendError, Completion, Connection};
@@ -19,6 +24,8 @@ const WHOLE: u64 = 32 * 1024;
 /// A message this many times over the limit is not read to its end for the sake of the next
 /// command.
 pub(crate) const WORTH_SKIPPING: u64 = 4;
+/// Between two tries to ask a backend that is away what became of a message.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// APPEND: `head` is the command up to the announcement of the message.
 pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal) -> OpResult {
@@ -40,11 +47,12 @@ pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal)
         between: &between,
         octets: literal.octets,
         whole,
+        id: *Uuid::new_v4().as_bytes(),
     };
-    let completion = match put(session, &place, &message).await? {
-        Put::Done(completion) if completion.code("X-NOT-HERE").is_none() => completion,
+    match put(session, &place, &message).await? {
+        Put::Done(completion) if completion.code("X-NOT-HERE").is_none() => Ok(completion),
         Put::Done(_) => {
-            return Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into());
+            Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into())
         }
         Put::NotHere => {
             let again = session.shared.router.find_again(&place.name).await;
@@ -56,15 +64,14 @@ pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal)
                 }
             };
             match put(session, &place, &message).await? {
-                Put::Done(completion) => completion,
+                Put::Done(completion) => Ok(completion),
                 Put::NotHere => {
                     session.client.skip_message(literal.octets);
-                    return Err(not_held(&place).into());
+                    Err(not_held(&place).into())
                 }
             }
         }
-    };
-    Ok(completion)
+    }
 }
 
 /// Everything that can be known before the message: where it goes, and what the client wrote
@@ -138,6 +145,8 @@ struct Message<'a> {
     between: &'a [u8],
     octets: u64,
     whole: bool,
+    /// By which its backend knows this APPEND: see [`asked`].
+    id: NodeId,
 }
 
 enum Put {
@@ -147,8 +156,68 @@ enum Put {
     NotHere,
 }
 
-/// Sends the message to `place`.
+/// Sends the message to `place`; finds out what has become of it if the answer is lost.
 async fn put(session: &mut Session, place: &Place, message: &Message<'_>) -> Result<Put, OpError> {
+    match attempt(session, place, message).await {
+        Err(OpError::Refused(Refusal::Backend(error))) if error.may_be_done() => {
+            asked(session, place, message.id, error)
+                .await
+                .map(Put::Done)
+        }
+        result => result,
+    }
+}
+
+/// Asks the backend whether an APPEND whose answer was lost has been done. If not, it never will be,
+/// also if it is still under way there; so the answer is good for the client.
+///
+/// # Errors
+/// `lost` when nobody answers in time.
+async fn asked(
+    session: &Session,
+    place: &Place,
+    id: NodeId,
+    lost: BackendError,
+) -> Result<Completion, OpError> {
+    let mailbox = MailboxArg(place.name.as_str().into());
+    let line = NodeCommand::Done { mailbox, id }.line();
+    let patience = session.shared.pool.dialer().patience();
+    let asking = async {
+        loop {
+            let answer = match session.checkout(&place.node).await {
+                Ok(mut connection) => match connection.command(&line, &mut |_| {}).await {
+                    Ok(completion) => {
+                        session.shared.pool.checkin(connection);
+                        Some(completion)
+                    }
+                    Err(_) => None,
+                },
+                Err(_) => None,
+            };
+            match answer {
+                Some(completion) if completion.is_ok() => return Ok(completion),
+                Some(completion) if completion.code("X-NOT-DONE").is_some() => return Err(()),
+                // It may still be starting.
+                _ => sleep(ASK_EVERY).await,
+            }
+        }
+    };
+    match timeout(patience, asking).await {
+        Ok(Ok(mut completion)) => {
+            tracing::info!(%lost, "an APPEND was done although its answer was lost");
+            completion.text = "APPEND completed".into();
+            Ok(completion)
+        }
+        Ok(Err(())) => Err(Refusal::Backend(lost.before_a_command()).into()),
+        Err(_) => Err(Refusal::Backend(lost).into()),
+    }
+}
+
+async fn attempt(
+    session: &mut Session,
+    place: &Place,
+    message: &Message<'_>,
+) -> Result<Put, OpError> {
     if let State::Selected(selected) = &mut session.state
         && selected.node == place.node
         && selected.connection().is_some()
@@ -201,6 +270,7 @@ async fn stream(
 ) -> Result<Put, OpError> {
     let head = format!("APPEND {} ", quote_always(place.name.as_str()));
     let literal = format!("{{{}+}}", message.octets);
+    connection.name_next(message.id);
     let tag = connection.send_parts(&[head.as_bytes(), message.between, literal.as_bytes()]);
     if message.whole {
         // Left where it is until the backend has taken it.
@@ -256,7 +326,8 @@ async fn stream(
         };
         if let Some(error) = lost {
             session.client.skip_message(left);
-            return Err(error.into());
+            // Without its end nothing is stored.
+            return Err(error.before_a_command().into());
         }
     }
     match early {

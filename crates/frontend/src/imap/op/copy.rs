@@ -1,17 +1,19 @@
 //! COPY and MOVE (RFC 9051 sections 6.4.7 and 6.4.8, RFC 6851).
 
-use crate::copy::{self, Order};
-use crate::imap::arguments::{Arguments, Syntax, quote_always};
-use crate::imap::ask::{not_held, on_selected};
+use murder_mailbox::MailboxName;
+
+use crate::copy::{self, Order, Progress};
+use crate::imap::arguments::{Arguments, Line, Syntax, quote_always};
+use crate::imap::ask::not_held;
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::append::try_create;
 use crate::imap::session::{Session, State};
-use crate::route::Place;
+use crate::route::RouteError;
 
 /// COPY, UID COPY, MOVE or UID MOVE
 pub(crate) async fn copy(
     session: &mut Session,
-    command: &str,
+    line: &Line,
     mut arguments: Arguments<'_>,
 ) -> OpResult {
     let user = session.user()?;
@@ -22,20 +24,28 @@ pub(crate) async fn copy(
     arguments.space()?;
     let name = arguments.mailbox(&user.namespace, session.encoding)?;
     arguments.end()?;
+    let name = name?;
     let router = session.shared.router.clone();
-    let mut place = router.find(&name?).await.map_err(try_create)?;
-    if let State::Selected(selected) = &session.state
-        && selected.node == place.node
-    {
-        let completion = within(session, command, &set, &place).await?;
+    let mut place = match router.find(&name).await {
+        Ok(place) => place,
+        Err(RouteError::NotFound) => {
+            // Whatever else is wrong is said first, as to any other mailbox.
+            let completion = within(session, line, &set, &name).await?;
+            return match completion.code("X-NOT-HERE") {
+                None => Ok(completion),
+                Some(_) => Err(Refusal::TryCreate.into()),
+            };
+        }
+        Err(error) => return Err(try_create(error).into()),
+    };
+    if is_selected_on(session, &place.node) {
+        let completion = within(session, line, &set, &name).await?;
         if completion.code("X-NOT-HERE").is_none() {
             return Ok(completion);
         }
-        place = router.find_again(&place.name).await.map_err(try_create)?;
-        if let State::Selected(selected) = &session.state
-            && selected.node == place.node
-        {
-            let completion = within(session, command, &set, &place).await?;
+        place = router.find_again(&name).await.map_err(try_create)?;
+        if is_selected_on(session, &place.node) {
+            let completion = within(session, line, &set, &name).await?;
             return match completion.code("X-NOT-HERE") {
                 None => Ok(completion),
                 Some(_) => Err(not_held(&place).into()),
@@ -43,25 +53,37 @@ pub(crate) async fn copy(
         }
     }
     let order = Order {
-        uid: command.starts_with("UID "),
-        moving: command.ends_with("MOVE"),
+        uid: line.name.starts_with("UID "),
+        moving: line.name.ends_with("MOVE"),
         set,
         destination: place,
     };
-    copy::across(session, order).await
+    Box::pin(copy::across(session, &line.tag, order)).await
+}
+
+fn is_selected_on(session: &Session, node: &str) -> bool {
+    matches!(&session.state, State::Selected(selected) if selected.node == node)
 }
 
 /// To a mailbox on the same backend: its own business.
-async fn within(session: &mut Session, command: &str, set: &str, place: &Place) -> OpResult {
+async fn within(session: &mut Session, line: &Line, set: &str, name: &MailboxName) -> OpResult {
     let State::Selected(selected) = &mut session.state else {
         return Err(Refusal::syntax("Select a mailbox first").into());
     };
-    if selected.connection().is_none() {
-        return Err(Refusal::SelectedLost.into());
-    }
-    let line = format!("{command} {set} {}", quote_always(place.name.as_str()));
-    let (completion, _) = on_selected(selected, &mut session.client, line.as_bytes()).await?;
-    Ok(completion)
+    selected.touch();
+    let connection = selected.connection().ok_or(Refusal::SelectedLost)?;
+    let command = format!("{} {set} {}", line.name, quote_always(name.as_str()));
+    let tag = connection.send(command.as_bytes());
+    let mut progress = Progress::new(&line.tag);
+    let heard = copy::hear(&mut session.client, connection, tag, &mut progress).await;
+    heard.map_err(|error| {
+        tracing::warn!(%error, "lost the selected mailbox in the middle of COPY or MOVE");
+        selected.forget_connection();
+        // It may have been done: whether it was cannot be seen from here.
+        crate::imap::errors::OpError::Bye(
+            "[UNAVAILABLE] The backend of the selected mailbox has gone",
+        )
+    })
 }
 
 fn is_sequence_set(set: &str) -> bool {

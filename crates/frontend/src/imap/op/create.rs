@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use murder_imap::Command;
-use murder_mailbox::MailboxName;
+use murder_mailbox::{MailboxId, MailboxName};
 use murder_mupdate::NodeState;
 
 use crate::imap::arguments::{Coding, quote_always};
-use crate::imap::errors::{OpResult, Refusal};
-use crate::imap::op::{parse, wait_for_revision};
+use crate::imap::errors::{OpResult, Refusal, ok};
+use crate::imap::op::{is_there, parse, turns_out, wait_for_revision};
 use crate::imap::session::{Session, User};
 use crate::route::{Place, RouteError};
 use crate::shared::Shared;
@@ -46,7 +46,20 @@ pub(crate) async fn create(session: &mut Session, command: &Bytes) -> OpResult {
         line.push_str(&format!(" USE ({})", special_use.join(" ")));
     }
     line.push(')');
-    let (completion, _) = session.on_backend(&node, line.as_bytes()).await?;
+    let id = MailboxId::new();
+    let made = session
+        .on_backend_making(&node, Some(id.to_bytes()), line.as_bytes())
+        .await;
+    let completion = match made {
+        Ok((completion, _)) => completion,
+        Err(error) if error.may_be_done() => {
+            return match turns_out(&shared, |map| is_there(map, &name, id)).await {
+                true => Ok(ok("CREATE completed")),
+                false => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
     if completion.is_ok() {
         wait_for_revision(&shared, &completion).await;
     }

@@ -1,8 +1,8 @@
 //! DELETE (RFC 9051 section 6.3.5).
 
 use crate::imap::arguments::Arguments;
-use crate::imap::errors::OpResult;
-use crate::imap::op::wait_for_revision;
+use crate::imap::errors::{OpResult, Refusal, ok};
+use crate::imap::op::{is_gone, turns_out, wait_for_revision};
 use crate::imap::session::Session;
 
 /// DELETE mailbox
@@ -10,11 +10,24 @@ pub(crate) async fn delete(session: &mut Session, mut arguments: Arguments<'_>) 
     let user = session.user()?;
     let name = arguments.mailbox(&user.namespace, session.encoding)?;
     arguments.end()?;
-    let (completion, _) = session
-        .on_mailbox(&name?, &|name| format!("DELETE {name}").into_bytes())
-        .await?;
+    let name = name?;
+    let shared = session.shared.clone();
+    let id = shared.router.find(&name).await?.location.id;
+    let deleted = session
+        .on_mailbox(&name, &|name| format!("DELETE {name}").into_bytes())
+        .await;
+    let completion = match deleted {
+        Ok((completion, _)) => completion,
+        Err(Refusal::Backend(error)) if error.may_be_done() => {
+            return match turns_out(&shared, |map| is_gone(map, &name, id)).await {
+                true => Ok(ok("DELETE completed")),
+                false => Err(error.into()),
+            };
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
     if completion.is_ok() {
-        wait_for_revision(&session.shared.clone(), &completion).await;
+        wait_for_revision(&shared, &completion).await;
     }
     Ok(completion)
 }

@@ -23,7 +23,7 @@ pub(crate) mod subscribe;
 use bytes::Bytes;
 use murder_imap::Command;
 
-pub(crate) use revision::wait_for_revision;
+pub(crate) use revision::{is_gone, is_there, turns_out, wait_for_revision};
 
 use crate::imap::errors::Refusal;
 

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use murder_imap::Command;
-use murder_mailbox::MailboxName;
+use murder_mailbox::{MailboxId, MailboxName};
 
+use crate::backend::BackendError;
 use crate::imap::arguments::{Coding, quote_always};
-use crate::imap::errors::{OpResult, Refusal};
-use crate::imap::op::{parse, wait_for_revision};
+use crate::imap::errors::{OpResult, Refusal, ok};
+use crate::imap::op::{is_there, parse, turns_out, wait_for_revision};
 use crate::imap::session::Session;
 use crate::route::{Place, RouteError};
 use crate::shared::Shared;
@@ -54,28 +55,55 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
     {
         return Err(Refusal::Cannot(OTHER_BACKEND.into()).into());
     }
+    // An INBOX stays; what becomes of it is a new mailbox.
+    let id = match from.is_inbox() && from.home_key() == to.home_key() {
+        true => None,
+        false => shared
+            .router
+            .look(&from)
+            .ok()
+            .map(|place| place.location.id),
+    };
     let line = format!(
         "RENAME {} {}",
         quote_always(from.as_str()),
         quote_always(to.as_str())
     );
-    let (completion, _) = session.on_backend(&place, line.as_bytes()).await?;
+    let mut completion = match session.on_backend(&place, line.as_bytes()).await {
+        Ok((completion, _)) => completion,
+        Err(error) => return lost(&shared, error, id, &to).await,
+    };
     if completion.code("X-NOT-HERE").is_some() {
         shared.router.barrier().await;
         let place = source(&shared, &from).await?;
-        let (completion, _) = session.on_backend(&place, line.as_bytes()).await?;
-        if completion.is_ok() {
-            wait_for_revision(&shared, &completion).await;
-        }
-        return match completion.code("X-NOT-HERE") {
-            Some(_) => Err(RouteError::NotFound.into()),
-            None => Ok(completion),
+        completion = match session.on_backend(&place, line.as_bytes()).await {
+            Ok((completion, _)) => completion,
+            Err(error) => return lost(&shared, error, id, &to).await,
         };
+        if completion.code("X-NOT-HERE").is_some() {
+            return Err(RouteError::NotFound.into());
+        }
     }
     if completion.is_ok() {
         wait_for_revision(&shared, &completion).await;
     }
     Ok(completion)
+}
+
+/// The answer when the backend's was lost: mailbox `id`, of which it is known that it would be
+/// called `to`, tells.
+async fn lost(
+    shared: &Shared,
+    error: BackendError,
+    id: Option<MailboxId>,
+    to: &MailboxName,
+) -> OpResult {
+    match id {
+        Some(id) if error.may_be_done() && turns_out(shared, |map| is_there(map, to, id)).await => {
+            Ok(ok("RENAME completed"))
+        }
+        _ => Err(error.into()),
+    }
 }
 
 /// The backend of `from`, which may itself be no mailbox but have some below.

@@ -73,10 +73,9 @@ pub(crate) async fn select(
         give_back(session, connection);
         return Err(Refusal::Answered(completion).into());
     }
-    let read_only = name == "EXAMINE" || completion.code("READ-ONLY").is_some();
     if let Some(connection) = connection {
         tracing::debug!(mailbox = %place.name, node = place.node, "selected");
-        session.state = State::Selected(Box::new(Selected::new(place.name, connection, read_only)));
+        session.state = State::Selected(Box::new(Selected::new(place.name, connection)));
     }
     Ok(completion)
 }

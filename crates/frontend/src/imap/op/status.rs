@@ -40,7 +40,7 @@ pub(crate) fn renamed(
     let (name, rest) = mailbox(answer.arguments())?;
     let name = encoding.encode(&namespace.render(&name)?);
     let mut bytes = format!("* {} {name}", answer.keyword()).into_bytes();
-    bytes.extend_from_slice(rest);
+    encoding.put_strings(&mut bytes, rest);
     bytes.extend_from_slice(b"\r\n");
     Some(bytes)
 }
@@ -72,5 +72,30 @@ mod tests {
             "* MYRIGHTS INBOX lrs\r\n"
         );
         assert_eq!(show("* STATUS \"a//b\" ()\r\n"), None);
+    }
+
+    #[test]
+    fn strings_are_as_the_client_takes_them() {
+        let bob = Namespace::client(murder_mailbox::NamespaceConfig::default(), "bob", false);
+        let show = |encoding, text: &str| {
+            let answer = Answer {
+                bytes: text.as_bytes().to_vec(),
+            };
+            renamed(&answer, &bob, encoding).map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        for (answer, utf7) in [
+            (
+                "* ACL \"user/bob\" \"m\u{fc}ller\" lr \"a\\\"b\" lr {4}\r\n\"\u{fc}\" x\r\n",
+                "* ACL INBOX {7}\r\nm\u{fc}ller lr \"a\\\"b\" lr {4}\r\n\"\u{fc}\" x\r\n",
+            ),
+            (
+                "* LISTRIGHTS \"user/bob\" \"\\\"\u{fc}\\\\\" \"\" l\r\n",
+                "* LISTRIGHTS INBOX {4}\r\n\"\u{fc}\\ \"\" l\r\n",
+            ),
+        ] {
+            assert_eq!(show(Encoding::Utf7, answer).unwrap(), utf7);
+            let utf8 = answer.replacen("\"user/bob\"", "INBOX", 1);
+            assert_eq!(show(Encoding::Utf8, answer).unwrap(), utf8);
+        }
     }
 }

@@ -60,6 +60,33 @@ async fn a_taken_name_is_refused_with_its_holder() {
 }
 
 #[tokio::test]
+async fn operators_lower_a_uidvalidity_that_is_decades_ahead() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let (_, board) = make(&backend, "board", "be1!default").await;
+    let operator = murder.client("ops", "operator");
+    let right = board.location.uidvalidity;
+    for dry_run in [true, false] {
+        let lowered = operator.lower_uidvalidity(dry_run).await.unwrap();
+        assert_eq!(lowered, (right, right));
+        let refused = backend.lower_uidvalidity(dry_run).await;
+        assert!(
+            matches!(refused, Err(MupdateError::PermissionDenied(_))),
+            "{refused:?}"
+        );
+    }
+    let mut raise = Activate::new(board.name.clone(), board.location.id);
+    raise.uidvalidity = Some(u32::MAX);
+    let refused = backend.activate(raise).await;
+    assert!(
+        matches!(refused, Err(MupdateError::FailedPrecondition(_))),
+        "{refused:?}"
+    );
+    let (_, next) = make(&backend, "next", "be1!default").await;
+    assert!(next.location.uidvalidity - right < 1000);
+}
+
+#[tokio::test]
 async fn a_batch_is_answered_operation_by_operation() {
     let murder = Murder::start().await;
     let backend = murder.client("be1", "backend");

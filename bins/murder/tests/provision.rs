@@ -1,0 +1,172 @@
+//! `deploy/provision.sh` makes nodes, whatever they are called, and can be run again.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use murder_backend::BackendService;
+use murder_frontend::FrontendService;
+use murder_mupdate::MasterService;
+use murder_net::service::{self, Service};
+
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let bin = dir.path().join("bin");
+        std::fs::create_dir(&bin)?;
+        // Below `--root` nothing of it is run.
+        for program in ["murder-frontend", "murder-backend", "murder-mupdate"] {
+            std::fs::write(bin.join(program), "#!/bin/true\n")?;
+        }
+        std::fs::write(bin.join("murder"), "#!/bin/true\n")?;
+        for program in std::fs::read_dir(&bin)? {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(program?.path(), mode)?;
+        }
+        let machine = Self { dir };
+        machine.murder(&["cert", "init", "--dir", "ca"])?;
+        Ok(machine)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn murder(&self, arguments: &[&str]) -> Result<Output> {
+        let output = Command::new(env!("CARGO_BIN_EXE_murder"))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .output()?;
+        ensure!(output.status.success(), "{arguments:?}: {output:?}");
+        Ok(output)
+    }
+
+    fn issue(&self, name: &str, role: &str) -> Result<String> {
+        let made = self.murder(&[
+            "cert",
+            "issue",
+            name,
+            "--role",
+            role,
+            "--ca",
+            "ca",
+            "--out",
+            name,
+            "--if-needed",
+        ])?;
+        Ok(String::from_utf8(made.stdout)?)
+    }
+
+    fn provision(&self, role: &str, name: &str, more: &[&str]) -> Result<Output> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/provision.sh");
+        Ok(Command::new(script)
+            .args([role, "--name", name, "--cert", name])
+            .args(["--bin", "bin", "--root", "root"])
+            .args(more)
+            .current_dir(self.dir.path())
+            .output()?)
+    }
+
+    /// The configuration as the node loads it: certificates, names and roles are checked.
+    fn load<S: Service>(&self, role: &str) -> Result<S::Config> {
+        Ok(service::load::<S>(
+            &self.path(&format!("root/etc/murder/{role}.toml")),
+        )?)
+    }
+}
+
+const MASTER: [&str; 2] = ["--master", "hub.example.org:3905"];
+
+#[test]
+fn nodes_of_any_name() -> Result<()> {
+    let machine = Machine::new()?;
+    for (role, name) in [
+        ("mupdate", "hub"),
+        ("backend", "store-7.west"),
+        ("frontend", "door"),
+        ("operator", "anna"),
+    ] {
+        machine.issue(name, role)?;
+        let host = format!("{name}.example.org");
+        let mut more = vec!["--host", host.as_str()];
+        if role != "mupdate" {
+            more.extend(MASTER);
+        }
+        let done = machine.provision(role, name, &more)?;
+        ensure!(done.status.success(), "{role}: {done:?}");
+    }
+    let hub = machine.load::<MasterService>("mupdate")?;
+    ensure!(hub.node.name == "hub");
+    let store = machine.load::<BackendService>("backend")?;
+    ensure!(store.node.name == "store-7.west");
+    ensure!(store.mupdate.masters == ["hub.example.org:3905"]);
+    ensure!(store.imap.advertise.as_deref() == Some("store-7.west.example.org:993"));
+    let door = machine.load::<FrontendService>("frontend")?;
+    ensure!(door.node.name == "door" && door.mupdate.masters == ["hub.example.org:3905"]);
+    let operator = std::fs::read_to_string(machine.path("root/etc/murder/operator.toml"))?;
+    ensure!(operator.contains("cert = \"tls/anna.pem\"") && operator.contains("\"tls/anna.key\""));
+    Ok(())
+}
+
+#[test]
+fn a_second_run_changes_nothing() -> Result<()> {
+    let machine = Machine::new()?;
+    machine.issue("store", "backend")?;
+    let files = [
+        "usr/local/bin/murder-backend",
+        "etc/murder/backend.toml",
+        "etc/murder/tls/store.key",
+        "etc/systemd/system/murder-backend.service",
+    ];
+    let run = || -> Result<Vec<(u64, std::time::SystemTime)>> {
+        use std::os::unix::fs::MetadataExt;
+        let done = machine.provision("backend", "store", &MASTER)?;
+        ensure!(done.status.success(), "{done:?}");
+        let looked = files.iter().map(|file| {
+            let metadata = std::fs::metadata(machine.path("root").join(file))
+                .with_context(|| (*file).to_owned())?;
+            Ok((metadata.ino(), metadata.modified()?))
+        });
+        looked.collect()
+    };
+    let first = run()?;
+    // What an administrator has changed stays.
+    let config = machine.path("root/etc/murder/backend.toml");
+    let text = std::fs::read_to_string(&config)? + "\n# ours\n";
+    std::fs::write(&config, &text)?;
+    ensure!(machine.issue("store", "backend")? == "unchanged\n");
+    let second = run()?;
+    ensure!(first[0] == second[0] && first[2..] == second[2..]);
+    ensure!(std::fs::read_to_string(&config)? == text);
+    // A new certificate and a new binary take the place of the old ones.
+    machine.murder(&[
+        "cert", "issue", "store", "--role", "backend", "--ca", "ca", "--out", "store",
+    ])?;
+    std::fs::write(machine.path("bin/murder-backend"), "#!/bin/false\n")?;
+    let third = run()?;
+    ensure!(third[0] != second[0] && third[2] != second[2] && third[3] == second[3]);
+    machine.load::<BackendService>("backend")?;
+    Ok(())
+}
+
+#[test]
+fn what_is_missing_is_said() -> Result<()> {
+    let machine = Machine::new()?;
+    machine.issue("store", "backend")?;
+    for (role, name, more, said) in [
+        ("backend", "store", &[][..], "say --master"),
+        ("backend", "other", &MASTER[..], "is not there"),
+        ("postmaster", "store", &[][..], "Usage"),
+    ] {
+        let refused = machine.provision(role, name, more)?;
+        ensure!(!refused.status.success());
+        let text = String::from_utf8_lossy(&refused.stderr);
+        ensure!(text.contains(said), "{text}");
+    }
+    Ok(())
+}

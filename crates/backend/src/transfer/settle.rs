@@ -1,0 +1,147 @@
+//! Finding out what became of a MOVE whose session ended in the middle of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use murder_imap::transfer::{ADOPTED, REFUSED};
+use murder_net::tls::server_name;
+use murder_net::{Role, Stream};
+use murder_store::{Departure, Partition, StoreError};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::time::{sleep, timeout};
+
+use crate::node::Node;
+
+/// How long to wait before the destination is asked again, at first and at most: it may be away
+/// for as long as a restart, or for days.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long one question may take: a connection and a change of the destination's.
+const QUESTION: Duration = Duration::from_secs(20);
+/// What is read of an answer: UIDs of the most messages of a MOVE.
+const MAX_ANSWER: u64 = 32 << 20;
+
+/// Goes on with what left a partition before it was closed; to be called before anybody can move
+/// the same messages once more.
+pub(crate) async fn resume(node: &Arc<Node>, partition: &Partition) {
+    let name = &partition.config().name;
+    let unsettled = match partition.unsettled().await {
+        Ok(unsettled) => unsettled,
+        Err(error) => {
+            tracing::error!(partition = name, %error, "it is not known which MOVEs were interrupted");
+            return;
+        }
+    };
+    for departure in unsettled {
+        tracing::info!(
+            partition = name,
+            transfer = %departure.id(),
+            messages = departure.uids().len(),
+            to = departure.destination().node,
+            "a MOVE was interrupted"
+        );
+        later(node, departure);
+    }
+}
+
+/// Finds out what became of it and does what is left to do, until that has worked or the node is
+/// stopped; then its next start does.
+pub(super) fn later(node: &Arc<Node>, departure: Departure) {
+    let (asker, draining) = (Arc::clone(node), node.shutdown.token());
+    node.shutdown.spawn(async move {
+        draining
+            .run_until_cancelled(settle(&asker, &departure))
+            .await;
+    });
+}
+
+async fn settle(node: &Node, departure: &Departure) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match try_to_settle(node, departure).await {
+            Ok(adopted) => {
+                tracing::info!(
+                    transfer = %departure.id(),
+                    messages = departure.uids().len(),
+                    to = departure.destination().node,
+                    adopted,
+                    "an interrupted MOVE is settled"
+                );
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    transfer = %departure.id(),
+                    to = departure.destination().node,
+                    %error,
+                    "cannot settle a MOVE yet"
+                );
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn try_to_settle(node: &Node, departure: &Departure) -> anyhow::Result<bool> {
+    let adopted = timeout(QUESTION, was_adopted(node, departure)).await??;
+    if adopted {
+        departure.remove().await?;
+    }
+    departure.settled().await?;
+    Ok(adopted)
+}
+
+/// Asks the destination. If the messages were not adopted by now, they never will be.
+async fn was_adopted(node: &Node, departure: &Departure) -> anyhow::Result<bool> {
+    let to = departure.destination();
+    if to.node == node.config.node.name {
+        let partition = node
+            .partitions
+            .get(&to.partition)
+            .ok_or(StoreError::NoSuchHome)?;
+        let copied = partition.settle_transfer(to.home, departure.id()).await?;
+        return Ok(copied.is_some());
+    }
+    let cluster = node
+        .cluster
+        .as_ref()
+        .ok_or_else(|| anyhow::anyhow!("this node is in no murder"))?;
+    let address = cluster
+        .replica
+        .node(&to.node)
+        .map(|node| node.imaps)
+        .filter(|address| !address.is_empty())
+        .ok_or_else(|| anyhow::anyhow!("its address is not known"))?;
+    let name = server_name(&to.node, Role::Backend);
+    let stream = Stream::connect(&address).await?;
+    let mut stream = stream
+        .connect_tls(cluster.tls.client_config(), name)
+        .await?;
+    // Partitions have names that need no quoting.
+    let question = format!(
+        "a X-OUTCOME {} {} {}\r\n",
+        departure.id(),
+        to.partition,
+        to.home
+    );
+    stream.write_all(question.as_bytes()).await?;
+    stream.flush().await?;
+    let mut lines = BufReader::new(stream.take(MAX_ANSWER));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).await? == 0 {
+            anyhow::bail!("it closed the connection");
+        }
+        let Some(answer) = line.strip_prefix(b"a ") else {
+            continue;
+        };
+        let is = |code: &str| answer.starts_with(format!("OK [{code}").as_bytes());
+        return match (is(ADOPTED), is(REFUSED)) {
+            (true, _) => Ok(true),
+            (_, true) => Ok(false),
+            _ => anyhow::bail!("it says {:?}", String::from_utf8_lossy(answer).trim()),
+        };
+    }
+}
