@@ -379,3 +379,60 @@ async fn a_master_knows_nothing() -> Tested {
     recorded.await?;
     murder.stop().await
 }
+
+/// One partition of two cannot be opened: the other is served, and that one opens by itself when it
+/// is there again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_partition_of_two() -> Tested {
+    let murder = Processes::builder(MURDER)
+        .users(1)
+        .argument("--frontends=1")
+        .argument("--backends=1")
+        .start()
+        .await?;
+    // As an administrator would, who has a second disk.
+    let be1 = murder.node("be1")?;
+    let second = "\n[partitions.second]\npath = \"data/second\"\n";
+    let text = std::fs::read_to_string(&be1.config)? + second;
+    std::fs::write(&be1.config, text)?;
+    let pid = murder.kill("be1")?;
+    murder.wait_restarted("be1", pid).await?;
+    let mut admin = ImapClient::connect(murder.topology()?.backends[0].imap).await?;
+    let password = murder.topology()?.users.password;
+    admin.login("admin", &password).await?;
+    admin.ok("CREATE user/other (PARTITION second)").await?;
+    admin.ok("SETACL user/other user1 lrswi").await?;
+
+    // No directory at all.
+    let dir = be1.config.parent().unwrap().join("data/default");
+    let aside = dir.with_extension("aside");
+    std::fs::rename(&dir, &aside)?;
+    std::fs::write(&dir, "nonsense")?;
+    murder.kill("be1")?;
+    let why = wait_until("be1 says what is wrong", async || {
+        let why = reasons(&murder, "be1").await.ok()?;
+        why.contains("partition:default").then_some(why)
+    });
+    let why = why.await?;
+    assert!(
+        why.contains("partition.db") && !why.contains("second"),
+        "{why}"
+    );
+    let mut client = murder.imap(1, "user1").await?;
+    let other = "Other Users/other";
+    wait_until("the other partition is served", async || {
+        client.select(other).await.ok().map(drop)
+    })
+    .await?;
+    client.append(other, "", &message("served")).await?;
+    client.no("SELECT INBOX", "UNAVAILABLE").await?;
+
+    std::fs::remove_file(&dir)?;
+    std::fs::rename(&aside, &dir)?;
+    wait_until("it is there again", async || {
+        let answer = client.command("SELECT INBOX").await.ok()?;
+        (answer.status == Status::Ok).then_some(())
+    })
+    .await?;
+    murder.stop().await
+}

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_mupdate::PartitionIdentity;
+use murder_mupdate::{MupdateError, PartitionIdentity};
 use murder_store::io::JournalIo;
 use murder_store::{Found, Identity, Partition, PutBack, Report, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use crate::memory::{Memory, Pending, Remembered};
-use crate::node::Node;
+use crate::node::{Cluster, Node};
 use crate::settlement::{self, Settled};
 use crate::status::condition_of;
 use crate::transfer;
@@ -32,6 +32,8 @@ pub(crate) struct Opener {
     io: Arc<dyn JournalIo>,
     /// What the node remembers of them by itself.
     pub memory: Memory,
+    /// How far UIDs may run beyond what the master knows, if not as far as the store has it.
+    uid_gap: Option<u32>,
     /// One at a time: the node by itself, or an operator.
     one: Mutex<()>,
 }
@@ -87,9 +89,13 @@ pub(crate) enum WordError {
 }
 
 impl Opener {
-    pub fn new(io: Arc<dyn JournalIo>, memory: Memory) -> Self {
-        let one = Mutex::default();
-        Self { io, memory, one }
+    pub fn new(io: Arc<dyn JournalIo>, memory: Memory, uid_gap: Option<u32>) -> Self {
+        Self {
+            io,
+            memory,
+            uid_gap,
+            one: Mutex::default(),
+        }
     }
 }
 
@@ -323,11 +329,13 @@ impl Node {
 
     async fn open_as(&self, name: &str, create: bool) -> anyhow::Result<Arc<Partition>> {
         let section = self.section(name).context("it is not configured")?;
+        let config = section.to_store(name);
         let config = murder_store::PartitionConfig {
+            uid_gap: self.opener.uid_gap.unwrap_or(config.uid_gap),
             index_texts: self.config.search.index,
             has_master: self.cluster.is_some(),
             create,
-            ..section.to_store(name)
+            ..config
         };
         let io = Arc::clone(&self.opener.io);
         let opening = tokio::task::spawn_blocking(move || Partition::open_with(config, io));
@@ -344,6 +352,56 @@ impl Node {
         );
         self.health.ok(&condition_of(name));
         self.partitions.set_open(name, partition);
+    }
+
+    /// Compares what is open with what the master knows, which was away when it was opened: what
+    /// must not be served is closed, before the master is told anything of it.
+    ///
+    /// # Errors
+    /// When the master is away, or refuses.
+    pub(crate) async fn check_open(&self, cluster: &Cluster) -> Result<(), MupdateError> {
+        let node = &self.config.node.name;
+        let described = cluster.client.describe_partitions(node).await?;
+        for partition in self.partitions.values() {
+            let name = &partition.config().name;
+            let place = self.place_of(name);
+            let mut all = described.iter().map(|described| &described.partition);
+            let Some(record) = all.find(|record| record.name == place) else {
+                continue;
+            };
+            let Some(identity) = record.identity.map(from_master) else {
+                continue;
+            };
+            let expected = Expected {
+                identity: Some(identity),
+                report: Report {
+                    lsn: record.report.lsn,
+                    uids: record.report.uids,
+                },
+                mailboxes: 0,
+            };
+            // After the master's word: it goes on growing, and the master heard it from here.
+            let found = Found::Partition {
+                identity: partition.identity(),
+                lsn: partition.report().lsn,
+            };
+            let path = &partition.config().path;
+            if self.partitions.withdrawn(name).is_some() {
+                continue;
+            }
+            if let Err(why) = decide(&place, path, &expected, &found) {
+                let why = format!(
+                    "closed again: it was opened while the master was away, but {why}. Restart the \
+                     backend first"
+                );
+                tracing::error!(partition = place, why, "a partition is not served any more");
+                self.partitions.withdraw(name, &why);
+                self.health.unhealthy(&condition_of(name), why);
+                close(partition).await;
+                self.look_now.notify_one();
+            }
+        }
+        Ok(())
     }
 
     /// Notes what a partition is and how far it has come.
@@ -385,6 +443,9 @@ impl Node {
             return Err(WordError::Unknown(name.to_owned()));
         };
         let place = self.place_of(name);
+        if let Some(why) = self.partitions.withdrawn(name) {
+            return Err(WordError::Unfit(why));
+        }
         if self.partitions.get(name).is_some() {
             let message = format!("{place} is open: it is what it must be");
             return Err(WordError::Unfit(message));

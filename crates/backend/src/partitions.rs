@@ -19,6 +19,8 @@ struct Slot {
     closed: Mutex<String>,
     /// The master has mailboxes of it that are not here.
     lacks_some: AtomicBool,
+    /// It was opened, and is not what it must be, as came out later: it is closed again.
+    withdrawn: AtomicBool,
 }
 
 impl Partitions {
@@ -59,12 +61,29 @@ impl Partitions {
             .collect()
     }
 
+    /// It was opened by mistake; why it must not be served.
+    pub fn withdraw(&self, name: &str, why: &str) {
+        if let Some(slot) = self.0.get(name) {
+            why.clone_into(&mut slot.closed.lock());
+            slot.withdrawn.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Why it must not be served, if it was opened by mistake.
+    pub fn withdrawn(&self, name: &str) -> Option<String> {
+        let slot = self.0.get(name)?;
+        let withdrawn = slot.withdrawn.load(Ordering::Relaxed);
+        withdrawn.then(|| slot.closed.lock().clone())
+    }
+
     /// Whether every mailbox of this backend can be found: a name that is not here is nowhere on
     /// it.
     pub fn are_whole(&self) -> bool {
-        self.0
-            .values()
-            .all(|slot| slot.open.get().is_some() && !slot.lacks_some.load(Ordering::Relaxed))
+        self.0.values().all(|slot| {
+            slot.open.get().is_some()
+                && !slot.lacks_some.load(Ordering::Relaxed)
+                && !slot.withdrawn.load(Ordering::Relaxed)
+        })
     }
 
     /// It is open from now on.

@@ -30,8 +30,16 @@ pub(crate) async fn reconcile(node: &Node) -> Result<(), MupdateError> {
         return Ok(());
     };
     let _alone = node.changes.alone().await;
+    node.check_open(cluster).await?;
     let mut conflicts = 0;
     for partition in node.partitions.values() {
+        if node
+            .partitions
+            .withdrawn(&partition.config().name)
+            .is_some()
+        {
+            continue;
+        }
         let report = reconcile_one(node, cluster, partition, 0).await?;
         conflicts += report.conflicts().count();
     }

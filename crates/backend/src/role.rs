@@ -80,17 +80,20 @@ impl Backend {
     /// # Errors
     /// When a certificate or an address cannot be used, or another process has a partition.
     pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
-        Self::start_over(config, Arc::new(DiskIo)).await
+        Self::start_over(config, Arc::new(DiskIo), None).await
     }
 
-    /// As [`start`](Self::start), with another layer under the journals.
+    /// As [`start`](Self::start), with another layer under the journals, and another bound of what
+    /// the master does not know of UIDs.
     pub(crate) async fn start_over(
         config: BackendConfig,
         io: Arc<dyn JournalIo>,
+        uid_gap: Option<u32>,
     ) -> anyhow::Result<Self> {
         config.validate()?;
         let shutdown = Shutdown::new();
-        match Self::start_under(config, io, &shutdown).await {
+        let memory = Memory::load(&config.node.data_dir);
+        match Self::start_under(config, Opener::new(io, memory, uid_gap), &shutdown).await {
             Ok(backend) => Ok(backend),
             Err(error) => {
                 shutdown.drain(Duration::ZERO).await;
@@ -101,7 +104,7 @@ impl Backend {
 
     async fn start_under(
         config: BackendConfig,
-        io: Arc<dyn JournalIo>,
+        opener: Opener,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Self> {
         let node_tls = node_tls(&config)?;
@@ -140,7 +143,7 @@ impl Backend {
         };
         let node = Arc::new(Node {
             partitions,
-            opener: Opener::new(io, Memory::load(&config.node.data_dir)),
+            opener,
             cluster,
             authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
             per_user: Limit::new(config.limits.max_connections_per_user),

@@ -106,8 +106,10 @@ impl Watch {
         for (at, watched) in self.partitions.iter_mut().enumerate() {
             let room = rooms.get(at).copied().flatten();
             watched.look_for_room().await;
-            let trouble = watched.trouble(room);
             let name = &watched.partition.config().name;
+            let withdrawn = node.partitions.withdrawn(name);
+            let open = withdrawn.is_none();
+            let trouble = withdrawn.or_else(|| watched.trouble(room));
             let condition = condition_of(name);
             let writable = trouble.is_none();
             let damage = watched.partition.damage();
@@ -124,7 +126,10 @@ impl Watch {
                 .writable
                 .get_or_create(&label)
                 .set(i64::from(writable));
-            node.counters.open.get_or_create(&label).set(1);
+            node.counters
+                .open
+                .get_or_create(&label)
+                .set(i64::from(open));
             for (gauge, count) in [
                 (&node.counters.damaged_homes, damage.homes.len()),
                 (&node.counters.damaged_files, damage.files.len()),
@@ -134,15 +139,16 @@ impl Watch {
             }
             let partition = &watched.partition;
             statuses.push(PartitionStatus {
-                identity: Some(identity_to_master(partition)),
+                identity: open.then(|| identity_to_master(partition)),
                 report: report_to_master(partition.report()),
                 record_now: tokio::time::timeout(Duration::ZERO, partition.report_due())
                     .await
                     .is_ok(),
                 name: name.clone(),
-                state: match writable {
-                    true => PartitionState::Online,
-                    false => PartitionState::ReadOnly,
+                state: match (open, writable) {
+                    (false, _) => PartitionState::Offline,
+                    (true, true) => PartitionState::Online,
+                    (true, false) => PartitionState::ReadOnly,
                 },
                 bytes_total: room.total,
                 bytes_free: room.free,

@@ -77,6 +77,9 @@ pub(super) async fn reconcile(
             false => not_found(format!("there is no partition {place}")),
         });
     };
+    if let Some(why) = node.partitions.withdrawn(name) {
+        return Err(not_possible(why));
+    }
     tracing::warn!(
         partition = node.place(partition),
         may_drop = request.drop,

@@ -215,7 +215,7 @@ const NOT_OPEN: &str = "A partition of this backend is not available, try again 
 impl Completion {
     /// What is said of a mailbox that is not found while a partition is not open: it may be there.
     /// Neither may a client forget it, nor a frontend look elsewhere, nor anybody make it anew.
-    pub(crate) fn as_unavailable(self) -> Self {
+    pub(crate) fn into_unavailable(self) -> Self {
         let unknown = match &self.code {
             Some(Code::NonExistent | Code::TryCreate) => true,
             Some(code) => code.is_not_here(),

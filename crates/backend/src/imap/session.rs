@@ -307,7 +307,7 @@ impl Session {
             Err(OpError::Bye(text)) => return Err(Ended::Bye(text)),
         };
         let mut completion = match completion.status == Status::No && self.node.may_lack() {
-            true => completion.as_unavailable(),
+            true => completion.into_unavailable(),
             false => completion,
         };
         // The frontend says it once more, perhaps elsewhere: numbers must be what they were.

@@ -54,7 +54,22 @@ impl Node {
         if acl == before {
             return Ok(Done::default());
         }
-        let done = self.write_acl(&found.partition, &found.meta, &acl).await?;
+        let done = match self.write_acl(&found.partition, &found.meta, &acl).await {
+            Err(ChangeError::Master(
+                error @ (MupdateError::PermissionDenied(_) | MupdateError::FailedPrecondition(_)),
+            )) => {
+                let Some(cluster) = &self.cluster else {
+                    return Err(error.into());
+                };
+                if !self.is_anothers(cluster, &found).await? {
+                    return Err(error.into());
+                }
+                // The master has no record of it that could be changed.
+                found.partition.set_acl(name, &acl.to_string()).await?;
+                Done::default()
+            }
+            done => done?,
+        };
         tracing::info!(mailbox = %name, identifier, rights = %acl.get(identifier), "ACL changed");
         Ok(done)
     }

@@ -40,6 +40,17 @@ impl Node {
         match cluster.client.deactivate(name, id, None).await {
             Ok(_) => {}
             Err(error) => {
+                let refused = matches!(
+                    error,
+                    MupdateError::PermissionDenied(_) | MupdateError::FailedPrecondition(_)
+                );
+                if refused && self.is_anothers(cluster, &found).await? {
+                    // The name leads to the other one: this is nobody's but this partition's.
+                    unfinished.settled();
+                    found.partition.delete_mailbox(name).await?;
+                    tracing::info!(mailbox = %name, "deleted, as one whose name is another's");
+                    return Ok(Done::default());
+                }
                 // One that the master has otherwise, or not at all, is reconciled first.
                 if matches!(error, MupdateError::PermissionDenied(_)) {
                     unfinished.settled();

@@ -27,7 +27,7 @@ use murder_store::StoreError;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::node::{Found, Node};
+use crate::node::{Cluster, Found, Node};
 
 pub(crate) use order::Changes;
 
@@ -158,6 +158,16 @@ impl Node {
                 why: "the node went down".into(),
             }))
         })
+    }
+
+    /// Whether the name of a mailbox that is here is another's at the master, in another partition:
+    /// a conflict, of which the master has no record to change.
+    async fn is_anothers(&self, cluster: &Cluster, found: &Found) -> Result<bool, MupdateError> {
+        let record = cluster.client.find(&found.meta.name).await?.mailbox;
+        let place = self.place(&found.partition);
+        Ok(record.is_some_and(|record| {
+            record.location.id != found.meta.id && *record.location.partition != *place
+        }))
     }
 
     /// A mailbox of this node in which `identity` has the right `needed`; `missing` is said to one

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights};
-use murder_mupdate::{Activate, MupdateError, Operation};
+use murder_mupdate::{Activate, MupdateError, Operation, Reserve};
 use murder_store::{Partition, Renamed};
 
 use super::create::{NewMailbox, Origin};
 use super::order::Unfinished;
 use super::{ChangeError, Done};
-use crate::node::{Cluster, Node};
+use crate::node::{Cluster, Found, Node};
 
 /// What is said to who lacks the right.
 const MISSING: &str = "You may not rename this mailbox";
@@ -82,10 +82,63 @@ impl Node {
                 };
                 self.make(new).await?.0
             }
-            None => self.rename_subtree(from, to).await?,
+            None => match self.conflicting(from).await? {
+                Some(found) => self.rename_conflicting(&found, to).await?,
+                None => self.rename_subtree(from, to).await?,
+            },
         };
         tracing::info!(mailbox = %from, %to, "renamed");
         Ok(done)
+    }
+
+    /// The mailbox of that name, if the master has another one under it.
+    async fn conflicting(&self, from: &MailboxName) -> Result<Option<Found>, ChangeError> {
+        let (Some(found), Some(cluster)) = (self.find(from), &self.cluster) else {
+            return Ok(None);
+        };
+        let conflicting = self.is_anothers(cluster, &found).await?;
+        Ok(conflicting.then_some(found))
+    }
+
+    /// Gives a mailbox whose name is another's a name of its own: the record of the old one stays
+    /// with the other.
+    async fn rename_conflicting(
+        &self,
+        found: &Found,
+        to: &MailboxName,
+    ) -> Result<Done, ChangeError> {
+        let Some(cluster) = &self.cluster else {
+            return Ok(Done::default());
+        };
+        let meta = &found.meta;
+        let home = found.partition.home_mailboxes(meta.name.home_key());
+        if home.iter().any(|other| other.name.is_below(&meta.name)) {
+            return Err(ChangeError::Cannot(
+                "The name is another mailbox's, and others are below it; rename those first",
+            ));
+        }
+        let unfinished = self.changes.begin();
+        let reserve = Reserve {
+            name: to.clone(),
+            id: meta.id,
+            partition: self.place(&found.partition),
+            acl: found.acl(),
+            special_use: meta.special_use.into_iter().collect(),
+        };
+        let reserved = cluster.client.reserve(reserve).await?;
+        let renamed = found.partition.rename_mailbox(&meta.name, to).await?;
+        let mut activate = Activate::new(to.clone(), meta.id);
+        // The new name may have had a greater one, here or by its reservation.
+        let here = renamed.iter().map(|renamed| renamed.meta.uidvalidity).max();
+        let there = reserved.mailbox.map(|mailbox| mailbox.location.uidvalidity);
+        let uidvalidity = here.max(there).unwrap_or(meta.uidvalidity);
+        found.partition.raise_uidvalidity(to, uidvalidity).await?;
+        activate.uidvalidity = Some(uidvalidity);
+        let revision = cluster.client.activate(activate).await?.revision;
+        unfinished.settled();
+        Ok(Done {
+            revision: Some(revision),
+        })
     }
 
     /// Whether each mailbox below `from`, which is none itself, may be renamed: it is they that

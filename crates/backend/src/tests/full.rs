@@ -139,7 +139,7 @@ async fn a_full_disk_is_said_and_has_room_again() {
     let mut config = alone(&dir);
     config.imap.allow_plaintext_loopback = true;
     config.http.listen = Some(free_port());
-    let backend = Backend::start_over(config, Arc::new(disk.clone()))
+    let backend = Backend::start_over(config, Arc::new(disk.clone()), None)
         .await
         .unwrap();
     let addresses = backend.addresses().clone();

@@ -554,6 +554,7 @@ async fn alone_an_inbox_is_made_and_a_return_path_kept() {
     std::fs::write(&users, format!("bob:{hash}\n")).unwrap();
     let mut config = BackendConfig::default();
     config.node.name = "alone".into();
+    config.node.data_dir = dir.path().into();
     config.users.file = Some(users);
     config.lmtp.listen = vec![free_port()];
     config.lmtp.return_path = true;

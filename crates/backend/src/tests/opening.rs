@@ -457,3 +457,140 @@ async fn one_that_cannot_be_opened_keeps_no_other_away() {
         "{metrics}"
     );
 }
+
+#[tokio::test]
+async fn the_master_is_told_before_too_many_uids_are_given_out() {
+    let mut murder = Murder::start().await;
+    let config = murder.config("be1");
+    let io = || Arc::new(murder_store::io::DiskIo);
+    let backend = Backend::start_over(config, io(), Some(8)).await.unwrap();
+    ready(&backend).await;
+    let node = backend.node();
+    create_in(node, "user/bob", "default").await;
+    // Many more than the gap: each report makes room for the next.
+    for _ in 0..50 {
+        append(node, "user/bob", b"Subject: x\r\n\r\n").await;
+    }
+    let record = murder.partition(node, "be1!default").await;
+    assert!(record.report.uids >= 42, "{record:?}");
+    // Without the master only those within the gap.
+    murder.kill_master().await;
+    let inbox = name("user/bob");
+    let found = node.find(&inbox).unwrap();
+    let message = || AppendMessage {
+        body: Bytes::from_static(b"Subject: y\r\n\r\n").into(),
+        flags: Flags::default(),
+        keywords: Vec::new(),
+        internal_date: InternalDate::default(),
+        save_date: 0,
+        seen_by: None,
+    };
+    let mut given = 0;
+    let refused = loop {
+        let append = found.partition.append(&inbox, vec![message()]);
+        match append.await {
+            Ok(_) => given += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(given <= 8, "{given}");
+    assert!(
+        matches!(refused, murder_store::StoreError::Unreported),
+        "{refused:?}"
+    );
+    murder.start_master().await;
+    until("the report", || async {
+        let append = found.partition.append(&inbox, vec![message()]);
+        append.await.is_ok()
+    })
+    .await;
+}
+
+/// One name on two backends: whoever has the one that the master does not know gets out of it.
+#[tokio::test]
+async fn a_conflict_with_another_backend_can_be_ended_here() {
+    let murder = Murder::start().await;
+    let bob = user("bob");
+    let mut config = murder.config("be1");
+    config.cluster = None;
+    config.mupdate.masters.clear();
+    config.imap.tls_listen.clear();
+    let alone = Backend::start(config).await.unwrap();
+    for text in ["user/bob", "user/bob/a", "user/bob/b"] {
+        create_in(alone.node(), text, "default").await;
+    }
+    append(alone.node(), "user/bob/a", b"Subject: mine\r\n\r\n").await;
+    alone.shutdown(LONG).await;
+    let other = murder.backend("be2").await;
+    for text in ["user/bob", "user/bob/a", "user/bob/b"] {
+        create_in(other.node(), text, "default").await;
+    }
+    let theirs = murder.find("user/bob/a").await.unwrap();
+
+    let backend = murder.backend("be1").await;
+    let node = backend.node();
+    assert_eq!(node.counters.conflicts.get(), 3);
+    let change = AclChange::Replace("lr".parse().unwrap());
+    let (a, b, mine) = (
+        name("user/bob/a"),
+        name("user/bob/b"),
+        name("user/bob/mine"),
+    );
+    node.change_acl(&bob, &a, "eve", change).await.unwrap();
+    assert!(node.find(&a).unwrap().meta.acl.contains("eve"));
+    node.rename_mailbox(&bob, &a, &mine).await.unwrap();
+    node.delete_mailbox(&bob, &b).await.unwrap();
+    murder.assert_settled(node, &["user/bob/mine"]).await;
+    assert_eq!(bodies_of(node, "user/bob/mine").await, 1);
+    assert_eq!(murder.find("user/bob/a").await, Some(theirs));
+    assert!(node.find(&b).is_none() && murder.find("user/bob/b").await.is_some());
+    crate::reconcile::reconcile(node).await.unwrap();
+    assert_eq!(node.counters.conflicts.get(), 1);
+}
+
+/// The whole backend was put back, with its memory, and the master was away when it started.
+#[tokio::test]
+async fn an_older_copy_that_was_opened_without_the_master_is_closed_again() {
+    let mut murder = Murder::start().await;
+    let backend = with_mail(&murder).await;
+    backend.shutdown(LONG).await;
+    let (whole, old) = (murder.dir.path().join("be1"), murder.dir.path().join("old"));
+    copy(&whole, &old);
+    let backend = murder.backend("be1").await;
+    let node = backend.node();
+    append(node, "user/bob", b"Subject: new\r\n\r\n").await;
+    let bob = user("bob");
+    node.delete_mailbox(&bob, &name("user/bob/work"))
+        .await
+        .unwrap();
+    backend.shutdown(LONG).await;
+    std::fs::remove_dir_all(&whole).unwrap();
+    copy(&old, &whole);
+    murder.kill_master().await;
+
+    let backend = murder.unready("be1").await;
+    let node = backend.node();
+    assert_eq!(bodies_of(node, "user/bob").await, 1);
+    murder.start_master().await;
+    until("the comparison", || async {
+        node.partitions.withdrawn("default").is_some()
+    })
+    .await;
+    until("the session", || async {
+        murder.partition(node, "be1!default").await.state == PartitionState::Offline
+    })
+    .await;
+    // Nothing of it has reached the master.
+    assert!(murder.find("user/bob/work").await.is_none());
+    assert!(node.may_lack());
+    let found = node.find(&name("user/bob")).unwrap();
+    let appended = found.partition.set_acl(&found.meta.name, "bob\tlr\t").await;
+    assert!(appended.is_err());
+    assert!(node.find(&name("user/eve")).is_some());
+    let unfit = say(node, Word::Restored).await;
+    assert!(matches!(unfit, Err(WordError::Unfit(_))), "{unfit:?}");
+    backend.shutdown(LONG).await;
+    let backend = murder.unready("be1").await;
+    say(backend.node(), Word::Restored).await.unwrap();
+    ready(&backend).await;
+}

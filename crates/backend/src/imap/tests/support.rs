@@ -137,7 +137,7 @@ impl Server {
         let metrics = Metrics::new("backend");
         let node = Arc::new(Node {
             partitions: Arc::new(partitions.collect()),
-            opener: Opener::new(Arc::new(DiskIo), Memory::default()),
+            opener: Opener::new(Arc::new(DiskIo), Memory::default(), None),
             look_now: Default::default(),
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
