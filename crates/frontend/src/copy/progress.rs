@@ -79,6 +79,15 @@ impl Progress {
             return;
         }
         self.next = now + INTERVAL;
+        let code = self.code();
+        client
+            .wire
+            .put_line(format_args!("* OK [{code}] Still working"));
+        self.drain(client).await;
+    }
+
+    /// `INPROGRESS (tag done goal)`
+    fn code(&self) -> String {
         let tag = match &self.tag {
             Some(tag) => format!("\"{tag}\""),
             None => "NIL".to_owned(),
@@ -94,10 +103,7 @@ impl Progress {
             }
             None => "NIL NIL".to_owned(),
         };
-        client.wire.put_line(format_args!(
-            "* OK [INPROGRESS ({tag} {so_far})] Still working"
-        ));
-        self.drain(client).await;
+        format!("INPROGRESS ({tag} {so_far})")
     }
 
     /// Sends what is queued for the client.
@@ -111,5 +117,27 @@ impl Progress {
             Ok(Err(error)) => self.set_gone(error),
             Err(_) => self.set_gone(io::ErrorKind::TimedOut.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn how_far_it_is() {
+        let mut progress = Progress::new("A1");
+        assert_eq!(progress.code(), "INPROGRESS (\"A1\" NIL NIL)");
+        progress.set_goal(8, 1000);
+        assert_eq!(progress.code(), "INPROGRESS (\"A1\" 0 8)");
+        progress.add(500);
+        assert_eq!(progress.code(), "INPROGRESS (\"A1\" 4 8)");
+        // Heads of messages count too, so that there may be more octets than were announced.
+        progress.add(600);
+        assert_eq!(progress.code(), "INPROGRESS (\"A1\" 8 NIL)");
+        // A code ends with the first `]`.
+        let mut progress = Progress::new("A]1");
+        progress.set_goal(3, 0);
+        assert_eq!(progress.code(), "INPROGRESS (NIL 0 3)");
     }
 }

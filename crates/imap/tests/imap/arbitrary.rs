@@ -610,8 +610,9 @@ pub fn command() -> impl Strategy<Value = Command> {
         4 => names,
         6 => messages,
         2 => access,
-        4 => extensions(),
-        2 => transfers().prop_map(Command::Transfer),
+        // In boxes: a strategy of all commands is too large for a test's stack.
+        4 => extensions().boxed(),
+        2 => transfers().prop_map(Command::Transfer).boxed(),
     ]
 }
 

@@ -8,6 +8,7 @@ use super::support::{Client, Server, short};
 /// selected.
 async fn selected() -> (Server, Client) {
     let server = Server::with_tls(|_| {});
+    server.create("user/bob").await;
     for n in 1..=3 {
         server.put("user/bob", short(&n.to_string())).await;
     }
