@@ -4,6 +4,7 @@
 mod backend_down;
 mod copy;
 mod crash;
+mod damage;
 mod delivery;
 mod hostile;
 mod idle;
