@@ -5,6 +5,7 @@ mod answers;
 mod backend_down;
 mod copy;
 mod crash;
+mod damage;
 mod delivery;
 mod doors;
 mod hostile;

@@ -545,7 +545,8 @@ impl PartitionDb {
         let read = || -> rusqlite::Result<Vec<LivingFile>> {
             let mut rows = self.conn.prepare_cached(
                 "SELECT number, size, refs, bytes FROM segment \
-                 WHERE refs != 0 OR number IN (SELECT segment FROM segment_home)",
+                 WHERE refs != 0 OR EXISTS \
+                 (SELECT 1 FROM segment_home WHERE segment_home.segment = segment.number)",
             )?;
             let rows = rows.query_map([], |r| {
                 let (size, refs, bytes): (i64, i64, i64) = (r.get(1)?, r.get(2)?, r.get(3)?);
