@@ -93,8 +93,19 @@ pub fn address_search_text(raw: &[u8], name: &str) -> String {
 
 fn addresses_onto(out: &mut String, value: &[u8]) {
     let blank = u8::is_ascii_whitespace;
+    // What is quoted stands as it is.
+    let mut quoted = false;
+    let outside: Vec<u8> = value
+        .iter()
+        .copied()
+        .filter(|b| {
+            let quote = *b == b'"';
+            quoted ^= quote;
+            quote || !quoted
+        })
+        .collect();
     let differs = value.iter().any(|b| matches!(b, b'(' | b'\\'))
-        || value.windows(2).any(|pair| match pair {
+        || outside.windows(2).any(|pair| match pair {
             [b'"' | b'.', b'@'] | [b'@', b'.'] => true,
             [a, b'@' | b'.'] | [b'@' | b'.', a] => blank(a),
             [a, b] => blank(a) && blank(b),

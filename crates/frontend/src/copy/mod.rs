@@ -346,7 +346,8 @@ async fn give_up(
     }
     Err(match fault {
         Fault::Source(_) => Refusal::SelectedLost.into(),
-        Fault::Destination(error) => Refusal::Backend(error).into(),
+        // What it had got is forgotten there: NO is true.
+        Fault::Destination(error) => Refusal::Backend(error.before_a_command()).into(),
         Fault::Kept(completion) | Fault::Refused(completion) => {
             match completion.code("X-NOT-HERE") {
                 Some(_) => Refusal::TryCreate.into(),
