@@ -101,7 +101,6 @@ impl ClientStream {
     ) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.stalled = None;
-            self.unanswered = false;
             return poll;
         }
         let patience = self.patience;
@@ -143,6 +142,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = this.stream()?.poll_write(cx, bytes);
+        this.unanswered &= !matches!(poll, Poll::Ready(Ok(1..)));
         this.within_patience(cx, poll)
     }
 
@@ -153,6 +153,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = this.stream()?.poll_write_vectored(cx, slices);
+        this.unanswered &= !matches!(poll, Poll::Ready(Ok(1..)));
         this.within_patience(cx, poll)
     }
 
