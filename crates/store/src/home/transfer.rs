@@ -188,13 +188,20 @@ impl Home {
 
     fn transfer_state(&self, id: &[u8]) -> Result<Option<TransferState>, Stop> {
         let value = self.transfer_value(id, 0)?;
-        // What cannot be read is damage, which SQLite would have found.
-        Ok(value.map(|value| TransferState::decode(&value[..]).unwrap_or_default()))
+        value.map(|value| self.read(&value)).transpose()
     }
 
     fn transfer_part(&self, id: &[u8], part: u32) -> Result<Option<TransferPart>, Stop> {
         let value = self.transfer_value(id, part)?;
-        Ok(value.map(|value| TransferPart::decode(&value[..]).unwrap_or_default()))
+        value.map(|value| self.read(&value)).transpose()
+    }
+
+    /// What cannot be read is damage: nothing of it may be left out in silence.
+    fn read<T: prost::Message + Default>(&self, value: &[u8]) -> Result<T, Stop> {
+        T::decode(value).map_err(|e| StoreError::HomeDamaged {
+            home: self.id,
+            why: format!("a transfer: {e}"),
+        })
     }
 
     fn transfer_value(&self, id: &[u8], part: u32) -> Result<Option<Vec<u8>>, Stop> {
