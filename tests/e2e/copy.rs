@@ -1,10 +1,11 @@
 //! COPY and MOVE (RFC 9051 6.4.7, RFC 4315, RFC 6851), within a backend and across.
 
-use murder_store::QuotaLimits;
+use murder_mailbox::MailboxName;
+use murder_store::{AppendMessage, Flags, InternalDate, QuotaLimits};
 use murder_testkit::corpus::Generator;
 use murder_testkit::{Answer, ImapClient, Murder};
 
-use crate::over_quota::limit;
+use crate::over_quota::{limit, while_stopped};
 use crate::{Tested, message};
 
 /// user2's Box on be2, with these rights for user1, whose home is on be1.
@@ -499,5 +500,47 @@ async fn large_ones_and_long_answers_cross() -> Tested {
     assert_eq!((from.len(), to.len()), (2048, 2048));
     assert_eq!(answer.expunged().len(), 2048);
     assert_eq!(client.uid_search("ALL").await?, Vec::<u32>::new());
+    Ok(())
+}
+
+/// No door takes a NUL any more; what was stored before must be able to leave its backend.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_with_nuls_can_leave_their_backend() -> Tested {
+    let mut murder = Murder::start().await?;
+    let inbox = MailboxName::inbox_of("user1")?;
+    while_stopped(&mut murder, 1, async |partition| {
+        for body in [
+            "Subject: a\0b\r\n\r\ntext\r\n",
+            "Subject: c\r\n\r\nd\0e\r\n",
+        ] {
+            let message = AppendMessage {
+                body: bytes::Bytes::from_static(body.as_bytes()).into(),
+                flags: Flags::default(),
+                keywords: Vec::new(),
+                internal_date: InternalDate {
+                    seconds: 1_600_000_000,
+                    zone: 0,
+                },
+                save_date: 1_600_000_000,
+                seen_by: None,
+            };
+            partition.append(&inbox, vec![message]).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let mut other = other_box(&murder, "lrswi").await?;
+    let mut client = murder.imap(1, "user1").await?;
+    client.select("INBOX").await?;
+    client.ok("COPY 1:2 \"Other Users/user2/Box\"").await?;
+    client.ok("MOVE 1:2 \"Other Users/user2/Box\"").await?;
+    assert_eq!(client.status("INBOX", "MESSAGES").await?, 0);
+    assert_eq!(other.select("Box").await?.exists, 4);
+    for number in 1..=4 {
+        let answer = other.ok(&format!("FETCH {number} BODY.PEEK[]")).await?;
+        let text = format!("{:?}", answer.untagged);
+        assert!(text.contains("Subject: "), "{text}");
+        assert!(!text.contains("\\0") && !text.contains('\0'), "{text}");
+    }
     Ok(())
 }

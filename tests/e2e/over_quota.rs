@@ -13,13 +13,24 @@ pub(crate) async fn limit(
     user: &str,
     limits: QuotaLimits,
 ) -> Tested {
+    let inbox = MailboxName::inbox_of(user)?;
+    while_stopped(murder, number, async |partition| {
+        Ok(partition.set_quota(&inbox, limits).await?)
+    })
+    .await
+}
+
+/// Does something to a backend's partition while the backend is stopped.
+pub(crate) async fn while_stopped(
+    murder: &mut Murder,
+    number: usize,
+    work: impl AsyncFnOnce(&Partition) -> Tested,
+) -> Tested {
     murder.kill_backend(number).await;
     let path = murder.dir().join(format!("be{number}/data/default"));
     let config = PartitionConfig::new("default", path);
     let partition = tokio::task::spawn_blocking(|| Partition::open(config)).await??;
-    partition
-        .set_quota(&MailboxName::inbox_of(user)?, limits)
-        .await?;
+    work(&partition).await?;
     partition.shutdown().await?;
     drop(partition);
     murder.start_backend(number).await
