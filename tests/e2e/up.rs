@@ -42,6 +42,39 @@ fn is_private(file: &Path) -> bool {
     std::fs::metadata(file).unwrap().permissions().mode() & 0o077 == 0
 }
 
+/// The files below `dir` that others than the owner may read or write.
+fn open_to_others(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            open.extend(open_to_others(&path)?);
+        } else if path.exists() && !is_private(&path) {
+            open.push(path);
+        }
+    }
+    Ok(open)
+}
+
+/// Mail and hashes of passwords, however generous who starts the nodes is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nodes_write_is_theirs_alone() -> Tested {
+    let dir = tempfile::tempdir()?;
+    let murder = Processes::builder(MURDER)
+        .users(1)
+        .dir(dir.path())
+        .start()
+        .await?;
+    let mut client = murder.imap(1, "user1").await?;
+    client.append("INBOX", "", &message("x")).await?;
+    for node in ["mu1", "be1", "be2", "fe1", "fe2"] {
+        let data = dir.path().join(node).join("data");
+        assert!(std::fs::read_dir(&data)?.next().is_some(), "{node}");
+        assert_eq!(open_to_others(&data)?, [PathBuf::new(); 0], "{node}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_topology_tells_what_runs() -> Tested {
     let murder = Processes::builder(MURDER)

@@ -142,6 +142,8 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
     if let Some(parent) = arguments.with_parent {
         stop_with_parent(parent)?;
     }
+    // Mail, accounts and keys are nobody else's, whatever has started the process.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     log::init(S::log(&config))?;
     raise_open_files();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
