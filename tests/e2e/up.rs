@@ -70,7 +70,7 @@ async fn what_nodes_write_is_theirs_alone() -> Tested {
     for node in ["mu1", "be1", "be2", "fe1", "fe2"] {
         let data = dir.path().join(node).join("data");
         assert!(std::fs::read_dir(&data)?.next().is_some(), "{node}");
-        assert_eq!(open_to_others(&data)?, [PathBuf::new(); 0], "{node}");
+        assert_eq!(open_to_others(&data)?, Vec::<PathBuf>::new(), "{node}");
     }
     Ok(())
 }
