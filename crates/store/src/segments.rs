@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
+use crate::journal::segment;
 use crate::message::BodyLocation;
 use crate::view::Generation;
 
@@ -280,10 +281,34 @@ impl Segments {
         }
     }
 
+    /// Whether a file says itself that it is the one of this name, in the partition with this tag,
+    /// or says nothing at all. Otherwise it may be one that is referred to by another name.
+    fn is_itself(&self, name: SegmentName, tag: u64) -> io::Result<bool> {
+        let file = self.io.open(&name.path(&self.dir))?;
+        let mut header = [0; segment::HEADER_BYTES as usize];
+        match file.read_exact_at(&mut header, 0) {
+            Ok(()) => {}
+            // Nothing in it was ever durable.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+            Err(e) => return Err(e),
+        }
+        Ok(match segment::Header::decode(&header) {
+            Some(says) => says.tag == tag && says.number == name.number(),
+            None => header.iter().all(|&b| b == 0),
+        })
+    }
+
     /// Removes a file in which nothing lives as of the record `settled`, unless something
-    /// later refers to it. Returns whether it is gone.
-    pub fn remove_if_unused(&self, name: SegmentName, settled: u64) -> io::Result<bool> {
+    /// later refers to it, or it says that it is another one. Returns whether it is gone.
+    pub fn remove_if_unused(&self, name: SegmentName, settled: u64, tag: u64) -> io::Result<bool> {
         let number = name.number();
+        if !self.is_itself(name, tag)? {
+            tracing::error!(
+                segment = number,
+                "nothing refers to the file of this name, but it is another one; it is kept"
+            );
+            return Ok(false);
+        }
         // Held over the unlinking, so that nobody pins a file that is going.
         let mut pins = self.pins.lock();
         if let Some(pin) = pins.get_mut(&number) {

@@ -435,3 +435,10 @@ fn lies_in_homes(path: &Path, wrong: Wrong) -> bool {
 fn every_file_in_every_way() {
     each_seed(0..4, play);
 }
+
+/// The file of a large body has changed names with one that nothing refers to any more: what is
+/// under the dead name must not be removed.
+#[test]
+fn a_living_file_under_a_dead_name_is_kept() {
+    each_seed(5032..5033, play);
+}
