@@ -144,12 +144,12 @@ async fn a_disk_is_missing_and_another_is_in_its_place() -> Tested {
     let (path, away) = (site.partition("be1"), site.aside("away"));
     std::fs::rename(&path, &away)?;
     let murder = site.start().await?;
-    let output = murder.output();
-    assert!(
-        output.contains("be1 is not ready") && output.contains("is empty"),
-        "{output}"
-    );
-    assert!(output.contains("not ready: be1"), "{output}");
+    wait_until("it is said who is not ready, and why", async || {
+        let output = murder.output();
+        let said = ["be1 is not ready", "is empty", "not ready: be1"];
+        said.iter().all(|text| output.contains(text)).then_some(())
+    })
+    .await?;
     let why = site.trouble().await?;
     assert!(why.contains("murder partition init be1!default"), "{why}");
     only_user1_waits(&murder).await?;
