@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement, params}
 
 use crate::catalogue::{Catalogue, DirtyHomes, HomeListing, Listed};
 use crate::checkpoint::{Changes, HomeState};
-use crate::error::StoreError;
+use crate::error::{StoreError, is_of_the_disk};
 use crate::home::{HomeOnDisk, SegmentChange, SegmentChanges};
 use crate::identity::{Identity, Stamp};
 
@@ -113,19 +113,9 @@ fn sql(e: rusqlite::Error) -> StoreError {
 
 /// What goes wrong while it is opened: either its content is, or the disk does not allow it.
 fn unusable(path: &Path, e: &rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode as Code;
-    match e.sqlite_error_code() {
-        Some(
-            Code::DiskFull
-            | Code::SystemIoFailure
-            | Code::DatabaseBusy
-            | Code::DatabaseLocked
-            | Code::CannotOpen
-            | Code::ReadOnly
-            | Code::OutOfMemory
-            | Code::PermissionDenied,
-        ) => StoreError::sql("opening partition.db", e),
-        _ => StoreError::damaged(path, e.to_string()),
+    match is_of_the_disk(e) {
+        true => StoreError::sql("opening partition.db", e),
+        false => StoreError::damaged(path, e.to_string()),
     }
 }
 

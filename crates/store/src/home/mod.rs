@@ -31,7 +31,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::catalogue::Listed;
 use crate::checkpoint::HomeState;
 use crate::command::Op;
-use crate::error::StoreError;
+use crate::error::{StoreError, is_of_the_disk};
 use crate::handles::Handles;
 use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::segments::Segments;
@@ -179,19 +179,9 @@ type Stop = StoreError;
 const DAMAGED: &str = "a home's database is damaged";
 
 fn sql(e: rusqlite::Error) -> Stop {
-    use rusqlite::ErrorCode as Code;
-    match e.sqlite_error_code() {
-        Some(
-            Code::DiskFull
-            | Code::SystemIoFailure
-            | Code::DatabaseBusy
-            | Code::DatabaseLocked
-            | Code::CannotOpen
-            | Code::ReadOnly
-            | Code::OutOfMemory
-            | Code::PermissionDenied,
-        ) => StoreError::sql("writing a home", &e),
-        _ => StoreError::Io {
+    match is_of_the_disk(&e) {
+        true => StoreError::sql("writing a home", &e),
+        false => StoreError::Io {
             what: DAMAGED,
             why: e.to_string(),
         },
