@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod delivery;
 mod doors;
+mod hidden;
 mod hostile;
 mod identity;
 mod idle;

@@ -182,6 +182,8 @@ impl Node {
             return None;
         }
         let mut identity = account.identity();
+        // Frontends list everything to an administrator: what may not be done is no secret.
+        identity.sees_all = identity.admin;
         identity.admin &= self.config.imap.proxy_admins;
         Some(identity)
     }

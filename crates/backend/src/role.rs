@@ -13,7 +13,7 @@ use murder_mupdate::{
     ReplicaConfig, Topic,
 };
 use murder_net::config::{LogConfig, NodeConfig};
-use murder_net::limits::ConnectionLimits;
+use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_store::Repaired;
 use murder_store::io::{DiskIo, JournalIo};
@@ -402,9 +402,10 @@ impl Listeners {
         config: &BackendConfig,
         tls: Option<&Arc<rustls::ServerConfig>>,
     ) -> anyhow::Result<Self> {
-        let imap_limits = ConnectionLimits::new(&config.limits);
-        let pop3_limits = ConnectionLimits::new(&config.limits);
-        let lmtp_limits = ConnectionLimits::new(&config.limits);
+        let limits = fitting(&config.limits, 1, 3);
+        let imap_limits = ConnectionLimits::new(&limits);
+        let pop3_limits = ConnectionLimits::new(&limits);
+        let lmtp_limits = ConnectionLimits::new(&limits);
         let all = |addresses: &[SocketAddr], limits: &ConnectionLimits, refusal: &'static [u8]| {
             addresses
                 .iter()

@@ -9,8 +9,8 @@ use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
-use murder_net::config::{LimitsConfig, LogConfig, NodeConfig};
-use murder_net::limits::ConnectionLimits;
+use murder_net::config::{LogConfig, NodeConfig};
+use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use tokio_util::sync::CancellationToken;
 
@@ -66,10 +66,12 @@ impl Frontend {
         let client_tls = client_tls(&config, &tls)?;
 
         // Addresses first: what is taken should be known before anything has begun.
-        let imap_limits = ConnectionLimits::new(&config.limits);
+        // Each client has a backend behind it.
+        let limits = fitting(&config.limits, 2, 2);
+        let imap_limits = ConnectionLimits::new(&limits);
         let imap_listeners = bind(&config.imap.listen, &imap_limits)?;
         let imaps_listeners = bind(&config.imap.tls_listen, &imap_limits)?;
-        let lmtp_listeners = bind(&config.lmtp.listen, &lmtp_limits(&config.limits))?;
+        let lmtp_listeners = bind(&config.lmtp.listen, &ConnectionLimits::new(&limits))?;
         let addresses = FrontendAddresses {
             imap: imap_listeners.iter().map(Listener::local_addr).collect(),
             imaps: imaps_listeners.iter().map(Listener::local_addr).collect(),
@@ -287,11 +289,6 @@ fn bind(addresses: &[SocketAddr], limits: &ConnectionLimits) -> std::io::Result<
         .iter()
         .map(|address| Ok(Listener::bind(*address)?.with_limits(limits.clone())))
         .collect()
-}
-
-/// An MTA keeps many connections from one address.
-fn lmtp_limits(limits: &LimitsConfig) -> ConnectionLimits {
-    ConnectionLimits::new(limits)
 }
 
 fn first(addresses: &[SocketAddr]) -> String {

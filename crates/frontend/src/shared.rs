@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_auth::{Authenticator, AuthenticatorConfig};
+use murder_imap::server::Limits;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::Replica;
 use murder_net::{Limit, Metrics, NodeTls, Shutdown, Stream};
@@ -59,6 +60,16 @@ pub(crate) struct Settings {
     pub high_water: usize,
     /// How long the answer to a failed login is held back.
     pub failed_login_delay: Duration,
+}
+
+impl Settings {
+    /// What a client may send once it has logged in.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            command: self.max_command,
+            append: self.append_limit,
+        }
+    }
 }
 
 /// What all sessions share.

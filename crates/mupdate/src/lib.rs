@@ -33,7 +33,7 @@ pub use client::{
     MupdateClient, MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
 };
 pub use error::MupdateError;
-pub use map::{Entry, HeldByName, LocationMap};
+pub use map::{Entry, HeldByName, LocationMap, Portion};
 pub use master::{
     GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,
 };

@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use murder_net::config::{LogConfig, NodeConfig};
 use murder_net::grpc;
-use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_net::{Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_proto::v1::directory_server::{self, DirectoryServer};
 use murder_proto::v1::mupdate_server::{self, MupdateServer};
 use tokio_util::sync::CancellationToken;
@@ -98,6 +98,7 @@ impl Master {
         let service = Service {
             consensus,
             sessions: Arc::new(Sessions::new(config.limits.lease())),
+            reconciling: Limit::new(reconcile::AT_ONCE),
             shutdown: shutdown.clone(),
         };
         shutdown.spawn(report_health(service.clone(), master.health.clone()));

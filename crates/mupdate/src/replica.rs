@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use murder_auth::{Account, Directory};
-use murder_mailbox::{Identity, MailboxName};
+use murder_mailbox::MailboxName;
 use murder_proto::v1::{self, watch_response};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -236,21 +236,6 @@ impl Replica {
         tables
             .map
             .below(name)
-            .map(|entry| Mailbox {
-                name: entry.mailbox_name(),
-                location: entry.location(),
-            })
-            .collect()
-    }
-
-    /// The mailboxes that `identity` may look up, in name order. To go through them without
-    /// a list, use [`Replica::read`] and [`crate::LocationMap::visible_to`].
-    #[must_use]
-    pub fn visible_to(&self, identity: &Identity) -> Vec<Mailbox> {
-        let tables = self.read();
-        tables
-            .map
-            .visible_to(identity)
             .map(|entry| Mailbox {
                 name: entry.mailbox_name(),
                 location: entry.location(),

@@ -22,7 +22,7 @@ async fn capabilities_before_and_after() {
     client.expect("+ ").await;
     client.send("bob {6+}\r\nsecret\r\n").await;
     let after = client.line().await;
-    assert!(after.starts_with("c OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk APPENDLIMIT=1048576]"), "{after}");
+    assert!(after.starts_with("c OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE BINARY CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk APPENDLIMIT=1048576]"), "{after}");
     assert!(
         client
             .tagged("d", "LOGIN bob secret")

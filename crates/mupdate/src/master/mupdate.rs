@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::Shutdown;
+use murder_net::{Limit, Shutdown};
 use murder_proto::v1::mupdate_server::Mupdate;
 use murder_proto::v1::{self, log_entry::Command, operation};
 use tokio::sync::mpsc;
@@ -36,6 +36,8 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 pub(super) struct Service {
     pub consensus: Arc<dyn Consensus>,
     pub sessions: Arc<Sessions>,
+    /// Reconciliations under way, by the node that asks; of operators together.
+    pub reconciling: Limit<String>,
     pub shutdown: Shutdown,
 }
 
@@ -372,9 +374,12 @@ impl Mupdate for Service {
         request: Request<Streaming<v1::ReconcileRequest>>,
     ) -> Result<Response<Self::ReconcileStream>, Status> {
         let restricted_to = Caller::of(&request)?.may_write()?;
+        let slot = self.reconciling.take(&restricted_to);
+        let slot = slot.ok_or_else(|| unavailable("too many reconciliations at once"))?;
         Ok(Response::new(super::reconcile::start(
             self.clone(),
             restricted_to,
+            slot,
             request.into_inner(),
         )))
     }

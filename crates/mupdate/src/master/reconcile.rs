@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use murder_mailbox::{MailboxId, MailboxName};
+use murder_net::Slot;
 use murder_proto::v1::{
     self, DifferenceKind, log_entry::Command, reconcile_request, reconcile_response::Kind,
 };
@@ -24,6 +25,9 @@ use crate::state::Outcome;
 
 /// The most mailboxes in one reconciliation: both sides of it are held in memory.
 const MAX_HELD: u64 = 5_000_000;
+/// Reconciliations of one node at once, and of operators. A node does one after the other; those that
+/// it has given up may take a while to end.
+pub(super) const AT_ONCE: usize = 4;
 /// Records changed in one revision.
 const APPLY: usize = 500;
 /// So many records are dropped without an operator's word, whatever the partition's size: what
@@ -38,11 +42,13 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(super) fn start(
     service: Service,
     restricted_to: String,
+    slot: Slot<String>,
     requests: Streaming<v1::ReconcileRequest>,
 ) -> Parts<v1::ReconcileResponse> {
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
     let shutdown = service.shutdown.clone();
     shutdown.spawn(async move {
+        let _slot = slot;
         let stop = service.shutdown.token();
         let ended = tokio::select! {
             ended = reconcile(&service, restricted_to, requests, &sender) => ended,

@@ -80,11 +80,10 @@ async fn vouched(session: &mut Session, user: Option<&str>) -> OpResult {
         )
     };
     let user = user.ok_or_else(|| no(Code::AuthorizationFailed, "Name a user to act for"))?;
-    let Some(mut identity) = session.node.identity_vouched(user).await else {
+    let Some(identity) = session.node.identity_vouched(user).await else {
         session.node.imap.failed_logins.inc();
         return Err(refused());
     };
-    identity.admin &= session.node.config.imap.proxy_admins;
     debug!(user = identity.user, "logged in through a frontend");
     session.logged_in(User {
         identity,

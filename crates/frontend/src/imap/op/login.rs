@@ -151,6 +151,7 @@ async fn finish(
         _slot: slot,
     }));
     session.state = State::Authenticated;
+    session.client.set_limits(session.shared.settings.limits());
     session.failed_logins = 0;
     Ok(Completion {
         status: Status::Ok,
