@@ -168,7 +168,10 @@ async fn octets_of_messages() -> Tested {
             let size = message.len();
             let append = format!("APPEND INBOX (\\Seen) ~{{{size}+}}\r\n{message}");
             let appended = client.ok(&append).await?;
-            assert!(appended.code().starts_with("APPENDUID "), "{door}: {appended:?}");
+            assert!(
+                appended.code().starts_with("APPENDUID "),
+                "{door}: {appended:?}"
+            );
             client.select("INBOX").await?;
             let answer = client.ok("FETCH * BINARY.PEEK[]").await?;
             let told = answer.all("FETCH").next().unwrap().0.clone();
@@ -180,8 +183,13 @@ async fn octets_of_messages() -> Tested {
                 assert!(!told.contains(&0), "{door}, {item}: {answer:?}");
             }
         }
-        let refused = client.try_append("INBOX", "", &small.clone().into_bytes()).await;
-        assert!(refused.is_err() || refused.unwrap().status != Status::Ok, "{door}");
+        let refused = client
+            .try_append("INBOX", "", &small.clone().into_bytes())
+            .await;
+        assert!(
+            refused.is_err() || refused.unwrap().status != Status::Ok,
+            "{door}"
+        );
     }
     for (door, mut client) in both(&murder, "user1").await?.into_iter().enumerate() {
         let header = "Subject: bl\u{e5}\r\n\r\nx\r\n".as_bytes();

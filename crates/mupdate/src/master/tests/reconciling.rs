@@ -302,7 +302,11 @@ async fn a_node_has_a_few_at_once() {
     let report = be2.reconcile("be2!default", true, 0, Vec::new).await;
     report.unwrap();
     drop(open);
-    while be1.reconcile("be1!default", true, 0, Vec::new).await.is_err() {
+    while be1
+        .reconcile("be1!default", true, 0, Vec::new)
+        .await
+        .is_err()
+    {
         tokio::task::yield_now().await;
     }
 }
