@@ -138,7 +138,7 @@ async fn refused_before_the_message() {
         .play(
             "C: h NOOP
              S: h OK …
-             C: i APPEND INBOX {100001+}
+             C: i APPEND INBOX {200000+}
              S: i NO [TOOBIG] …",
         )
         .await;
