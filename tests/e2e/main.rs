@@ -27,6 +27,7 @@ mod repair;
 mod restore;
 mod shared;
 mod standalone;
+mod status;
 mod uidvalidity;
 mod up;
 mod users;

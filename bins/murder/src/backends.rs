@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use murder_mailbox::MailboxName;
-use murder_mupdate::{MupdateClient, NodeState, node_of};
+use murder_mupdate::{DescribedNode, MupdateClient, NodeState, node_of};
 use murder_net::{Role, grpc};
 use murder_proto::v1::ErrorDetail;
 use murder_proto::v1::backend_admin_client::BackendAdminClient;
 use rustls::ClientConfig;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
-
-use crate::nodes::Tables;
 
 /// The most bytes in one message of an answer; backends send far smaller ones.
 const LARGEST_MESSAGE: usize = 16 << 20;
@@ -82,9 +80,9 @@ impl Backends {
             Reach::One(address) => return Ok(vec![self.alone(address)]),
             Reach::Murder(client) => client.clone(),
         };
-        let nodes = Tables::ask(client).await?.nodes.into_iter();
+        let nodes = client.describe_nodes().await?.nodes.into_iter();
         let mut found: Vec<_> = nodes
-            .filter_map(|node| {
+            .filter_map(|DescribedNode { node, .. }| {
                 let has = |role: &&Role| node.roles.iter().any(|has| has == role.as_str());
                 let role = *roles.iter().find(has)?;
                 Some(Backend {

@@ -167,7 +167,8 @@ impl Frontend {
                 .unwrap_or_default(),
             weight: 0,
         };
-        frontend.session = Some(master.register(description, NodeStatus::default()));
+        let health = frontend.health.clone();
+        frontend.session = Some(master.register(description, NodeStatus::default(), health));
         Ok(frontend)
     }
 

@@ -70,7 +70,10 @@ async fn a_frontend_that_knows_newer_accounts_waits() {
         (replica.revision(), proxy)
     });
     let operator = murder.client("ops", Role::Operator);
-    operator.update_user("bob", groups(&["staff"])).await.unwrap();
+    operator
+        .update_user("bob", groups(&["staff"]))
+        .await
+        .unwrap();
     let (revision, mut proxy) = answered.await.unwrap();
     assert!(revision >= next);
     // One that cannot be waited for holds nobody up for long.
