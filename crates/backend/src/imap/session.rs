@@ -13,9 +13,9 @@ use murder_imap::{
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::metrics::Counted;
 use murder_net::{Alarm, Cancelled, Connection, SessionId};
-use murder_sessions::{About, End, News, Overdue, Presence, Protocol, news_of};
+use murder_sessions::{About, CUT_OFF_AFTER, End, News, Overdue, Presence, Protocol, news_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{Instrument, Span, debug};
 
 use crate::imap::dispatch::{boxed, news_after};
@@ -217,7 +217,7 @@ impl Session {
                 event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
                 () = self.alarm.until(deadline) => return Err(Ended::Idle),
             };
-            self.hear(news)?;
+            boxed(self.hear(news)).await.or_else(ended)?;
         }
     }
 
@@ -234,7 +234,7 @@ impl Session {
             tokio::select! {
                 biased;
                 () = &mut self.drained => return Err(Ended::Shutdown),
-                news = news_of(self.presence.as_ref()) => self.hear(news)?,
+                news = news_of(self.presence.as_ref()) => boxed(self.hear(news)).await.or_else(ended)?,
                 event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
                 () = self.alarm.until(deadline) => return Err(Ended::Idle),
                 () = wake.wait() => {}
@@ -244,7 +244,7 @@ impl Session {
 
     async fn take(&mut self, event: Event) -> Result<(), Ended> {
         if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
-            self.hear(news)?;
+            boxed(self.hear(news)).await.or_else(ended)?;
         }
         match event {
             Event::Command { tag, command } => {
@@ -451,24 +451,23 @@ impl Session {
     }
 
     /// Takes note of what has become of the account.
-    fn hear(&mut self, news: News) -> Result<(), Ended> {
+    ///
+    /// # Errors
+    /// BYE when the session has to end.
+    pub(crate) async fn hear(&mut self, news: News) -> Result<(), OpError> {
         match news {
             News::Changed => {
                 self.look_identity_up();
                 Ok(())
             }
-            News::Ended(end) => Err(Ended::Bye(end.last_word().into())),
-        }
-    }
-
-    /// The same within IDLE.
-    pub(crate) fn hear_in_idle(&mut self, news: News) -> Result<(), OpError> {
-        match news {
-            News::Changed => {
-                self.look_identity_up();
-                Ok(())
+            News::Ended(end) => {
+                // Nothing is done for a frontend any more; but it is the one to tell its client why,
+                // and would take this for a backend that has gone.
+                if self.is_frontends() {
+                    sleep(CUT_OFF_AFTER).await;
+                }
+                Err(OpError::Bye(end.last_word().into()))
             }
-            News::Ended(end) => Err(OpError::Bye(end.last_word().into())),
         }
     }
 

@@ -193,9 +193,7 @@ impl Session {
 
     /// Looks at what the client has sent; whether that changed anything.
     async fn take_input(&mut self) -> Result<bool, Ended> {
-        if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
-            self.hear(news);
-        }
+        self.hear_news();
         if self.leaving && (self.is_quiet() || self.is_idling()) {
             return Err(match self.ending {
                 Some((end, _)) => Ended::Removed(end),
@@ -443,7 +441,13 @@ impl Session {
         }
     }
 
-    /// Takes note of what has become of the account.
+    /// Takes note of what has become of the account, if anything has.
+    pub(super) fn hear_news(&mut self) {
+        if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
+            self.hear(news);
+        }
+    }
+
     pub(super) fn hear(&mut self, news: News) {
         match news {
             News::Changed => self.look_identity_up(),

@@ -40,7 +40,7 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
         }
         let line = tokio::select! {
             heard = news_of(session.presence.as_ref()) => {
-                session.hear_in_idle(heard)?;
+                boxed(session.hear(heard)).await?;
                 continue;
             }
             line = next_line(&mut session.reader, &mut session.stream) => line?,
