@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 pub use error::ConfigError;
 pub use sections::{
-    ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MupdateConfig, NodeConfig,
-    TlsConfig,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MupdateConfig,
+    NodeConfig, TlsConfig, reachable,
 };
 
 thread_local! {
