@@ -767,7 +767,11 @@ async fn without_the_right_to_read() {
     let told = bob.ask("NOOP").await;
     assert_eq!(told[0], "* 2 EXISTS", "{told:?}");
     assert!(told.iter().any(|line| line.contains("PREVIEW")), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("* ESEARCH (TAG \"a\")")), "{told:?}");
+    assert!(
+        told.iter()
+            .any(|line| line.starts_with("* ESEARCH (TAG \"a\")")),
+        "{told:?}"
+    );
 }
 
 /// ESEARCH of several mailboxes (RFC 7377 section 2.2).
