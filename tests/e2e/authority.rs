@@ -295,6 +295,47 @@ async fn what_a_group_gives_begins_and_ends_with_it() -> Tested {
     Ok(())
 }
 
+/// Whoever waits in the mailbox of a group that they have left hears nothing more of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_was_left_is_silent() -> Tested {
+    let murder = Murder::start().await?;
+    let mut owner = of_a_group(&murder).await?;
+    put_into(&murder, "user2", &["staff"]).await?;
+    let mut waiting = [
+        murder.imap(2, "user2").await?,
+        murder.imap_at_backend(1, "user2").await?,
+    ];
+    for client in &mut waiting {
+        wait_until("the group is known", async || {
+            let answer = client.command(&format!("SELECT \"{SHARED}\"")).await.ok()?;
+            (answer.status == Status::Ok).then_some(())
+        })
+        .await?;
+    }
+    let mut probe = murder.imap_at_backend(1, "user2").await?;
+    let mut tags = Vec::new();
+    for client in &mut waiting {
+        tags.push(client.idle().await?);
+    }
+    put_into(&murder, "user2", &[]).await?;
+    wait_until("the backend knows that the group was left", async || {
+        let status = format!("STATUS \"{SHARED}\" (MESSAGES)");
+        let answer = probe.command(&status).await.ok()?;
+        (answer.status == Status::No).then_some(())
+    })
+    .await?;
+    owner.append("Work", "", &message("two")).await?;
+    for (client, tag) in waiting.iter_mut().zip(tags) {
+        let idle = client.done(&tag).await?;
+        let noop = client.ok("NOOP").await?;
+        for answer in [idle, noop] {
+            let news: Vec<_> = answer.untagged.iter().map(|reply| reply.text()).collect();
+            assert!(news.is_empty(), "{news:?}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_administrators_flag_stays_in_no_connection() -> Tested {
     let murder = Murder::start().await?;
