@@ -1,14 +1,12 @@
 //! How this tool reaches the admin service of backends.
 
-use std::sync::Arc;
-
 use anyhow::{Context, anyhow, bail};
 use murder_mailbox::MailboxName;
 use murder_mupdate::{MupdateClient, NodeState, node_of};
+use murder_net::tls::TlsClient;
 use murder_net::{Role, grpc};
 use murder_proto::v1::ErrorDetail;
 use murder_proto::v1::backend_admin_client::BackendAdminClient;
-use rustls::ClientConfig;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
@@ -20,7 +18,7 @@ const LARGEST_MESSAGE: usize = 16 << 20;
 /// The backends of a murder, or one alone.
 #[derive(Debug)]
 pub struct Backends {
-    tls: Arc<ClientConfig>,
+    tls: TlsClient,
     reach: Reach,
 }
 
@@ -37,7 +35,7 @@ pub struct Backend {
     pub name: String,
     address: String,
     state: NodeState,
-    tls: Arc<ClientConfig>,
+    tls: TlsClient,
 }
 
 /// A connection to one.
@@ -45,13 +43,13 @@ pub type Client = BackendAdminClient<Channel>;
 
 impl Backends {
     /// One, by its admin address.
-    pub fn one(address: String, tls: Arc<ClientConfig>) -> Self {
+    pub fn one(address: String, tls: TlsClient) -> Self {
         let reach = Reach::One(address);
         Self { tls, reach }
     }
 
     /// Those that the master knows.
-    pub fn of_murder(client: MupdateClient, tls: Arc<ClientConfig>) -> Self {
+    pub fn of_murder(client: MupdateClient, tls: TlsClient) -> Self {
         let reach = Reach::Murder(client);
         Self { tls, reach }
     }
@@ -73,7 +71,7 @@ impl Backends {
                 name: node.name,
                 address: node.admin,
                 state: node.state,
-                tls: Arc::clone(&self.tls),
+                tls: self.tls.clone(),
             })
             .collect();
         if backends.is_empty() {
@@ -155,7 +153,7 @@ impl Backends {
             name: String::new(),
             address: address.to_owned(),
             state: NodeState::Up,
-            tls: Arc::clone(&self.tls),
+            tls: self.tls.clone(),
         }
     }
 }
@@ -177,7 +175,7 @@ impl Backend {
             "" => murder_net::tls::role_server_name(Role::Backend),
             name => murder_net::tls::server_name(name, Role::Backend),
         };
-        let channel = grpc::connect(address, expected, Arc::clone(&self.tls))
+        let channel = grpc::connect(address, expected, &self.tls)
             .await
             .with_context(|| format!("backend {} cannot be reached", self.called()))?;
         Ok(Client::new(channel).max_decoding_message_size(LARGEST_MESSAGE))

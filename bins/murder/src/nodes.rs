@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use murder_mupdate::{MupdateClient, Node, Partition, Replica, ReplicaConfig, Topic};
+use murder_net::tls::Revocation;
 use tokio_util::sync::CancellationToken;
 
 /// For them to come from the master.
@@ -16,6 +17,8 @@ pub struct Tables {
     pub revision: u64,
     pub nodes: Vec<Node>,
     pub partitions: Vec<Partition>,
+    /// What is revoked of certificates.
+    pub revocations: Vec<Revocation>,
 }
 
 impl Tables {
@@ -35,15 +38,15 @@ impl Tables {
         let followed = async {
             let replica = Replica::start(config, client, stop.clone()).await?;
             replica.wait_for(revision, WAIT).await?;
-            anyhow::Ok((replica.nodes(), replica.partitions()))
+            anyhow::Ok(Self {
+                revision,
+                nodes: replica.nodes(),
+                partitions: replica.partitions(),
+                revocations: replica.revocations(),
+            })
         };
         let followed = followed.await;
         stop.cancel();
-        let (nodes, partitions) = followed?;
-        Ok(Self {
-            revision,
-            nodes,
-            partitions,
-        })
+        followed
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use murder_auth::{Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
+use murder_net::tls::TlsServer;
 use murder_net::{Health, Limit, Metrics, NodeTls, Shutdown};
 use murder_store::{MailboxMeta, Partition, StoreError};
 use tokio::sync::Notify;
@@ -46,7 +47,7 @@ pub(crate) struct Node {
     /// Logged-in connections of each user.
     pub per_user: Limit<String>,
     /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<TlsServer>,
     /// Conditions.
     pub health: Health,
     /// Everything that is counted.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use murder_auth::{Authenticator, AuthenticatorConfig};
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::Replica;
+use murder_net::tls::TlsServer;
 use murder_net::{Limit, Metrics, NodeTls, Shutdown, Stream};
 use tokio::time::timeout;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -82,7 +82,7 @@ pub(crate) struct Shared {
     /// Cancelled when sessions are to end.
     pub goodbye: CancellationToken,
     placement: Placement,
-    tls: Arc<ServerConfig>,
+    tls: TlsServer,
 }
 
 impl Shared {
@@ -92,7 +92,7 @@ impl Shared {
         config: &FrontendConfig,
         replica: Arc<Replica>,
         node: &NodeTls,
-        tls: Arc<ServerConfig>,
+        tls: TlsServer,
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Self {
@@ -161,7 +161,7 @@ impl Shared {
 
     /// The server's part of a TLS handshake, for STARTTLS.
     pub(crate) async fn accept_tls(&self, plain: Stream) -> io::Result<Stream> {
-        timeout(HANDSHAKE, plain.accept_tls(self.tls.clone())).await?
+        timeout(HANDSHAKE, plain.accept_tls(&self.tls)).await?
     }
 
     /// Whether there is a copy of the map and of the accounts, however old; waits a little for
