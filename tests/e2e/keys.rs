@@ -111,7 +111,11 @@ impl Theft {
             let mut session = Impostor::connect(backend.imaps, &backend.name, &tls).await?;
             let answer = session.act_for("user1").await?;
             anyhow::ensure!(answer.starts_with("a OK"), "{answer}");
-            if session.command("SELECT user/user1").await?.starts_with("a OK") {
+            if session
+                .command("SELECT user/user1")
+                .await?
+                .starts_with("a OK")
+            {
                 return Ok(Self {
                     tls,
                     master,

@@ -28,6 +28,7 @@ mod restore;
 mod roles;
 mod shared;
 mod standalone;
+mod status;
 mod uidvalidity;
 mod up;
 mod users;

@@ -81,6 +81,7 @@ fn matrix() -> Vec<Row> {
             status: Some(v1::NodeStatus {
                 draining: true,
                 partitions,
+                ..Default::default()
             }),
             ..Default::default()
         };
@@ -202,6 +203,9 @@ fn matrix() -> Vec<Row> {
             one(v1::SucceedRequest {
                 murder_id: b"none".to_vec(),
             })
+        }),
+        row("Mupdate/DescribeNodes", Administrators, |_| {
+            one(v1::DescribeNodesRequest {})
         }),
         row("Mupdate/RevokeCertificates", Administrators, |_| {
             one(v1::RevokeCertificatesRequest::default())

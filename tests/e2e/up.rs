@@ -330,6 +330,7 @@ async fn detached_with_the_operators_commands() -> Tested {
     for node in ["be1", "be2"] {
         assert!(status.contains(node), "{status}");
     }
+    said(&["status", "--check", "--dir", dir_text], "")?;
     said(&["user", "delete", "alice", "--dir", dir_text], "")?;
     assert!(!said(&["user", "list", "--dir", dir_text], "")?.contains("alice"));
     let unknown = murder(&["user", "delete", "alice", "--dir", dir_text], "")?;

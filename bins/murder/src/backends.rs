@@ -2,15 +2,13 @@
 
 use anyhow::{Context, anyhow, bail};
 use murder_mailbox::MailboxName;
-use murder_mupdate::{MupdateClient, NodeState, node_of};
+use murder_mupdate::{DescribedNode, MupdateClient, NodeState, node_of};
 use murder_net::tls::TlsClient;
 use murder_net::{Role, grpc};
 use murder_proto::v1::ErrorDetail;
 use murder_proto::v1::backend_admin_client::BackendAdminClient;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
-
-use crate::nodes::Tables;
 
 /// The most bytes in one message of an answer; backends send far smaller ones.
 const LARGEST_MESSAGE: usize = 16 << 20;
@@ -63,11 +61,11 @@ impl Backends {
             Reach::One(address) => return Ok(vec![self.alone(address)]),
             Reach::Murder(client) => client.clone(),
         };
-        let nodes = Tables::ask(client).await?.nodes.into_iter();
+        let nodes = client.describe_nodes().await?.nodes.into_iter();
         let backend = Role::Backend.as_str();
-        let backends = nodes.filter(|node| node.roles.iter().any(|role| role == backend));
+        let backends = nodes.filter(|of| of.node.roles.iter().any(|role| role == backend));
         let mut backends: Vec<_> = backends
-            .map(|node| Backend {
+            .map(|DescribedNode { node, .. }| Backend {
                 name: node.name,
                 address: node.admin,
                 state: node.state,

@@ -11,7 +11,6 @@ use murder_net::{Ca, Role};
 use serde::Serialize;
 
 use crate::confirm::Confirmation;
-use crate::nodes::Tables;
 use crate::operator::Target;
 use crate::output::{print_json, print_line};
 use crate::units::show_time;
@@ -239,8 +238,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             revoke(&target, &name, serials, take_back, json)
         }
         Command::Revoked { target, json } => {
-            let tables = target.run(async |client| Tables::ask(client).await)?;
-            let shown: Vec<Shown> = tables.revocations.iter().map(Shown::of).collect();
+            let murder = target.run(async |client| Ok(client.describe_nodes().await?))?;
+            let shown: Vec<Shown> = murder.revocations.iter().map(Shown::of).collect();
             if json {
                 return print_json(&shown);
             }
@@ -269,8 +268,8 @@ fn revoke(
     let revoked = target.run(async |client| {
         let revoked = client.revoke(name, serials).await?;
         // Its own certificate may be the one that was revoked.
-        let nodes = Tables::ask(client).await.map(|tables| tables.nodes);
-        if nodes.is_ok_and(|nodes| nodes.iter().all(|node| node.name != name)) {
+        let murder = client.describe_nodes().await;
+        if murder.is_ok_and(|murder| murder.nodes.iter().all(|of| of.node.name != name)) {
             eprintln!(
                 "murder: there is no node {name}; it is revoked all the same, for an operator"
             );

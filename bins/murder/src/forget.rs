@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use murder_mailbox::{MailboxId, MailboxName};
-use murder_mupdate::{MupdateClient, MupdateError, NodeState, Operation, PartitionState, node_of};
+use murder_mupdate::{
+    DescribedMurder, MupdateClient, MupdateError, NodeState, Operation, PartitionState, node_of,
+};
 use serde::Serialize;
 
 use crate::confirm::Confirmation;
-use crate::nodes::Tables;
 use crate::output::{print_json, print_line};
 
 /// Records in one call to the master.
@@ -68,9 +69,9 @@ pub async fn names(
             .or_default()
             .push(record);
     }
-    let tables = Tables::ask(client.clone()).await?;
+    let murder = client.describe_nodes().await?;
     for partition in records.keys() {
-        check_lost(&tables, partition)?;
+        check_lost(&murder, partition)?;
     }
     let all: Vec<Record> = records.into_values().flatten().collect();
     confirmation.ask(&format!(
@@ -93,7 +94,7 @@ pub async fn of_partition(
     partition: &str,
     confirmation: Confirmation,
 ) -> anyhow::Result<Forgotten> {
-    check_lost(&Tables::ask(client.clone()).await?, partition)?;
+    check_lost(&client.describe_nodes().await?, partition)?;
     let all = records_of(client, partition).await?;
     ensure!(!all.is_empty(), "no mailbox is recorded in {partition}");
     confirmation.ask(&format!(
@@ -119,8 +120,8 @@ pub async fn partition(
     let (node, name) = partition
         .split_once('!')
         .with_context(|| format!("`{partition}` is not of the form node!partition"))?;
-    let tables = Tables::ask(client.clone()).await?;
-    check_lost(&tables, partition)?;
+    let murder = client.describe_nodes().await?;
+    check_lost(&murder, partition)?;
     let all = records_of(client, partition).await?;
     agree(partition, all.len(), mailboxes, confirmation)?;
     let forgotten = delete(client, &all).await?;
@@ -143,16 +144,16 @@ pub async fn node(
     mailboxes: bool,
     confirmation: Confirmation,
 ) -> anyhow::Result<Forgotten> {
-    let tables = Tables::ask(client.clone()).await?;
-    let state = tables
+    let murder = client.describe_nodes().await?;
+    let state = murder
         .nodes
         .iter()
-        .find(|n| n.name == node)
-        .map(|n| n.state);
+        .find(|of| of.node.name == node)
+        .map(|of| of.node.state);
     if state.is_some_and(|state| state != NodeState::Down) {
         bail!("node {node} is up: stop it first");
     }
-    let own = tables
+    let own = murder
         .partitions
         .iter()
         .filter(|p| node_of(&p.name) == node);
@@ -189,13 +190,13 @@ fn agree(
 }
 
 /// Refuses what somebody serves: it would be told of again.
-fn check_lost(tables: &Tables, partition: &str) -> anyhow::Result<()> {
-    let record = tables.partitions.iter().find(|p| p.name == partition);
+fn check_lost(murder: &DescribedMurder, partition: &str) -> anyhow::Result<()> {
+    let record = murder.partitions.iter().find(|p| p.name == partition);
     let owner = record.map_or(node_of(partition), |record| &record.owner);
-    let up = tables
+    let up = murder
         .nodes
         .iter()
-        .any(|node| node.name == owner && node.state != NodeState::Down);
+        .any(|of| of.node.name == owner && of.node.state != NodeState::Down);
     let served = up && record.is_some_and(|record| record.state != PartitionState::Offline);
     ensure!(
         !served,

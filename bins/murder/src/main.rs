@@ -9,7 +9,6 @@ mod http;
 mod mailbox;
 mod master;
 mod node;
-mod nodes;
 mod operator;
 mod output;
 mod partition;

@@ -1,15 +1,15 @@
-//! `murder status`: what the master knows of the nodes and partitions, and what the nodes say of
-//! themselves.
+//! `murder status`: what the master knows of the nodes and partitions, and what the nodes tell it
+//! of themselves.
 
 use anyhow::ensure;
-use murder_mupdate::{MupdateClient, Node, NodeState, Partition, PartitionState};
+use murder_mupdate::{
+    DescribedMurder, DescribedNode, NodeHealth, NodeState, Partition, PartitionState,
+};
 use serde::Serialize;
-use tokio::task::JoinSet;
 
-use crate::http::not_ready_reasons;
-use crate::nodes::Tables;
 use crate::operator::Target;
 use crate::output::{Table, print, print_json, print_line};
+use crate::units::{show_bytes, show_time};
 
 /// What `murder status` can be told.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,7 @@ pub struct Arguments {
 #[derive(Debug, Serialize)]
 struct Status {
     revision: u64,
+    /// The master that answers, too.
     nodes: Vec<ShownNode>,
     partitions: Vec<ShownPartition>,
 }
@@ -39,9 +40,11 @@ struct ShownNode {
     imaps: String,
     lmtp: String,
     http: String,
-    /// What its HTTP server says; absent when it has none.
+    /// Since when it has been connected with the master, or not, in seconds since 1970.
+    since: Option<i64>,
+    /// What it last told the master; absent when it is down, or has told nothing.
     ready: Option<bool>,
-    /// Why it is not ready.
+    /// Why it is not ready, or down.
     reasons: Vec<String>,
 }
 
@@ -53,6 +56,9 @@ struct ShownPartition {
     state: &'static str,
     bytes_total: u64,
     bytes_free: u64,
+    /// Why nobody serves it although its record says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
 }
 
 /// Shows it.
@@ -60,7 +66,10 @@ struct ShownPartition {
 /// # Errors
 /// When the master cannot be reached; with `--check`, when something is not as it should be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let status = arguments.target.run(ask)?;
+    let murder = arguments
+        .target
+        .run(async |client| Ok(client.describe_nodes().await?))?;
+    let status = Status::of(murder);
     if arguments.json {
         print_json(&status)?;
     } else {
@@ -70,86 +79,38 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ensure!(
         !arguments.check || troubles.is_empty(),
         "not well: {}",
-        troubles.join(", ")
+        troubles.join("; ")
     );
     Ok(())
 }
 
-async fn ask(client: MupdateClient) -> anyhow::Result<Status> {
-    let tables = Tables::ask(client).await?;
-    Ok(Status {
-        revision: tables.revision,
-        nodes: show_nodes(tables.nodes).await,
-        partitions: tables.partitions.into_iter().map(show_partition).collect(),
-    })
-}
-
-async fn show_nodes(nodes: Vec<Node>) -> Vec<ShownNode> {
-    let mut asking: JoinSet<ShownNode> = nodes.into_iter().map(show_node).collect();
-    let mut shown = Vec::new();
-    while let Some(node) = asking.join_next().await {
-        shown.extend(node);
-    }
-    shown.sort_by(|a, b| (&a.roles, &a.name).cmp(&(&b.roles, &b.name)));
-    shown
-}
-
-async fn show_node(node: Node) -> ShownNode {
-    let (ready, reasons) = if node.http.is_empty() {
-        (None, Vec::new())
-    } else {
-        match not_ready_reasons(&node.http).await {
-            Ok(reasons) => (Some(reasons.is_empty()), reasons),
-            Err(error) => (
-                Some(false),
-                vec![format!("no answer at {}: {error}", node.http)],
-            ),
-        }
-    };
-    ShownNode {
-        name: node.name,
-        roles: node.roles,
-        state: match node.state {
-            NodeState::Up => "up",
-            NodeState::Draining => "draining",
-            NodeState::Down => "down",
-        },
-        imaps: node.imaps,
-        lmtp: node.lmtp,
-        http: node.http,
-        ready,
-        reasons,
-    }
-}
-
-fn show_partition(partition: Partition) -> ShownPartition {
-    ShownPartition {
-        name: partition.name,
-        owner: partition.owner,
-        epoch: partition.epoch,
-        state: match partition.state {
-            PartitionState::Online => "online",
-            PartitionState::ReadOnly => "read-only",
-            PartitionState::Offline => "offline",
-        },
-        bytes_total: partition.bytes_total,
-        bytes_free: partition.bytes_free,
-    }
-}
-
 impl Status {
-    /// The nodes and partitions that are not as they should be.
-    fn troubles(&self) -> Vec<&str> {
-        let nodes = self
-            .nodes
-            .iter()
-            .filter(|node| node.state != "up" || node.ready == Some(false))
-            .map(|node| node.name.as_str());
-        let partitions = self
-            .partitions
-            .iter()
-            .filter(|partition| partition.state != "online")
-            .map(|partition| partition.name.as_str());
+    fn of(murder: DescribedMurder) -> Self {
+        let mut nodes: Vec<_> = murder.nodes.into_iter().map(ShownNode::of).collect();
+        nodes.sort_by(|a, b| (&a.roles, &a.name).cmp(&(&b.roles, &b.name)));
+        let partitions = murder.partitions.into_iter();
+        let partitions = partitions.map(|partition| {
+            let owner = nodes.iter().find(|node| node.name == partition.owner);
+            let up = owner.is_some_and(|owner| owner.state != state_name(NodeState::Down));
+            ShownPartition::of(partition, up)
+        });
+        Self {
+            revision: murder.revision,
+            partitions: partitions.collect(),
+            nodes,
+        }
+    }
+
+    /// What is not as it should be, each with its reason.
+    fn troubles(&self) -> Vec<String> {
+        let nodes = self.nodes.iter().filter_map(|node| {
+            let trouble = node.trouble()?;
+            Some(format!("{} {trouble}", node.name))
+        });
+        let partitions = self.partitions.iter().filter_map(|partition| {
+            let trouble = partition.health();
+            (trouble != ONLINE).then(|| format!("{} is {trouble}", partition.name))
+        });
         nodes.chain(partitions).collect()
     }
 
@@ -163,12 +124,68 @@ impl Status {
     }
 }
 
+const ONLINE: &str = "online";
+
+fn state_name(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Up => "up",
+        NodeState::Draining => "draining",
+        NodeState::Down => "down",
+    }
+}
+
 impl ShownNode {
+    fn of(described: DescribedNode) -> Self {
+        let DescribedNode {
+            node,
+            health,
+            since,
+            ended,
+        } = described;
+        let down = node.state == NodeState::Down;
+        let health = health.filter(|_| !down);
+        let reasons = match &health {
+            Some(health) => health.reasons(),
+            None if down && !ended.is_empty() => vec![ended],
+            None => Vec::new(),
+        };
+        Self {
+            name: node.name,
+            roles: node.roles,
+            state: state_name(node.state),
+            imaps: node.imaps,
+            lmtp: node.lmtp,
+            http: node.http,
+            since,
+            ready: health.as_ref().map(NodeHealth::is_ready),
+            reasons,
+        }
+    }
+
+    /// Why it is not as it should be.
+    fn trouble(&self) -> Option<String> {
+        let reasons = self.reasons.join(", ");
+        match (self.state, self.ready) {
+            ("up", Some(true)) => None,
+            ("up", Some(false)) => Some(format!("is not ready: {reasons}")),
+            ("up", None) => Some("says nothing of its health".to_owned()),
+            (state, _) => {
+                let since = self.since.map(show_time);
+                let since = since.map_or_else(String::new, |since| format!(" since {since}"));
+                let reasons = match reasons.is_empty() {
+                    true => reasons,
+                    false => format!(": {reasons}"),
+                };
+                Some(format!("is {state}{since}{reasons}"))
+            }
+        }
+    }
+
     fn row(&self) -> [String; 6] {
-        let health = match self.ready {
-            None => String::new(),
-            Some(true) => "ready".to_owned(),
-            Some(false) => self.reasons.join("; "),
+        let health = match self.trouble() {
+            None => "ready".to_owned(),
+            Some(_) if self.state == "up" && self.ready.is_some() => self.reasons.join("; "),
+            Some(trouble) => trouble,
         };
         [
             self.name.clone(),
@@ -182,25 +199,34 @@ impl ShownNode {
 }
 
 impl ShownPartition {
+    fn of(partition: Partition, owner_is_up: bool) -> Self {
+        Self {
+            trouble: (!owner_is_up).then(|| format!("{} is down", partition.owner)),
+            name: partition.name,
+            owner: partition.owner,
+            epoch: partition.epoch,
+            state: match partition.state {
+                PartitionState::Online => ONLINE,
+                PartitionState::ReadOnly => "read-only",
+                PartitionState::Offline => "offline",
+            },
+            bytes_total: partition.bytes_total,
+            bytes_free: partition.bytes_free,
+        }
+    }
+
+    fn health(&self) -> String {
+        match &self.trouble {
+            None => self.state.to_owned(),
+            Some(trouble) => format!("not served: {trouble}"),
+        }
+    }
+
     fn row(&self) -> [String; 4] {
         let free = match self.bytes_total {
             0 => "unknown".to_owned(),
-            total => format!(
-                "{:.1} of {:.1} GiB",
-                gibibytes(self.bytes_free),
-                gibibytes(total)
-            ),
+            total => format!("{} of {}", show_bytes(self.bytes_free), show_bytes(total)),
         };
-        [
-            self.name.clone(),
-            self.owner.clone(),
-            self.state.to_owned(),
-            free,
-        ]
+        [self.name.clone(), self.owner.clone(), self.health(), free]
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // one decimal is shown
-fn gibibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
 }

@@ -153,7 +153,9 @@ fn an_empty_murder_is_shown() -> Result<()> {
     ensure!(master.json(&["mailbox", "list"])? == json!([]));
     master.refused("no mailbox", &["mailbox", "show", "user/alice"])?;
     let status = master.json(&["status", "--check"])?;
-    ensure!(status["nodes"] == json!([]) && status["partitions"] == json!([]));
+    let nodes = status["nodes"].as_array().context("nodes")?;
+    ensure!(nodes.len() == 1 && nodes[0]["ready"] == true, "{status}");
+    ensure!(nodes[0]["roles"] == json!(["mupdate"]) && status["partitions"] == json!([]));
     Ok(())
 }
 

@@ -367,7 +367,8 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
         draining: false,
         partitions,
     };
-    let session = Arc::new(cluster.client.register(description, status));
+    let health = node.health.clone();
+    let session = Arc::new(cluster.client.register(description, status, health));
     status::report_master(node, &session);
     let shutdown = &node.shutdown;
     shutdown.spawn(status::follow_master(Arc::clone(node), reconciled));

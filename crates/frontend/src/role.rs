@@ -155,7 +155,8 @@ impl Frontend {
             admin: String::new(),
             weight: 0,
         };
-        frontend.session = Some(master.register(description, NodeStatus::default()));
+        let health = frontend.health.clone();
+        frontend.session = Some(master.register(description, NodeStatus::default(), health));
         Ok(frontend)
     }
 

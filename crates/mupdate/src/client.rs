@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use murder_auth::Account;
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_net::tls::{ALPN_H2, Revocation, TlsClient, role_server_name};
-use murder_net::{Role, Stream};
+use murder_net::{Health, Role, Stream};
 use murder_proto::v1::directory_client::DirectoryClient;
 use murder_proto::v1::mupdate_client::MupdateClient as Rpc;
 use murder_proto::v1::{self, operation, reconcile_request, reconcile_response};
@@ -19,11 +19,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::error::{MupdateError, NotReached};
+use crate::health::NodeHealth;
 use crate::map::HeldByName;
 use crate::membership::Membership;
 use crate::record::{
-    Mailbox, MailboxState, Partition, PartitionIdentity, Report, SpecialUses, account_from_proto,
-    account_to_proto, revocation_from_proto,
+    InvalidRecord, Mailbox, MailboxState, Node, Partition, PartitionIdentity, Report, SpecialUses,
+    account_from_proto, account_to_proto, revocation_from_proto,
 };
 use crate::session::{NodeDescription, NodeSession, NodeStatus};
 
@@ -311,6 +312,32 @@ pub struct DescribedPartition {
     pub partition: Partition,
     /// Mailboxes recorded in it.
     pub mailboxes: u64,
+}
+
+/// The nodes and partitions of a murder, as the master knows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DescribedMurder {
+    /// The revision at which it was so, or a little later.
+    pub revision: u64,
+    /// The master that answers, then the others by name.
+    pub nodes: Vec<DescribedNode>,
+    /// By name.
+    pub partitions: Vec<Partition>,
+    /// What is revoked of certificates, by name.
+    pub revocations: Vec<Revocation>,
+}
+
+/// A node, with what the master has heard of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedNode {
+    /// Its record.
+    pub node: Node,
+    /// What it last said of its health; `None`: nothing.
+    pub health: Option<NodeHealth>,
+    /// Since when it has had its session, or none, in seconds since 1970, if the master knows.
+    pub since: Option<i64>,
+    /// Why its last session ended; empty while it has one.
+    pub ended: String,
 }
 
 impl ReconcileReport {
@@ -637,10 +664,15 @@ impl MupdateClient {
 
     /// Opens the node's session: while it lasts the master calls the node up. Keeps trying
     /// when the master cannot be reached. To be called once in a process's life, since it
-    /// ends what an earlier process of the same node had reserved.
+    /// ends what an earlier process of the same node had reserved. `health` is told along.
     #[must_use]
-    pub fn register(&self, node: NodeDescription, status: NodeStatus) -> NodeSession {
-        NodeSession::open(self.clone(), node, status)
+    pub fn register(
+        &self,
+        node: NodeDescription,
+        status: NodeStatus,
+        health: Health,
+    ) -> NodeSession {
+        NodeSession::open(self.clone(), node, status, health)
     }
 
     /// Compares what a backend holds in `partition` (`node!partition`) with the master's
@@ -749,6 +781,47 @@ impl MupdateClient {
             })
         });
         described.collect()
+    }
+
+    /// The nodes and partitions, with what the nodes say of their health. For operators.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn describe_nodes(&self) -> Result<DescribedMurder, MupdateError> {
+        let mut stream = self
+            .call(v1::DescribeNodesRequest {}, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.describe_nodes(request).await }
+            })
+            .await?;
+        let mut described = DescribedMurder::default();
+        let invalid = |error: InvalidRecord| MupdateError::Protocol(error.to_string());
+        while let Some(part) = timeout(self.call_timeout, stream.message())
+            .await
+            .map_err(|_| MupdateError::Unavailable("no answer in time".into()))??
+        {
+            described.revision = part.revision;
+            for node in part.nodes {
+                let record = Node::from_proto(node.node.unwrap_or_default());
+                described.nodes.push(DescribedNode {
+                    node: record.map_err(invalid)?,
+                    health: node.health.map(NodeHealth::from_proto),
+                    since: (node.since != 0).then_some(node.since),
+                    ended: node.ended,
+                });
+            }
+            let revocations = part.revocations.into_iter();
+            described
+                .revocations
+                .extend(revocations.map(revocation_from_proto));
+            for partition in part.partitions {
+                let record = Partition::from_proto(partition).map_err(invalid)?;
+                described.partitions.push(record);
+            }
+        }
+        // What it does next it does with the nodes.
+        self.tls.set_revoked(described.revocations.iter().cloned());
+        Ok(described)
     }
 
     /// Makes `identity`, which has come to `report`, the partition of the name

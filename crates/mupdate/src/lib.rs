@@ -19,6 +19,7 @@ pub mod client;
 pub mod consensus;
 mod disk;
 mod error;
+mod health;
 pub mod map;
 mod master;
 mod membership;
@@ -29,10 +30,12 @@ pub mod state;
 mod tables;
 
 pub use client::{
-    Activate, Changed, Committed, DescribedPartition, Difference, DifferenceKind, Found, Held,
-    MupdateClient, MupdateClientConfig, Operation, ReconcileReport, Reserve, UserUpdate,
+    Activate, Changed, Committed, DescribedMurder, DescribedNode, DescribedPartition, Difference,
+    DifferenceKind, Found, Held, MupdateClient, MupdateClientConfig, Operation, ReconcileReport,
+    Reserve, UserUpdate,
 };
 pub use error::MupdateError;
+pub use health::{HealthProblem, NodeHealth};
 pub use map::{Entry, HeldByName, LocationMap};
 pub use master::{
     GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,

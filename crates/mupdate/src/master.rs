@@ -98,10 +98,13 @@ impl Master {
             shutdown: shutdown.clone(),
             killed: CancellationToken::new(),
         };
+        let http = config.http.listen.map(|listen| listen.to_string());
         let service = Service {
             consensus,
             sessions: Arc::new(Sessions::new(config.limits.lease())),
             shutdown: shutdown.clone(),
+            health: master.health.clone(),
+            node: Arc::new((config.node.name.clone(), http.unwrap_or_default())),
         };
         shutdown.spawn(report_health(service.clone(), master.health.clone()));
         shutdown.spawn(follow_revocations(service.clone(), tls.clone()));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use murder_net::Health;
 use murder_proto::v1::{self, register_request};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::MupdateClient;
 use crate::error::MupdateError;
+use crate::health::NodeHealth;
 use crate::record::{PartitionIdentity, PartitionState, Report};
 
 /// First and longest pause between attempts to open the stream; doubled each time.
@@ -117,6 +119,7 @@ impl NodeStatus {
                 .iter()
                 .map(PartitionStatus::to_proto)
                 .collect(),
+            health: None,
         }
     }
 }
@@ -133,7 +136,12 @@ pub struct NodeSession {
 }
 
 impl NodeSession {
-    pub(crate) fn open(client: MupdateClient, node: NodeDescription, status: NodeStatus) -> Self {
+    pub(crate) fn open(
+        client: MupdateClient,
+        node: NodeDescription,
+        status: NodeStatus,
+        health: Health,
+    ) -> Self {
         let (status, statuses) = watch::channel(status);
         let (registering, registered) = watch::channel(None);
         let (recording, recorded) = watch::channel(Vec::new());
@@ -143,6 +151,8 @@ impl NodeSession {
             node,
             incarnation: uuid::Uuid::new_v4(),
             statuses,
+            changes: health.changes(),
+            health,
             registering,
             recording,
             goodbye: goodbye.clone(),
@@ -218,6 +228,8 @@ struct Session {
     node: NodeDescription,
     incarnation: uuid::Uuid,
     statuses: watch::Receiver<NodeStatus>,
+    health: Health,
+    changes: watch::Receiver<()>,
     registering: watch::Sender<Option<u64>>,
     recording: watch::Sender<Vec<RecordedReport>>,
     goodbye: CancellationToken,
@@ -258,6 +270,15 @@ impl Session {
         }
     }
 
+    /// What is to be said now.
+    fn status(&mut self) -> v1::NodeStatus {
+        self.changes.mark_unchanged();
+        v1::NodeStatus {
+            health: Some(NodeHealth::of(&self.health).to_proto()),
+            ..self.statuses.borrow_and_update().to_proto()
+        }
+    }
+
     /// One stream, to its end.
     async fn session(&mut self) -> Result<(), MupdateError> {
         use register_request::Kind;
@@ -269,7 +290,7 @@ impl Session {
                 .await
                 .map_err(|_| ended())
         };
-        let status = self.statuses.borrow_and_update().to_proto();
+        let status = self.status();
         send(Kind::Hello(v1::Hello {
             node: self.node.name.clone(),
             imaps: self.node.imaps.clone(),
@@ -308,21 +329,20 @@ impl Session {
                     if changed.is_err() {
                         return Ok(());
                     }
-                    let status = self.statuses.borrow_and_update().to_proto();
-                    send(Kind::Status(status)).await?;
+                    send(Kind::Status(self.status())).await?;
                 }
+                // Its sender is in `health`.
+                _ = self.changes.changed() => send(Kind::Status(self.status())).await?,
                 () = tokio::time::sleep_until(next_beat) => {
                     if last_answer.elapsed() > lease {
                         return Err(MupdateError::Unavailable("the master is silent".into()));
                     }
                     next_beat = tokio::time::Instant::now() + heartbeat;
-                    let status = self.statuses.borrow().to_proto();
-                    send(Kind::Status(status)).await?;
+                    send(Kind::Status(self.status())).await?;
                 }
                 () = self.goodbye.cancelled() => {
                     // How far the journals have come is worth knowing to the end.
-                    let status = self.statuses.borrow_and_update().to_proto();
-                    send(Kind::Status(status)).await?;
+                    send(Kind::Status(self.status())).await?;
                     send(Kind::Goodbye(v1::Goodbye {})).await?;
                     drop(sender);
                     // The master ends the stream once the node is down in its table.

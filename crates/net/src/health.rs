@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// The state of one named part of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +17,19 @@ pub enum Condition {
     Unhealthy(String),
 }
 
+/// The reason of a node that has no condition yet.
+const STARTING: &str = "starting";
+
 /// A node's conditions, each under a fixed name such as `map` or `partition:default`. Clones are
 /// the same one.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<String, Condition>>>);
+pub struct Health(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    conditions: Mutex<BTreeMap<String, Condition>>,
+    changed: watch::Sender<()>,
+}
 
 impl Health {
     /// One without conditions: healthy, but [`ready`](Self::ready) only once there is one.
@@ -30,9 +40,9 @@ impl Health {
 
     /// Sets a condition.
     pub fn set(&self, name: &str, condition: Condition) {
-        let mut conditions = self.0.lock();
+        let mut conditions = self.0.conditions.lock();
         match conditions.get_mut(name) {
-            Some(present) if *present == condition => {}
+            Some(present) if *present == condition => return,
             Some(present) => {
                 tracing::info!(condition = name, state = ?condition, "health changed");
                 *present = condition;
@@ -41,6 +51,27 @@ impl Health {
                 conditions.insert(name.to_owned(), condition);
             }
         }
+        self.0.changed.send_replace(());
+    }
+
+    /// Follows the changes of conditions.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    /// The conditions that are not [`Condition::Ok`], by name; `node` stands for a node that has
+    /// none at all yet.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<(String, Condition)> {
+        let conditions = self.0.conditions.lock();
+        if conditions.is_empty() {
+            return vec![("node".to_owned(), Condition::NotReady(STARTING.to_owned()))];
+        }
+        let troubles = conditions.iter().filter(|(_, is)| **is != Condition::Ok);
+        troubles
+            .map(|(name, is)| (name.clone(), is.clone()))
+            .collect()
     }
 
     /// Sets a condition to [`Condition::Ok`].
@@ -61,7 +92,7 @@ impl Health {
     /// The condition of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Condition> {
-        self.0.lock().get(name).cloned()
+        self.0.conditions.lock().get(name).cloned()
     }
 
     /// What is unhealthy, as `name: reason`; empty when nothing is.
@@ -76,8 +107,8 @@ impl Health {
     /// Why the node is not ready, as `name: reason`; empty when it is.
     #[must_use]
     pub fn not_ready_reasons(&self) -> Vec<String> {
-        if self.0.lock().is_empty() {
-            return vec!["starting".to_owned()];
+        if self.0.conditions.lock().is_empty() {
+            return vec![STARTING.to_owned()];
         }
         self.reasons(|condition| match condition {
             Condition::Unhealthy(reason) | Condition::NotReady(reason) => Some(reason),
@@ -92,7 +123,7 @@ impl Health {
     }
 
     fn reasons(&self, pick: impl Fn(&Condition) -> Option<&String>) -> Vec<String> {
-        let conditions = self.0.lock();
+        let conditions = self.0.conditions.lock();
         let picked = conditions.iter().filter_map(|(name, condition)| {
             pick(condition).map(|reason| format!("{name}: {reason}"))
         });
@@ -102,19 +133,28 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn ready_needs_every_condition_and_at_least_one() {
         let health = Health::new();
         assert_eq!(health.not_ready_reasons(), ["starting"]);
+        assert_eq!(health.troubles().len(), 1);
+        let mut changes = health.changes();
         health.not_ready("map", "no snapshot yet");
         health.ok("disk");
         assert_eq!(health.not_ready_reasons(), ["map: no snapshot yet"]);
         assert!(health.problems().is_empty());
         health.ok("map");
         assert!(health.ready());
+        assert!(changes.has_changed().unwrap() && health.troubles().is_empty());
+        changes.mark_unchanged();
+        health.ok("map");
+        assert!(!changes.has_changed().unwrap());
         health.unhealthy("disk", "full");
+        let full = Condition::Unhealthy("full".into());
+        assert_eq!(health.troubles(), [("disk".to_owned(), full)]);
         assert_eq!(health.problems(), ["disk: full"]);
         assert_eq!(health.not_ready_reasons(), ["disk: full"]);
         assert_eq!(health.get("map"), Some(Condition::Ok));

@@ -11,6 +11,7 @@
 //!   the [`Shutdown`] it was accepted under.
 //! * Private keys are written with mode 0600.
 
+pub mod audit;
 pub mod ca;
 pub mod config;
 pub mod deflate;
@@ -29,6 +30,7 @@ pub mod session_id;
 pub mod stream;
 pub mod tls;
 
+pub use audit::Actor;
 pub use ca::Ca;
 pub use config::{ConfigError, load};
 pub use drain::Shutdown;
@@ -40,3 +42,5 @@ pub use seldom::{Alarm, Cancelled};
 pub use session_id::SessionId;
 pub use stream::Stream;
 pub use tls::{NodeTls, Peer, Role};
+#[doc(hidden)] // for `audit!`
+pub use tracing;

@@ -249,6 +249,9 @@ fn reload() {
     if errors.is_empty() {
         tracing::info!("certificates were read again");
     }
+    if let Err(error) = log::reopen() {
+        tracing::error!(%error, "the audit log could not be opened again; the former file stays");
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use murder_mupdate::{
     Reserve, SpecialUses,
 };
 use murder_net::config::{ClusterConfig, HttpConfig, LimitsConfig, LogConfig, NodeConfig};
-use murder_net::{Ca, Listener, NodeTls, Shutdown};
+use murder_net::{Ca, Health, Listener, NodeTls, Shutdown};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -186,6 +186,7 @@ impl Murder {
                     record_now: false,
                 }],
             },
+            Health::new(),
         );
         session.registered(LONG).await.unwrap();
         let (connected, imap) = mpsc::channel(100);

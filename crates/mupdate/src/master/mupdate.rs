@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::Shutdown;
+use murder_net::{Health, Role, Shutdown};
 use murder_proto::v1::mupdate_server::Mupdate;
 use murder_proto::v1::{self, log_entry::Command, operation};
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use super::caller::{Caller, invalid, too_large, unavailable};
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::disk::now_ms;
+use crate::health::NodeHealth;
 use crate::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
 use crate::state::Outcome;
 
@@ -37,6 +38,10 @@ pub(super) struct Service {
     pub consensus: Arc<dyn Consensus>,
     pub sessions: Arc<Sessions>,
     pub shutdown: Shutdown,
+    /// This master's own.
+    pub health: Health,
+    /// This master's name, and where its HTTP server listens.
+    pub node: Arc<(String, String)>,
 }
 
 /// A stream of answers.
@@ -72,6 +77,24 @@ impl Service {
             command: Some(command),
         };
         self.consensus.propose(entry).await.map_err(unavailable)
+    }
+
+    /// This master, as a node.
+    pub(super) fn described_self(&self) -> v1::DescribedNode {
+        let (name, http) = &*self.node;
+        let node = v1::Node {
+            name: name.clone(),
+            roles: vec![Role::Mupdate.to_string()],
+            state: v1::NodeState::Up.into(),
+            incarnation: vec![0; 16],
+            http: http.clone(),
+            ..v1::Node::default()
+        };
+        v1::DescribedNode {
+            node: Some(node),
+            health: Some(NodeHealth::of(&self.health).to_proto()),
+            ..v1::DescribedNode::default()
+        }
     }
 
     async fn batch<T>(
@@ -402,6 +425,17 @@ impl Mupdate for Service {
             revision,
             revocation: revocation.as_ref().map(revocation_to_proto),
         }))
+    }
+
+    type DescribeNodesStream = Parts<v1::DescribeNodesResponse>;
+
+    async fn describe_nodes(
+        &self,
+        request: Request<v1::DescribeNodesRequest>,
+    ) -> Result<Response<Self::DescribeNodesStream>, Status> {
+        Caller::of(&request)?.may_administer()?;
+        self.consensus.read_barrier().await.map_err(unavailable)?;
+        Ok(Response::new(super::nodes::describe(self)))
     }
 
     type ReconcileStream = Parts<v1::ReconcileResponse>;

@@ -1,7 +1,7 @@
 //! Sessions of nodes: while one lasts its node is up.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use murder_net::config::MAX_WEIGHT;
 use murder_proto::v1::{self, log_entry::Command, register_request::Kind};
@@ -12,8 +12,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::caller::{Caller, denied, invalid, too_large, unavailable};
-use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service};
-use crate::record::{MailboxState, NodeState, Partition, PartitionState, Report, node_of};
+use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service, parts};
+use crate::health::NodeHealth;
+use crate::record::{
+    MailboxState, NodeState, Partition, PartitionState, Report, node_of, revocation_to_proto,
+};
 use crate::state::Outcome;
 
 /// Heartbeats in a lease, so that one may be lost.
@@ -45,6 +48,20 @@ struct Open {
     absent: HashMap<String, (Instant, u64)>,
     /// `node!partition` → what its node last said of it: newer than what is in the log.
     heard: HashMap<String, v1::PartitionStatus>,
+    /// Node → how it is: of all that had a session since this master's start, as many as have
+    /// certificates.
+    known: HashMap<String, Known>,
+}
+
+/// What is known of a node beside its record.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// Since when it has had its session, or none.
+    pub since: SystemTime,
+    /// Why its last session ended; empty while it has one.
+    pub ended: &'static str,
+    /// What it last said of itself.
+    pub health: Option<NodeHealth>,
 }
 
 impl Sessions {
@@ -71,17 +88,40 @@ impl Sessions {
         let number = open.last_number;
         open.sessions.insert(node.to_owned(), number);
         open.absent.remove(node);
+        let known = Known {
+            since: SystemTime::now(),
+            ended: "",
+            health: None,
+        };
+        open.known.insert(node.to_owned(), known);
         number
     }
 
     /// Whether it was the node's newest.
-    fn closed(&self, node: &str, number: u64) -> bool {
+    fn closed(&self, node: &str, number: u64, reason: &'static str) -> bool {
         let mut open = self.open.lock();
         let newest = open.sessions.get(node) == Some(&number);
         if newest {
             open.sessions.remove(node);
+            if let Some(known) = open.known.get_mut(node) {
+                known.since = SystemTime::now();
+                known.ended = reason;
+            }
         }
         newest
+    }
+
+    /// What is known of a node; `None` when it has had no session since this master's start.
+    pub fn known(&self, node: &str) -> Option<Known> {
+        self.open.lock().known.get(node).cloned()
+    }
+
+    /// The node is gone for good.
+    pub fn forget(&self, node: &str) {
+        let mut open = self.open.lock();
+        if !open.sessions.contains_key(node) {
+            open.known.remove(node);
+        }
     }
 
     /// Of `nodes`, those that have been without a session for a lease, with the revision
@@ -109,9 +149,15 @@ impl Sessions {
         overdue
     }
 
-    /// Notes what a node says of its partitions. What is not open says nothing of journals.
+    /// Notes what a node says of itself, and of its partitions. What is not open says nothing of
+    /// journals.
     fn heard(&self, node: &str, status: &v1::NodeStatus) {
         let mut open = self.open.lock();
+        if let Some(known) = open.known.get_mut(node)
+            && let Some(health) = &status.health
+        {
+            known.health = Some(NodeHealth::from_proto(health.clone()));
+        }
         for partition in status.partitions.iter().filter(|p| !p.copy.is_empty()) {
             let name = format!("{node}!{}", partition.name);
             open.heard.insert(name, partition.clone());
@@ -249,7 +295,7 @@ async fn session(
         }
     };
     // A newer session of the same node keeps it up.
-    if service.sessions.closed(&hello.node, number) {
+    if service.sessions.closed(&hello.node, number, reason) {
         tracing::warn!(node = hello.node, reason, "node is down");
         let changed = v1::NodeChanged {
             name: hello.node.clone(),
@@ -281,7 +327,9 @@ impl OpenSession<'_> {
 
 impl Drop for OpenSession<'_> {
     fn drop(&mut self) {
-        self.service.sessions.closed(self.node, self.number);
+        self.service
+            .sessions
+            .closed(self.node, self.number, "its session broke off");
     }
 }
 
@@ -366,6 +414,58 @@ fn check_partitions(
         )));
     }
     Ok(())
+}
+
+/// Nodes and partitions in one message of a description: some kilobytes of problems each at most.
+const DESCRIBED: usize = 100;
+
+/// The nodes and partitions, the master that answers first.
+pub(super) fn describe(service: &Service) -> Parts<v1::DescribeNodesResponse> {
+    let (revision, mut nodes, mut partitions, mut revocations) = {
+        let state = service.consensus.state();
+        let tables = state.tables();
+        let nodes: Vec<_> = tables
+            .nodes
+            .values()
+            .map(crate::record::Node::to_proto)
+            .collect();
+        let partitions: Vec<_> = tables
+            .partitions
+            .values()
+            .map(Partition::to_proto)
+            .collect();
+        let revocations: Vec<_> = tables
+            .revocations
+            .values()
+            .map(revocation_to_proto)
+            .collect();
+        let (nodes, partitions) = (nodes.into_iter(), partitions.into_iter());
+        (state.revision(), nodes, partitions, revocations)
+    };
+    let (sessions, mut own) = (service.sessions.clone(), Some(service.described_self()));
+    parts(&service.shutdown, move || {
+        let described = nodes.by_ref().take(DESCRIBED).map(|node| {
+            let known = sessions.known(&node.name);
+            v1::DescribedNode {
+                since: known.as_ref().map_or(0, |known| unix(known.since)),
+                ended: known.as_ref().map_or("", |known| known.ended).to_owned(),
+                health: known.and_then(|known| known.health).map(|h| h.to_proto()),
+                node: Some(node),
+            }
+        });
+        let part = v1::DescribeNodesResponse {
+            revision,
+            nodes: own.take().into_iter().chain(described).collect(),
+            partitions: partitions.by_ref().take(DESCRIBED).collect(),
+            revocations: std::mem::take(&mut revocations),
+        };
+        (!part.nodes.is_empty() || !part.partitions.is_empty()).then_some(part)
+    })
+}
+
+fn unix(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn state_of(status: &v1::NodeStatus) -> v1::NodeState {

@@ -132,6 +132,9 @@ impl Service {
                 }),
             )
             .await?;
+        if partition.is_empty() {
+            self.sessions.forget(&node);
+        }
         tracing::warn!(
             operator = caller.name,
             node,

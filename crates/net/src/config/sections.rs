@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::path;
+use super::{optional_path, path};
 
 /// `[node]`: who this node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,10 @@ pub struct LogConfig {
     /// `error`, `warn`, `info`, `debug`, `trace`, or filters such as
     /// `info,murder_backend=debug`. Default: `info`.
     pub level: String,
+    /// A file for [audit events](crate::audit), which SIGHUP opens anew. Default: none, they go
+    /// with the rest.
+    #[serde(deserialize_with = "optional_path")]
+    pub audit: Option<PathBuf>,
 }
 
 impl Default for LogConfig {
@@ -123,6 +127,7 @@ impl Default for LogConfig {
         Self {
             format: LogFormat::Text,
             level: "info".to_owned(),
+            audit: None,
         }
     }
 }

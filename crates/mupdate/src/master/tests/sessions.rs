@@ -1,7 +1,11 @@
 //! Sessions of nodes, leases, partitions.
 
+use murder_net::Health;
+
 use super::*;
+use crate::client::DescribedNode;
 use crate::error::MupdateError;
+use crate::health::NodeHealth;
 use crate::record::{NodeState, PartitionIdentity, PartitionState, Report};
 use crate::session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
 
@@ -39,9 +43,10 @@ fn short_lease() -> MasterLimitsConfig {
 }
 
 async fn open(murder: &Murder, name: &str) -> NodeSession {
-    let session = murder
-        .client(name, "backend")
-        .register(description(name), status(900));
+    let session =
+        murder
+            .client(name, "backend")
+            .register(description(name), status(900), Health::new());
     session.registered(LONG).await.unwrap();
     session
 }
@@ -111,9 +116,10 @@ async fn a_killed_node_is_down() {
 #[tokio::test]
 async fn a_node_is_who_its_certificate_says() {
     let murder = Murder::start().await;
-    let session = murder
-        .client("be1", "backend")
-        .register(description("be2"), status(1));
+    let session =
+        murder
+            .client("be1", "backend")
+            .register(description("be2"), status(1), Health::new());
     let refused = session.registered(Duration::from_millis(300)).await;
     assert!(matches!(refused, Err(MupdateError::Unavailable(_))));
     let replica = murder.replica("fe1").await;
@@ -238,7 +244,7 @@ async fn how_far_a_partition_has_come() {
     assert_eq!(backend.describe_partitions("be1").await.unwrap(), []);
     let mut state = status(900);
     state.partitions = open_at(10, false);
-    let session = backend.register(description("be1"), state);
+    let session = backend.register(description("be1"), state, Health::new());
     recorded(&session, 10).await;
     let before = backend.barrier().await.unwrap();
 
@@ -326,7 +332,9 @@ async fn a_nodes_claims_are_bounded() {
         ..description(name)
     };
     let tried = async |name: &str, role: &str, description, status| {
-        let session = murder.client(name, role).register(description, status);
+        let session = murder
+            .client(name, role)
+            .register(description, status, Health::new());
         let registered = session.registered(LONG / 40).await.is_ok();
         session.close().await;
         registered
@@ -356,4 +364,63 @@ async fn a_nodes_claims_are_bounded() {
         partition.name.insert(0, 'q');
     }
     assert!(!tried("be1", "backend", description("be1"), others).await);
+}
+
+/// Asks until what the master says of a node is so.
+async fn told(
+    operator: &MupdateClient,
+    node: &str,
+    mut is: impl FnMut(&DescribedNode) -> bool,
+) -> DescribedNode {
+    let asking = async {
+        loop {
+            let murder = operator.describe_nodes().await.unwrap();
+            let found = murder.nodes.into_iter().find(|of| of.node.name == node);
+            if let Some(found) = found.filter(|found| is(found)) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, asking).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_nodes_say_of_their_health() {
+    let murder = Murder::start().await;
+    let operator = murder.client("ops", "operator");
+    let health = Health::new();
+    let session =
+        murder
+            .client("be1", "backend")
+            .register(description("be1"), status(900), health.clone());
+    let told_of = |node: &DescribedNode| node.health.as_ref().map(NodeHealth::reasons);
+    let starting = told(&operator, "be1", |node| node.health.is_some()).await;
+    assert_eq!(told_of(&starting), Some(vec!["node: starting".to_owned()]));
+    assert!(starting.since.is_some() && starting.ended.is_empty());
+    let before = operator.barrier().await.unwrap();
+    health.unhealthy("partition:default", "full");
+    let full = vec!["partition:default: full".to_owned()];
+    told(&operator, "be1", |node| {
+        told_of(node).as_ref() == Some(&full)
+    })
+    .await;
+    health.ok("partition:default");
+    told(&operator, "be1", |node| told_of(node) == Some(Vec::new())).await;
+    // It is worth no record.
+    assert_eq!(operator.barrier().await.unwrap(), before);
+    let all = operator.describe_nodes().await.unwrap();
+    let names: Vec<_> = all.nodes.iter().map(|node| &*node.node.name).collect();
+    assert_eq!(names, ["mu1", "be1"]);
+    assert!(all.nodes[0].health.as_ref().unwrap().is_ready());
+    assert_eq!(all.partitions[0].name, "be1!default");
+
+    session.close().await;
+    let gone = told(&operator, "be1", |node| node.node.state == NodeState::Down).await;
+    assert_eq!(gone.ended, "it said goodbye");
+    operator.forget("be1", None).await.unwrap();
+    assert_eq!(operator.describe_nodes().await.unwrap().nodes.len(), 1);
+    for (name, role) in [("be1", "backend"), ("fe1", "frontend")] {
+        let refused = murder.client(name, role).describe_nodes().await;
+        assert!(matches!(refused, Err(MupdateError::PermissionDenied(_))));
+    }
 }
