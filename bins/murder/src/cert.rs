@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Subcommand;
 use murder_net::ca::files_in;
 use murder_net::tls::Revocation;
@@ -267,6 +267,7 @@ fn revoke(
     let all = serials.is_empty();
     let revoked = target.run(async |client| {
         let revoked = client.revoke(name, serials).await?;
+        let revoked = revoked.context("the master does not say what is revoked")?;
         // Its own certificate may be the one that was revoked.
         let murder = client.describe_nodes().await;
         if murder.is_ok_and(|murder| murder.nodes.iter().all(|of| of.node.name != name)) {
@@ -274,17 +275,14 @@ fn revoke(
                 "murder: there is no node {name}; it is revoked all the same, for an operator"
             );
         }
+        if all {
+            // A certificate issued in the same second would be one of those that are revoked.
+            let over = UNIX_EPOCH + Duration::from_secs(revoked.issued_until + 1);
+            let left = over.duration_since(SystemTime::now()).unwrap_or_default();
+            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+        }
         Ok(revoked)
     })?;
-    let Some(revoked) = revoked else {
-        bail!("the master does not say what is revoked of {name}");
-    };
-    if all {
-        // A certificate that is issued in the same second would be one of those that are revoked.
-        let over = UNIX_EPOCH + Duration::from_secs(revoked.issued_until + 1);
-        let left = over.duration_since(SystemTime::now()).unwrap_or_default();
-        std::thread::sleep(left.min(Duration::from_secs(1)));
-    }
     let shown = Shown::of(&revoked);
     match json {
         true => print_json(&shown),
