@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod authority;
 mod backend_down;
 mod copy;
 mod crash;

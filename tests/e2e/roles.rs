@@ -234,6 +234,8 @@ fn matrix() -> Vec<Row> {
         "BackendAdmin/ListHomes",
         "BackendAdmin/OpenPartition",
         "BackendAdmin/ReconcilePartition",
+        "SessionAdmin/ListSessions",
+        "SessionAdmin/EndSessions",
     ];
     let empty: fn(&About) -> Messages = |_| vec![Vec::new()];
     rows.extend(administered.map(|method| row(method, Administrators, empty)));
@@ -373,7 +375,7 @@ async fn every_method_is_for_its_roles_only() -> Tested {
             for (own, node) in [(true, &*caller), (false, "be1")] {
                 let name = format!("m{number}/{caller}/{node}");
                 let about = about(murder.operator(), node, &name).await?;
-                let channel = match row.method.starts_with("BackendAdmin/") {
+                let channel = match row.allowed == Allowed::Operators {
                     true => &to_backend,
                     false => &to_master,
                 };

@@ -8,7 +8,8 @@ use std::time::Duration;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
-    ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig, TlsConfig, path,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig,
+    TlsConfig, path, reachable,
 };
 use murder_store::PartitionConfig;
 use serde::{Deserialize, Serialize};
@@ -163,16 +164,6 @@ impl Default for SearchConfig {
     fn default() -> Self {
         Self { index: true }
     }
-}
-
-/// `[admin]`: where operators' calls are taken, over mTLS: restoring, quota, disk usage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdminConfig {
-    /// `address:port`. Default: none.
-    pub listen: Option<SocketAddr>,
-    /// `host:port` by which operators reach `listen`. Default: that address.
-    pub advertise: Option<String>,
 }
 
 /// `[partitions.NAME]`: one partition.
@@ -380,12 +371,8 @@ impl BackendConfig {
                 &self.imap.advertise,
             )?;
             reachable("lmtp", "listen", &self.lmtp.listen, &self.lmtp.advertise)?;
-            reachable(
-                "admin",
-                "listen",
-                self.admin.listen.as_slice(),
-                &self.admin.advertise,
-            )?;
+            self.admin.check()?;
+            self.mupdate.check()?;
         }
         anyhow::ensure!(
             self.admin.listen.is_none() || self.cluster.is_some(),
@@ -456,24 +443,6 @@ fn is_uri(text: &str) -> bool {
         && scheme.bytes().all(in_scheme)
         && !rest.is_empty()
         && rest.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// Others are told the first address: it must be one that means something to them.
-fn reachable(
-    section: &str,
-    key: &str,
-    listen: &[SocketAddr],
-    advertise: &Option<String>,
-) -> anyhow::Result<()> {
-    let unspecified = listen
-        .first()
-        .is_some_and(|first| first.ip().is_unspecified());
-    anyhow::ensure!(
-        !unspecified || advertise.is_some(),
-        "`{section}.{key}` begins with an address that stands for all of the machine's: \
-         `{section}.advertise` must say how it is reached from elsewhere"
-    );
-    Ok(())
 }
 
 #[cfg(test)]

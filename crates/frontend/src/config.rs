@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use murder_mailbox::NamespaceConfig;
 use murder_net::config::{
-    ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig, TlsConfig,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig,
+    TlsConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ pub struct FrontendConfig {
     /// `[placement]`: where new homes go.
     #[serde(default)]
     pub placement: PlacementConfig,
+    /// `[admin]`: operators' calls.
+    #[serde(default)]
+    pub admin: AdminConfig,
     /// `[tls]`: the certificate that mail clients see.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
@@ -153,6 +157,8 @@ impl FrontendConfig {
             !self.mupdate.masters.is_empty(),
             "[mupdate] masters: a frontend needs a master"
         );
+        self.mupdate.check()?;
+        self.admin.check()?;
         self.namespace
             .check()
             .map_err(|error| anyhow::anyhow!("[namespace] {error}"))?;
@@ -259,6 +265,7 @@ mod tests {
                 "backend_timeout_seconds",
             ),
             ("[lmtp]\nmax_recipients = 1\n", "max_recipients"),
+            ("[admin]\nlisten = \"0.0.0.0:3906\"\n", "admin.advertise"),
         ] {
             let error = load(text).unwrap().check().unwrap_err().to_string();
             assert!(error.contains(key), "{error}");

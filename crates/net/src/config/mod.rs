@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 pub use error::ConfigError;
 pub use sections::{
-    ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MAX_WEIGHT, MupdateConfig,
-    NodeConfig, TlsConfig,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MAX_WEIGHT,
+    MupdateConfig, NodeConfig, TlsConfig, reachable,
 };
 
 thread_local! {

@@ -82,6 +82,78 @@ pub struct ClusterConfig {
 pub struct MupdateConfig {
     /// `host:port` of the gRPC listener of each master. Default: none.
     pub masters: Vec<String>,
+    /// A node that has heard nothing of the master for so long lets nobody log in any more, in
+    /// seconds; 0 for no such limit. Default: 0.
+    pub max_authority_age_seconds: u64,
+}
+
+/// The master says something each second; a copy must be allowed to be older than one that was not
+/// heard.
+const LEAST_AUTHORITY_AGE: u64 = 5;
+
+impl MupdateConfig {
+    /// [`max_authority_age_seconds`](Self::max_authority_age_seconds); `None` for no limit.
+    #[must_use]
+    pub fn max_authority_age(&self) -> Option<Duration> {
+        match self.max_authority_age_seconds {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// What can be wrong with it beyond each key by itself.
+    ///
+    /// # Errors
+    /// One that says what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let seconds = self.max_authority_age_seconds;
+        anyhow::ensure!(
+            seconds == 0 || seconds >= LEAST_AUTHORITY_AGE,
+            "`mupdate.max_authority_age_seconds` is neither 0 nor at least {LEAST_AUTHORITY_AGE}"
+        );
+        Ok(())
+    }
+}
+
+/// `[admin]`: where operators' calls are taken, over mTLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// `address:port`. Default: none.
+    pub listen: Option<SocketAddr>,
+    /// `host:port` by which operators reach `listen`. Default: that address.
+    pub advertise: Option<String>,
+}
+
+impl AdminConfig {
+    /// What can be wrong with it beyond each key by itself, in a murder.
+    ///
+    /// # Errors
+    /// One that says what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        reachable("admin", "listen", self.listen.as_slice(), &self.advertise)
+    }
+}
+
+/// Whether other nodes can be told by which address the first of `section.key` is reached.
+///
+/// # Errors
+/// One that says what is missing.
+pub fn reachable(
+    section: &str,
+    key: &str,
+    listen: &[SocketAddr],
+    advertise: &Option<String>,
+) -> anyhow::Result<()> {
+    let unspecified = listen
+        .first()
+        .is_some_and(|first| first.ip().is_unspecified());
+    anyhow::ensure!(
+        !unspecified || advertise.is_some(),
+        "`{section}.{key}` begins with an address that stands for all of the machine's: \
+         `{section}.advertise` must say how it is reached from elsewhere"
+    );
+    Ok(())
 }
 
 /// `[tls]`: the certificate that mail clients see.
