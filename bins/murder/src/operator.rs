@@ -2,13 +2,12 @@
 //! the role `operator`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
 use murder_net::config::{ClusterConfig, MupdateConfig};
+use murder_net::tls::TlsClient;
 use murder_net::{ConfigError, NodeTls};
-use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::backends::Backends;
@@ -67,7 +66,7 @@ impl BackendTarget {
                 .run_with(async |client, tls| command(Backends::of_murder(client, tls)).await);
         };
         let config: OperatorConfig = murder_net::load(&self.target.file()?)?;
-        let tls = NodeTls::load(&config.cluster)?.client_config();
+        let tls = NodeTls::load(&config.cluster)?.client();
         runtime()?.block_on(command(Backends::one(address.clone(), tls)))
     }
 }
@@ -96,13 +95,13 @@ impl Target {
     /// As for [`run`](Self::run).
     pub fn run_with<T>(
         &self,
-        command: impl AsyncFnOnce(MupdateClient, Arc<ClientConfig>) -> anyhow::Result<T>,
+        command: impl AsyncFnOnce(MupdateClient, TlsClient) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let config = load(&self.file()?)?;
         let masters = config.mupdate.masters.join(", ");
         let done = runtime()?.block_on(async {
-            let tls = NodeTls::load(&config.cluster)?.client_config();
-            command(client(config.mupdate, Arc::clone(&tls)), tls).await
+            let tls = NodeTls::load(&config.cluster)?.client();
+            command(client(config.mupdate, tls.clone()), tls).await
         });
         done.map_err(|error| match error.downcast_ref::<MupdateError>() {
             Some(refused) if refused.is_unavailable() => error.context(format!("asked {masters}")),
@@ -130,7 +129,7 @@ impl Target {
 /// When there is no usable configuration.
 pub fn connect_to_dir(dir: &Path) -> anyhow::Result<MupdateClient> {
     let config = load(&dir.join(FOLDER).join(CONFIG_FILE))?;
-    let tls = NodeTls::load(&config.cluster)?.client_config();
+    let tls = NodeTls::load(&config.cluster)?.client();
     Ok(client(config.mupdate, tls))
 }
 
@@ -145,6 +144,6 @@ fn load(file: &Path) -> anyhow::Result<OperatorConfig> {
     Ok(config)
 }
 
-fn client(mupdate: MupdateConfig, tls: Arc<ClientConfig>) -> MupdateClient {
+fn client(mupdate: MupdateConfig, tls: TlsClient) -> MupdateClient {
     MupdateClient::new(MupdateClientConfig::new(mupdate.masters, tls))
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use murder_auth::{Account, Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
+use murder_net::tls::TlsServer;
 use murder_net::{Health, Metrics, NodeTls, Shutdown};
 use murder_sessions::{About, Presence, Sessions};
 use murder_store::{MailboxMeta, Partition, StoreError};
@@ -47,7 +48,7 @@ pub(crate) struct Node {
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<TlsServer>,
     /// Conditions.
     pub health: Health,
     /// Everything that is counted.

@@ -11,6 +11,7 @@ use murder_mupdate::{
 };
 use murder_net::config::{LogConfig, NodeConfig};
 use murder_net::limits::{ConnectionLimits, fitting};
+use murder_net::tls::TlsServer;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +76,7 @@ impl Frontend {
         let imaps_listeners = bind(&config.imap.tls_listen, &imap_limits)?;
         let lmtp_listeners = bind(&config.lmtp.listen, &ConnectionLimits::new(&limits))?;
         let admin_listener = match config.admin.listen {
-            Some(listen) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config())),
+            Some(listen) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server())),
             None => None,
         };
         let addresses = FrontendAddresses {
@@ -88,7 +89,7 @@ impl Frontend {
 
         let master = MupdateClient::new(MupdateClientConfig::new(
             config.mupdate.masters.clone(),
-            tls.client_config(),
+            tls.client(),
         ));
         let killed = CancellationToken::new();
         let replica = Replica::start(
@@ -103,6 +104,7 @@ impl Frontend {
         .await?;
 
         let shutdown = Shutdown::new();
+        tls.watch_expiry(&shutdown);
         let health = Health::new();
         // From here on an error ends what runs already.
         let mut frontend = Self {
@@ -291,13 +293,10 @@ impl murder_net::service::Service for FrontendService {
     }
 }
 
-fn client_tls(
-    config: &FrontendConfig,
-    node: &NodeTls,
-) -> anyhow::Result<Arc<tokio_rustls::rustls::ServerConfig>> {
+fn client_tls(config: &FrontendConfig, node: &NodeTls) -> anyhow::Result<TlsServer> {
     Ok(match &config.tls {
-        Some(tls) => murder_net::tls::client_listener_config(tls, None)?,
-        None => node.client_listener_config()?,
+        Some(tls) => murder_net::tls::client_listener(tls, None)?,
+        None => node.client_listener()?,
     })
 }
 

@@ -8,10 +8,10 @@ use murder_auth::{Authenticator, AuthenticatorConfig};
 use murder_imap::server::Limits;
 use murder_mailbox::{Identity, NamespaceConfig};
 use murder_mupdate::Replica;
+use murder_net::tls::TlsServer;
 use murder_net::{Metrics, NodeTls, Shutdown, Stream};
 use murder_sessions::{Claim, Sessions};
 use tokio::time::timeout;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ pub(crate) struct Shared {
     /// Cancelled when sessions are to end.
     pub goodbye: CancellationToken,
     placement: Placement,
-    tls: Arc<ServerConfig>,
+    tls: TlsServer,
 }
 
 impl Shared {
@@ -106,7 +106,7 @@ impl Shared {
         config: &FrontendConfig,
         replica: Arc<Replica>,
         node: &NodeTls,
-        tls: Arc<ServerConfig>,
+        tls: TlsServer,
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Self {
@@ -178,7 +178,7 @@ impl Shared {
 
     /// The server's part of a TLS handshake, for STARTTLS.
     pub(crate) async fn accept_tls(&self, plain: Stream) -> io::Result<Stream> {
-        timeout(HANDSHAKE, plain.accept_tls(self.tls.clone())).await?
+        timeout(HANDSHAKE, plain.accept_tls(&self.tls)).await?
     }
 
     /// Whether what is known of accounts is older than may be.

@@ -520,7 +520,7 @@ async fn frontends_come_over_tls() {
     let tls = NodeTls::load(&murder.files("fe1", Role::Frontend)).unwrap();
     let Client { stream, .. } = client;
     let stream = stream
-        .connect_tls(tls.client_config(), server_name("be1", Role::Backend))
+        .connect_tls(&tls.client(), server_name("be1", Role::Backend))
         .await
         .unwrap();
     let mut client = Client {

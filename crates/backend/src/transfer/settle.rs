@@ -115,9 +115,7 @@ async fn was_adopted(node: &Node, departure: &Departure) -> anyhow::Result<bool>
         .ok_or_else(|| anyhow::anyhow!("its address is not known"))?;
     let name = server_name(&to.node, Role::Backend);
     let stream = Stream::connect(&address).await?;
-    let mut stream = stream
-        .connect_tls(cluster.tls.client_config(), name)
-        .await?;
+    let mut stream = stream.connect_tls(&cluster.tls.client(), name).await?;
     // Partitions have names that need no quoting.
     let question = format!(
         "a X-OUTCOME {} {} {}\r\n",

@@ -59,7 +59,7 @@ async fn no_password_without_tls_unless_allowed() {
     client.expect("c OK ").await;
     let stream = client
         .into_stream()
-        .connect_tls(client_tls(&murder), server_name("fe1", Role::Frontend))
+        .connect_tls(&client_tls(&murder), server_name("fe1", Role::Frontend))
         .await
         .unwrap();
     let mut client = Peer::new(stream);
@@ -80,7 +80,7 @@ async fn implicit_tls() {
     let stream = murder_net::Stream::connect(murder.frontend().addresses().imaps[0])
         .await
         .unwrap()
-        .connect_tls(client_tls(&murder), server_name("fe1", Role::Frontend))
+        .connect_tls(&client_tls(&murder), server_name("fe1", Role::Frontend))
         .await
         .unwrap();
     let mut client = Peer::new(stream);

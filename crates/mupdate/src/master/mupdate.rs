@@ -17,7 +17,7 @@ use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::disk::now_ms;
 use crate::health::NodeHealth;
-use crate::record::{Mailbox, mailbox_to_proto};
+use crate::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
 use crate::state::Outcome;
 
 /// The most operations in one batch: it is one revision.
@@ -388,6 +388,45 @@ impl Mupdate for Service {
         let caller = Caller::of(&request)?;
         let succeeded = Self::succeed(self, &caller, request.into_inner()).await?;
         Ok(Response::new(succeeded))
+    }
+
+    async fn revoke_certificates(
+        &self,
+        request: Request<v1::RevokeCertificatesRequest>,
+    ) -> Result<Response<v1::RevokeCertificatesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.may_administer()?;
+        let v1::RevokeCertificatesRequest {
+            name,
+            serials,
+            take_back,
+        } = request.into_inner();
+        let revoked = Command::Revoked(v1::Revoked {
+            name: name.clone(),
+            serials,
+            taken_back: take_back,
+        });
+        let revision = match self.propose(String::new(), revoked).await? {
+            (_, Outcome::Refused(detail)) => return Err(detail.into_status()),
+            (revision, _) => revision,
+        };
+        let revocation = self
+            .consensus
+            .state()
+            .tables()
+            .revocations
+            .get(&name)
+            .cloned();
+        tracing::warn!(
+            operator = caller.name,
+            name,
+            ?revocation,
+            "what is revoked of certificates has changed"
+        );
+        Ok(Response::new(v1::RevokeCertificatesResponse {
+            revision,
+            revocation: revocation.as_ref().map(revocation_to_proto),
+        }))
     }
 
     type DescribeNodesStream = Parts<v1::DescribeNodesResponse>;

@@ -325,13 +325,14 @@ async fn apply(
     }
     let command = Command::Reconcile(batch);
     let (revision, outcome) = service.propose(restricted_to.to_owned(), command).await?;
-    let Outcome::Reconciled {
-        held,
-        not_held,
-        replaced,
-    } = outcome
-    else {
-        return Err(Status::internal("unexpected outcome"));
+    let (held, not_held, replaced) = match outcome {
+        Outcome::Reconciled {
+            held,
+            not_held,
+            replaced,
+        } => (held, not_held, replaced),
+        Outcome::Refused(detail) => return Err(detail.into_status()),
+        _ => return Err(Status::internal("unexpected outcome")),
     };
     let (mut held, mut not_held) = (held.into_iter(), not_held.into_iter());
     let mut replaced = replaced.into_iter();

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 pub use error::ConfigError;
 pub use sections::{
-    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MupdateConfig,
-    NodeConfig, TlsConfig, reachable,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MAX_WEIGHT,
+    MupdateConfig, NodeConfig, TlsConfig, reachable,
 };
 
 thread_local! {
