@@ -82,7 +82,7 @@ struct ShownQuota {
     root: String,
     partition: String,
     /// In units of 1024 bytes, as in RFC 9208.
-    storage: Resource,
+    storage_kib: Resource,
     messages: Resource,
     mailboxes: Resource,
 }
@@ -104,7 +104,7 @@ impl From<v1::Quota> for ShownQuota {
             })
         };
         Self {
-            storage: resource(v1::QuotaResource::Storage),
+            storage_kib: resource(v1::QuotaResource::Storage),
             messages: resource(v1::QuotaResource::Message),
             mailboxes: resource(v1::QuotaResource::Mailbox),
             root: quota.root,
@@ -124,7 +124,7 @@ impl ShownQuota {
         [
             self.root.clone(),
             self.partition.clone(),
-            of(&self.storage, size),
+            of(&self.storage_kib, size),
             of(&self.messages, number),
             of(&self.mailboxes, number),
         ]
@@ -152,6 +152,8 @@ struct ShownDifference {
     partition: String,
     counter: &'static str,
     resource: &'static str,
+    /// Of `recorded` and `counted`, where it is a size.
+    unit: Option<&'static str>,
     recorded: i64,
     counted: i64,
     repaired: bool,
@@ -327,6 +329,7 @@ fn show_difference(one: &v1::QuotaDifference) -> ShownDifference {
             v1::QuotaResource::Mailbox => "mailboxes",
             v1::QuotaResource::Unspecified => "unknown",
         },
+        unit: (one.resource() == v1::QuotaResource::Storage).then_some("bytes"),
         recorded: one.recorded,
         counted: one.counted,
         repaired: one.repaired,

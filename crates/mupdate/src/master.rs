@@ -1,5 +1,6 @@
 //! The master as a running role: configuration, listeners, services.
 
+mod audit;
 mod caller;
 mod config;
 mod directory;

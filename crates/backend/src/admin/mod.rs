@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use murder_mailbox::MailboxName;
 use murder_net::grpc;
-use murder_net::{Listener, Role};
+use murder_net::{Actor, Listener, Role};
 use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
 use murder_proto::v1::{self, ErrorDetail, ErrorKind};
 use murder_store::{Partition, StoreError};
@@ -74,7 +74,12 @@ fn operators_only(request: Request<()>) -> Result<Request<()>, Status> {
     match grpc::peer(&request) {
         Some(peer) if peer.has_role(Role::Operator) => Ok(request),
         Some(peer) => {
-            tracing::warn!(peer = peer.name, "no operator, but calls as one");
+            murder_net::audit!(
+                "call.denied",
+                by = peer.name,
+                role = peer.role_names(),
+                why = "no operator's certificate"
+            );
             let message = format!("the certificate of {:?} is no operator's", peer.name);
             Err(ErrorDetail::new(ErrorKind::PermissionDenied, message).into_status())
         }
@@ -217,7 +222,8 @@ impl BackendAdmin for Service {
         request: Request<v1::RestoreMailboxRequest>,
     ) -> Result<Response<v1::RestoreMailboxResponse>, Status> {
         let by = operator(&request);
-        let restored = restore::mailbox(&self.0, request.into_inner(), &by).await?;
+        let restoring = restore::mailbox(&self.0, request.into_inner(), &by);
+        let restored = Actor::operator(&by).scope(restoring).await?;
         Ok(Response::new(restored))
     }
 
@@ -225,8 +231,9 @@ impl BackendAdmin for Service {
         &self,
         request: Request<v1::DeleteMailboxRequest>,
     ) -> Result<Response<v1::DeleteMailboxResponse>, Status> {
-        let by = operator(&request);
-        let deleted = accounts::delete_mailbox(&self.0, request.into_inner(), &by).await?;
+        let by = Actor::operator(&operator(&request));
+        let deleting = accounts::delete_mailbox(&self.0, request.into_inner());
+        let deleted = by.scope(deleting).await?;
         Ok(Response::new(deleted))
     }
 
@@ -234,8 +241,9 @@ impl BackendAdmin for Service {
         &self,
         request: Request<v1::RemoveFromAclRequest>,
     ) -> Result<Response<v1::RemoveFromAclResponse>, Status> {
-        let by = operator(&request);
-        let removed = accounts::remove_from_acl(&self.0, request.into_inner(), &by).await?;
+        let by = Actor::operator(&operator(&request));
+        let removing = accounts::remove_from_acl(&self.0, request.into_inner());
+        let removed = by.scope(removing).await?;
         Ok(Response::new(removed))
     }
 
@@ -290,7 +298,9 @@ impl BackendAdmin for Service {
         let by = operator(&request);
         let (node, request) = (Arc::clone(&self.0), request.into_inner());
         // It goes on to its end when the operator goes away.
+        let operator = Actor::operator(&by);
         let opening = async move { partitions::open(&node, &request, &by).await };
+        let opening = operator.scope(opening);
         to_the_end(&self.0, opening).await.map(Response::new)
     }
 
@@ -299,7 +309,8 @@ impl BackendAdmin for Service {
         request: Request<v1::ReconcilePartitionRequest>,
     ) -> Result<Response<v1::ReconcilePartitionResponse>, Status> {
         let by = operator(&request);
-        let reconciled = partitions::reconcile(&self.0, request.get_ref(), &by).await?;
+        let reconciling = partitions::reconcile(&self.0, request.get_ref(), &by);
+        let reconciled = Actor::operator(&by).scope(reconciling).await?;
         Ok(Response::new(reconciled))
     }
 

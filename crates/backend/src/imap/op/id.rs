@@ -6,7 +6,7 @@ use tracing::{debug, info_span};
 
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::op::capability::is_frontend;
-use crate::imap::session::Session;
+use crate::imap::session::{Origin, Session};
 
 /// The most fields of a client's ID that are logged: RFC 2971 section 3.3 has ten.
 const MAX_LOGGED: usize = 10;
@@ -49,6 +49,10 @@ fn act_for(session: &mut Session, fields: &[(String, Option<String>)]) {
     };
     let Some(id) = value(SESSION) else { return };
     let client: Option<IpAddr> = value(CLIENT).and_then(|address| address.parse().ok());
+    session.origin = Box::new(Origin {
+        session: cut(id).to_owned(),
+        client,
+    });
     let client = client.map(tracing::field::display);
     session.via = info_span!(parent: &session.span, "frontend", session = cut(id), client);
     session
