@@ -6,40 +6,52 @@
 //! neither has no trace: who sends it twice means it twice.
 
 use memchr::memchr;
+use murder_mime::parse_date;
 use murder_store::OnceId;
 use ring::digest;
 
 /// What is the same whenever a message is delivered again, besides its octets.
-pub(super) struct Trace(digest::Context);
+pub(super) struct Trace {
+    digest: digest::Context,
+    /// Unix milliseconds of the topmost `Received:`, 0 without one.
+    received_ms: u64,
+}
 
 impl Trace {
     /// That of a message that the client knows by `ident`, or that begins with `head`: at least its
     /// header, if that is of a usual size.
     pub(super) fn find(ident: Option<&str>, head: &[u8]) -> Option<Self> {
-        let mut context = digest::Context::new(&digest::SHA256);
-        match (ident, field(head, b"received")) {
-            (Some(ident), _) => add(&mut context, b"ident", ident.as_bytes()),
+        let mut digest = digest::Context::new(&digest::SHA256);
+        let received = field(head, b"received");
+        match (ident, received) {
+            (Some(ident), _) => add(&mut digest, b"ident", ident.as_bytes()),
             (None, Some(received)) if has_id(received) => {
-                add(&mut context, b"received", received);
+                add(&mut digest, b"received", received);
                 add(
-                    &mut context,
+                    &mut digest,
                     b"message-id",
                     field(head, b"message-id").unwrap_or_default(),
                 );
             }
             (None, _) => return None,
         }
-        Some(Self(context))
+        let received_ms = received.map_or(0, received_ms);
+        Some(Self {
+            digest,
+            received_ms,
+        })
     }
 
-    /// The id of the delivery to `recipient` of the message with this size and CRC32C.
+    /// The id of the delivery to `recipient` of the message with this size and CRC32C: 48 bits of
+    /// time, as [`OnceId`] wants them, and 80 of the digest.
     pub(super) fn id_for(&self, recipient: &str, size: u64, crc: u32) -> OnceId {
-        let mut context = self.0.clone();
-        add(&mut context, b"size", &size.to_be_bytes());
-        add(&mut context, b"crc", &crc.to_be_bytes());
-        add(&mut context, b"recipient", recipient.as_bytes());
+        let mut digest = self.digest.clone();
+        add(&mut digest, b"size", &size.to_be_bytes());
+        add(&mut digest, b"crc", &crc.to_be_bytes());
+        add(&mut digest, b"recipient", recipient.as_bytes());
         let mut id = OnceId::default();
-        id.copy_from_slice(&context.finish().as_ref()[..16]);
+        id[..6].copy_from_slice(&self.received_ms.to_be_bytes()[2..]);
+        id[6..].copy_from_slice(&digest.finish().as_ref()[..10]);
         id
     }
 }
@@ -67,6 +79,13 @@ fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         }
         rest = after;
     }
+}
+
+/// When the host of a `Received:` field got the message, in Unix milliseconds; 0 if it does not say.
+fn received_ms(received: &[u8]) -> u64 {
+    let date = received.rsplit(|&octet| octet == b';').next();
+    let unix = date.and_then(parse_date).map_or(0, |date| date.unix);
+    u64::try_from(unix).unwrap_or(0).saturating_mul(1000)
 }
 
 /// Whether a `Received:` field says by which id its host knows the message (RFC 5321 section 4.4).
@@ -107,6 +126,21 @@ mod tests {
         ];
         let all: std::collections::HashSet<_> = ids.into_iter().map(Option::unwrap).collect();
         assert!(all.len() == 6 && !all.contains(&known));
+    }
+
+    /// Ids of one day are neighbours in the home's table.
+    #[test]
+    fn ids_begin_with_the_time_of_the_topmost_received() {
+        let at = |date: &str| {
+            let text = format!("Received: from a by b\r\n\tid 4XyZ; {date}\r\n\r\nx\r\n");
+            let own = id(None, &text, "bob").unwrap();
+            assert_eq!(own[..6], id(Some("1"), &text, "bob").unwrap()[..6]);
+            u64::from_be_bytes([0, 0, own[0], own[1], own[2], own[3], own[4], own[5]])
+        };
+        assert_eq!(at("Fri, 13 Feb 2009 23:31:30 +0000"), 1_234_567_890_000);
+        assert_eq!(at("Sat, 14 Feb 2009 00:31:30 +0100"), 1_234_567_890_000);
+        assert_eq!(at("never"), 0);
+        assert_eq!(id(Some("1"), "x", "bob").unwrap()[..6], [0; 6]);
     }
 
     #[test]

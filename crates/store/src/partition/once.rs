@@ -22,7 +22,9 @@ const APPEND_IDS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Ids are forgotten in portions of a day, so that a home is purged of them once a day.
 const PORTION: i64 = 24 * 3600;
 
-/// What an append or a delivery is known by. Random, or a hash of what makes it that one.
+/// What an append or a delivery is known by: random, or a hash of what makes it that one, best
+/// behind 48 bits of Unix milliseconds as in a UUID of version 7 (RFC 9562 section 5.7). A home keeps
+/// its ids in their order, so that those which come after each other share a page.
 pub type OnceId = [u8; 16];
 
 impl Partition {

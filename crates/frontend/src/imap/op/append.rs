@@ -47,7 +47,7 @@ pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal)
         between: &between,
         octets: literal.octets,
         whole,
-        id: *Uuid::new_v4().as_bytes(),
+        id: *Uuid::now_v7().as_bytes(),
     };
     match put(session, &place, &message).await? {
         Put::Done(completion) if completion.code("X-NOT-HERE").is_none() => Ok(completion),
