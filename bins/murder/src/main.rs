@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("murder: {}", service::describe(&error));
-            if error.is::<murder_net::ConfigError>() {
+            if error.is::<murder_net::ConfigError>() || error.is::<operator::WhichMurder>() {
                 return ExitCode::from(service::EXIT_CONFIG);
             }
             ExitCode::FAILURE

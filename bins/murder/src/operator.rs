@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
-use murder_net::config::{ClusterConfig, MupdateConfig};
+use murder_net::config::{ClusterConfig, MupdateConfig, load_checked};
 use murder_net::{ConfigError, NodeTls};
 use rustls::ClientConfig;
 use serde::Deserialize;
@@ -33,12 +32,11 @@ pub struct Target {
     dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct OperatorConfig {
     cluster: ClusterConfig,
     /// Not needed for a backend that works alone.
-    #[serde(default)]
     mupdate: MupdateConfig,
 }
 
@@ -66,8 +64,7 @@ impl BackendTarget {
                 .target
                 .run_with(async |client, tls| command(Backends::of_murder(client, tls)).await);
         };
-        let config: OperatorConfig = murder_net::load(&self.target.file()?)?;
-        let tls = NodeTls::load(&config.cluster)?.client_config();
+        let (_, tls) = load(&self.target.file()?, false)?;
         runtime()?.block_on(command(Backends::one(address.clone(), tls)))
     }
 }
@@ -98,12 +95,10 @@ impl Target {
         &self,
         command: impl AsyncFnOnce(MupdateClient, Arc<ClientConfig>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let config = load(&self.file()?)?;
+        let (config, tls) = load(&self.file()?, true)?;
         let masters = config.mupdate.masters.join(", ");
-        let done = runtime()?.block_on(async {
-            let tls = NodeTls::load(&config.cluster)?.client_config();
-            command(client(config.mupdate, Arc::clone(&tls)), tls).await
-        });
+        let done = runtime()?
+            .block_on(async { command(client(config.mupdate, Arc::clone(&tls)), tls).await });
         done.map_err(|error| match error.downcast_ref::<MupdateError>() {
             Some(refused) if refused.is_unavailable() => error.context(format!("asked {masters}")),
             _ => error,
@@ -118,9 +113,33 @@ impl Target {
         if let Some(dir) = &self.dir {
             return Ok(local(dir));
         }
-        let candidates = [local(Path::new(DEFAULT_DIR)), PathBuf::from(SYSTEM_CONFIG)];
-        let found = candidates.into_iter().find(|file| file.exists());
-        found.context("which murder? Say --dir DIR or --config FILE")
+        let existing = |file: PathBuf| file.exists().then_some(file);
+        Ok(the_one(
+            existing(local(Path::new(DEFAULT_DIR))),
+            existing(PathBuf::from(SYSTEM_CONFIG)),
+        )?)
+    }
+}
+
+/// It is not said which murder is meant, and there is none, or more than one.
+#[derive(Debug, thiserror::Error)]
+pub enum WhichMurder {
+    #[error("which murder? Say --dir DIR or --config FILE")]
+    None,
+    /// Nobody's users are to be deleted because of the folder that the shell happens to be in.
+    #[error(
+        "which murder? There are {} and {}: say --dir {DEFAULT_DIR} or --config {}",
+        local.display(), system.display(), system.display()
+    )]
+    Several { local: PathBuf, system: PathBuf },
+}
+
+/// The operator's file that is meant where nothing is said.
+fn the_one(local: Option<PathBuf>, system: Option<PathBuf>) -> Result<PathBuf, WhichMurder> {
+    match (local, system) {
+        (Some(local), Some(system)) => Err(WhichMurder::Several { local, system }),
+        (Some(only), None) | (None, Some(only)) => Ok(only),
+        (None, None) => Err(WhichMurder::None),
     }
 }
 
@@ -129,22 +148,46 @@ impl Target {
 /// # Errors
 /// When there is no usable configuration.
 pub fn connect_to_dir(dir: &Path) -> anyhow::Result<MupdateClient> {
-    let config = load(&dir.join(FOLDER).join(CONFIG_FILE))?;
-    let tls = NodeTls::load(&config.cluster)?.client_config();
+    let (config, tls) = load(&dir.join(FOLDER).join(CONFIG_FILE), true)?;
     Ok(client(config.mupdate, tls))
 }
 
-fn load(file: &Path) -> anyhow::Result<OperatorConfig> {
-    let config: OperatorConfig = murder_net::load(file)?;
-    if config.mupdate.masters.is_empty() {
-        bail!(ConfigError::Unfit {
-            file: file.to_owned(),
-            message: "`mupdate.masters` names no master".to_owned(),
-        });
-    }
-    Ok(config)
+/// The operator's file, with its certificate. `of_murder`: it must name a master.
+fn load(file: &Path, of_murder: bool) -> Result<(OperatorConfig, Arc<ClientConfig>), ConfigError> {
+    let mut tls = None;
+    let config: OperatorConfig = load_checked(file, |config: &OperatorConfig, mistakes| {
+        config.mupdate.check(mistakes);
+        mistakes.ensure(
+            !of_murder || !config.mupdate.masters.is_empty(),
+            "mupdate.masters",
+            "`mupdate.masters` names no master",
+        );
+        config.cluster.check(mistakes);
+        tls = NodeTls::load_checked(&config.cluster, mistakes);
+    })?;
+    let tls = tls.ok_or_else(|| ConfigError::unfit(file, "`[cluster]` cannot be used"))?;
+    Ok((config, tls.client_config()))
 }
 
 fn client(mupdate: MupdateConfig, tls: Arc<ClientConfig>) -> MupdateClient {
     MupdateClient::new(MupdateClientConfig::new(mupdate.masters, tls))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn no_murder_stands_before_another_unsaid() {
+        let (local, system) = (PathBuf::from("l"), PathBuf::from("s"));
+        assert_eq!(the_one(Some(local.clone()), None).unwrap(), local);
+        assert_eq!(the_one(None, Some(system.clone())).unwrap(), system);
+        assert!(matches!(the_one(None, None), Err(WhichMurder::None)));
+        let error = the_one(Some(local), Some(system)).unwrap_err().to_string();
+        assert!(
+            error.contains("--dir ./murder-local") && error.contains("--config s"),
+            "{error}"
+        );
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{optional_path, path};
+use super::{Mistakes, optional_path, path};
+use crate::ca::is_node_name;
 
 /// `[node]`: who this node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,15 +28,20 @@ const MOST_WORKER_THREADS: usize = 1024;
 
 impl NodeConfig {
     /// What can be wrong with it beyond each key by itself.
-    ///
-    /// # Errors
-    /// One that says what is wrong.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+        if !is_node_name(&self.name) {
+            let message = format!(
+                "`node.name` = `{}` is no name of a node: letters, digits and hyphens, at most 63, \
+                 dots between",
+                self.name
+            );
+            mistakes.add("node.name", message);
+        }
+        mistakes.ensure(
             self.worker_threads <= MOST_WORKER_THREADS,
-            "`node.worker_threads` is more than {MOST_WORKER_THREADS}"
+            "node.worker_threads",
+            format!("`node.worker_threads` is more than {MOST_WORKER_THREADS}"),
         );
-        Ok(())
     }
 }
 
@@ -52,8 +58,8 @@ impl Default for NodeConfig {
 }
 
 /// `[cluster]`: the node's certificate, and the authority that all nodes trust.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ClusterConfig {
     /// The cluster's CA certificates (PEM). No default.
     #[serde(deserialize_with = "path")]
@@ -66,6 +72,28 @@ pub struct ClusterConfig {
     pub key: PathBuf,
 }
 
+impl ClusterConfig {
+    /// Whether all of it is said.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        let files = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
+        if *self == Self::default() {
+            return mistakes.add(
+                "cluster",
+                "`[cluster]` is missing: the node's certificate, from `murder cert issue`",
+            );
+        }
+        ensure_said("cluster", &files, mistakes);
+    }
+}
+
+fn ensure_said(section: &str, files: &[(&str, &PathBuf)], mistakes: &mut Mistakes) {
+    for (key, file) in files {
+        let key = format!("{section}.{key}");
+        let said = !file.as_os_str().is_empty();
+        mistakes.ensure(said, &key, format!("`{key}` is missing"));
+    }
+}
+
 /// `[mupdate]`: where the master is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -74,9 +102,18 @@ pub struct MupdateConfig {
     pub masters: Vec<String>,
 }
 
+impl MupdateConfig {
+    /// Whether masters can be reached by what is said.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        for master in &self.masters {
+            mistakes.ensure_host_port("mupdate.masters", master);
+        }
+    }
+}
+
 /// `[tls]`: the certificate that mail clients see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
     /// The certificate chain (PEM). No default; without the section, the cluster's certificate.
     #[serde(deserialize_with = "path")]
@@ -84,6 +121,13 @@ pub struct TlsConfig {
     /// The private key (PEM). No default.
     #[serde(deserialize_with = "path")]
     pub key: PathBuf,
+}
+
+impl TlsConfig {
+    /// Whether all of it is said.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        ensure_said("tls", &[("cert", &self.cert), ("key", &self.key)], mistakes);
+    }
 }
 
 /// How log lines are written.
@@ -172,6 +216,24 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
+    /// Whether anybody can be served.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        for (key, zero) in [
+            ("max_connections", self.max_connections == 0),
+            ("login_timeout_seconds", self.login_timeout_seconds == 0),
+            ("idle_timeout_seconds", self.idle_timeout_seconds == 0),
+            ("slow_reader_seconds", self.slow_reader_seconds == 0),
+            ("slow_reader_bytes", self.slow_reader_bytes == 0),
+        ] {
+            let key = format!("limits.{key}");
+            mistakes.ensure(
+                !zero,
+                &key,
+                format!("`{key}` is 0, which refuses everybody"),
+            );
+        }
+    }
+
     /// [`failed_login_delay_ms`](Self::failed_login_delay_ms).
     #[must_use]
     pub fn failed_login_delay(&self) -> Duration {
