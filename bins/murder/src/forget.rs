@@ -9,6 +9,7 @@ use murder_mupdate::{
 };
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::confirm::Confirmation;
 use crate::output::{print_json, print_line};
 
@@ -119,7 +120,9 @@ pub async fn partition(
 ) -> anyhow::Result<Forgotten> {
     let (node, name) = partition
         .split_once('!')
-        .with_context(|| format!("`{partition}` is not of the form node!partition"))?;
+        .with_context(|| {
+            WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
+        })?;
     let murder = client.describe_nodes().await?;
     check_lost(&murder, partition)?;
     let all = records_of(client, partition).await?;

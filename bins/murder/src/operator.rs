@@ -10,6 +10,7 @@ use murder_net::{ConfigError, NodeTls};
 use rustls::ClientConfig;
 use serde::Deserialize;
 
+use crate::arguments::WrongArguments;
 use crate::backends::Backends;
 use crate::up::DEFAULT_DIR;
 
@@ -24,10 +25,11 @@ const SYSTEM_CONFIG: &str = "/etc/murder/operator.toml";
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
 pub struct Target {
-    /// The operator's TOML file [default: /etc/murder/operator.toml]
+    /// The operator's TOML file [default: /etc/murder/operator.toml, if ./murder-local is not there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The directory of a local murder [default: ./murder-local, if there is one]
+    /// The directory of a local murder [default: ./murder-local, if /etc/murder/operator.toml is not
+    /// there]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -121,25 +123,20 @@ impl Target {
     }
 }
 
-/// It is not said which murder is meant, and there is none, or more than one.
-#[derive(Debug, thiserror::Error)]
-pub enum WhichMurder {
-    #[error("which murder? Say --dir DIR or --config FILE")]
-    None,
-    /// Nobody's users are to be deleted because of the folder that the shell happens to be in.
-    #[error(
-        "which murder? There are {} and {}: say --dir {DEFAULT_DIR} or --config {}",
-        local.display(), system.display(), system.display()
-    )]
-    Several { local: PathBuf, system: PathBuf },
-}
-
 /// The operator's file that is meant where nothing is said.
-fn the_one(local: Option<PathBuf>, system: Option<PathBuf>) -> Result<PathBuf, WhichMurder> {
+fn the_one(local: Option<PathBuf>, system: Option<PathBuf>) -> Result<PathBuf, WrongArguments> {
     match (local, system) {
-        (Some(local), Some(system)) => Err(WhichMurder::Several { local, system }),
+        // Nobody's users are to be deleted because of the folder that the shell happens to be in.
+        (Some(local), Some(system)) => Err(WrongArguments::new(format!(
+            "which murder? There are {} and {}: say --dir {DEFAULT_DIR} or --config {}",
+            local.display(),
+            system.display(),
+            system.display()
+        ))),
         (Some(only), None) | (None, Some(only)) => Ok(only),
-        (None, None) => Err(WhichMurder::None),
+        (None, None) => Err(WrongArguments::new(
+            "which murder? Say --dir DIR or --config FILE",
+        )),
     }
 }
 
@@ -183,7 +180,7 @@ mod tests {
         let (local, system) = (PathBuf::from("l"), PathBuf::from("s"));
         assert_eq!(the_one(Some(local.clone()), None).unwrap(), local);
         assert_eq!(the_one(None, Some(system.clone())).unwrap(), system);
-        assert!(matches!(the_one(None, None), Err(WhichMurder::None)));
+        the_one(None, None).unwrap_err();
         let error = the_one(Some(local), Some(system)).unwrap_err().to_string();
         assert!(
             error.contains("--dir ./murder-local") && error.contains("--config s"),

@@ -6,6 +6,7 @@ use murder_mailbox::MailboxName;
 use murder_proto::v1;
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::backends::Asked;
 use crate::operator::BackendTarget;
 use crate::output::{Table, print_json, print_line};
@@ -194,7 +195,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             });
             let limits: Vec<_> = given.collect();
             if limits.is_empty() {
-                bail!("which limit? Say --storage, --messages or --mailboxes");
+                bail!(WrongArguments::new(
+                    "which limit? Say --storage, --messages or --mailboxes"
+                ));
             }
             let request = v1::SetQuotaRequest {
                 root,
@@ -224,7 +227,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 fn set(request: v1::SetQuotaRequest, to: &To) -> anyhow::Result<()> {
     let text = request.root.clone();
     let root = MailboxName::parse_canonical(&text)
-        .with_context(|| format!("`{text}` is no canonical mailbox name"))?;
+        .with_context(|| WrongArguments::new(format!("`{text}` is no canonical mailbox name")))?;
     let answer = to.target.run(async |backends| {
         let backend = backends.of_root(&root).await?;
         let mut client = backend.connect().await?;

@@ -95,6 +95,7 @@ fn a_wrong_configuration_is_named() -> Result<()> {
     let said = "operator.toml:2:1: ./c: cannot be read";
     fails(dir, 2, said, &["user", "list", "--config", "operator.toml"])?;
     fails(dir, 2, "which murder?", &["status"])?;
+    fails(dir, 2, "which limit?", &["quota", "set", "user/alice"])?;
     fails(dir, 2, "--bogus", &["up", "--bogus"])
 }
 
@@ -149,7 +150,7 @@ fn a_password_is_hashed_for_a_users_file() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let hash = succeeds(dir.path(), &["user", "hash", "--password", "secret"])?;
     ensure!(murder_auth::verify_password("secret", hash.trim_end()));
-    fails(dir.path(), 1, "no password", &["user", "hash"])
+    fails(dir.path(), 2, "no password", &["user", "hash"])
 }
 
 #[test]
