@@ -162,7 +162,11 @@ impl Checkpointer {
         }
     }
 
-    fn complete(&mut self, at: Checkpoint, changes: &mut Changes) -> Result<(), StoreError> {
+    fn complete(&mut self, mut at: Checkpoint, changes: &mut Changes) -> Result<(), StoreError> {
+        if self.shared.damage.any_home() {
+            // The next start has to look at the damaged homes again, by the times of their files.
+            at.began = at.began.min(self.db.checkpoint.began);
+        }
         sync(&self.shared.homes_dir, changes).map_err(|e| StoreError::io("syncing homes", &e))?;
         let catalogue = self.shared.catalogue.take_dirty();
         let next_home = self.shared.catalogue.last_home();

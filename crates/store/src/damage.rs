@@ -66,6 +66,11 @@ impl DamageCell {
         self.known.lock().homes.remove(&home);
     }
 
+    /// Whether any home is damaged.
+    pub fn any_home(&self) -> bool {
+        self.any_home.load(Ordering::Acquire) && !self.known.lock().homes.is_empty()
+    }
+
     /// # Errors
     /// [`StoreError::HomeDamaged`].
     pub fn check_home(&self, home: u64) -> Result<(), StoreError> {

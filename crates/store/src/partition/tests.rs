@@ -9,6 +9,9 @@ use murder_mailbox::{MailboxId, MailboxName};
 use tempfile::TempDir;
 
 use super::Partition;
+use crate::checkpoint::{self, Changes};
+use crate::home::schema;
+use crate::partition_db::{self, Checkpoint, PartitionDb};
 use crate::{
     AppendMessage, CreateMailbox, Flags, Health, InternalDate, PartitionConfig, StoreError,
     StoreMode, StoreOp, UidSet,
@@ -128,4 +131,55 @@ async fn what_was_shown_is_replayed_when_it_could_not_be_committed() {
     let inbox = partition.open_mailbox(&bob).await.unwrap();
     assert_eq!(inbox.view().row(1), shown.row(1));
     assert_eq!(shown.len(), 1);
+}
+
+/// An older file of a home is found by its time. A later checkpoint of the other homes must not make
+/// that time one to be passed over.
+#[tokio::test]
+async fn an_older_home_is_damaged_at_every_start() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("partition");
+    let (bob, eve) = (name("user/bob"), name("user/eve"));
+    let partition = open(&dir);
+    create(&partition, "user/bob").await;
+    create(&partition, "user/eve").await;
+    partition.append(&bob, message("1")).await.unwrap();
+    let home = partition.shared.catalogue.home("user/bob").unwrap();
+    partition.shutdown().await.unwrap();
+    let homes = path.join("homes");
+    let files = [schema::path(&homes, home), schema::wal_path(&homes, home)];
+    let older = files.clone().map(|file| std::fs::read(file).ok());
+
+    let partition = open(&dir);
+    partition.append(&bob, message("2")).await.unwrap();
+    partition.shutdown().await.unwrap();
+    for (file, older) in files.iter().zip(older) {
+        match older {
+            Some(older) => std::fs::write(file, older).unwrap(),
+            None => drop(std::fs::remove_file(file)),
+        }
+    }
+    let hour_ago = checkpoint::now() - 3600;
+    let db = || PartitionDb::open(&path.join(partition_db::FILE)).unwrap();
+    let (mut changed, stamp) = (db(), db().stamp());
+    let at = Checkpoint {
+        began: hour_ago,
+        ..stamp.checkpoint
+    };
+    let (listings, changes) = (Vec::new(), Changes::default());
+    changed
+        .write(at, stamp.last_home, &listings, &changes)
+        .unwrap();
+    changed.stamp().write(&path).unwrap();
+    drop(changed);
+
+    for round in 0..3 {
+        let partition = open(&dir);
+        let damaged = partition.damage().homes;
+        assert!(damaged.keys().eq([&home]), "start {round}: {damaged:?}");
+        // The other home works, and is checkpointed.
+        partition.append(&eve, message("1")).await.unwrap();
+        partition.shutdown().await.unwrap();
+        assert_eq!(db().checkpoint.began, hour_ago);
+    }
 }

@@ -408,8 +408,11 @@ async fn one(dir: &TempDir, made: &Made, path: &Path, wrong: Wrong, context: &st
                 .await;
             let Ok(appended) = appended else { continue };
             let opened = partition.open_mailbox(&name(user)).await;
-            let Ok(handle) = opened else {
-                panic!("{context}: {user} {opened:?} {report:?}");
+            let handle = match opened {
+                Ok(handle) => handle,
+                // A wrong byte where SQLite looks for its id.
+                Err(StoreError::NoSuchMailbox) if lies_in_homes(path, wrong) => continue,
+                Err(e) => panic!("{context}: {user} {e} {report:?}"),
             };
             let view = handle.view();
             let row = view.row_by_uid(appended.uids[0]).unwrap();
