@@ -118,11 +118,9 @@ pub async fn partition(
     mailboxes: bool,
     confirmation: Confirmation,
 ) -> anyhow::Result<Forgotten> {
-    let (node, name) = partition
-        .split_once('!')
-        .with_context(|| {
-            WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
-        })?;
+    let (node, name) = partition.split_once('!').with_context(|| {
+        WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
+    })?;
     let murder = client.describe_nodes().await?;
     check_lost(&murder, partition)?;
     let all = records_of(client, partition).await?;

@@ -277,8 +277,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 fn own_name(partition: &str) -> anyhow::Result<&str> {
     let name = partition.split_once('!').map(|(_, name)| name);
     name.with_context(|| {
-            WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
-        })
+        WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
+    })
 }
 
 /// Tells a backend what a directory is.

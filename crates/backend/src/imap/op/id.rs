@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
+use murder_net::Role;
 use tracing::{debug, info_span};
 
 use crate::imap::errors::{OpResult, ok};
-use crate::imap::op::capability::is_frontend;
 use crate::imap::session::{Origin, Session};
 
 /// The most fields of a client's ID that are logged: RFC 2971 section 3.3 has ten.
@@ -20,7 +20,7 @@ const CLIENT: &str = "x-originating-ip";
 /// ID: who we are; who the client is goes to the log.
 pub(crate) fn id(session: &mut Session, fields: Option<&[(String, Option<String>)]>) -> OpResult {
     let fields = fields.unwrap_or_default();
-    if is_frontend(session) {
+    if is_node(session) {
         act_for(session, fields);
     } else if !fields.is_empty() {
         let fields: Vec<_> = fields
@@ -36,6 +36,13 @@ pub(crate) fn id(session: &mut Session, fields: Option<&[(String, Option<String>
         field("version", env!("CARGO_PKG_VERSION")),
     ]));
     Ok(ok("ID completed"))
+}
+
+/// Whether it is a node that acts for clients: a frontend, or a backend that asks what became of a
+/// MOVE.
+fn is_node(session: &Session) -> bool {
+    let peer = session.stream.peer();
+    peer.is_some_and(|peer| peer.has_role(Role::Frontend) || peer.has_role(Role::Backend))
 }
 
 /// From here on the log has the frontend's session beside this one. A connection that is kept
