@@ -3,6 +3,7 @@
 
 mod answers;
 mod audit;
+mod authority;
 mod backend_down;
 mod copy;
 mod crash;

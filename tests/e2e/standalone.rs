@@ -94,3 +94,27 @@ async fn passwords_are_not_taken_in_the_open() -> Tested {
     client.select("INBOX").await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_end_with_their_line_of_the_users_file() -> Tested {
+    let dir = tempfile::tempdir()?;
+    let (_backend, imap, _) = start(dir.path(), "allow_plaintext_loopback = true").await?;
+    let mut clients = Vec::new();
+    for user in ["alice", "bob"] {
+        let mut client = ImapClient::connect(imap).await?;
+        client.login(user, "secret").await?;
+        client.select("INBOX").await?;
+        client.idle().await?;
+        clients.push(client);
+    }
+    let users = std::fs::read_to_string(dir.path().join("users"))?;
+    let without: Vec<&str> = users.lines().filter(|l| !l.starts_with("alice")).collect();
+    std::fs::write(dir.path().join("users"), without.join("\n"))?;
+    let replies = clients[0].read_to_end().await?;
+    let last = replies.last().map(murder_testkit::Reply::text);
+    assert!(last.is_some_and(|last| last.contains("BYE The account was deleted")));
+    // The other has heard nothing.
+    clients[1].send_raw(b"DONE\r\n").await?;
+    assert_eq!(clients[1].reply().await?.word(1), "OK");
+    Ok(())
+}

@@ -1,4 +1,4 @@
-//! How this tool reaches the admin service of backends.
+//! How this tool reaches the admin services of nodes.
 
 use std::sync::Arc;
 
@@ -28,11 +28,12 @@ enum Reach {
     Murder(MupdateClient),
 }
 
-/// One backend that takes operators' calls, or should.
+/// One backend that takes operators' calls, or should; or a frontend, where both are meant.
 #[derive(Debug, Clone)]
 pub struct Backend {
     /// The node; empty when it is only known by its address.
     pub name: String,
+    role: Role,
     address: String,
     state: NodeState,
     tls: Arc<ClientConfig>,
@@ -59,26 +60,42 @@ impl Backends {
     /// # Errors
     /// When the master cannot be reached, or knows of none.
     pub async fn all(&self) -> anyhow::Result<Vec<Backend>> {
+        let backends = self.of_roles(&[Role::Backend]).await?;
+        if backends.is_empty() {
+            bail!("the murder has no backends");
+        }
+        Ok(backends)
+    }
+
+    /// All nodes at which clients log in, frontends and backends, in the order of their names.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn with_frontends(&self) -> anyhow::Result<Vec<Backend>> {
+        self.of_roles(&[Role::Frontend, Role::Backend]).await
+    }
+
+    async fn of_roles(&self, roles: &[Role]) -> anyhow::Result<Vec<Backend>> {
         let client = match &self.reach {
             Reach::One(address) => return Ok(vec![self.alone(address)]),
             Reach::Murder(client) => client.clone(),
         };
         let nodes = client.describe_nodes().await?.nodes.into_iter();
-        let backend = Role::Backend.as_str();
-        let backends = nodes.filter(|of| of.node.roles.iter().any(|role| role == backend));
-        let mut backends: Vec<_> = backends
-            .map(|DescribedNode { node, .. }| Backend {
-                name: node.name,
-                address: node.admin,
-                state: node.state,
-                tls: Arc::clone(&self.tls),
+        let mut found: Vec<_> = nodes
+            .filter_map(|DescribedNode { node, .. }| {
+                let has = |role: &&Role| node.roles.iter().any(|has| has == role.as_str());
+                let role = *roles.iter().find(has)?;
+                Some(Backend {
+                    name: node.name,
+                    role,
+                    address: node.admin,
+                    state: node.state,
+                    tls: Arc::clone(&self.tls),
+                })
             })
             .collect();
-        if backends.is_empty() {
-            bail!("the murder has no backends");
-        }
-        backends.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(backends)
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
     }
 
     /// The one that has a partition, `node!partition`, by its name.
@@ -151,6 +168,7 @@ impl Backends {
     fn alone(&self, address: &str) -> Backend {
         Backend {
             name: String::new(),
+            role: Role::Backend,
             address: address.to_owned(),
             state: NodeState::Up,
             tls: Arc::clone(&self.tls),
@@ -164,21 +182,34 @@ impl Backend {
     /// # Errors
     /// Why that is not possible.
     pub async fn connect(&self) -> anyhow::Result<Client> {
-        let Self { name, address, .. } = self;
+        let channel = self.channel().await?;
+        Ok(Client::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
+    }
+
+    /// Connects, for any of its services.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn channel(&self) -> anyhow::Result<Channel> {
+        let Self {
+            name,
+            role,
+            address,
+            ..
+        } = self;
         if self.state == NodeState::Down {
-            bail!("backend {name} is down");
+            bail!("{role} {name} is down");
         }
         if address.is_empty() {
-            bail!("backend {name} takes no operators' calls: it has no `[admin] listen`");
+            bail!("{role} {name} takes no operators' calls: it has no `[admin] listen`");
         }
         let expected = match &**name {
-            "" => murder_net::tls::role_server_name(Role::Backend),
-            name => murder_net::tls::server_name(name, Role::Backend),
+            "" => murder_net::tls::role_server_name(*role),
+            name => murder_net::tls::server_name(name, *role),
         };
-        let channel = grpc::connect(address, expected, Arc::clone(&self.tls))
+        grpc::connect(address, expected, Arc::clone(&self.tls))
             .await
-            .with_context(|| format!("backend {} cannot be reached", self.called()))?;
-        Ok(Client::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
+            .with_context(|| format!("{role} {} cannot be reached", self.called()))
     }
 
     /// What it is called in messages.
@@ -212,7 +243,7 @@ impl Backend {
     fn refusal(&self, status: &Status) -> anyhow::Error {
         match ErrorDetail::from_status(status) {
             Some(detail) => anyhow!(detail.message),
-            None => anyhow!("backend {}: {}", self.called(), status.message()),
+            None => anyhow!("{} {}: {}", self.role, self.called(), status.message()),
         }
     }
 }

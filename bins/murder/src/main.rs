@@ -17,6 +17,7 @@ mod password;
 mod quota;
 mod repair;
 mod restore;
+mod session;
 mod status;
 mod uidvalidity;
 mod units;
@@ -61,6 +62,10 @@ enum Command {
     Cert(cert::Command),
     /// Show the nodes and partitions of a murder
     Status(status::Arguments),
+    /// Show who is logged in, at all nodes
+    Who(session::Who),
+    /// End sessions of clients
+    Kick(session::Kick),
     /// Forget nodes that are gone
     #[command(subcommand)]
     Node(node::Command),
@@ -104,6 +109,8 @@ fn main() -> ExitCode {
         Command::User(command) => user::run(command),
         Command::Cert(command) => cert::run(command),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Who(arguments) => session::who(&arguments),
+        Command::Kick(arguments) => session::kick(&arguments),
         Command::Node(command) => node::run(command),
         Command::Master(command) => master::run(command),
         Command::Mailbox(command) => mailbox::run(command),

@@ -49,6 +49,15 @@ pub trait Directory: Send + Sync {
     fn account(&self, name: &str) -> Option<Account>;
 }
 
+/// Hears that accounts have changed, once the change can be looked up.
+pub trait AccountObserver: fmt::Debug + Send + Sync {
+    /// The account of this normalised name is this now; `None` when it is gone.
+    fn account_changed(&self, name: &str, account: Option<&Account>);
+
+    /// Any account of `directory` may be another.
+    fn accounts_replaced(&self, directory: &dyn Directory);
+}
+
 /// A fixed set of accounts.
 #[derive(Debug, Clone, Default)]
 pub struct StaticDirectory {

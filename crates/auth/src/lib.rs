@@ -18,7 +18,7 @@ mod user_name;
 mod users_file;
 
 pub use authenticator::{AuthError, Authenticator, AuthenticatorConfig};
-pub use directory::{Account, Directory, StaticDirectory};
+pub use directory::{Account, AccountObserver, Directory, StaticDirectory};
 pub use password::{HashError, check_hash, hash_password, verify_password};
 pub use user_name::{UserNameError, normalize_user};
 pub use users_file::{UsersFile, UsersFileError};

@@ -54,6 +54,8 @@ struct Loaded {
     accounts: Arc<StaticDirectory>,
     version: Version,
     checked: Instant,
+    /// How often it was read.
+    reads: u64,
 }
 
 /// What tells one content of the file from another.
@@ -78,6 +80,7 @@ impl UsersFile {
                 accounts,
                 version,
                 checked: Instant::now(),
+                reads: 1,
             }),
         })
     }
@@ -98,8 +101,18 @@ impl UsersFile {
             // Remembered before reading, so that a file with a mistake is reported once.
             loaded.version = now;
             loaded.accounts = Arc::new(load(&self.path)?);
+            loaded.reads += 1;
         }
         Ok(())
+    }
+
+    /// How often the file was read so far, having looked whether it has changed: another number
+    /// means that accounts may have.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        let mut loaded = self.loaded.write();
+        self.refresh_or_keep(&mut loaded);
+        loaded.reads
     }
 
     fn accounts(&self) -> Arc<StaticDirectory> {
@@ -110,12 +123,16 @@ impl UsersFile {
             }
         }
         let mut loaded = self.loaded.write();
-        if loaded.checked.elapsed() >= CHECK_EVERY
-            && let Err(error) = self.refresh(&mut loaded)
-        {
-            tracing::error!(%error, "users file not reloaded, keeping the accounts of before");
+        if loaded.checked.elapsed() >= CHECK_EVERY {
+            self.refresh_or_keep(&mut loaded);
         }
         loaded.accounts.clone()
+    }
+
+    fn refresh_or_keep(&self, loaded: &mut Loaded) {
+        if let Err(error) = self.refresh(loaded) {
+            tracing::error!(%error, "users file not reloaded, keeping the accounts of before");
+        }
     }
 }
 
@@ -213,6 +230,7 @@ mod tests {
         )
         .unwrap();
         let users = UsersFile::open(&path).unwrap();
+        assert_eq!(users.reads(), 1);
         let alice = users.account("alice").unwrap();
         assert_eq!(alice.groups, ["staff", "board"]);
         assert!(alice.admin && !alice.disabled);
@@ -221,6 +239,7 @@ mod tests {
 
         fs::write(&path, format!("bob:{HASH}::disabled\ncarol:{HASH}\n")).unwrap();
         users.reload().unwrap();
+        assert_eq!(users.reads(), 2);
         assert!(users.account("bob").unwrap().disabled);
         assert!(users.account("carol").is_some());
         assert_eq!(users.account("alice"), None);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
-    ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig, NodeConfig,
-    TlsConfig, path,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig,
+    NodeConfig, TlsConfig, path,
 };
 use murder_store::PartitionConfig;
 use serde::{Deserialize, Serialize};
@@ -164,16 +164,6 @@ impl Default for SearchConfig {
     fn default() -> Self {
         Self { index: true }
     }
-}
-
-/// `[admin]`: where operators' calls are taken, over mTLS: restoring, quota, disk usage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdminConfig {
-    /// `address:port`. Default: none.
-    pub listen: Option<SocketAddr>,
-    /// `host:port` by which operators reach `listen`. Default: that address.
-    pub advertise: Option<String>,
 }
 
 /// `[partitions.NAME]`: one partition.
@@ -396,15 +386,6 @@ impl BackendConfig {
                 format!("`{key}` needs a certificate: `[tls]` or `[cluster]`"),
             );
         }
-        for (key, advertise) in [
-            ("imap.advertise", &self.imap.advertise),
-            ("lmtp.advertise", &self.lmtp.advertise),
-            ("admin.advertise", &self.admin.advertise),
-        ] {
-            if let Some(address) = advertise {
-                mistakes.ensure_host_port(key, address);
-            }
-        }
         mistakes.ensure(
             self.imap.max_command >= LEAST_COMMAND,
             "imap.max_command",
@@ -455,28 +436,10 @@ impl BackendConfig {
             "imap.tls_listen",
             "`imap.tls_listen` is empty, but it is where frontends connect",
         );
-        let (imap, lmtp, admin) = (&self.imap, &self.lmtp, &self.admin);
-        for (section, key, listen, advertise) in [
-            (
-                "imap",
-                "tls_listen",
-                imap.tls_listen.first(),
-                &imap.advertise,
-            ),
-            ("lmtp", "listen", lmtp.listen.first(), &lmtp.advertise),
-            ("admin", "listen", admin.listen.as_ref(), &admin.advertise),
-        ] {
-            // Others are told the first address: it must be one that means something to them.
-            let unspecified = listen.is_some_and(|first| first.ip().is_unspecified());
-            mistakes.ensure(
-                !unspecified || advertise.is_some(),
-                &format!("{section}.{key}"),
-                format!(
-                    "`{section}.{key}` begins with an address that stands for all of the \
-                     machine's: `{section}.advertise` must say how it is reached from elsewhere"
-                ),
-            );
-        }
+        let (imap, lmtp) = (&self.imap, &self.lmtp);
+        mistakes.ensure_reachable("imap", "tls_listen", &imap.tls_listen, &imap.advertise);
+        mistakes.ensure_reachable("lmtp", "listen", &lmtp.listen, &lmtp.advertise);
+        self.admin.check(mistakes);
     }
 
     fn check_partitions(&self, mistakes: &mut Mistakes) {
@@ -582,7 +545,7 @@ mod tests {
                 "limits.login_timeout_seconds",
             ),
             (
-                format!("{ALONE}[lmtp]\nadvertise = \"be1\"\n"),
+                format!("{murder}{imaps}[lmtp]\nadvertise = \"be1\"\n"),
                 "`lmtp.advertise`: `be1` has no port",
             ),
             (

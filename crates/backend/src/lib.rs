@@ -38,7 +38,7 @@ mod transfer;
 mod tests;
 
 pub use config::{
-    AdminConfig, BackendConfig, ImapConfig, LmtpConfig, PartitionSection, Pop3Config, UsersConfig,
+    BackendConfig, ImapConfig, LmtpConfig, PartitionSection, Pop3Config, UsersConfig,
 };
 pub use murder_store::{LostRecords, Repaired};
 pub use role::{Backend, BackendAddresses, BackendService, repair};

@@ -1,11 +1,10 @@
 //! What a login with a password comes to, whichever protocol it is for.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use murder_auth::AuthError;
 use murder_mailbox::Identity;
-use murder_net::Slot;
+use murder_sessions::{About, Claim, NotEntered, Presence};
 use tracing::{info, warn};
 
 use crate::node::Node;
@@ -13,24 +12,13 @@ use crate::node::Node;
 /// Failed logins on one connection: more than anyone mistypes a password.
 pub(crate) const MAX_FAILED_LOGINS: u32 = 10;
 
-/// Whose connection it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
-    /// `imap`, in logs.
-    pub protocol: &'static str,
-    /// The client's address.
-    pub peer: IpAddr,
-    /// Whether it is under TLS.
-    pub tls: bool,
-}
-
 /// Somebody has logged in.
 #[derive(Debug)]
 pub(crate) struct LoggedIn {
     /// Who.
     pub identity: Identity,
-    /// Counts the connection among the user's.
-    pub slot: Slot<String>,
+    /// The connection's place among the sessions.
+    pub presence: Presence,
 }
 
 /// Why somebody has not.
@@ -42,6 +30,8 @@ pub(crate) enum NotLoggedIn {
     NotAuthorized,
     /// Nobody's account is known here: the master has not been heard yet, or has none.
     NoAccounts,
+    /// The master has not been heard for longer than the configuration allows.
+    Outdated,
     /// Too many logins are being checked.
     Busy,
     /// The user has as many connections as a user may.
@@ -61,20 +51,34 @@ impl Node {
         replica.is_some_and(|replica| !replica.has_accounts())
     }
 
-    /// Ends a login whose password was checked with `result`: takes a connection of the user's,
+    /// Whether what is known of accounts is older than may be.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let limit = self.config.mupdate.max_authority_age();
+        let replica = self.cluster.as_ref().map(|cluster| &cluster.replica);
+        limit
+            .zip(replica)
+            .is_some_and(|(limit, replica)| replica.is_older_than(limit))
+    }
+
+    /// What `name` claims to be, to be asked for before the password is checked.
+    pub(crate) fn claim(&self, name: &str) -> Claim {
+        self.sessions.claim(self.authenticator.directory(), name)
+    }
+
+    /// Ends a login whose password was checked with `result`: enters it among the sessions,
     /// makes the INBOX of one who has none, and holds the answer to a failed one back. `claimed`
-    /// is the name that was given.
+    /// is the name that was given, and `claim` what it was before that.
     pub(crate) async fn log_in(
         self: &Arc<Self>,
-        origin: Origin,
+        about: About,
         claimed: &str,
+        claim: Claim,
         result: Result<Identity, AuthError>,
     ) -> Result<LoggedIn, NotLoggedIn> {
-        let Origin {
-            protocol,
-            peer,
-            tls,
-        } = origin;
+        let (peer, tls, protocol) = (about.peer, about.tls, about.protocol.as_str());
+        if self.is_outdated() {
+            return Err(NotLoggedIn::Outdated);
+        }
         let identity = match result {
             Ok(identity) => identity,
             Err(AuthError::Busy) => return Err(NotLoggedIn::Busy),
@@ -92,12 +96,20 @@ impl Node {
                 });
             }
         };
-        let Some(slot) = self.per_user.take(&identity.user) else {
-            info!(
-                user = identity.user,
-                protocol, "too many connections of this user"
-            );
-            return Err(NotLoggedIn::TooManyConnections);
+        let directory = self.authenticator.directory();
+        let presence = match self.sessions.enter(directory, claim, &identity, about) {
+            Ok(presence) => presence,
+            Err(NotEntered::TooMany) => {
+                info!(
+                    user = identity.user,
+                    protocol, "too many connections of this user"
+                );
+                return Err(NotLoggedIn::TooManyConnections);
+            }
+            Err(NotEntered::Ended(why)) => {
+                info!(user = identity.user, %peer, protocol, %why, "login failed");
+                return Err(NotLoggedIn::Failed);
+            }
         };
         if self.cluster.is_none()
             && let Err(error) = self.autocreate_inbox(&identity).await
@@ -106,6 +118,6 @@ impl Node {
             warn!(user = identity.user, %error, "could not create the INBOX");
         }
         info!(user = identity.user, %peer, tls, protocol, "logged in");
-        Ok(LoggedIn { identity, slot })
+        Ok(LoggedIn { identity, presence })
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use murder_auth::{Authenticator, normalize_user};
+use murder_auth::{Account, Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
-use murder_net::{Health, Limit, Metrics, NodeTls, Shutdown};
+use murder_net::{Health, Metrics, NodeTls, Shutdown};
+use murder_sessions::{About, Presence, Sessions};
 use murder_store::{MailboxMeta, Partition, StoreError};
 use tokio::sync::Notify;
 
@@ -43,8 +44,8 @@ pub(crate) struct Node {
     pub cluster: Option<Cluster>,
     /// Checks passwords.
     pub authenticator: Authenticator,
-    /// Logged-in connections of each user.
-    pub per_user: Limit<String>,
+    /// Who is logged in.
+    pub sessions: Arc<Sessions>,
     /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Conditions.
@@ -178,12 +179,32 @@ impl Node {
         let Some(account) = account else {
             return Some(Identity::user(name));
         };
-        if account.disabled {
-            return None;
-        }
+        (!account.disabled).then(|| self.proxied(&account))
+    }
+
+    /// Who the account's user is who comes through a frontend.
+    fn proxied(&self, account: &Account) -> Identity {
         let mut identity = account.identity();
         identity.admin &= self.config.imap.proxy_admins;
-        Some(identity)
+        identity
+    }
+
+    /// Enters a connection on which a frontend acts for the user.
+    pub fn enter_vouched(&self, identity: &Identity, about: About) -> Presence {
+        let directory = self.authenticator.directory();
+        self.sessions
+            .enter_vouched(directory, &identity.user, about)
+    }
+
+    /// Who the user of an open session is now, with the account's present groups and flag;
+    /// `vouched`: a frontend acts for the user. Of an account that is gone or disabled, of which
+    /// the session is told otherwise, as `before`.
+    pub fn identity_now(&self, before: &Identity, vouched: bool) -> Identity {
+        match self.authenticator.directory().account(&before.user) {
+            Some(account) if vouched => self.proxied(&account),
+            Some(account) => account.identity(),
+            None => before.clone(),
+        }
     }
 
     /// Subscribes the user; the mailbox may be anywhere and need not exist.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_auth::{Authenticator, AuthenticatorConfig, Directory, StaticDirectory, UsersFile};
+use murder_auth::{
+    AccountObserver, Authenticator, AuthenticatorConfig, Directory, StaticDirectory, UsersFile,
+};
 use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
@@ -14,7 +16,8 @@ use murder_mupdate::{
 use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
 use murder_net::limits::ConnectionLimits;
-use murder_net::{Connection, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_net::{Connection, Health, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_sessions::Sessions;
 use murder_store::Repaired;
 use murder_store::io::{DiskIo, JournalIo};
 use tokio::sync::Notify;
@@ -36,6 +39,9 @@ use crate::{admin, imap, lmtp, pop3};
 const FIRST_RECONCILE: Duration = Duration::from_secs(5);
 /// The share of new homes that this node wants, relative to others: all are alike.
 const WEIGHT: u32 = 100;
+
+/// How often the users file of a backend that works alone is looked at for changes.
+const USERS_EVERY: Duration = Duration::from_millis(500);
 
 /// Where a backend listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,20 +139,31 @@ impl Backend {
             Some(tls) if config.in_murder() => Some(join(&config, tls).await?),
             _ => None,
         };
-        let directory: Arc<dyn Directory> = match (&cluster, &config.users.file) {
+        let users = match (&cluster, &config.users.file) {
+            (None, Some(file)) => Some(Arc::new(UsersFile::open(file)?)),
+            _ => None,
+        };
+        let directory: Arc<dyn Directory> = match (&cluster, &users) {
             (Some(cluster), _) => Arc::<Replica>::clone(&cluster.replica),
-            (None, Some(file)) => Arc::new(UsersFile::open(file)?),
+            (None, Some(users)) => Arc::<UsersFile>::clone(users),
             (None, None) => {
                 tracing::warn!("neither `users.file` nor `mupdate.masters`: nobody can log in");
                 Arc::new(StaticDirectory::default())
             }
         };
+        let sessions = Sessions::new(config.limits.max_connections_per_user);
+        if let Some(cluster) = &cluster {
+            cluster.replica.observe_accounts(Arc::clone(&sessions) as _);
+        }
+        if let Some(users) = users {
+            shutdown.spawn(follow_users(users, Arc::clone(&sessions), shutdown.token()));
+        }
         let node = Arc::new(Node {
             partitions,
             opener,
             cluster,
             authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
-            per_user: Limit::new(config.limits.max_connections_per_user),
+            sessions,
             tls,
             health,
             counters: Counters::new(&metrics),
@@ -303,6 +320,20 @@ pub fn repair(
         .with_context(|| format!("there is no partition {partition:?}"))?;
     murder_store::repair_with(section.to_store(partition), Arc::new(DiskIo), give_up)
         .with_context(|| format!("partition {partition:?}"))
+}
+
+/// Tells sessions when the users file has changed, of a backend that works alone.
+async fn follow_users(users: Arc<UsersFile>, sessions: Arc<Sessions>, stop: CancellationToken) {
+    let mut reads = users.reads();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(USERS_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+        if std::mem::replace(&mut reads, users.reads()) != reads {
+            sessions.accounts_replaced(&*users);
+        }
+    }
 }
 
 /// Follows the masters.

@@ -8,6 +8,7 @@ mod full;
 mod lmtp;
 mod mailboxes;
 mod opening;
+mod proxied;
 mod reconciling;
 
 use std::net::SocketAddr;
@@ -100,6 +101,7 @@ impl Murder {
             cluster: Some(self.files(name, Role::Backend)),
             mupdate: MupdateConfig {
                 masters: vec![self.address.to_string()],
+                ..MupdateConfig::default()
             },
             ..BackendConfig::default()
         };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
-    ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig, NodeConfig,
-    TlsConfig,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig,
+    NodeConfig, TlsConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,9 @@ pub struct FrontendConfig {
     /// `[placement]`: where new homes go.
     #[serde(default)]
     pub placement: PlacementConfig,
+    /// `[admin]`: operators' calls.
+    #[serde(default)]
+    pub admin: AdminConfig,
     /// `[tls]`: the certificate that mail clients see.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
@@ -159,6 +162,7 @@ impl FrontendConfig {
             "`mupdate.masters` is missing: a frontend needs a master",
         );
         self.mupdate.check(mistakes);
+        self.admin.check(mistakes);
         if let Some(tls) = &self.tls {
             tls.check(mistakes);
         }
@@ -217,6 +221,7 @@ impl FrontendConfig {
             ("imap.listen", &self.imap.listen),
             ("imap.tls_listen", &self.imap.tls_listen),
             ("lmtp.listen", &self.lmtp.listen),
+            ("admin.listen", self.admin.listen.as_slice()),
             ("http.listen", self.http.listen.as_slice()),
         ]);
     }
@@ -313,6 +318,7 @@ mod tests {
                 "[imap]\nlisten = [\"0.0.0.0:143\"]\n[lmtp]\nlisten = [\"127.0.0.1:143\"]\n",
                 "is taken by 0.0.0.0:143 of `imap.listen`",
             ),
+            ("[admin]\nlisten = \"0.0.0.0:3906\"\n", "admin.advertise"),
         ] {
             let config = load(text).unwrap();
             let error = Mistakes::of(|m| config.check(m)).unwrap_err().to_string();

@@ -30,6 +30,8 @@ pub struct FrontendAddresses {
     pub imaps: Vec<SocketAddr>,
     /// LMTP.
     pub lmtp: Vec<SocketAddr>,
+    /// Operators' calls.
+    pub admin: Option<SocketAddr>,
     /// Health, readiness and metrics.
     pub http: Option<SocketAddr>,
 }
@@ -42,7 +44,7 @@ pub struct Frontend {
     session: Option<NodeSession>,
     health: Health,
     shutdown: Shutdown,
-    /// Ends the replica.
+    /// Ends the replica, and the connections of operators.
     killed: CancellationToken,
 }
 
@@ -70,10 +72,15 @@ impl Frontend {
         let imap_listeners = bind(&config.imap.listen, &imap_limits)?;
         let imaps_listeners = bind(&config.imap.tls_listen, &imap_limits)?;
         let lmtp_listeners = bind(&config.lmtp.listen, &lmtp_limits(&config.limits))?;
+        let admin_listener = match config.admin.listen {
+            Some(listen) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config())),
+            None => None,
+        };
         let addresses = FrontendAddresses {
             imap: imap_listeners.iter().map(Listener::local_addr).collect(),
             imaps: imaps_listeners.iter().map(Listener::local_addr).collect(),
             lmtp: lmtp_listeners.iter().map(Listener::local_addr).collect(),
+            admin: admin_listener.as_ref().map(Listener::local_addr),
             http: None,
         };
 
@@ -102,7 +109,7 @@ impl Frontend {
             session: None,
             health: health.clone(),
             shutdown: shutdown.clone(),
-            killed,
+            killed: killed.clone(),
         };
         let metrics = Metrics::new("frontend");
         let shared = Arc::new(Shared::new(
@@ -117,6 +124,10 @@ impl Frontend {
         report(&replica, &health);
         shutdown.spawn(report_changes(replica, health.clone(), shutdown.token()));
         shutdown.spawn(expire(Arc::downgrade(&shared), shutdown.token()));
+        if let Some(listener) = admin_listener {
+            let sessions = shared.sessions.clone();
+            murder_sessions::admin::serve(sessions, health.clone(), listener, &shutdown, &killed)?;
+        }
         if let Some(listen) = config.http.listen {
             frontend.addresses.http =
                 Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
@@ -149,8 +160,11 @@ impl Frontend {
             imaps: first(&addresses.imaps),
             lmtp: first(&addresses.lmtp),
             http: addresses.http.map(|a| a.to_string()).unwrap_or_default(),
-            // Operators find nothing here to look after.
-            admin: String::new(),
+            admin: config
+                .admin
+                .advertise
+                .or_else(|| addresses.admin.map(|a| a.to_string()))
+                .unwrap_or_default(),
             weight: 0,
         };
         let health = frontend.health.clone();
@@ -266,6 +280,7 @@ impl murder_net::service::Service for FrontendService {
             imap,
             imaps,
             lmtp,
+            admin,
             http,
         } = running.addresses();
         let named = |name: &'static str| move |address: &SocketAddr| (name.to_owned(), *address);
@@ -273,6 +288,7 @@ impl murder_net::service::Service for FrontendService {
             .map(named("imap"))
             .chain(imaps.iter().map(named("imaps")))
             .chain(lmtp.iter().map(named("lmtp")))
+            .chain(admin.iter().map(named("admin")))
             .chain(http.iter().map(named("http")))
             .collect()
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_auth::{Authenticator, AuthenticatorConfig};
-use murder_mailbox::NamespaceConfig;
+use murder_mailbox::{Identity, NamespaceConfig};
 use murder_mupdate::Replica;
-use murder_net::{Limit, Metrics, NodeTls, Shutdown, Stream};
+use murder_net::{Metrics, NodeTls, Shutdown, Stream};
+use murder_sessions::{Claim, Sessions};
 use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub high_water: usize,
     /// How long the answer to a failed login is held back.
     pub failed_login_delay: Duration,
+    /// After so long without a word of the master nobody may log in.
+    pub max_authority_age: Option<Duration>,
 }
 
 /// What all sessions share.
@@ -73,8 +76,8 @@ pub(crate) struct Shared {
     pub lmtp: LmtpPool,
     /// Who somebody is.
     pub authenticator: Authenticator,
-    /// Sessions of each user.
-    pub per_user: Limit<String>,
+    /// Who is logged in.
+    pub sessions: Arc<Sessions>,
     /// What is counted.
     pub metrics: FrontendMetrics,
     /// Owns all tasks.
@@ -106,6 +109,8 @@ impl Shared {
             imap.backend_timeout(),
             shutdown.clone(),
         ));
+        let sessions = Sessions::new(limits.max_connections_per_user);
+        replica.observe_accounts(Arc::clone(&sessions) as _);
         let (seed, _) = Uuid::new_v4().as_u64_pair();
         Self {
             settings: Settings {
@@ -125,12 +130,13 @@ impl Shared {
                 write_timeout: limits.slow_reader(),
                 high_water: limits.slow_reader_bytes,
                 failed_login_delay: limits.failed_login_delay(),
+                max_authority_age: config.mupdate.max_authority_age(),
             },
             router: Router::new(replica.clone()),
             pool: Pool::new(dialer.clone()),
             lmtp: LmtpPool::new(dialer, config.node.name.clone()),
             authenticator: Authenticator::new(replica, AuthenticatorConfig::default()),
-            per_user: Limit::new(limits.max_connections_per_user),
+            sessions,
             metrics: FrontendMetrics::new(metrics),
             goodbye: shutdown.token(),
             shutdown,
@@ -162,6 +168,26 @@ impl Shared {
     /// The server's part of a TLS handshake, for STARTTLS.
     pub(crate) async fn accept_tls(&self, plain: Stream) -> io::Result<Stream> {
         timeout(HANDSHAKE, plain.accept_tls(self.tls.clone())).await?
+    }
+
+    /// Whether what is known of accounts is older than may be.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let limit = self.settings.max_authority_age;
+        limit.is_some_and(|limit| self.router.replica().is_older_than(limit))
+    }
+
+    /// What `name` claims to be, to be asked for before the password is checked.
+    pub(crate) fn claim(&self, name: &str) -> Claim {
+        self.sessions.claim(self.authenticator.directory(), name)
+    }
+
+    /// Who the user of a session is now, and what backends are told of it. Of an account that is
+    /// gone or disabled, of which the session is told otherwise, as `before`.
+    pub(crate) fn identity_now(&self, before: &Identity) -> (Identity, u64) {
+        let identity = self.authenticator.identity(&before.user);
+        // Afterwards, so that it is not an earlier one.
+        let revision = self.router.replica().accounts_revision();
+        (identity.unwrap_or_else(|| before.clone()), revision)
     }
 
     /// Whether there is a copy of the map and of the accounts, however old; waits a little for

@@ -1,11 +1,11 @@
 //! A full copy of what the master replicates, in memory and on disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use murder_auth::{Account, Directory};
+use murder_auth::{Account, AccountObserver, Directory};
 use murder_mailbox::{Identity, MailboxName};
 use murder_proto::v1::{self, watch_response};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -116,6 +116,10 @@ pub struct Replica {
     tables: RwLock<Tables>,
     revision: watch::Sender<u64>,
     connected: watch::Sender<bool>,
+    /// The last revision in which an account changed, or that of the copy as it was loaded.
+    accounts_revision: AtomicU64,
+    /// Who is told of changed accounts.
+    observer: OnceLock<Arc<dyn AccountObserver>>,
     /// Why the master is none of this node's.
     refusal: watch::Sender<Option<String>>,
     /// It holds something: a durable copy was there, or a snapshot has come.
@@ -173,6 +177,8 @@ impl Replica {
             tables: RwLock::new(tables),
             revision: watch::Sender::new(meta.revision),
             connected: watch::Sender::new(false),
+            accounts_revision: AtomicU64::new(meta.revision),
+            observer: OnceLock::new(),
             refusal: watch::Sender::new(None),
             populated: AtomicBool::new(meta.revision > 0),
             contact: Mutex::new(Contact {
@@ -311,6 +317,20 @@ impl Replica {
         self.read().accounts.get(name).cloned()
     }
 
+    /// Tells `observer` of each account that changes from now on. There is one observer; another one
+    /// is not taken.
+    pub fn observe_accounts(&self, observer: Arc<dyn AccountObserver>) {
+        let taken = self.observer.set(observer);
+        debug_assert!(taken.is_ok(), "a replica has one observer");
+    }
+
+    /// A revision that contains every account as it can be looked up here. It is no later than it
+    /// need be: a node that only follows accounts gets there as soon as it has their last change.
+    #[must_use]
+    pub fn accounts_revision(&self) -> u64 {
+        self.accounts_revision.load(Ordering::Acquire)
+    }
+
     /// The revision that the tables are of; 0 when they hold nothing yet.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -341,6 +361,12 @@ impl Replica {
                 now_ms().saturating_sub(contact.saved_ms),
             )),
         }
+    }
+
+    /// Whether the master has said nothing for longer than `limit`.
+    #[must_use]
+    pub fn is_older_than(&self, limit: Duration) -> bool {
+        self.age().is_none_or(|age| age > limit)
     }
 
     /// Whether the watch stream is open and has delivered everything up to its start.
@@ -448,6 +474,14 @@ impl Replica {
             )
         {
             tracing::error!("the durable copy's writer has panicked");
+        }
+    }
+
+    /// Accounts are others from `revision` on.
+    fn accounts_are_of(&self, revision: u64, tell: impl FnOnce(&dyn AccountObserver)) {
+        self.accounts_revision.store(revision, Ordering::Release);
+        if let Some(observer) = self.observer.get() {
+            tell(&**observer);
         }
     }
 
@@ -647,11 +681,23 @@ impl Follower {
                     }
                     return Ok(());
                 }
+                let mut accounts = Vec::new();
                 {
                     let mut tables = replica.tables.write();
                     for change in incoming.pending.drain(..) {
                         tables.apply(&change);
+                        if let Change::Account(name, account) = change {
+                            accounts.push((name, account));
+                        }
                     }
+                }
+                // Whoever waits for the revision finds the sessions told.
+                if !accounts.is_empty() {
+                    replica.accounts_are_of(changes.revision, |observer| {
+                        for (name, account) in &accounts {
+                            observer.account_changed(name, account.as_ref());
+                        }
+                    });
                 }
                 self.reached(replica, changes.revision).await?;
             }
@@ -671,6 +717,9 @@ impl Follower {
                 // Millions of records take a while to free; nobody has to wait for it.
                 tokio::task::spawn_blocking(move || drop(before));
                 replica.populated.store(true, Ordering::Release);
+                replica.accounts_are_of(end.revision, |observer| {
+                    observer.accounts_replaced(replica);
+                });
                 self.reached(replica, end.revision).await?;
                 replica.connected.send_replace(true);
             }

@@ -62,7 +62,11 @@ fn node_config(node: &Node, plan: &Plan) -> String {
         if node.kind == Kind::Backend {
             text += "proxy_admins = true\n";
         }
-        text += &format!("\n[lmtp]\nlisten = [\"{}\"]\n\n", address(Service::Lmtp));
+        text += &format!(
+            "\n[lmtp]\nlisten = [\"{}\"]\n\n[admin]\nlisten = \"{}\"\n\n",
+            address(Service::Lmtp),
+            address(Service::Admin)
+        );
         if node.kind == Kind::Backend {
             text += &format!(
                 "[pop3]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\n\
@@ -71,9 +75,8 @@ fn node_config(node: &Node, plan: &Plan) -> String {
                 address(Service::Pop3s)
             );
             text += &format!(
-                "[admin]\nlisten = \"{}\"\n\n[partitions.{PARTITION}]\n\
-                 path = \"data/{PARTITION}\"\nwriter_threads = {}\n\n",
-                address(Service::Admin),
+                "[partitions.{PARTITION}]\npath = \"data/{PARTITION}\"\n\
+                 writer_threads = {}\n\n",
                 plan.threads()
             );
         }

@@ -38,7 +38,13 @@ impl Kind {
     /// What it listens for.
     pub const fn services(self) -> &'static [Service] {
         match self {
-            Self::Frontend => &[Service::Imap, Service::Imaps, Service::Lmtp, Service::Http],
+            Self::Frontend => &[
+                Service::Imap,
+                Service::Imaps,
+                Service::Lmtp,
+                Service::Http,
+                Service::Admin,
+            ],
             Self::Backend => &[
                 Service::Imap,
                 Service::Imaps,

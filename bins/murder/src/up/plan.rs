@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(again.of(Kind::Frontend).count(), 1);
         let more = plan(dir.path(), &["--frontends", "2", "--password", "p"]);
         let all = addresses(&more);
-        assert_eq!(all.len(), 2 * 4 + 2 * 7 + 2);
+        assert_eq!(all.len(), 2 * 5 + 2 * 7 + 2);
         assert_eq!(
             all.iter().collect::<std::collections::BTreeSet<_>>().len(),
             all.len()

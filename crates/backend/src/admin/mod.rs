@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use murder_mailbox::MailboxName;
 use murder_net::grpc;
-use murder_net::{Actor, Listener, Role};
+use murder_net::{Actor, Listener};
+use murder_proto::v1;
 use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
-use murder_proto::v1::{self, ErrorDetail, ErrorKind};
+use murder_sessions::admin::operators_only;
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -48,7 +49,10 @@ pub(crate) fn serve(
 ) -> anyhow::Result<()> {
     let common = grpc::common_services(
         node.health.clone(),
-        &[backend_admin_server::SERVICE_NAME],
+        &[
+            backend_admin_server::SERVICE_NAME,
+            murder_sessions::admin::SERVICE_NAME,
+        ],
         murder_proto::FILE_DESCRIPTOR_SET,
     )?;
     let connections = grpc::accept(listener, &node.shutdown, killed);
@@ -59,6 +63,7 @@ pub(crate) fn serve(
             service,
             operators_only,
         ))
+        .add_service(murder_sessions::admin::service(Arc::clone(&node.sessions)))
         .serve_with_incoming_shutdown(connections, node.shutdown.token().cancelled_owned());
     node.shutdown.spawn(async move {
         if let Err(error) = server.await {
@@ -66,27 +71,6 @@ pub(crate) fn serve(
         }
     });
     Ok(())
-}
-
-/// The one place where it is decided who may call.
-#[allow(clippy::result_large_err, reason = "tonic's form of an interceptor")]
-fn operators_only(request: Request<()>) -> Result<Request<()>, Status> {
-    match grpc::peer(&request) {
-        Some(peer) if peer.has_role(Role::Operator) => Ok(request),
-        Some(peer) => {
-            murder_net::audit!(
-                "call.denied",
-                by = peer.name,
-                role = peer.role_names(),
-                why = "no operator's certificate"
-            );
-            let message = format!("the certificate of {:?} is no operator's", peer.name);
-            Err(ErrorDetail::new(ErrorKind::PermissionDenied, message).into_status())
-        }
-        None => Err(
-            ErrorDetail::new(ErrorKind::PermissionDenied, "no client certificate").into_status(),
-        ),
-    }
 }
 
 /// Who calls, for the log.

@@ -25,7 +25,7 @@ impl Session {
             (_, C::Capability) => op::capability::capability(self),
             (_, C::Noop) => op::noop::noop(),
             (_, C::Logout) => op::logout::logout(self),
-            (_, C::Id(fields)) => op::id::id(self, fields.as_deref()),
+            (_, C::Id(fields)) => boxed(op::id::id(self, fields.as_deref())).await,
 
             (S::NotAuthenticated, C::StartTls) => boxed(op::starttls::starttls(self, tag)).await,
             (S::NotAuthenticated, C::Login { user, password }) => {

@@ -68,6 +68,9 @@ pub(crate) struct Selected {
     pub parts: PartCache,
 }
 
+/// The version of no [`MailboxHandle::meta_version`].
+const NOT_FOUND_OUT: u64 = u64::MAX;
+
 /// What a client that counts mod-sequences has to be told of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ModSeqNews {
@@ -101,7 +104,7 @@ impl Selected {
         let rights = found.rights_of(&user.identity);
         let mut selected = Self {
             at_select: rights,
-            rights: Mutex::new((u64::MAX, rights)),
+            rights: Mutex::new((NOT_FOUND_OUT, rights)),
             seen_user: user.seen_in(&found.meta.name).map(str::to_owned),
             partition: found.partition,
             newest: Arc::clone(&view),
@@ -155,6 +158,11 @@ impl Selected {
             *rights = (version, Found { partition, meta }.rights_of(identity));
         }
         rights.1
+    }
+
+    /// The user's identity is another: rights that were found out for it count no longer.
+    pub fn forget_rights(&mut self) {
+        self.rights.get_mut().0 = NOT_FOUND_OUT;
     }
 
     /// The rights that `identity` has now, among them `needed`.

@@ -12,9 +12,10 @@ use murder_imap::{
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::metrics::Counted;
-use murder_net::{Actor, Alarm, Cancelled, Connection, Slot};
+use murder_net::{Actor, Alarm, Cancelled, Connection, SessionId};
+use murder_sessions::{About, CUT_OFF_AFTER, End, News, Overdue, Presence, Protocol, news_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{Instrument, Span, debug};
 
 use crate::imap::dispatch::{boxed, news_after};
@@ -58,8 +59,6 @@ pub(crate) struct User {
     pub identity: Identity,
     /// How mailbox names look to the client: canonical for a frontend.
     pub namespace: Namespace,
-    /// Counts the session among the user's; sessions of frontends are counted there.
-    pub _slot: Option<Slot<String>>,
 }
 
 impl User {
@@ -96,6 +95,9 @@ enum Ended {
     Shutdown,
     #[error("{0}")]
     Bye(Cow<'static, str>),
+    /// A command was under way that did not end in time.
+    #[error("{0}, in the middle of a command")]
+    CutOff(End),
 }
 
 /// A session.
@@ -112,6 +114,10 @@ pub(crate) struct Session {
     pub state: State,
     /// Who has logged in.
     pub user: Option<Arc<User>>,
+    /// The session's place among those that are logged in; `None` before login.
+    pub presence: Option<Presence>,
+    /// Its name in logs.
+    id: SessionId,
     /// What the client has enabled.
     pub enabled: Enabled,
     /// The client's address.
@@ -159,6 +165,8 @@ impl Session {
             writer: ResponseWriter::new(NameEncoding::default()),
             state: State::NotAuthenticated,
             user: None,
+            presence: None,
+            id: connection.session,
             enabled: Enabled::default(),
             failed_logins: 0,
             login_deadline,
@@ -217,11 +225,15 @@ impl Session {
             return boxed(self.wait_and_notify(deadline)).await;
         }
         self.flush().await.map_err(Ended::Client)?;
-        tokio::select! {
-            biased;
-            () = &mut self.drained => Err(Ended::Shutdown),
-            event = self.reader.next(&mut self.stream) => event.map_err(Ended::Client),
-            () = self.alarm.until(deadline) => Err(Ended::Idle),
+        loop {
+            let news = tokio::select! {
+                biased;
+                () = &mut self.drained => return Err(Ended::Shutdown),
+                news = news_of(self.presence.as_ref()) => news,
+                event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
+                () = self.alarm.until(deadline) => return Err(Ended::Idle),
+            };
+            boxed(self.hear(news)).await.or_else(ended)?;
         }
     }
 
@@ -238,6 +250,7 @@ impl Session {
             tokio::select! {
                 biased;
                 () = &mut self.drained => return Err(Ended::Shutdown),
+                news = news_of(self.presence.as_ref()) => boxed(self.hear(news)).await.or_else(ended)?,
                 event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
                 () = self.alarm.until(deadline) => return Err(Ended::Idle),
                 () = wake.wait() => {}
@@ -246,6 +259,9 @@ impl Session {
     }
 
     async fn take(&mut self, event: Event) -> Result<(), Ended> {
+        if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
+            boxed(self.hear(news)).await.or_else(ended)?;
+        }
         match event {
             Event::Command { tag, command } => {
                 self.node.imap.command(command.name());
@@ -255,7 +271,12 @@ impl Session {
                     boxed(self.before_change(&command)).await?;
                 }
                 let names_the_next = matches!(command, Command::Node(_));
-                let result = self.execute(&tag, command).instrument(via).await;
+                let overdue = Overdue::of(self.presence.as_ref());
+                let result = tokio::select! {
+                    biased;
+                    result = self.execute(&tag, command).instrument(via) => result,
+                    end = overdue => return Err(Ended::CutOff(end)),
+                };
                 if !names_the_next {
                     self.next_id = None;
                 }
@@ -269,8 +290,13 @@ impl Session {
                 });
                 let tag = start.tag.clone();
                 let via = self.via.clone();
+                let overdue = Overdue::of(self.presence.as_ref());
                 let append = boxed(op::append::append(self, start));
-                let result = append.instrument(via).await;
+                let result = tokio::select! {
+                    biased;
+                    result = append.instrument(via) => result,
+                    end = overdue => return Err(Ended::CutOff(end)),
+                };
                 self.complete(&tag, result, Some(Expunges::Allowed)).await
             }
             Event::NeedContinuation => {
@@ -373,6 +399,8 @@ impl Session {
                 debug!(%error, "no word more to this client");
                 return;
             }
+            // It would be taken for a part of the answer.
+            Ended::CutOff(_) => return,
             Ended::Idle => Some(TOO_LONG),
             Ended::Shutdown => Some(SHUTTING_DOWN),
             Ended::Bye(text) => Some(&**text),
@@ -428,8 +456,59 @@ impl Session {
         self.user.clone().ok_or_else(|| bad("Log in first"))
     }
 
+    /// What operators see of the session.
+    pub(crate) fn about(&self) -> About {
+        About {
+            id: self.id.to_string().into(),
+            protocol: Protocol::Imap,
+            peer: self.peer,
+            tls: self.stream.is_tls(),
+        }
+    }
+
+    /// Takes note of what has become of the account.
+    ///
+    /// # Errors
+    /// BYE when the session has to end.
+    pub(crate) async fn hear(&mut self, news: News) -> Result<(), OpError> {
+        match news {
+            News::Changed => {
+                self.look_identity_up();
+                Ok(())
+            }
+            News::Ended(end) => {
+                // Nothing is done for a frontend any more; but it is the one to tell its client why,
+                // and would take this for a backend that has gone.
+                if self.is_frontends() {
+                    sleep(CUT_OFF_AFTER).await;
+                }
+                Err(OpError::Bye(end.last_word().into()))
+            }
+        }
+    }
+
+    /// The user's account has changed: other groups, other rights, also in the selected mailbox.
+    fn look_identity_up(&mut self) {
+        let Some(user) = &self.user else { return };
+        let vouched = user.namespace.is_canonical();
+        let identity = self.node.identity_now(&user.identity, vouched);
+        if identity == user.identity {
+            return;
+        }
+        debug!(?identity, "the account has changed");
+        let user = Arc::new(User {
+            identity,
+            namespace: user.namespace.clone(),
+        });
+        if let State::Selected(selected) = &mut self.state {
+            selected.forget_rights();
+            selected.contexts.belong_to(&user);
+        }
+        self.user = Some(user);
+    }
+
     /// Somebody has logged in: what depends on who it is.
-    pub(crate) fn logged_in(&mut self, user: User) {
+    pub(crate) fn logged_in(&mut self, user: User, presence: Presence) {
         let imap = &self.node.config.imap;
         let mut limits = Limits {
             command: imap.max_command,
@@ -446,6 +525,7 @@ impl Session {
         self.node.imap.logins.inc();
         self.failed_logins = 0;
         self.user = Some(Arc::new(user));
+        self.presence = Some(presence);
         self.state = State::Authenticated;
     }
 
@@ -496,6 +576,7 @@ impl Session {
     pub(crate) fn log_out(&mut self) {
         self.state = State::NotAuthenticated;
         self.user = None;
+        self.presence = None;
         self.transfer = None;
         self.enabled = Enabled::default();
         self.notify = None;

@@ -7,13 +7,14 @@ use murder_auth::AuthError;
 use murder_auth::sasl::{self, Plain, SaslError};
 use murder_mailbox::Identity;
 use murder_pop3::Secret;
+use murder_sessions::{Claim, Presence};
 use tokio::time::timeout_at;
 use tracing::{debug, warn};
 
 use super::maildrop::Maildrop;
 use super::reply::{self, Reply, ok};
 use super::session::{Done, End, Session, State, Stop};
-use crate::login::{LoggedIn, Origin};
+use crate::login::LoggedIn;
 
 impl From<SaslError> for Stop {
     fn from(_: SaslError) -> Self {
@@ -89,11 +90,12 @@ pub(super) async fn pass(session: &mut Session, password: &Secret) -> Done {
         return Err(reply::NEEDS_TLS.into());
     }
     let name = name.ok_or(Stop::Bad(reply::SAY_USER))?;
+    let claim = session.node.claim(&name);
     let result = match std::str::from_utf8(password.expose()) {
         Ok(password) => session.node.authenticator.verify(&name, password).await,
         Err(_) => Err(AuthError::Failed),
     };
-    log_in(session, &name, result).await
+    log_in(session, &name, claim, result).await
 }
 
 /// AUTH with PLAIN and EXTERNAL (RFC 1734, RFC 2449 section 6.3, RFC 4616, RFC 4422 appendix A).
@@ -107,8 +109,9 @@ pub(super) async fn auth(
         "PLAIN" if session.may_log_in() => {
             let message = response(session, initial_response).await?;
             let plain = Plain::parse(&message)?;
+            let claim = session.node.claim(&plain.authcid);
             let result = session.node.authenticator.verify_plain(&plain).await;
-            log_in(session, &plain.authcid, result).await
+            log_in(session, &plain.authcid, claim, result).await
         }
         "PLAIN" => Err(reply::NEEDS_TLS.into()),
         "EXTERNAL" if session.is_frontend() => {
@@ -141,50 +144,55 @@ async fn response(session: &mut Session, initial: Option<Secret>) -> Result<Vec<
     }
 }
 
-/// Lets the user in whose password was right. `claimed`: the name that was given.
-async fn log_in(session: &mut Session, claimed: &str, result: Result<Identity, AuthError>) -> Done {
-    let origin = Origin {
-        protocol: "pop3",
-        peer: session.peer,
-        tls: session.stream.is_tls(),
-    };
+/// Lets the user in whose password was right. `claimed`: the name that was given, and `claim`
+/// what it was before the password was checked.
+async fn log_in(
+    session: &mut Session,
+    claimed: &str,
+    claim: Claim,
+    result: Result<Identity, AuthError>,
+) -> Done {
     let node = Arc::clone(&session.node);
-    let LoggedIn { identity, slot } = match node.log_in(origin, claimed, result).await {
-        Ok(logged_in) => logged_in,
-        Err(error) => {
-            if error.is_failure() {
-                node.pop3.metrics.failed_logins.inc();
-                session.failed_logins += 1;
+    let LoggedIn { identity, presence } =
+        match node.log_in(session.about(), claimed, claim, result).await {
+            Ok(logged_in) => logged_in,
+            Err(error) => {
+                if error.is_failure() {
+                    node.pop3.metrics.failed_logins.inc();
+                    session.failed_logins += 1;
+                }
+                return Err(Stop::Refused(error.into()));
             }
-            return Err(Stop::Refused(error.into()));
-        }
-    };
-    session.slot = Some(slot);
-    enter(session, identity, false).await
+        };
+    enter(session, identity, presence, false).await
 }
 
 /// Lets in the user that a frontend vouches for. The frontend has counted the session and held
 /// back wrong passwords.
 async fn vouched(session: &mut Session, user: &str) -> Done {
     let node = Arc::clone(&session.node);
+    if node.is_outdated() {
+        return Err(reply::OUTDATED.into());
+    }
     let Some(identity) = node.identity_vouched(user).await else {
         node.pop3.metrics.failed_logins.inc();
         return Err(reply::NO_SUCH_USER.into());
     };
     debug!(user = identity.user, "logged in through a frontend");
-    enter(session, identity, true).await
+    let presence = node.enter_vouched(&identity, session.about());
+    enter(session, identity, presence, true).await
 }
 
 /// From AUTHORIZATION to TRANSACTION. A session that cannot open its maildrop may log in again.
-async fn enter(session: &mut Session, identity: Identity, vouched: bool) -> Done {
+async fn enter(
+    session: &mut Session,
+    identity: Identity,
+    presence: Presence,
+    vouched: bool,
+) -> Done {
     session.span.record("user", identity.user.as_str());
-    let maildrop = match Maildrop::open(&session.node, identity, vouched).await {
-        Ok(maildrop) => maildrop,
-        Err(reply) => {
-            session.slot = None;
-            return Err(Stop::Refused(reply));
-        }
-    };
+    let maildrop = Maildrop::open(&session.node, identity, vouched).await?;
+    session.presence = Some(presence);
     session.node.pop3.metrics.logins.inc();
     session.failed_logins = 0;
     let text = reply::messages(maildrop.count());

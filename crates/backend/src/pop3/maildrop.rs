@@ -22,6 +22,8 @@ pub(super) struct Maildrop {
     /// Message numbers are the sequence numbers of this.
     pub view: Arc<MailboxView>,
     identity: Identity,
+    /// A frontend acts for the user.
+    vouched: bool,
     /// UIDs marked by DELE.
     deleted: UidSet,
     /// UIDs that RETR has sent to their end.
@@ -60,10 +62,16 @@ impl Maildrop {
             partition,
             handle,
             identity,
+            vouched,
             deleted: UidSet::new(),
             retrieved: UidSet::new(),
             repeated: None,
         })
+    }
+
+    /// The user's account has changed: other groups, other rights.
+    pub(super) fn look_identity_up(&mut self, node: &Node) {
+        self.identity = node.identity_now(&self.identity, self.vouched);
     }
 
     /// The mailbox.

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use murder_pop3::CommandError;
+use murder_sessions::End;
 use murder_store::StoreError;
 
 use crate::login::NotLoggedIn;
@@ -66,6 +67,10 @@ pub(super) fn messages(count: u64) -> String {
 }
 
 pub(super) const SHUTTING_DOWN: Reply = err(TEMPORARY, "Shutting down");
+pub(super) const OUTDATED: Reply = err(
+    TEMPORARY,
+    "The accounts are out of date here, try again later",
+);
 pub(super) const TOO_MANY_ERRORS: Reply = err(None, "Too many bad commands");
 pub(super) const TOO_MANY_LOGINS: Reply = err(None, "Too many failed logins");
 pub(super) const LINE_TOO_LONG: Reply = err(None, "Line too long");
@@ -119,12 +124,23 @@ impl From<CommandError> for Reply {
     }
 }
 
+impl From<End> for Reply {
+    fn from(end: End) -> Self {
+        let code = match end {
+            End::Kicked => TEMPORARY,
+            End::Disabled | End::Deleted | End::Password | End::Rights => AUTH,
+        };
+        err(code, end.last_word())
+    }
+}
+
 impl From<NotLoggedIn> for Reply {
     fn from(error: NotLoggedIn) -> Self {
         match error {
             NotLoggedIn::Failed => err(AUTH, "Authentication failed"),
             NotLoggedIn::NotAuthorized => err(AUTH, "Not authorized to act as that user"),
             NotLoggedIn::NoAccounts => err(TEMPORARY, "No accounts are known yet, try again"),
+            NotLoggedIn::Outdated => OUTDATED,
             NotLoggedIn::Busy => err(TEMPORARY, "Too many logins, try again"),
             NotLoggedIn::TooManyConnections => err(IN_USE, "Too many connections of yours"),
         }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use murder_net::metrics::Counted;
-use murder_net::{Connection, Role, Slot};
+use murder_net::{Connection, Role, SessionId};
 use murder_pop3::{Command, Secret};
+use murder_sessions::{About, News, Overdue, Presence, Protocol, news_of};
 use murder_store::StoreError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -58,6 +59,9 @@ pub(super) enum End {
     Saying(Reply),
     /// The same for a client that does as none should, in the middle of what it sends.
     CutOff(Reply),
+    /// It has to end, and a command was under way that did not end in time: nothing more can be
+    /// said.
+    Torn(murder_sessions::End),
 }
 
 impl From<io::Error> for End {
@@ -110,8 +114,10 @@ pub(super) struct Session {
     pub login_deadline: Instant,
     /// What waits to be sent.
     pub output: Vec<u8>,
-    /// Counts the session among the user's; sessions of frontends are counted there.
-    pub slot: Option<Slot<String>>,
+    /// The session's place among those that are logged in; `None` before login.
+    pub presence: Option<Presence>,
+    /// Its name in logs.
+    id: SessionId,
     /// The connection's span, in which `user` is recorded.
     pub span: Span,
     /// Bytes that have come and are not used yet. None are held while idle.
@@ -132,7 +138,8 @@ impl Session {
             failed_logins: 0,
             login_deadline: Instant::now() + limits.login_timeout(),
             output: Vec::new(),
-            slot: None,
+            presence: None,
+            id: connection.session,
             span: Span::current(),
             input: BytesMut::new(),
             lines: LineCutter::new(MAX_LINE),
@@ -162,6 +169,7 @@ impl Session {
             End::Left => debug!("the client has left without QUIT"),
             End::Saying(reply) => self.say_goodbye(&reply, false).await,
             End::CutOff(reply) => self.say_goodbye(&reply, true).await,
+            End::Torn(end) => debug!(%end, "cut off in the middle of a command"),
         }
     }
 
@@ -173,11 +181,19 @@ impl Session {
                 None => self.wait().await?,
             }
         };
+        if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
+            self.hear(news)?;
+        }
         let done = match line {
             Ok(line) => match Command::parse(&line) {
                 Ok(command) => {
                     self.node.pop3.metrics.command(command.name());
-                    Box::pin(self.obey(command)).await
+                    let overdue = Overdue::of(self.presence.as_ref());
+                    tokio::select! {
+                        biased;
+                        done = Box::pin(self.obey(command)) => done,
+                        end = overdue => return Err(End::Torn(end)),
+                    }
                 }
                 Err(error) => Err(Stop::Bad(error.into())),
             },
@@ -250,6 +266,28 @@ impl Session {
         })
     }
 
+    /// What operators see of the session.
+    pub(super) fn about(&self) -> About {
+        About {
+            id: self.id.to_string().into(),
+            protocol: Protocol::Pop3,
+            peer: self.peer,
+            tls: self.stream.is_tls(),
+        }
+    }
+
+    /// Takes note of what has become of the account.
+    fn hear(&mut self, news: News) -> Result<(), End> {
+        match (news, &mut self.state) {
+            (News::Ended(end), _) => Err(End::CutOff(end.into())),
+            (News::Changed, State::Transaction(maildrop)) => {
+                maildrop.look_identity_up(&self.node);
+                Ok(())
+            }
+            (News::Changed, State::Authorization(_)) => Ok(()),
+        }
+    }
+
     /// The maildrop; only asked for in the TRANSACTION state.
     pub(super) fn maildrop(&mut self) -> Result<&mut Maildrop, Stop> {
         match &mut self.state {
@@ -315,6 +353,7 @@ impl Session {
         tokio::select! {
             biased;
             () = draining.cancelled() => Err(End::Saying(reply::SHUTTING_DOWN)),
+            news = news_of(self.presence.as_ref()) => self.hear(news),
             read = read => match read? {
                 0 => Err(End::Left),
                 _ => Ok(()),

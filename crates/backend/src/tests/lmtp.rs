@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// Goes on under TLS, with the certificate of a frontend.
-    async fn as_frontend(self, murder: &Murder) -> Self {
+    async fn into_frontends(self, murder: &Murder) -> Self {
         let tls = NodeTls::load(&murder.files("fe1", Role::Frontend)).unwrap();
         let stream = self
             .stream
@@ -531,7 +531,7 @@ async fn frontends_come_over_tls() {
     // What stands behind it in plain text is not obeyed.
     client.send(b"STARTTLS\r\nNOOP\r\n").await;
     assert_eq!(client.code().await, "220 2.0.0");
-    let mut client = client.as_frontend(&murder).await;
+    let mut client = client.into_frontends(&murder).await;
     assert_eq!(client.say("MAIL FROM:<a@b>").await, "503 5.5.1");
     assert!(!client.lhlo().await.contains(&"250-STARTTLS".to_owned()));
     assert_eq!(client.say("STARTTLS").await, "503 5.5.1");
@@ -551,23 +551,50 @@ async fn only_frontends_say_whose_session_it_is() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let backend = with_users(&murder, &["bob"]).await;
     let mut stranger = Client::connect(&backend).await;
-    assert!(stranger.lhlo().await.contains(&"250-XFORWARD IDENT".to_owned()));
+    assert!(
+        stranger
+            .lhlo()
+            .await
+            .contains(&"250-XFORWARD IDENT".to_owned())
+    );
     let mut frontend = Client::greeted(&backend).await;
     assert_eq!(frontend.say("STARTTLS").await, "220 2.0.0");
-    let mut frontend = frontend.as_frontend(&murder).await;
-    assert!(frontend.lhlo().await.contains(&"250-XFORWARD IDENT SESSION".to_owned()));
+    let mut frontend = frontend.into_frontends(&murder).await;
+    assert!(
+        frontend
+            .lhlo()
+            .await
+            .contains(&"250-XFORWARD IDENT SESSION".to_owned())
+    );
     for (client, session) in [(&mut stranger, "forged-1"), (&mut frontend, "k3f9qz-1a")] {
-        let said = client.say(&format!("XFORWARD IDENT=4XyZ SESSION={session}")).await;
+        let said = client
+            .say(&format!("XFORWARD IDENT=4XyZ SESSION={session}"))
+            .await;
         assert_eq!(said, "250 2.0.0");
-        assert_eq!(client.deliver(&["bob"], b"Subject: x\r\n\r\n").await, ["250 2.1.5"]);
+        assert_eq!(
+            client.deliver(&["bob"], b"Subject: x\r\n\r\n").await,
+            ["250 2.1.5"]
+        );
     }
     let text = std::fs::read_to_string(&log).unwrap();
-    let events = text.lines().filter(|l| l.contains("event=\"mail.deliver\""));
+    let events = text
+        .lines()
+        .filter(|l| l.contains("event=\"mail.deliver\""));
     let events: Vec<&str> = events.collect();
     assert_eq!(events.len(), 2, "{text}");
-    assert!(events.iter().all(|e| e.contains("queue=\"4XyZ\"") && e.contains("recipient=\"bob\"")));
-    assert!(!events[0].contains("forged") && events[0].contains("client=127."), "{text}");
-    assert!(events[1].contains("session=\"k3f9qz-1a\"") && !events[1].contains("client="), "{text}");
+    assert!(
+        events
+            .iter()
+            .all(|e| e.contains("queue=\"4XyZ\"") && e.contains("recipient=\"bob\""))
+    );
+    assert!(
+        !events[0].contains("forged") && events[0].contains("client=127."),
+        "{text}"
+    );
+    assert!(
+        events[1].contains("session=\"k3f9qz-1a\"") && !events[1].contains("client="),
+        "{text}"
+    );
 }
 
 #[tokio::test]

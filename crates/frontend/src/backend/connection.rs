@@ -100,6 +100,8 @@ pub(crate) struct ActingFor {
     pub session: Arc<str>,
     /// The client's address.
     pub client: std::net::IpAddr,
+    /// The master's revision of the accounts by which the session goes.
+    pub accounts: u64,
 }
 
 /// A connection to a backend.
@@ -111,6 +113,7 @@ pub(crate) struct Connection {
     node: Arc<str>,
     user: Arc<str>,
     session: Arc<str>,
+    accounts: u64,
     last_tag: u32,
     silence: Duration,
     /// Goes off when an answer has been owed for too long; made when one is waited for.
@@ -127,6 +130,7 @@ impl Connection {
             node: node.into(),
             user: acting.user.clone(),
             session: acting.session.clone(),
+            accounts: 0,
             last_tag: 0,
             silence,
             alarm: None,
@@ -153,20 +157,23 @@ impl Connection {
         self.scanner.is_between()
     }
 
-    /// Says which session uses the connection from now on. The answer is not waited for:
-    /// it is passed over like that of any command that nobody asks about.
+    /// Says which session uses the connection from now on, and by which accounts it goes. The
+    /// answer is not waited for: it is passed over like that of any command that nobody asks about.
     pub(crate) fn attach(&mut self, acting: &ActingFor) {
-        if self.session != acting.session {
+        if self.accounts < acting.accounts || self.session != acting.session {
             self.session = acting.session.clone();
             self.introduce(acting);
         }
     }
 
-    /// Queues the ID command that names session and client.
+    /// Queues the ID command that names session and client, and the revision of the accounts,
+    /// which the backend waits for.
     pub(crate) fn introduce(&mut self, acting: &ActingFor) {
+        self.accounts = self.accounts.max(acting.accounts);
         let id = format!(
-            "ID (\"x-session-id\" \"{}\" \"x-originating-ip\" \"{}\")",
-            acting.session, acting.client
+            "ID (\"x-session-id\" \"{}\" \"x-originating-ip\" \"{}\" \
+             \"x-accounts-revision\" \"{}\")",
+            acting.session, acting.client, self.accounts
         );
         self.send(id.as_bytes());
     }

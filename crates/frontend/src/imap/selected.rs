@@ -104,6 +104,12 @@ impl Selected {
         self.torn
     }
 
+    /// Whether the client has got the beginning of an answer whose end has yet to come.
+    pub(crate) fn is_in_answer(&self) -> bool {
+        let connection = self.connection.as_deref();
+        self.torn || self.passing && connection.is_some_and(|c| !c.is_between_answers())
+    }
+
     /// Whether all commands have been completed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.under_way.is_empty()

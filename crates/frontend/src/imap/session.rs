@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murder_mailbox::{Identity, Namespace};
-use murder_net::{Alarm, Cancelled, Slot, Stream};
+use murder_net::{Alarm, Cancelled, Stream};
+use murder_sessions::{CUT_OFF_AFTER, End, News, Overdue, Presence};
 use tokio::time::Instant;
 
 use crate::backend::connection::ActingFor;
@@ -44,8 +45,6 @@ pub(crate) struct User {
     pub namespace: Namespace,
     /// What backends are told.
     pub acting: ActingFor,
-    /// Counts the session among the user's.
-    pub _slot: Slot<String>,
 }
 
 /// Why a session is over.
@@ -78,6 +77,9 @@ pub(crate) enum Ended {
     /// What became of a command is not known, or cannot be told.
     #[error("{0}")]
     Unknown(&'static str),
+    /// The account is not what it was, or an operator wants it.
+    #[error("{0}")]
+    Removed(End),
 }
 
 /// A session.
@@ -96,6 +98,8 @@ pub(crate) struct Session {
     pub state: State,
     /// Who has logged in.
     pub user: Option<Arc<User>>,
+    /// The session's place among those that are logged in; `None` before login.
+    pub presence: Option<Presence>,
     /// How the client writes mailbox names.
     pub encoding: Encoding,
     /// Logins that failed.
@@ -107,8 +111,11 @@ pub(crate) struct Session {
     idle: Option<Box<str>>,
     /// The client has closed its half.
     pub(super) end_of_input: bool,
-    /// The node goes down: nothing more is taken, what is under way is finished.
+    /// The node goes down, or the session has to end: nothing more is taken, what is under way is
+    /// finished.
     pub(super) leaving: bool,
+    /// Why the session has to end, and when what is under way is cut off.
+    pub(super) ending: Option<(End, Instant)>,
     /// Until then somebody must have logged in.
     pub(super) login_until: Instant,
     /// Told when the node goes down.
@@ -134,6 +141,7 @@ impl Session {
             peer,
             state: State::NotAuthenticated,
             user: None,
+            presence: None,
             encoding: Encoding::default(),
             failed_logins: 0,
             bad_commands: 0,
@@ -141,6 +149,7 @@ impl Session {
             idle: None,
             end_of_input: false,
             leaving: false,
+            ending: None,
             login_until,
         }
     }
@@ -184,8 +193,12 @@ impl Session {
 
     /// Looks at what the client has sent; whether that changed anything.
     async fn take_input(&mut self) -> Result<bool, Ended> {
+        self.hear_news();
         if self.leaving && (self.is_quiet() || self.is_idling()) {
-            return Err(Ended::Shutdown);
+            return Err(match self.ending {
+                Some((end, _)) => Ended::Removed(end),
+                None => Ended::Shutdown,
+            });
         }
         if self.leaving || !self.client.wire.has_room() {
             return Ok(false);
@@ -217,7 +230,13 @@ impl Session {
                 return Ok(false);
             }
             Input::Append(head, literal) => {
-                let result = Box::pin(op::append::append(self, head.clone(), literal)).await;
+                let overdue = Overdue::of(self.presence.as_ref());
+                let append = Box::pin(op::append::append(self, head.clone(), literal));
+                let result = tokio::select! {
+                    biased;
+                    result = append => result,
+                    end = overdue => return Err(Ended::Removed(end)),
+                };
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
                 self.complete(&tag, "APPEND", result)?;
             }
@@ -285,7 +304,12 @@ impl Session {
         {
             tracing::warn!(%error, mailbox = %selected.mailbox, "lost the selected mailbox");
         }
-        let result = Box::pin(self.execute(&line, command)).await;
+        let overdue = Overdue::of(self.presence.as_ref());
+        let result = tokio::select! {
+            biased;
+            result = Box::pin(self.execute(&line, command)) => result,
+            end = overdue => return Err(Ended::Removed(end)),
+        };
         self.complete(&line.tag, &line.name, result)?;
         Ok(true)
     }
@@ -404,6 +428,7 @@ impl Session {
     fn end_idle(&mut self, line: &[u8]) {
         if let State::Selected(selected) = &mut self.state {
             selected.end_idle(line);
+            self.tell_selected();
             return;
         }
         if let Some(tag) = self.idle.take() {
@@ -416,6 +441,55 @@ impl Session {
         }
     }
 
+    /// Takes note of what has become of the account, if anything has.
+    pub(super) fn hear_news(&mut self) {
+        if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
+            self.hear(news);
+        }
+    }
+
+    pub(super) fn hear(&mut self, news: News) {
+        match news {
+            News::Changed => self.look_identity_up(),
+            News::Ended(end) => {
+                self.leaving = true;
+                let cut_off = Instant::now() + CUT_OFF_AFTER;
+                self.ending.get_or_insert((end, cut_off));
+            }
+        }
+    }
+
+    /// The user's account has changed: other groups, other rights. Backends look it up themselves.
+    fn look_identity_up(&mut self) {
+        let Some(user) = &self.user else { return };
+        let (identity, accounts) = self.shared.identity_now(&user.identity);
+        if identity == user.identity {
+            return;
+        }
+        tracing::debug!(?identity, "the account has changed");
+        self.user = Some(Arc::new(User {
+            identity,
+            namespace: user.namespace.clone(),
+            acting: ActingFor {
+                accounts,
+                ..user.acting.clone()
+            },
+        }));
+        if !self.is_idling() {
+            self.tell_selected();
+        }
+    }
+
+    /// Tells the backend of the selected mailbox by which accounts the session goes; not in IDLE.
+    fn tell_selected(&mut self) {
+        if let State::Selected(selected) = &mut self.state
+            && let Some(connection) = selected.connection()
+            && let Some(user) = &self.user
+        {
+            connection.attach(&user.acting);
+        }
+    }
+
     /// Sends what is queued and the last word, if the client can still understand one.
     async fn say_goodbye(&mut self, ended: &Ended) {
         const LAST_WORD: Duration = Duration::from_secs(2);
@@ -424,6 +498,10 @@ impl Session {
             Ended::Idle => Some("Autologout; idle for too long"),
             Ended::Shutdown => Some("[UNAVAILABLE] Server shutting down"),
             Ended::Abuse(word) | Ended::Unknown(word) => Some(*word),
+            Ended::Removed(end) => match &self.state {
+                State::Selected(selected) if selected.is_in_answer() => None,
+                _ => Some(end.last_word()),
+            },
             Ended::Unanswered(_) => {
                 Some("[UNAVAILABLE] The answer of the backend is lost; see what was done")
             }
@@ -447,6 +525,8 @@ impl Session {
         }
         if let State::Selected(selected) = std::mem::replace(&mut self.state, State::Logout)
             && selected.is_quiet()
+            // A command of which the connection has a part may have been cut off.
+            && !matches!(ended, Ended::Removed(_))
             && let Some(connection) = selected.into_connection()
         {
             op::close::release(&self.shared, connection);

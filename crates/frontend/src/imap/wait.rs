@@ -1,5 +1,6 @@
 //! Waiting: for the client, and for the backend of the selected mailbox.
 
+use murder_sessions::news_of;
 use tokio::time::{Instant, timeout};
 
 use crate::imap::errors::OpError;
@@ -23,6 +24,9 @@ impl Session {
         };
         if stalled {
             until = until.min(now + settings.write_timeout);
+        }
+        if let Some((_, cut_off)) = self.ending {
+            until = until.min(cut_off);
         }
         let silence = self.shared.pool.dialer().silence();
         let leaving = self.leaving;
@@ -59,6 +63,11 @@ impl Session {
         };
         let (from_client, from_backend) = tokio::select! {
             biased;
+            // First, so that a session that is never at rest hears it too.
+            news = news_of(self.presence.as_ref()), if self.ending.is_none() => {
+                self.hear(news);
+                return Ok(());
+            }
             moved = waiting => moved,
             () = &mut self.goodbye, if !leaving => {
                 self.leaving = true;
@@ -84,6 +93,11 @@ impl Session {
     }
 
     fn waited_too_long(&mut self, owes: bool, stalled: bool, queued: usize) -> Result<(), Ended> {
+        if let Some((end, cut_off)) = self.ending
+            && Instant::now() >= cut_off
+        {
+            return Err(Ended::Removed(end));
+        }
         if stalled {
             return match self.client.wire.output.len() == queued {
                 true => Err(Ended::Stalled),

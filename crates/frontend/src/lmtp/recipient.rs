@@ -131,6 +131,7 @@ async fn make_inbox(
         user: account.name.as_str().into(),
         session: origin.session.clone(),
         client: origin.client,
+        accounts: shared.router.replica().accounts_revision(),
     };
     match Box::pin(autocreate::create(shared, &inbox, &acting)).await {
         Ok(place) => Ok(Target {

@@ -234,6 +234,7 @@ impl Murder {
             cluster: self.files("fe1", "frontend"),
             mupdate: murder_net::config::MupdateConfig {
                 masters: vec![self.master_address.to_string()],
+                ..Default::default()
             },
             imap: crate::ImapConfig {
                 listen: vec![here],
@@ -249,6 +250,7 @@ impl Murder {
             },
             namespace: Default::default(),
             placement: Default::default(),
+            admin: Default::default(),
             tls: None,
             limits: LimitsConfig {
                 failed_login_delay_ms: 1,

@@ -78,6 +78,30 @@ impl Mistakes {
         }
     }
 
+    /// Others are told the first address of `section.key`, or what `section.advertise` says: it must
+    /// mean something to them.
+    pub fn ensure_reachable(
+        &mut self,
+        section: &str,
+        key: &str,
+        listen: &[SocketAddr],
+        advertise: &Option<String>,
+    ) {
+        match advertise {
+            Some(address) => self.ensure_host_port(&format!("{section}.advertise"), address),
+            None => self.ensure(
+                !listen
+                    .first()
+                    .is_some_and(|first| first.ip().is_unspecified()),
+                &format!("{section}.{key}"),
+                format!(
+                    "`{section}.{key}` begins with an address that stands for all of the \
+                     machine's: `{section}.advertise` must say how it is reached from elsewhere"
+                ),
+            ),
+        }
+    }
+
     /// Addresses that the node listens on, by their keys: each once.
     pub fn ensure_distinct(&mut self, listeners: &[(&str, &[SocketAddr])]) {
         let all = || {

@@ -100,14 +100,55 @@ fn ensure_said(section: &str, files: &[(&str, &PathBuf)], mistakes: &mut Mistake
 pub struct MupdateConfig {
     /// `host:port` of the gRPC listener of each master. Default: none.
     pub masters: Vec<String>,
+    /// A node that has heard nothing of the master for so long lets nobody log in any more, in
+    /// seconds; 0 for no such limit. Default: 0.
+    pub max_authority_age_seconds: u64,
 }
 
+/// The master says something each second; a copy must be allowed to be older than one that was not
+/// heard.
+const LEAST_AUTHORITY_AGE: u64 = 5;
+
 impl MupdateConfig {
-    /// Whether masters can be reached by what is said.
+    /// [`max_authority_age_seconds`](Self::max_authority_age_seconds); `None` for no limit.
+    #[must_use]
+    pub fn max_authority_age(&self) -> Option<Duration> {
+        match self.max_authority_age_seconds {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// What can be wrong with it beyond each key by itself.
     pub fn check(&self, mistakes: &mut Mistakes) {
         for master in &self.masters {
             mistakes.ensure_host_port("mupdate.masters", master);
         }
+        let seconds = self.max_authority_age_seconds;
+        mistakes.ensure(
+            seconds == 0 || seconds >= LEAST_AUTHORITY_AGE,
+            "mupdate.max_authority_age_seconds",
+            format!(
+                "`mupdate.max_authority_age_seconds` is neither 0 nor at least {LEAST_AUTHORITY_AGE}"
+            ),
+        );
+    }
+}
+
+/// `[admin]`: where operators' calls are taken, over mTLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// `address:port`. Default: none.
+    pub listen: Option<SocketAddr>,
+    /// `host:port` by which operators reach `listen`. Default: that address.
+    pub advertise: Option<String>,
+}
+
+impl AdminConfig {
+    /// What can be wrong with it beyond each key by itself, in a murder.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.ensure_reachable("admin", "listen", self.listen.as_slice(), &self.advertise);
     }
 }
 

@@ -86,6 +86,13 @@ impl Builder {
         self
     }
 
+    /// A line of `[mupdate]` of every frontend and backend.
+    #[must_use]
+    pub fn mupdate_setting(mut self, line: &str) -> Self {
+        add(&mut self.extra.mupdate, line);
+        self
+    }
+
     /// A line of `[limits]` of every frontend and backend.
     #[must_use]
     pub fn limit(mut self, line: &str) -> Self {

@@ -21,7 +21,7 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The master's.
     pub grpc: SocketAddr,
-    /// A backend's, for operators.
+    /// For operators.
     pub admin: SocketAddr,
 }
 
@@ -49,6 +49,8 @@ pub(super) struct Extra {
     pub imap: String,
     /// Lines of `[lmtp]`.
     pub lmtp: String,
+    /// Lines of `[mupdate]`.
+    pub mupdate: String,
     /// Lines of `[limits]`.
     pub limits: String,
     /// Lines of `[partitions.default]`.
@@ -73,7 +75,7 @@ pub(super) fn text(
         return text + &format!("[grpc]\nlisten = \"{}\"\n", at.grpc);
     }
     if let Some(master) = master {
-        text += &format!("[mupdate]\nmasters = [\"{master}\"]\n\n");
+        text += &format!("[mupdate]\nmasters = [\"{master}\"]\n{}\n\n", extra.mupdate);
     }
     text += &format!(
         "[imap]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\nallow_plaintext_loopback = true\n",
@@ -83,8 +85,8 @@ pub(super) fn text(
         text += "proxy_admins = true\n";
     }
     text += &format!(
-        "{}\n\n[lmtp]\nlisten = [\"{}\"]\n{}\n\n",
-        extra.imap, at.lmtp, extra.lmtp
+        "{}\n\n[lmtp]\nlisten = [\"{}\"]\n{}\n\n[admin]\nlisten = \"{}\"\n\n",
+        extra.imap, at.lmtp, extra.lmtp, at.admin
     );
     if role == Role::Backend {
         text += &format!(
@@ -93,8 +95,8 @@ pub(super) fn text(
             at.pop3, at.pop3s
         );
         text += &format!(
-            "[admin]\nlisten = \"{}\"\n\n[partitions.default]\npath = \"data/default\"\n{}\n\n",
-            at.admin, extra.partition
+            "[partitions.default]\npath = \"data/default\"\n{}\n\n",
+            extra.partition
         );
     }
     text + &format!("[limits]\n{}\n", extra.limits)

@@ -137,7 +137,7 @@ impl RunningRole for Master {
 
 /// Frontends and backends have addresses of one form.
 macro_rules! mail_role {
-    ($role:ty, $config:ty, $kind:expr $(, $more:ident)* $(; $admin:ident)?) => {
+    ($role:ty, $config:ty, $kind:expr $(, $more:ident)*) => {
         impl RunningRole for $role {
             type Config = $config;
             const ROLE: Role = $kind;
@@ -153,7 +153,7 @@ macro_rules! mail_role {
                 set(&mut addresses.lmtp, taken.lmtp.first());
                 $(set(&mut addresses.$more, taken.$more.first());)*
                 set(&mut addresses.http, taken.http.as_ref());
-                $(set(&mut addresses.admin, taken.$admin.as_ref());)?
+                set(&mut addresses.admin, taken.admin.as_ref());
             }
 
             fn health(&self) -> &Health {
@@ -171,5 +171,5 @@ macro_rules! mail_role {
     };
 }
 
-mail_role!(Backend, BackendConfig, Role::Backend, pop3, pop3s; admin);
+mail_role!(Backend, BackendConfig, Role::Backend, pop3, pop3s);
 mail_role!(Frontend, FrontendConfig, Role::Frontend);

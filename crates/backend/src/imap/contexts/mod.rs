@@ -99,6 +99,13 @@ impl Contexts {
         self.list.is_empty()
     }
 
+    /// They are the same user's, who has another identity by now.
+    pub fn belong_to(&mut self, user: &Arc<User>) {
+        for context in &mut self.list {
+            context.user = Arc::clone(user);
+        }
+    }
+
     /// Whether there is one of the command with this tag.
     pub fn has(&self, tag: &Tag) -> bool {
         self.list.iter().any(|context| context.tag == *tag)

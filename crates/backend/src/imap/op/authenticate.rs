@@ -22,8 +22,9 @@ pub(crate) async fn authenticate(
         "PLAIN" if capability::may_log_in(session) => {
             let message = response(session, initial_response).await?;
             let plain = Plain::parse(message.expose()).map_err(malformed)?;
+            let claim = session.node.claim(&plain.authcid);
             let result = session.node.authenticator.verify_plain(&plain).await;
-            login::finish(session, &plain.authcid, result).await
+            login::finish(session, &plain.authcid, claim, result).await
         }
         "PLAIN" => Err(login::privacy_required()),
         "EXTERNAL" if capability::is_frontend(session) => {
@@ -80,16 +81,21 @@ async fn vouched(session: &mut Session, user: Option<&str>) -> OpResult {
         )
     };
     let user = user.ok_or_else(|| no(Code::AuthorizationFailed, "Name a user to act for"))?;
-    let Some(mut identity) = session.node.identity_vouched(user).await else {
+    if session.node.is_outdated() {
+        return Err(no(Code::Unavailable, login::OUTDATED));
+    }
+    let Some(identity) = session.node.identity_vouched(user).await else {
         session.node.imap.failed_logins.inc();
         return Err(refused());
     };
-    identity.admin &= session.node.config.imap.proxy_admins;
     debug!(user = identity.user, "logged in through a frontend");
-    session.logged_in(User {
-        identity,
-        namespace: Namespace::canonical(),
-        _slot: None,
-    });
+    let presence = session.node.enter_vouched(&identity, session.about());
+    session.logged_in(
+        User {
+            identity,
+            namespace: Namespace::canonical(),
+        },
+        presence,
+    );
     Ok(ok_code(capability::code(session), "Logged in"))
 }

@@ -1,6 +1,8 @@
-//! ID (RFC 2971). Frontends say by it for which session, and for which client, they act.
+//! ID (RFC 2971). Frontends say by it for which session, and for which client, they act, and how
+//! new what they know of accounts is.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use murder_net::Role;
 use tracing::{debug, info_span};
@@ -16,12 +18,20 @@ const MAX_FIELD: usize = 64;
 const SESSION: &str = "x-session-id";
 /// The client's address, as the frontend sees it.
 const CLIENT: &str = "x-originating-ip";
+/// The master's revision of the accounts as the frontend knows them.
+const ACCOUNTS: &str = "x-accounts-revision";
+/// How long a frontend that knows newer accounts waits until they are known here.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// ID: who we are; who the client is goes to the log.
-pub(crate) fn id(session: &mut Session, fields: Option<&[(String, Option<String>)]>) -> OpResult {
+pub(crate) async fn id(
+    session: &mut Session,
+    fields: Option<&[(String, Option<String>)]>,
+) -> OpResult {
     let fields = fields.unwrap_or_default();
     if is_node(session) {
         act_for(session, fields);
+        catch_up(session, fields).await;
     } else if !fields.is_empty() {
         let fields: Vec<_> = fields
             .iter()
@@ -48,23 +58,41 @@ fn is_node(session: &Session) -> bool {
 /// From here on the log has the frontend's session beside this one. A connection that is kept
 /// for several sessions says so anew for each.
 fn act_for(session: &mut Session, fields: &[(String, Option<String>)]) {
-    let value = |wanted: &str| {
-        let found = fields
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        found.and_then(|(_, value)| value.as_deref())
+    let Some(id) = value(fields, SESSION) else {
+        return;
     };
-    let Some(id) = value(SESSION) else { return };
-    let client: Option<IpAddr> = value(CLIENT).and_then(|address| address.parse().ok());
-    session.origin = Box::new(Origin {
+    let client: Option<IpAddr> = value(fields, CLIENT).and_then(|address| address.parse().ok());
+    *session.origin = Origin {
         session: cut(id).to_owned(),
         client,
-    });
+    };
     let client = client.map(tracing::field::display);
     session.via = info_span!(parent: &session.span, "frontend", session = cut(id), client);
     session
         .via
         .in_scope(|| debug!("acting for a frontend's session"));
+}
+
+/// Waits until what the frontend knows of accounts is known here too: a mailbox that the frontend
+/// shows to somebody who has joined a group a moment ago can be selected then.
+async fn catch_up(session: &Session, fields: &[(String, Option<String>)]) {
+    let revision = value(fields, ACCOUNTS).and_then(|revision| revision.parse().ok());
+    let (Some(revision), Some(cluster)) = (revision, &session.node.cluster) else {
+        return;
+    };
+    // Without the master nothing newer will come.
+    if cluster.replica.connected()
+        && let Err(error) = cluster.replica.wait_for(revision, CATCH_UP).await
+    {
+        debug!(%error, "the frontend knows newer accounts");
+    }
+}
+
+fn value<'a>(fields: &'a [(String, Option<String>)], wanted: &str) -> Option<&'a str> {
+    let found = fields
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    found.and_then(|(_, value)| value.as_deref())
 }
 
 fn cut(text: &str) -> &str {

@@ -2,13 +2,16 @@
 
 use std::io;
 
+use murder_imap::CommandReader;
 use murder_imap::server::Line;
+use murder_sessions::news_of;
 
 use crate::imap::dispatch::boxed;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::notify::{self, Wake};
 use crate::imap::session::{Session, State};
 use crate::imap::updates::{DELETED, Expunges, news};
+use crate::stream::ClientStream;
 
 /// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the
 /// client is done. While it waits it holds no buffer. The caller ends it, by dropping it, when the
@@ -36,7 +39,11 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
             session.flush().await?;
         }
         let line = tokio::select! {
-            line = next_line(session) => line?,
+            heard = news_of(session.presence.as_ref()) => {
+                boxed(session.hear(heard)).await?;
+                continue;
+            }
+            line = next_line(&mut session.reader, &mut session.stream) => line?,
             () = wake.wait() => continue,
         };
         return match line {
@@ -50,9 +57,9 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
 }
 
 /// The client's next line. Can be dropped and called again.
-async fn next_line(session: &mut Session) -> io::Result<Line> {
-    if !session.reader.has_buffered() {
-        session.stream.readable().await?;
+async fn next_line(reader: &mut CommandReader, stream: &mut ClientStream) -> io::Result<Line> {
+    if !reader.has_buffered() {
+        stream.readable().await?;
     }
-    session.reader.read_line(&mut session.stream).await
+    reader.read_line(stream).await
 }

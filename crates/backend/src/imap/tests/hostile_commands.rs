@@ -785,7 +785,7 @@ async fn who_stops_reading_a_fetch_is_cut_off() {
         .send("a FETCH 1:* (BODY[] BODY[TEXT] BODY[1])\r\n".repeat(20))
         .await;
     let gone = async {
-        while server.node.per_user.used("bob") > 0 {
+        while server.node.sessions.used("bob") > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };

@@ -7,7 +7,8 @@ use std::time::Duration;
 use murder_auth::{Account, Authenticator, AuthenticatorConfig, StaticDirectory, hash_password};
 use murder_imap::{Response, ResponseReader, Untagged};
 use murder_mailbox::{Identity, MailboxName};
-use murder_net::{Ca, Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown, Stream};
+use murder_net::{Ca, Health, Listener, Metrics, NodeTls, Role, Shutdown, Stream};
+use murder_sessions::Sessions;
 use murder_store::io::DiskIo;
 use murder_store::{AppendMessage, Flags, InternalDate, MailboxHandle, Partition, PartitionConfig};
 use tempfile::TempDir;
@@ -141,7 +142,7 @@ impl Server {
             look_now: Default::default(),
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
-            per_user: Limit::new(config.limits.max_connections_per_user),
+            sessions: Sessions::new(config.limits.max_connections_per_user),
             tls: own.map(|own| own.server_config()),
             health: Health::new(),
             imap: ImapMetrics::new(&metrics),

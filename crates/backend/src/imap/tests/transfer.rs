@@ -61,8 +61,13 @@ async fn nobody_but_nodes_knows_of_it() {
     let outcome = backend.ask("X-OUTCOME 1 default 99").await.pop().unwrap();
     assert!(outcome.starts_with("OK [X-REFUSED] "), "{outcome}");
     let text = std::fs::read_to_string(&log).unwrap();
-    let asked = text.lines().find(|line| line.contains("asked what became of a MOVE"));
-    assert!(asked.is_some_and(|line| line.contains("k3f9qz-1a")), "{text}");
+    let asked = text
+        .lines()
+        .find(|line| line.contains("asked what became of a MOVE"));
+    assert!(
+        asked.is_some_and(|line| line.contains("k3f9qz-1a")),
+        "{text}"
+    );
     let outcome = backend.ask("X-OUTCOME 1 nowhere 1").await.pop().unwrap();
     assert!(outcome.starts_with("NO [UNAVAILABLE] "), "{outcome}");
     assert_eq!(

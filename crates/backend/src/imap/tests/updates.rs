@@ -127,11 +127,15 @@ fn session_over(client: Stream, server: &Server, user: &str) -> Session {
         stream: client,
     };
     let mut session = Session::new(Arc::clone(&server.node), connection);
-    session.logged_in(User {
-        identity: Identity::user(user),
-        namespace: Namespace::canonical(),
-        _slot: None,
-    });
+    let identity = Identity::user(user);
+    let presence = server.node.enter_vouched(&identity, session.about());
+    session.logged_in(
+        User {
+            identity,
+            namespace: Namespace::canonical(),
+        },
+        presence,
+    );
     session
 }
 

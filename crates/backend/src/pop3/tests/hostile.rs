@@ -86,7 +86,7 @@ async fn a_client_that_does_not_read() {
         sent += 1;
     }
     let gone = async {
-        while server.node.per_user.used("bob") > 0 {
+        while server.node.sessions.used("bob") > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };

@@ -299,8 +299,8 @@ async fn without_an_inbox_to_read() {
         )
         .await;
     // The refused logins hold no connection of the user's.
-    assert_eq!(server.node.per_user.used("admin"), 0);
-    assert_eq!(server.node.per_user.used("bob"), 0);
+    assert_eq!(server.node.sessions.used("admin"), 0);
+    assert_eq!(server.node.sessions.used("bob"), 0);
     assert!(server.node.find(&inbox()).is_some());
     // One who has none gets it.
     server.login_pop3("carol").await;

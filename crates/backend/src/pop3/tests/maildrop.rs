@@ -101,7 +101,7 @@ async fn a_drain_ends_sessions_without_removing() {
 
 async fn until_alone(server: &Server) {
     let gone = async {
-        while server.node.per_user.used("bob") > 0 {
+        while server.node.sessions.used("bob") > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -52,6 +52,9 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
         return Ok(ok("LIST completed"));
     }
     session.shared.router.caught_up().await;
+    // As the map is that of now, so are the user's groups.
+    session.hear_news();
+    let user = session.user()?;
     let subscribed = if list.selection.subscribed || list.returns.subscribed {
         subscriptions(session, &user).await?
     } else {
@@ -100,6 +103,8 @@ async fn lsub(session: &mut Session, reference: &MailboxArg, pattern: &MailboxAr
     let user = session.user()?;
     let separator = user.namespace.separator();
     session.shared.router.caught_up().await;
+    session.hear_news();
+    let user = session.user()?;
     let subscribed = subscriptions(session, &user).await?;
     let query = Query {
         patterns: patterns(session, reference, std::slice::from_ref(pattern), separator)?,

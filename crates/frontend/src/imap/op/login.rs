@@ -4,6 +4,7 @@ use bytes::Bytes;
 use murder_auth::AuthError;
 use murder_auth::sasl::{self, Plain};
 use murder_mailbox::{Identity, Namespace};
+use murder_sessions::{About, Claim, NotEntered, Protocol};
 
 use crate::autocreate;
 use crate::backend::connection::ActingFor;
@@ -29,12 +30,13 @@ pub(crate) async fn login(session: &mut Session, mut arguments: Arguments<'_>) -
         authcid: user,
         password,
     };
+    let claim = session.shared.claim(&plain.authcid);
     let result = session
         .shared
         .authenticator
         .verify(&plain.authcid, &plain.password)
         .await;
-    finish(session, &plain, result).await
+    finish(session, &plain, claim, result).await
 }
 
 /// AUTHENTICATE PLAIN [initial response]
@@ -67,16 +69,20 @@ pub(crate) async fn authenticate(session: &mut Session, mut arguments: Arguments
     check_populated(session).await?;
     let message = sasl::decode(&response).map_err(malformed)?;
     let plain = Plain::parse(&message).map_err(malformed)?;
+    let claim = session.shared.claim(&plain.authcid);
     let result = session.shared.authenticator.verify_plain(&plain).await;
-    finish(session, &plain, result).await
+    finish(session, &plain, claim, result).await
 }
 
-/// Without the accounts nobody is unknown.
+/// Without the accounts nobody is unknown; and with outdated ones, somebody may be known who should
+/// not be.
 async fn check_populated(session: &Session) -> Result<(), Refusal> {
-    match session.shared.is_populated().await {
-        true => Ok(()),
-        false => Err(Refusal::Unavailable("Not ready yet, try again".into())),
-    }
+    let why = match session.shared.is_populated().await {
+        true if session.shared.is_outdated() => "The accounts are out of date, try again later",
+        true => return Ok(()),
+        false => "Not ready yet, try again",
+    };
+    Err(Refusal::Unavailable(why.into()))
 }
 
 async fn read_line(session: &mut Session) -> Result<Bytes, OpError> {
@@ -102,6 +108,7 @@ async fn read_line(session: &mut Session) -> Result<Bytes, OpError> {
 async fn finish(
     session: &mut Session,
     plain: &Plain,
+    claim: Claim,
     result: Result<Identity, AuthError>,
 ) -> OpResult {
     let metrics = &session.shared.metrics;
@@ -123,9 +130,27 @@ async fn finish(
             .into());
         }
     };
-    let Some(slot) = session.shared.per_user.take(&identity.user) else {
-        tracing::info!(user = identity.user, "too many connections of this user");
-        return Err(Refusal::Limit("Too many connections of this user").into());
+    let about = About {
+        id: session.id.clone(),
+        protocol: Protocol::Imap,
+        peer: session.peer.to_canonical(),
+        tls: session.secure,
+    };
+    let directory = session.shared.authenticator.directory();
+    let entered = session
+        .shared
+        .sessions
+        .enter(directory, claim, &identity, about);
+    let presence = match entered {
+        Ok(presence) => presence,
+        Err(NotEntered::TooMany) => {
+            tracing::info!(user = identity.user, "too many connections of this user");
+            return Err(Refusal::Limit("Too many connections of this user").into());
+        }
+        Err(NotEntered::Ended(why)) => {
+            tracing::info!(user = identity.user, %why, "login failed");
+            return Err(Refusal::AuthenticationFailed.into());
+        }
     };
     metrics.logins.inc();
     tracing::Span::current().record("user", identity.user.as_str());
@@ -135,10 +160,12 @@ async fn finish(
         &identity.user,
         identity.admin,
     );
+    let (identity, accounts) = session.shared.identity_now(&identity);
     let acting = ActingFor {
         user: identity.user.as_str().into(),
         session: session.id.clone(),
         client: session.peer,
+        accounts,
     };
     if let Err(error) = autocreate::inbox(&session.shared, &identity, &acting).await {
         // Login works all the same: other mailboxes may be there.
@@ -148,8 +175,8 @@ async fn finish(
         identity,
         namespace,
         acting,
-        _slot: slot,
     }));
+    session.presence = Some(presence);
     session.state = State::Authenticated;
     session.failed_logins = 0;
     Ok(Completion {
