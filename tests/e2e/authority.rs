@@ -149,6 +149,48 @@ async fn sessions_end_with_their_account_at_every_door() -> Tested {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_keeps_no_session_open() -> Tested {
+    let murder = Murder::start().await?;
+    let home = home_of(&murder, "user1").await?;
+    let body = vec![b'x'; 16 << 20];
+    let mut client = murder.imap(1, "user1").await?;
+    client.append("INBOX", "", &body).await?;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        for door in ["frontend", "backend"] {
+            open.push(match door {
+                "frontend" => (door, murder.imap(1, "user1").await?),
+                _ => (door, murder.imap_at_backend(home, "user1").await?),
+            });
+        }
+    }
+    // Half a message, and a large one of which nothing is read.
+    for (_, client) in &mut open[..2] {
+        client.send_raw(b"a APPEND INBOX {1000+}\r\nhalf").await?;
+    }
+    for (_, client) in &mut open[2..] {
+        client.select("INBOX").await?;
+        client.send("FETCH 1 BODY.PEEK[]").await?;
+    }
+    done(&murder, &["user", "disable", "user1"]).await?;
+    wait_until("all sessions have ended", async || {
+        let left = told(&murder, &["who", "--user", "user1"]).await.ok()?;
+        left.as_array()?.is_empty().then_some(())
+    })
+    .await?;
+    for (door, client) in &mut open {
+        // The end, or a connection that was reset with half a message in it.
+        if let Ok(replies) = client.read_to_end().await {
+            let whole = replies
+                .iter()
+                .any(|reply| reply.text().contains(" OK FETCH"));
+            assert!(!whole, "{door}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_no_administrator_any_more_acts_for_nobody() -> Tested {
     let murder = Murder::start().await?;
     let mut user = murder.imap(1, "user1").await?;

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use atomic_waker::AtomicWaker;
 use murder_auth::{Account, AccountObserver, Directory, normalize_user};
 use murder_mailbox::Identity;
+use murder_net::SessionId;
 use parking_lot::Mutex;
 use tokio::time::{Sleep, sleep};
 
@@ -109,7 +110,7 @@ pub struct Claim {
 #[derive(Debug, Clone)]
 pub struct About {
     /// Its name in logs.
-    pub id: Arc<str>,
+    pub id: SessionId,
     /// What it speaks.
     pub protocol: Protocol,
     /// The client's address.
@@ -386,7 +387,7 @@ impl Sessions {
     /// Ends the session with this name in logs; how many those are.
     pub fn kick_session(&self, id: &str) -> usize {
         let mut all = self.list(None);
-        all.retain(|listed| *listed.about().id == *id);
+        all.retain(|listed| listed.about().id.to_string() == id);
         kick(&all)
     }
 
@@ -506,6 +507,12 @@ impl Presence {
     pub fn news(&self) -> Option<News> {
         self.entry.take_news()
     }
+
+    /// Whose mail the session is about.
+    #[must_use]
+    pub fn user(&self) -> &Arc<str> {
+        &self.entry.user
+    }
 }
 
 impl Drop for Presence {
@@ -617,9 +624,9 @@ mod tests {
         }
     }
 
-    fn about(id: &str) -> About {
+    fn about() -> About {
         About {
-            id: id.into(),
+            id: SessionId::new(),
             protocol: Protocol::Imap,
             peer: Ipv4Addr::LOCALHOST.into(),
             tls: true,
@@ -634,7 +641,7 @@ mod tests {
     ) -> Result<Presence, NotEntered> {
         let claim = sessions.claim(accounts, who);
         let identity = accounts.account(user).unwrap().identity();
-        let opened = sessions.enter(accounts, claim, &identity, about(who))?;
+        let opened = sessions.enter(accounts, claim, &identity, about())?;
         assert_eq!(opened.news(), Some(News::Changed), "looked up once more");
         Ok(opened)
     }
@@ -720,7 +727,7 @@ mod tests {
         let claim = sessions.claim(&accounts, "Bob");
         let identity = accounts.account("bob").unwrap().identity();
         accounts.change(&sessions, "bob", |account| account.password_hash.push('x'));
-        let entered = sessions.enter(&accounts, claim, &identity, about("1"));
+        let entered = sessions.enter(&accounts, claim, &identity, about());
         assert_eq!(entered.unwrap_err(), NotEntered::Ended(End::Password));
         assert!(sessions.by_name.lock().is_empty());
     }
@@ -729,9 +736,9 @@ mod tests {
     fn a_vouched_connection_ends_with_the_account_but_not_with_the_password() {
         let (sessions, accounts) = (Sessions::new(1), Accounts::of(&["bob"]));
         let vouched: Vec<_> = (0..3)
-            .map(|_| sessions.enter_vouched(&accounts, "bob", about("1")))
+            .map(|_| sessions.enter_vouched(&accounts, "bob", about()))
             .collect();
-        let elsewhere = sessions.enter_vouched(&accounts, "eve", about("2"));
+        let elsewhere = sessions.enter_vouched(&accounts, "eve", about());
         assert_eq!((sessions.used("bob"), sessions.list(None).len()), (0, 0));
         assert_eq!(sessions.kick_user("bob"), 0);
         let _own = open(&sessions, &accounts, "bob", "bob").unwrap();
@@ -777,7 +784,8 @@ mod tests {
         let seen: Vec<_> = all.iter().map(|s| (s.user(), s.authenticated())).collect();
         assert_eq!(seen, [("bob", "admin"), ("bob", "bob")]);
         assert_eq!(sessions.list(Some("admin")).len(), 1);
-        assert_eq!(sessions.kick_session("bob"), 1);
+        let id = all[1].about().id.to_string();
+        assert_eq!(sessions.kick_session(&id), 1);
         assert_eq!((ended(&bob), ended(&acting)), (Some(End::Kicked), None));
         assert_eq!(sessions.kick_user("admin"), 1);
         assert_eq!(ended(&acting), Some(End::Kicked));

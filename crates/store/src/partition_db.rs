@@ -108,13 +108,13 @@ pub(crate) struct PartitionDb {
 }
 
 fn sql(e: rusqlite::Error) -> StoreError {
-    StoreError::sql("using partition.db", &e)
+    unusable(Path::new(FILE), &e)
 }
 
-/// What goes wrong while it is opened: either its content is, or the disk does not allow it.
+/// What goes wrong with it: either its content is, or the disk does not allow it.
 fn unusable(path: &Path, e: &rusqlite::Error) -> StoreError {
     match is_of_the_disk(e) {
-        true => StoreError::sql("opening partition.db", e),
+        true => StoreError::sql("using partition.db", e),
         false => StoreError::damaged(path, e.to_string()),
     }
 }
@@ -369,13 +369,12 @@ impl PartitionDb {
             let row = match rows.next() {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
-                Err(e) => return Err(unusable(Path::new(FILE), &e)),
+                Err(e) => return Err(sql(e)),
             };
             let read = || -> rusqlite::Result<_> {
                 Ok((HomeRow::read(row)?, row.get::<_, i64>(0)?, row.get(6)?))
             };
-            let (home, id, crc): (HomeRow, i64, u32) =
-                read().map_err(|e| unusable(Path::new(FILE), &e))?;
+            let (home, id, crc): (HomeRow, i64, u32) = read().map_err(sql)?;
             let id = id.cast_unsigned();
             if home.checksum(id) != crc {
                 return Err(damaged(format!("home {id}: its checksum is wrong")));
@@ -402,6 +401,9 @@ impl PartitionDb {
             catalogue.put(id, &home.key, listed.collect());
         }
         catalogue.take_dirty();
+        // The other tables must be readable too.
+        self.segments()?;
+        self.living()?;
         Ok(known)
     }
 

@@ -103,15 +103,12 @@ impl Readers {
     }
 }
 
-/// A home whose content SQLite cannot make sense of is damaged.
+/// What SQLite cannot make sense of in a home is damage. A row that is not there need not be: its
+/// mailbox may have gone.
 fn damaged(what: &'static str, home: u64, e: &rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode as Code;
-    match e.sqlite_error_code() {
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::HomeDamaged {
-            home,
-            why: e.to_string(),
-        },
-        _ => StoreError::sql(what, e),
+    match e {
+        rusqlite::Error::QueryReturnedNoRows => StoreError::sql(what, e),
+        _ => schema::sorted(what, home, e),
     }
 }
 

@@ -459,7 +459,7 @@ impl Session {
     /// What operators see of the session.
     pub(crate) fn about(&self) -> About {
         About {
-            id: self.id.to_string().into(),
+            id: self.id,
             protocol: Protocol::Imap,
             peer: self.peer,
             tls: self.stream.is_tls(),

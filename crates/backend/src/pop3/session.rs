@@ -269,7 +269,7 @@ impl Session {
     /// What operators see of the session.
     pub(super) fn about(&self) -> About {
         About {
-            id: self.id.to_string().into(),
+            id: self.id,
             protocol: Protocol::Pop3,
             peer: self.peer,
             tls: self.stream.is_tls(),

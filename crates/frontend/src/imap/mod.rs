@@ -18,7 +18,7 @@ use session::{Ended, Session};
 
 /// Serves one client to the end.
 pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection) {
-    let id: Arc<str> = connection.session.to_string().into();
+    let id = connection.session;
     let peer = connection.peer_addr.ip();
     tracing::debug!(%peer, tls = connection.stream.is_tls(), "connected");
     shared.metrics.sessions.inc();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murder_mailbox::{Identity, Namespace};
-use murder_net::{Alarm, Cancelled, Stream};
+use murder_net::{Alarm, Cancelled, SessionId, Stream};
 use murder_sessions::{CUT_OFF_AFTER, End, News, Overdue, Presence};
 use tokio::time::Instant;
 
@@ -91,7 +91,7 @@ pub(crate) struct Session {
     /// Whether the connection is encrypted.
     pub secure: bool,
     /// Its id, in the logs of both nodes.
-    pub id: Arc<str>,
+    pub id: SessionId,
     /// The client's address.
     pub peer: IpAddr,
     /// Where it stands.
@@ -126,7 +126,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session over `stream`.
-    pub(crate) fn new(shared: Arc<Shared>, stream: Stream, id: Arc<str>, peer: IpAddr) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, stream: Stream, id: SessionId, peer: IpAddr) -> Self {
         let settings = &shared.settings;
         let secure = stream.is_tls();
         let login_until = Instant::now() + settings.login_timeout;

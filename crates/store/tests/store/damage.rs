@@ -442,6 +442,36 @@ fn every_file_in_every_way() {
     each_seed(0..4, play);
 }
 
+/// A wrong byte in a table's definition: SQLite calls it an error of the statement, not of the file.
+#[tokio::test]
+async fn a_wrong_byte_in_a_schema_is_damage() {
+    let made = make(&mut Rng::new(1), false).await;
+    let root = made.dir.path().join("partition");
+    let files = files(&root);
+    let is_home =
+        |path: &Path| path.starts_with("homes") && path.extension().is_some_and(|e| e == "db");
+    let home = files.keys().find(|path| is_home(path)).unwrap().clone();
+    let database = PathBuf::from("partition.db");
+    for (path, word) in [
+        (&database, "mailboxes BLOB"),
+        (&database, "added INTEGER"),
+        (&database, "bytes INTEGER NOT NULL,\n    PRIMARY"),
+        (&home, "uidvalidity INTEGER"),
+        (&home, "seen INTEGER"),
+    ] {
+        let dir = fast_dir();
+        copy_dir(made.dir.path(), dir.path());
+        let file = dir.path().join("partition").join(path);
+        let mut bytes = fs::read(&file).unwrap();
+        let word_bytes = word.as_bytes();
+        let at = bytes.windows(word.len()).position(|w| w == word_bytes);
+        bytes[at.unwrap()] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let context = format!("{} {word:?}", path.display());
+        one(&dir, &made, path, Wrong::Byte, &context).await;
+    }
+}
+
 /// The file of a large body has changed names with one that nothing refers to any more: what is
 /// under the dead name must not be removed.
 #[test]

@@ -131,7 +131,7 @@ async fn finish(
         }
     };
     let about = About {
-        id: session.id.clone(),
+        id: session.id,
         protocol: Protocol::Imap,
         peer: session.peer.to_canonical(),
         tls: session.secure,
@@ -162,8 +162,8 @@ async fn finish(
     );
     let (identity, accounts) = session.shared.identity_now(&identity);
     let acting = ActingFor {
-        user: identity.user.as_str().into(),
-        session: session.id.clone(),
+        user: presence.user().clone(),
+        session: session.id.to_string().into(),
         client: session.peer,
         accounts,
     };
