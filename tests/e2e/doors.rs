@@ -154,3 +154,51 @@ async fn esearch_has_the_tag_of_the_client() -> Tested {
     }
     Ok(())
 }
+
+/// NULs in literal8 (RFC 3516), and 8-bit octets in a header, which need UTF8=ACCEPT (RFC 6855
+/// section 4).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn octets_of_messages() -> Tested {
+    let murder = Murder::start().await?;
+    let head = "Subject: x\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    let large = format!("{head}{}\0\r\n", "0123456789\r\n".repeat(20_000));
+    let small = format!("{head}a\0b\0");
+    for (door, mut client) in both(&murder, "user1").await?.into_iter().enumerate() {
+        for message in [&small, &large] {
+            let size = message.len();
+            let append = format!("APPEND INBOX (\\Seen) ~{{{size}+}}\r\n{message}");
+            let appended = client.ok(&append).await?;
+            assert!(
+                appended.code().starts_with("APPENDUID "),
+                "{door}: {appended:?}"
+            );
+            client.select("INBOX").await?;
+            let answer = client.ok("FETCH * BINARY.PEEK[]").await?;
+            let told = answer.all("FETCH").next().unwrap().0.clone();
+            let literal = format!("(BINARY[] ~{{{size}}}\r\n{message})");
+            assert!(told.ends_with(literal.as_bytes()), "{door}: {answer:?}");
+            for item in ["BODY.PEEK[]", "RFC822.SIZE", "BODY.PEEK[TEXT]"] {
+                let answer = client.ok(&format!("FETCH * {item}")).await?;
+                let told = &answer.all("FETCH").next().unwrap().0;
+                assert!(!told.contains(&0), "{door}, {item}: {answer:?}");
+            }
+        }
+        let refused = client
+            .try_append("INBOX", "", &small.clone().into_bytes())
+            .await;
+        assert!(
+            refused.is_err() || refused.unwrap().status != Status::Ok,
+            "{door}"
+        );
+    }
+    for (door, mut client) in both(&murder, "user1").await?.into_iter().enumerate() {
+        let header = "Subject: bl\u{e5}\r\n\r\nx\r\n".as_bytes();
+        let answer = client.try_append("INBOX", "", header).await?;
+        assert_eq!(answer.status, Status::No, "{door}: {answer:?}");
+        assert_eq!(answer.code(), "CANNOT", "{door}: {answer:?}");
+        let body = "Subject: x\r\n\r\nbl\u{e5}\r\n".as_bytes();
+        let answer = client.try_append("INBOX", "", body).await?;
+        assert_eq!(answer.status, Status::Ok, "{door}: {answer:?}");
+    }
+    Ok(())
+}

@@ -128,7 +128,8 @@ async fn lines_have_a_bound() -> Tested {
         let reply = client.reply().await?;
         let word = reply.word(1);
         assert!(word == "BAD" || word == "BYE", "{door}: {reply:?}");
-        if word == "BAD" {
+        // Of strangers less is passed over.
+        if word == "BAD" && !door.ends_with("nobody") {
             client.ok("NOOP").await?;
         }
     }

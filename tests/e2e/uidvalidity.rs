@@ -44,7 +44,7 @@ async fn a_backend_cannot_use_them_up() -> Tested {
     })?;
     let config: toml::Table = toml::from_str(&std::fs::read_to_string(node.join("be1.toml"))?)?;
     let master = config["mupdate"]["masters"][0].as_str().unwrap().to_owned();
-    let stolen = MupdateClient::new(MupdateClientConfig::new(vec![master], tls.client_config()));
+    let stolen = MupdateClient::new(MupdateClientConfig::new(vec![master], tls.client()));
     let name = MailboxName::parse_canonical("user/user1/first")?;
     let record = stolen.find(&name).await?.mailbox.unwrap();
     for ahead in [u32::MAX, u32::MAX - 1, first + 20 * 365 * 24 * 3600] {

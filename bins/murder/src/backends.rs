@@ -1,14 +1,12 @@
 //! How this tool reaches the admin services of nodes.
 
-use std::sync::Arc;
-
 use anyhow::{Context, anyhow, bail};
 use murder_mailbox::MailboxName;
 use murder_mupdate::{DescribedNode, MupdateClient, NodeState, node_of};
+use murder_net::tls::TlsClient;
 use murder_net::{Role, grpc};
 use murder_proto::v1::ErrorDetail;
 use murder_proto::v1::backend_admin_client::BackendAdminClient;
-use rustls::ClientConfig;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
@@ -18,7 +16,7 @@ const LARGEST_MESSAGE: usize = 16 << 20;
 /// The backends of a murder, or one alone.
 #[derive(Debug)]
 pub struct Backends {
-    tls: Arc<ClientConfig>,
+    tls: TlsClient,
     reach: Reach,
 }
 
@@ -36,7 +34,7 @@ pub struct Backend {
     role: Role,
     address: String,
     state: NodeState,
-    tls: Arc<ClientConfig>,
+    tls: TlsClient,
 }
 
 /// A connection to one.
@@ -44,13 +42,13 @@ pub type Client = BackendAdminClient<Channel>;
 
 impl Backends {
     /// One, by its admin address.
-    pub fn one(address: String, tls: Arc<ClientConfig>) -> Self {
+    pub fn one(address: String, tls: TlsClient) -> Self {
         let reach = Reach::One(address);
         Self { tls, reach }
     }
 
     /// Those that the master knows.
-    pub fn of_murder(client: MupdateClient, tls: Arc<ClientConfig>) -> Self {
+    pub fn of_murder(client: MupdateClient, tls: TlsClient) -> Self {
         let reach = Reach::Murder(client);
         Self { tls, reach }
     }
@@ -90,7 +88,7 @@ impl Backends {
                     role,
                     address: node.admin,
                     state: node.state,
-                    tls: Arc::clone(&self.tls),
+                    tls: self.tls.clone(),
                 })
             })
             .collect();
@@ -171,7 +169,7 @@ impl Backends {
             role: Role::Backend,
             address: address.to_owned(),
             state: NodeState::Up,
-            tls: Arc::clone(&self.tls),
+            tls: self.tls.clone(),
         }
     }
 }
@@ -207,7 +205,7 @@ impl Backend {
             "" => murder_net::tls::role_server_name(*role),
             name => murder_net::tls::server_name(name, *role),
         };
-        grpc::connect(address, expected, Arc::clone(&self.tls))
+        grpc::connect(address, expected, &self.tls)
             .await
             .with_context(|| format!("{role} {} cannot be reached", self.called()))
     }

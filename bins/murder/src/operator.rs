@@ -2,12 +2,11 @@
 //! the role `operator`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
 use murder_net::config::{ClusterConfig, MupdateConfig, load_checked};
+use murder_net::tls::TlsClient;
 use murder_net::{ConfigError, NodeTls};
-use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::arguments::WrongArguments;
@@ -95,12 +94,12 @@ impl Target {
     /// As for [`run`](Self::run).
     pub fn run_with<T>(
         &self,
-        command: impl AsyncFnOnce(MupdateClient, Arc<ClientConfig>) -> anyhow::Result<T>,
+        command: impl AsyncFnOnce(MupdateClient, TlsClient) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let (config, tls) = load(&self.file()?, true)?;
         let masters = config.mupdate.masters.join(", ");
-        let done = runtime()?
-            .block_on(async { command(client(config.mupdate, Arc::clone(&tls)), tls).await });
+        let done =
+            runtime()?.block_on(async { command(client(config.mupdate, tls.clone()), tls).await });
         done.map_err(|error| match error.downcast_ref::<MupdateError>() {
             Some(refused) if refused.is_unavailable() => error.context(format!("asked {masters}")),
             _ => error,
@@ -150,7 +149,7 @@ pub fn connect_to_dir(dir: &Path) -> anyhow::Result<MupdateClient> {
 }
 
 /// The operator's file, with its certificate. `of_murder`: it must name a master.
-fn load(file: &Path, of_murder: bool) -> Result<(OperatorConfig, Arc<ClientConfig>), ConfigError> {
+fn load(file: &Path, of_murder: bool) -> Result<(OperatorConfig, TlsClient), ConfigError> {
     let mut tls = None;
     let config: OperatorConfig = load_checked(file, |config: &OperatorConfig, mistakes| {
         config.mupdate.check(mistakes);
@@ -163,10 +162,10 @@ fn load(file: &Path, of_murder: bool) -> Result<(OperatorConfig, Arc<ClientConfi
         tls = NodeTls::load_checked(&config.cluster, mistakes);
     })?;
     let tls = tls.ok_or_else(|| ConfigError::unfit(file, "`[cluster]` cannot be used"))?;
-    Ok((config, tls.client_config()))
+    Ok((config, tls.client()))
 }
 
-fn client(mupdate: MupdateConfig, tls: Arc<ClientConfig>) -> MupdateClient {
+fn client(mupdate: MupdateConfig, tls: TlsClient) -> MupdateClient {
     MupdateClient::new(MupdateClientConfig::new(mupdate.masters, tls))
 }
 

@@ -28,6 +28,7 @@ impl Account {
             user: self.name.clone(),
             groups: self.groups.clone(),
             admin: self.admin,
+            sees_all: false,
         }
     }
 }

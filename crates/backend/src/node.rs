@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use murder_auth::{Account, Authenticator, normalize_user};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_mupdate::{MupdateClient, Replica};
+use murder_net::tls::TlsServer;
 use murder_net::{Health, Metrics, NodeTls, Shutdown};
 use murder_sessions::{About, Presence, Sessions};
 use murder_store::{MailboxMeta, Partition, StoreError};
@@ -47,7 +48,7 @@ pub(crate) struct Node {
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<TlsServer>,
     /// Conditions.
     pub health: Health,
     /// Everything that is counted.
@@ -185,6 +186,8 @@ impl Node {
     /// Who the account's user is who comes through a frontend.
     fn proxied(&self, account: &Account) -> Identity {
         let mut identity = account.identity();
+        // Frontends list everything to an administrator: what may not be done is no secret.
+        identity.sees_all = identity.admin;
         identity.admin &= self.config.imap.proxy_admins;
         identity
     }

@@ -1,7 +1,7 @@
 //! NULs in messages that are stored: no string of IMAP can hold one, but literal8 (RFC 9051 section
 //! 9), nor a line of POP3.
 //!
-//! Such messages are taken from nobody, but older stores have them. Clients get 0x80 in the place of
+//! APPEND takes such messages as literal8 (RFC 3516 section 4.5), and stores them as they are. Clients get 0x80 in the place of
 //! each NUL, as from other servers: a character of no charset in mail, so that sizes and places stay
 //! what they are. BINARY gives what is there.
 

@@ -15,7 +15,8 @@ use murder_mupdate::{
 };
 use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
-use murder_net::limits::ConnectionLimits;
+use murder_net::limits::{ConnectionLimits, fitting};
+use murder_net::tls::TlsServer;
 use murder_net::{Connection, Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_sessions::Sessions;
 use murder_store::Repaired;
@@ -37,8 +38,6 @@ use crate::{admin, imap, lmtp, pop3};
 /// How long a start waits for the master to reconcile with; after that the backend serves what
 /// it has, and reconciles when the master is there.
 const FIRST_RECONCILE: Duration = Duration::from_secs(5);
-/// The share of new homes that this node wants, relative to others: all are alike.
-const WEIGHT: u32 = 100;
 
 /// How often the users file of a backend that works alone is looked at for changes.
 const USERS_EVERY: Duration = Duration::from_millis(500);
@@ -114,12 +113,13 @@ impl Backend {
         shutdown: &Shutdown,
     ) -> anyhow::Result<Self> {
         let node_tls = node_tls(&config)?;
+        if let Some(tls) = &node_tls {
+            tls.watch_expiry(shutdown);
+        }
         let tls = server_tls(&config, node_tls.as_ref())?;
         let listeners = Listeners::bind(&config, tls.as_ref())?;
         let admin = match (config.admin.listen, &node_tls) {
-            (Some(listen), Some(tls)) => {
-                Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config()))
-            }
+            (Some(listen), Some(tls)) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server())),
             _ => None,
         };
         let mut addresses = listeners.addresses();
@@ -293,12 +293,10 @@ fn node_tls(config: &BackendConfig) -> anyhow::Result<Option<NodeTls>> {
 fn server_tls(
     config: &BackendConfig,
     node_tls: Option<&NodeTls>,
-) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
+) -> anyhow::Result<Option<TlsServer>> {
     match (&config.tls, node_tls) {
-        (Some(tls), node_tls) => Ok(Some(murder_net::tls::client_listener_config(
-            tls, node_tls,
-        )?)),
-        (None, Some(node_tls)) => Ok(Some(node_tls.server_config())),
+        (Some(tls), node_tls) => Ok(Some(murder_net::tls::client_listener(tls, node_tls)?)),
+        (None, Some(node_tls)) => Ok(Some(node_tls.server())),
         (None, None) => Ok(None),
     }
 }
@@ -340,7 +338,7 @@ async fn follow_users(users: Arc<UsersFile>, sessions: Arc<Sessions>, stop: Canc
 async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> {
     let client = MupdateClient::new(MupdateClientConfig::new(
         config.mupdate.masters.clone(),
-        tls.client_config(),
+        tls.client(),
     ));
     let replica = Replica::start(
         ReplicaConfig {
@@ -394,7 +392,7 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
         lmtp: reached_by(&config.lmtp.advertise, &addresses.lmtp),
         http: reached_by(&None, addresses.http.as_slice()),
         admin: reached_by(&config.admin.advertise, addresses.admin.as_slice()),
-        weight: WEIGHT,
+        weight: config.node.weight,
     };
     let status = NodeStatus {
         draining: false,
@@ -430,13 +428,11 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(
-        config: &BackendConfig,
-        tls: Option<&Arc<rustls::ServerConfig>>,
-    ) -> anyhow::Result<Self> {
-        let imap_limits = ConnectionLimits::new(&config.limits);
-        let pop3_limits = ConnectionLimits::new(&config.limits);
-        let lmtp_limits = ConnectionLimits::new(&config.limits);
+    fn bind(config: &BackendConfig, tls: Option<&TlsServer>) -> anyhow::Result<Self> {
+        let limits = fitting(&config.limits, 1, 3);
+        let imap_limits = ConnectionLimits::new(&limits);
+        let pop3_limits = ConnectionLimits::new(&limits);
+        let lmtp_limits = ConnectionLimits::new(&limits);
         let all = |addresses: &[SocketAddr], limits: &ConnectionLimits, refusal: &'static [u8]| {
             addresses
                 .iter()
@@ -452,7 +448,7 @@ impl Listeners {
         let under_tls = |listeners: Vec<Listener>| -> Vec<Listener> {
             let listeners = listeners.into_iter();
             let with_tls = listeners.map(|listener| match tls {
-                Some(tls) => listener.with_tls(Arc::clone(tls)),
+                Some(tls) => listener.with_tls(tls.clone()),
                 None => listener,
             });
             with_tls.collect()

@@ -3,10 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use murder_net::tls::TlsServer;
 use murder_net::{Peer, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -68,9 +68,9 @@ impl ClientStream {
 
     /// The server's part of a TLS handshake. If it fails, or the future is dropped, the
     /// connection is gone.
-    pub(crate) async fn start_tls(&mut self, config: Arc<rustls::ServerConfig>) -> io::Result<()> {
+    pub(crate) async fn start_tls(&mut self, tls: &TlsServer) -> io::Result<()> {
         let plain = self.inner.take().ok_or(io::ErrorKind::NotConnected)?;
-        self.inner = Some(plain.accept_tls(config).await?);
+        self.inner = Some(plain.accept_tls(tls).await?);
         Ok(())
     }
 

@@ -92,7 +92,7 @@ impl Murder {
     fn client(&self, name: &str, role: Role) -> MupdateClient {
         let tls = NodeTls::load(&self.files(name, role)).unwrap();
         let masters = vec![self.address.to_string()];
-        MupdateClient::new(MupdateClientConfig::new(masters, tls.client_config()))
+        MupdateClient::new(MupdateClientConfig::new(masters, tls.client()))
     }
 
     fn config(&self, name: &str) -> BackendConfig {

@@ -8,9 +8,10 @@ use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
-use murder_net::config::{LimitsConfig, LogConfig, Mistakes, NodeConfig};
+use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
-use murder_net::limits::ConnectionLimits;
+use murder_net::limits::{ConnectionLimits, fitting};
+use murder_net::tls::TlsServer;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
 use tokio_util::sync::CancellationToken;
 
@@ -68,12 +69,14 @@ impl Frontend {
         let client_tls = client_tls(&config, &tls)?;
 
         // Addresses first: what is taken should be known before anything has begun.
-        let imap_limits = ConnectionLimits::new(&config.limits);
+        // Each client has a backend behind it.
+        let limits = fitting(&config.limits, 2, 2);
+        let imap_limits = ConnectionLimits::new(&limits);
         let imap_listeners = bind(&config.imap.listen, &imap_limits)?;
         let imaps_listeners = bind(&config.imap.tls_listen, &imap_limits)?;
-        let lmtp_listeners = bind(&config.lmtp.listen, &lmtp_limits(&config.limits))?;
+        let lmtp_listeners = bind(&config.lmtp.listen, &ConnectionLimits::new(&limits))?;
         let admin_listener = match config.admin.listen {
-            Some(listen) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server_config())),
+            Some(listen) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server())),
             None => None,
         };
         let addresses = FrontendAddresses {
@@ -86,7 +89,7 @@ impl Frontend {
 
         let master = MupdateClient::new(MupdateClientConfig::new(
             config.mupdate.masters.clone(),
-            tls.client_config(),
+            tls.client(),
         ));
         let killed = CancellationToken::new();
         let replica = Replica::start(
@@ -101,6 +104,7 @@ impl Frontend {
         .await?;
 
         let shutdown = Shutdown::new();
+        tls.watch_expiry(&shutdown);
         let health = Health::new();
         // From here on an error ends what runs already.
         let mut frontend = Self {
@@ -298,13 +302,10 @@ impl murder_net::service::Service for FrontendService {
     }
 }
 
-fn client_tls(
-    config: &FrontendConfig,
-    node: &NodeTls,
-) -> anyhow::Result<Arc<tokio_rustls::rustls::ServerConfig>> {
+fn client_tls(config: &FrontendConfig, node: &NodeTls) -> anyhow::Result<TlsServer> {
     Ok(match &config.tls {
-        Some(tls) => murder_net::tls::client_listener_config(tls, None)?,
-        None => node.client_listener_config()?,
+        Some(tls) => murder_net::tls::client_listener(tls, None)?,
+        None => node.client_listener()?,
     })
 }
 
@@ -313,11 +314,6 @@ fn bind(addresses: &[SocketAddr], limits: &ConnectionLimits) -> std::io::Result<
         .iter()
         .map(|address| Ok(Listener::bind(*address)?.with_limits(limits.clone())))
         .collect()
-}
-
-/// An MTA keeps many connections from one address.
-fn lmtp_limits(limits: &LimitsConfig) -> ConnectionLimits {
-    ConnectionLimits::new(limits)
 }
 
 fn first(addresses: &[SocketAddr]) -> String {

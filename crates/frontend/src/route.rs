@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use murder_mailbox::MailboxName;
+use murder_mailbox::{Identity, MailboxName, Rights};
 use murder_mupdate::{Location, MailboxState, Replica};
 
 /// How long a miss may wait for the master. A client that asks for what is not there waits
@@ -25,6 +25,17 @@ pub(crate) struct Place {
     pub node: String,
     /// What the map says about it.
     pub location: Location,
+}
+
+/// Who looks a name up. A mailbox on which they have neither `l` nor one of the rights that count for
+/// what they are about does not exist for them (RFC 4314 section 6): it leads nowhere, after the same
+/// waits, and before a backend is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Viewer<'a> {
+    /// Who it is.
+    pub identity: &'a Identity,
+    /// Each of these rights makes the mailbox known.
+    pub by: Rights,
 }
 
 /// Why a name leads nowhere.
@@ -58,10 +69,30 @@ impl Router {
         &self.replica
     }
 
-    /// Where the map says that `name` is.
+    /// Where the map says that `name` is, as far as `viewer` may know of it.
+    pub(crate) fn look_as(
+        &self,
+        viewer: Viewer<'_>,
+        name: &MailboxName,
+    ) -> Result<Place, RouteError> {
+        self.look_if(name, Some(viewer))
+    }
+
+    /// Where the map says that `name` is, whoever may know.
     pub(crate) fn look(&self, name: &MailboxName) -> Result<Place, RouteError> {
+        self.look_if(name, None)
+    }
+
+    fn look_if(&self, name: &MailboxName, viewer: Option<Viewer<'_>>) -> Result<Place, RouteError> {
         let tables = self.replica.read();
-        let location = tables.map.find(name).ok_or(RouteError::NotFound)?;
+        let entry = tables.map.entry(name.as_str());
+        let entry = entry.filter(|entry| {
+            viewer.is_none_or(|viewer| {
+                let known_by = viewer.by.union(Rights::LOOKUP);
+                entry.rights_of(viewer.identity).intersects(known_by)
+            })
+        });
+        let location = entry.ok_or(RouteError::NotFound)?.location();
         match location.state {
             MailboxState::Active => {}
             MailboxState::Moving => return Err(RouteError::Moving),
@@ -90,11 +121,57 @@ impl Router {
         }
     }
 
+    /// The same, as far as `viewer` may know of it.
+    pub(crate) async fn find_as(
+        &self,
+        viewer: Viewer<'_>,
+        name: &MailboxName,
+    ) -> Result<Place, RouteError> {
+        match self.look_as(viewer, name) {
+            Ok(place) => Ok(place),
+            Err(_) => self.find_again_as(viewer, name).await,
+        }
+    }
+
     /// Where `name` is once the map has everything that the master has. Without the master
     /// the map's word counts as it is.
     pub(crate) async fn find_again(&self, name: &MailboxName) -> Result<Place, RouteError> {
         self.barrier().await;
         self.look(name)
+    }
+
+    /// The same, as far as `viewer` may know of it.
+    pub(crate) async fn find_again_as(
+        &self,
+        viewer: Viewer<'_>,
+        name: &MailboxName,
+    ) -> Result<Place, RouteError> {
+        self.barrier().await;
+        self.look_as(viewer, name)
+    }
+
+    /// Whether `identity` may make `name`: by right `k` on the nearest mailbox above it; where there
+    /// is none, homes are made by their owners, and by administrators, shared trees by administrators
+    /// only. The backend decides by the same rules. A right that is missing only counts after a
+    /// barrier.
+    pub(crate) async fn may_create(&self, identity: &Identity, name: &MailboxName) -> bool {
+        self.may_create_by_map(identity, name) || {
+            self.barrier().await;
+            self.may_create_by_map(identity, name)
+        }
+    }
+
+    fn may_create_by_map(&self, identity: &Identity, name: &MailboxName) -> bool {
+        let tables = self.replica.read();
+        let mut above = name.parent();
+        while let Some(parent) = above {
+            let entry = tables.map.entry(parent.as_str());
+            if let Some(entry) = entry.filter(|e| e.state() != MailboxState::Reserved) {
+                return entry.rights_of(identity).contains(Rights::CREATE);
+            }
+            above = parent.parent();
+        }
+        identity.admin || name.is_owned_by(&identity.user)
     }
 
     /// Waits until the map has everything that the master had answered; whether it has.

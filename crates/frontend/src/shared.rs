@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_auth::{Authenticator, AuthenticatorConfig};
+use murder_imap::server::Limits;
 use murder_mailbox::{Identity, NamespaceConfig};
 use murder_mupdate::Replica;
+use murder_net::tls::TlsServer;
 use murder_net::{Metrics, NodeTls, Shutdown, Stream};
 use murder_sessions::{Claim, Sessions};
 use tokio::time::timeout;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -64,6 +65,16 @@ pub(crate) struct Settings {
     pub max_authority_age: Option<Duration>,
 }
 
+impl Settings {
+    /// What a client may send once it has logged in.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            command: self.max_command,
+            append: self.append_limit,
+        }
+    }
+}
+
 /// What all sessions share.
 pub(crate) struct Shared {
     /// The configuration.
@@ -85,7 +96,7 @@ pub(crate) struct Shared {
     /// Cancelled when sessions are to end.
     pub goodbye: CancellationToken,
     placement: Placement,
-    tls: Arc<ServerConfig>,
+    tls: TlsServer,
 }
 
 impl Shared {
@@ -95,7 +106,7 @@ impl Shared {
         config: &FrontendConfig,
         replica: Arc<Replica>,
         node: &NodeTls,
-        tls: Arc<ServerConfig>,
+        tls: TlsServer,
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Self {
@@ -167,7 +178,7 @@ impl Shared {
 
     /// The server's part of a TLS handshake, for STARTTLS.
     pub(crate) async fn accept_tls(&self, plain: Stream) -> io::Result<Stream> {
-        timeout(HANDSHAKE, plain.accept_tls(self.tls.clone())).await?
+        timeout(HANDSHAKE, plain.accept_tls(&self.tls)).await?
     }
 
     /// Whether what is known of accounts is older than may be.

@@ -195,6 +195,12 @@ impl Code {
         Self::Other(NOT_HERE.to_owned())
     }
 
+    /// `X-DELETED`, inside the murder, of a BYE: the selected mailbox was deleted.
+    #[must_use]
+    pub fn deleted() -> Self {
+        Self::Other(crate::node::DELETED.to_owned())
+    }
+
     /// `X-NOT-DONE`, inside the murder: the APPEND was not done, and will not be.
     #[must_use]
     pub fn not_done() -> Self {

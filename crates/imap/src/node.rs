@@ -9,6 +9,11 @@ use crate::wire::{Style, put, put_string};
 /// The id of something that is made: 16 octets, 32 hexadecimal digits on the wire.
 pub type NodeId = [u8; 16];
 
+/// The response code of a backend's BYE to a frontend when the selected mailbox was deleted.
+pub const DELETED: &str = "X-DELETED";
+/// The last word to a client whose selected mailbox was deleted.
+pub const MAILBOX_DELETED: &str = "The selected mailbox was deleted";
+
 /// A command of a frontend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeCommand {

@@ -19,9 +19,29 @@ pub struct Limits {
     /// Octets of a command, its literals included, bodies of APPEND excluded. Also of a line in
     /// [`CommandReader::read_line`].
     pub command: usize,
-    /// Octets of an APPEND body that the server takes. Commands that are refused are skipped up
-    /// to so many octets; a client that sends more is cut off.
+    /// Octets of an APPEND body that the server takes. How much of what is refused is passed over
+    /// depends on it: [`Limits::skipped`].
     pub append: u64,
+}
+
+impl Limits {
+    /// The same for whoever has not logged in: the longest ID is of 31 KB (RFC 2971 section 3.3),
+    /// names, passwords and SASL responses are far smaller.
+    #[must_use]
+    pub fn before_login(self) -> Self {
+        const BEFORE_LOGIN: usize = 36 * 1024;
+        Self {
+            command: self.command.min(BEFORE_LOGIN),
+            append: BEFORE_LOGIN as u64,
+        }
+    }
+
+    /// Octets of a refused command, with its message, that are passed over, so that the next one is
+    /// heard. Whoever wants more passed over is cut off, whatever the command was refused for.
+    #[must_use]
+    pub fn skipped(self) -> u64 {
+        self.append.saturating_add(self.command as u64)
+    }
 }
 
 impl Default for Limits {
@@ -376,7 +396,7 @@ impl CommandReader {
     }
 
     fn skip_budget(&self) -> u64 {
-        self.limits.append.max(self.limits.command as u64)
+        self.limits.skipped()
     }
 
     /// Skips to the end of a refused command. `None` if more input is wanted; `Some` of what is

@@ -37,6 +37,16 @@ impl Rights {
     /// Every right.
     pub const ALL: Self = Self((1 << 12) - 1);
 
+    /// Each of these lets MYRIGHTS be used (RFC 4314 section 4).
+    pub const MYRIGHTS: Self = Self(
+        Self::LOOKUP.0
+            | Self::READ.0
+            | Self::INSERT.0
+            | Self::CREATE.0
+            | Self::DELETE_MAILBOX.0
+            | Self::ADMINISTER.0,
+    );
+
     const LETTERS: [(char, Self); 12] = [
         ('l', Self::LOOKUP),
         ('r', Self::READ),
@@ -151,6 +161,9 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// Whether the user administers the murder.
     pub admin: bool,
+    /// Whether the user may look up (`l`) every mailbox, as an administrator may also where nothing
+    /// else is permitted to him.
+    pub sees_all: bool,
 }
 
 impl Identity {
@@ -314,6 +327,9 @@ impl Acl {
         if identity.admin {
             rights = rights.union(Self::ADMIN_IMPLICIT);
         }
+        if identity.sees_all {
+            rights = rights.union(Rights::LOOKUP);
+        }
         rights
     }
 }
@@ -359,7 +375,7 @@ mod tests {
         let carol = Identity {
             user: "carol".into(),
             groups: vec!["staff".into()],
-            admin: false,
+            ..Identity::default()
         };
         assert_eq!(acl.rights_of(&carol, None), rights("lri"));
         assert_eq!(acl.rights_of(&Identity::user("dave"), None), rights("lrs"));
@@ -376,6 +392,11 @@ mod tests {
             ..Identity::user("admin")
         };
         assert_eq!(acl.rights_of(&admin, Some("bob")), rights("lkxa"));
+        let sees = Identity {
+            sees_all: true,
+            ..Identity::user("admin")
+        };
+        assert_eq!(acl.rights_of(&sees, Some("bob")), rights("l"));
     }
 
     #[test]

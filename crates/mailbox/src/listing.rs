@@ -6,6 +6,10 @@
 use crate::pattern::Pattern;
 use crate::special_use::SpecialUse;
 
+/// The most octets in the patterns of one LIST, each taken with the reference: with longer ones it
+/// would take a core for seconds to match many names.
+pub const MAX_PATTERNS: usize = 8 * 1024;
+
 /// A name that LIST may report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -30,6 +34,27 @@ pub struct Query {
     pub recursive_match: bool,
     /// Only mailboxes with a special use (RFC 6154 section 5.2).
     pub special_use_only: bool,
+}
+
+impl Query {
+    /// A name at or below which everything is that is asked for, where there is one: only what is
+    /// there need be handed to [`list`].
+    #[must_use]
+    pub fn root(&self) -> Option<&str> {
+        match self.patterns.as_slice() {
+            [pattern] => pattern.root(),
+            _ => None,
+        }
+    }
+
+    /// Whether [`list`] works so long on so many entries, more than some milliseconds, that nobody
+    /// else may have to wait for it.
+    #[must_use]
+    pub fn is_long(&self, entries: usize) -> bool {
+        const MUCH: usize = 4096;
+        let words: usize = self.patterns.iter().map(Pattern::words).sum();
+        entries.saturating_mul(1 + words) > MUCH
+    }
 }
 
 /// One row of the answer.
@@ -75,30 +100,39 @@ pub fn list(mut entries: Vec<Entry>, separator: char, query: &Query) -> Vec<Row>
         same
     });
     let nodes = tree(entries, separator);
-    let mut rows = Vec::new();
-    for (at, node) in nodes.iter().enumerate() {
-        let matches = |row: &Row| query.patterns.iter().any(|p| p.matches(&row.name));
-        let selected = |row: &Row| {
-            let wanted = if query.subscribed_only {
-                row.subscribed
-            } else {
-                row.exists
-            };
-            wanted && (!query.special_use_only || row.special_use.is_some())
+    let selected = |row: &Row| {
+        let wanted = match query.subscribed_only {
+            true => row.subscribed,
+            false => row.exists,
         };
-        if !matches(&node.row) {
+        wanted && (!query.special_use_only || row.special_use.is_some())
+    };
+    let matches = |row: &Row| query.patterns.iter().any(|p| p.matches(&row.name));
+    // Of the nodes before each: how many are selected, and how many of these do not match.
+    let mut before = Vec::with_capacity(nodes.len() + 1);
+    let mut matching = Vec::with_capacity(nodes.len());
+    let (mut selected_before, mut hidden_before) = (0_usize, 0_usize);
+    for node in &nodes {
+        before.push((selected_before, hidden_before));
+        let (selected, matches) = (selected(&node.row), matches(&node.row));
+        selected_before += usize::from(selected);
+        hidden_before += usize::from(selected && !matches);
+        matching.push(matches);
+    }
+    before.push((selected_before, hidden_before));
+    let mut rows = Vec::new();
+    for (at, node) in nodes.into_iter().enumerate() {
+        if !matching[at] {
             continue;
         }
-        let below = &nodes[at + 1..node.end];
-        let hidden_below = || below.iter().any(|n| selected(&n.row) && !matches(&n.row));
-        let selected_below = || below.iter().any(|n| selected(&n.row));
-        let own = selected(&node.row);
-        let child_info = query.recursive_match && selected_below();
+        let (first, end) = (before[at + 1], before[node.end]);
+        let (selected_below, hidden_below) = (end.0 > first.0, end.1 > first.1);
         // RFC 5258 section 3.5: not for the sake of rows that are there anyway.
-        if own || ((query.recursive_match || !node.row.exists) && hidden_below()) {
+        let of_below = (query.recursive_match || !node.row.exists) && hidden_below;
+        if selected(&node.row) || of_below {
             rows.push(Row {
-                child_info,
-                ..node.row.clone()
+                child_info: query.recursive_match && selected_below,
+                ..node.row
             });
         }
     }

@@ -17,6 +17,10 @@ pub struct Pattern {
     any: Box<[u64]>,
     /// The states that any character but the separator stays in: those before a `%`.
     level: Box<[u64]>,
+    /// What comes before the first wildcard.
+    literal: String,
+    /// There is a wildcard.
+    wild: bool,
     separator: char,
 }
 
@@ -52,6 +56,11 @@ impl Pattern {
                 chars.splice(..5, "INBOX".chars());
             }
         }
+        let first_wild = wildcards.iter().position(Option::is_some);
+        let literal = chars
+            .iter()
+            .take(first_wild.unwrap_or(chars.len()))
+            .collect();
         let words = chars.len() / 64 + 1;
         let states = |are: &dyn Fn(usize) -> bool| {
             let mut bits = vec![0; words];
@@ -71,8 +80,28 @@ impl Pattern {
                 .collect(),
             any: states(&|state| wildcards[state] == Some('*')),
             level: states(&|state| wildcards[state] == Some('%')),
+            literal,
+            wild: first_wild.is_some(),
             separator,
         }
+    }
+
+    /// A name at or below which everything is that the pattern matches; `None` when there is none.
+    #[must_use]
+    pub fn root(&self) -> Option<&str> {
+        match self.wild {
+            false => Some(self.literal.as_str()),
+            true => self
+                .literal
+                .rsplit_once(self.separator)
+                .map(|(root, _)| root),
+        }
+        .filter(|root| !root.is_empty())
+    }
+
+    /// How much work it is to look at one character of a name.
+    pub(crate) fn words(&self) -> usize {
+        self.any.len()
     }
 
     /// Whether `name` (as the client sees it) matches as a whole.
@@ -129,6 +158,24 @@ mod tests {
         assert!(Pattern::new("a/", "%", '/').matches("a/b"));
         assert!(Pattern::new("", "a.%", '.').matches("a.b"));
         assert!(matches("Cafe\u{301}*", "Caf\u{e9}s"));
+    }
+
+    #[test]
+    fn what_comes_before_the_wildcards_is_the_root() {
+        for (pattern, root) in [
+            ("*", None),
+            ("%", None),
+            ("", None),
+            ("a%", None),
+            ("a/%", Some("a")),
+            ("a/b/c*d", Some("a/b")),
+            ("a/b", Some("a/b")),
+            ("inbox", Some("INBOX")),
+            ("/%", None),
+        ] {
+            assert_eq!(Pattern::new("", pattern, '/').root(), root, "{pattern}");
+        }
+        assert_eq!(Pattern::new("x/", "%", '/').root(), Some("x"));
     }
 
     #[test]

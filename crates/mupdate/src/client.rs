@@ -7,15 +7,12 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use murder_auth::Account;
 use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_net::Health;
+use murder_net::tls::{ALPN_H2, Revocation, TlsClient, role_server_name};
+use murder_net::{Health, Role, Stream};
 use murder_proto::v1::directory_client::DirectoryClient;
 use murder_proto::v1::mupdate_client::MupdateClient as Rpc;
 use murder_proto::v1::{self, operation, reconcile_request, reconcile_response};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -27,12 +24,10 @@ use crate::map::HeldByName;
 use crate::membership::Membership;
 use crate::record::{
     InvalidRecord, Mailbox, MailboxState, Node, Partition, PartitionIdentity, Report, SpecialUses,
-    account_from_proto, account_to_proto,
+    account_from_proto, account_to_proto, revocation_from_proto,
 };
 use crate::session::{NodeDescription, NodeSession, NodeStatus};
 
-/// What every master's certificate is good for.
-const SERVER_NAME: &str = "mupdate.murder.internal";
 /// For TCP and TLS together, for each master tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// At least so long between two rounds over all masters when none could be reached.
@@ -60,7 +55,7 @@ pub struct MupdateClientConfig {
     /// `host:port` of each master.
     pub masters: Vec<String>,
     /// With the node's certificate, trusting the cluster's CA.
-    pub tls: Arc<ClientConfig>,
+    pub tls: TlsClient,
     /// Deadline of each call.
     pub call_timeout: Duration,
 }
@@ -68,7 +63,7 @@ pub struct MupdateClientConfig {
 impl MupdateClientConfig {
     /// With the default deadline of five seconds: what a frontend waits for a backend too.
     #[must_use]
-    pub fn new(masters: Vec<String>, tls: Arc<ClientConfig>) -> Self {
+    pub fn new(masters: Vec<String>, tls: TlsClient) -> Self {
         Self {
             masters,
             tls,
@@ -84,6 +79,7 @@ pub struct MupdateClient {
     channel: Channel,
     call_timeout: Duration,
     membership: Membership,
+    tls: TlsClient,
 }
 
 /// A change was made.
@@ -327,6 +323,8 @@ pub struct DescribedMurder {
     pub nodes: Vec<DescribedNode>,
     /// By name.
     pub partitions: Vec<Partition>,
+    /// What is revoked of certificates, by name.
+    pub revocations: Vec<Revocation>,
 }
 
 /// A node, with what the master has heard of it.
@@ -368,7 +366,7 @@ impl MupdateClient {
     pub fn new(config: MupdateClientConfig) -> Self {
         let connector = Arc::new(Connector {
             masters: config.masters,
-            tls: config.tls.into(),
+            tls: config.tls.with_alpn(ALPN_H2),
             next: AtomicUsize::new(0),
             last_failed: tokio::sync::Mutex::new(None),
         });
@@ -386,6 +384,7 @@ impl MupdateClient {
             channel,
             call_timeout: config.call_timeout,
             membership: Membership::default(),
+            tls: config.tls,
         }
     }
 
@@ -396,6 +395,11 @@ impl MupdateClient {
     /// What its calls say of the murder that the node belongs to.
     pub(crate) const fn membership(&self) -> &Membership {
         &self.membership
+    }
+
+    /// What it makes its connections with.
+    pub(crate) const fn tls(&self) -> &TlsClient {
+        &self.tls
     }
 
     fn directory(&self) -> DirectoryClient<Channel> {
@@ -806,11 +810,17 @@ impl MupdateClient {
                     ended: node.ended,
                 });
             }
+            let revocations = part.revocations.into_iter();
+            described
+                .revocations
+                .extend(revocations.map(revocation_from_proto));
             for partition in part.partitions {
                 let record = Partition::from_proto(partition).map_err(invalid)?;
                 described.partitions.push(record);
             }
         }
+        // What it does next it does with the nodes.
+        self.tls.set_revoked(described.revocations.iter().cloned());
         Ok(described)
     }
 
@@ -1033,6 +1043,51 @@ impl MupdateClient {
         Ok(accounts)
     }
 
+    /// Revokes certificates of a name: those with these serial numbers or, without any, all that
+    /// were issued until now. What is revoked of the name then comes back.
+    ///
+    /// # Errors
+    /// See [`MupdateError`].
+    pub async fn revoke(
+        &self,
+        name: &str,
+        serials: Vec<Vec<u8>>,
+    ) -> Result<Option<Revocation>, MupdateError> {
+        self.change_revocation(v1::RevokeCertificatesRequest {
+            name: name.to_owned(),
+            serials,
+            take_back: false,
+        })
+        .await
+    }
+
+    /// Takes back what is revoked of a name.
+    ///
+    /// # Errors
+    /// [`MupdateError::NotFound`]; see [`MupdateError`].
+    pub async fn take_back_revocation(&self, name: &str) -> Result<(), MupdateError> {
+        self.change_revocation(v1::RevokeCertificatesRequest {
+            name: name.to_owned(),
+            serials: Vec::new(),
+            take_back: true,
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn change_revocation(
+        &self,
+        request: v1::RevokeCertificatesRequest,
+    ) -> Result<Option<Revocation>, MupdateError> {
+        let answer = self
+            .call(request, |request| {
+                let mut rpc = self.rpc();
+                async move { rpc.revoke_certificates(request).await }
+            })
+            .await?;
+        Ok(answer.revocation.map(revocation_from_proto))
+    }
+
     pub(crate) async fn watch(
         &self,
         request: v1::WatchRequest,
@@ -1130,16 +1185,14 @@ async fn next(
 /// Makes connections to whichever master can be reached.
 struct Connector {
     masters: Vec<String>,
-    tls: TlsConnector,
+    tls: TlsClient,
     /// The master to try first: the one that last worked.
     next: AtomicUsize,
     last_failed: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Connector {
-    async fn connect(
-        &self,
-    ) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
+    async fn connect(&self) -> std::io::Result<TokioIo<Stream>> {
         let mut last_failed = self.last_failed.lock().await;
         if let Some(at) = *last_failed {
             tokio::time::sleep_until(at + ROUND_INTERVAL).await;
@@ -1168,14 +1221,9 @@ impl Connector {
         Err(std::io::Error::other(NotReached(failure)))
     }
 
-    async fn connect_to(
-        &self,
-        master: &str,
-    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(master).await?;
-        stream.set_nodelay(true)?;
-        let name = ServerName::try_from(SERVER_NAME)
-            .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidInput, e))?;
-        self.tls.connect(name, stream).await
+    async fn connect_to(&self, master: &str) -> std::io::Result<Stream> {
+        let stream = Stream::connect(master).await?;
+        let name = role_server_name(Role::Mupdate);
+        stream.connect_tls(&self.tls, name).await
     }
 }

@@ -56,8 +56,8 @@ pub enum History {
 
 /// A replicated log with the state that it makes.
 pub trait Consensus: Send + Sync + 'static {
-    /// Puts an entry into the log; once that is durable and applied, its revision and
-    /// outcome.
+    /// Puts an entry into the log; once that is durable and applied, its revision and outcome. One
+    /// that would be refused does not get into the log: its revision is that of the entry before.
     fn propose(&self, entry: v1::LogEntry)
     -> BoxFuture<'_, Result<(u64, Outcome), ConsensusError>>;
 

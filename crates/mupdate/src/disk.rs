@@ -22,6 +22,7 @@ const MAILBOX: i64 = 1;
 const PARTITION: i64 = 2;
 const NODE: i64 = 3;
 const ACCOUNT: i64 = 4;
+const REVOCATION: i64 = 5;
 
 /// Why the file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +208,8 @@ impl Disk {
             Some(Kind::NodeGone(name)) => (NODE, name, true),
             Some(Kind::Account(account)) => (ACCOUNT, &account.name, false),
             Some(Kind::AccountGone(name)) => (ACCOUNT, name, true),
+            Some(Kind::Revocation(revocation)) => (REVOCATION, &revocation.name, false),
+            Some(Kind::RevocationGone(name)) => (REVOCATION, name, true),
             None => return Ok(()),
         };
         if gone {

@@ -105,6 +105,11 @@ impl From<Status> for MupdateError {
         if NotReached::is_cause_of(&status) {
             return Self::NotSent(message);
         }
+        if let Some(alert) = refused_certificate(&status) {
+            return Self::NotSent(format!(
+                "it does not believe this node's certificate: {alert}"
+            ));
+        }
         match status.code() {
             Code::AlreadyExists => Self::AlreadyExists {
                 message,
@@ -130,18 +135,37 @@ pub(crate) struct NotReached(pub std::io::Error);
 
 impl NotReached {
     fn is_cause_of(status: &Status) -> bool {
-        let mut cause = std::error::Error::source(status);
-        while let Some(error) = cause {
-            let marked = error.downcast_ref::<std::io::Error>();
-            if error.is::<Self>()
-                || marked
-                    .and_then(|e| e.get_ref())
-                    .is_some_and(|e| e.is::<Self>())
-            {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        causes(status).any(|error| error.is::<Self>())
     }
+}
+
+/// The master's TLS alert, when it did not take the node's certificate: before it read anything.
+fn refused_certificate(status: &Status) -> Option<&'static str> {
+    // HTTP/2 keeps only the text of what ended the connection.
+    let alert = causes(status).find_map(|error| {
+        let text = error.to_string();
+        text.strip_prefix("received fatal alert: ")
+            .map(str::to_owned)
+    })?;
+    let of_certificates = [
+        "BadCertificate",
+        "CertificateRevoked",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "UnknownCA",
+    ];
+    of_certificates.into_iter().find(|known| *known == alert)
+}
+
+/// What a status comes from, the nearest first.
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first = std::error::Error::source(status);
+    std::iter::successors(first, |error| {
+        // An I/O error hides the one that it was made of.
+        let inner = error.downcast_ref().and_then(std::io::Error::get_ref);
+        match inner {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        }
+    })
 }

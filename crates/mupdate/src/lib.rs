@@ -37,7 +37,7 @@ pub use client::{
 };
 pub use error::MupdateError;
 pub use health::{HealthProblem, NodeHealth};
-pub use map::{Entry, HeldByName, LocationMap};
+pub use map::{Entry, HeldByName, LocationMap, Portion};
 pub use master::{
     GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,
 };

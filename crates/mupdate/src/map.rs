@@ -59,6 +59,15 @@ pub struct HeldByName {
     pub granting_count: usize,
 }
 
+/// Some of what a user may look up: see [`LocationMap::visible_to`].
+#[derive(Debug)]
+pub struct Portion<'a> {
+    /// The mailboxes, in name order.
+    pub entries: Vec<Entry<'a>>,
+    /// The last name that was looked at, after which to go on; `None` when there are no more.
+    pub last: Option<&'a str>,
+}
+
 /// One mailbox of a [`LocationMap`], as iteration shows it.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
@@ -203,34 +212,78 @@ impl LocationMap {
         self.below(name).next().is_some()
     }
 
-    /// The mailboxes that `identity` may look up (right `l`) and that are there, in name
-    /// order: its own home, what it or one of its groups or `anyone` is granted; for an
-    /// administrator everything. Costs what it yields, plus what is granted but denied.
+    /// The mailboxes that `identity` may look up (right `l`) and that are there, in name order: its
+    /// own home, what it or one of its groups or `anyone` is granted; for an administrator
+    /// everything. `within`: only that mailbox and those below it. Costs what it yields, plus what
+    /// is granted but denied.
+    ///
+    /// At most `limit` names are looked at, those after `after`, so that whoever holds a lock can
+    /// let others in before it goes on.
+    #[must_use]
     pub fn visible_to<'a>(
         &'a self,
-        identity: &'a Identity,
-    ) -> Box<dyn Iterator<Item = Entry<'a>> + 'a> {
-        let visible = |entry: &Entry<'a>| entry.state() != MailboxState::Reserved;
-        if identity.admin {
-            return Box::new(self.range(Bound::Unbounded).filter(visible));
-        }
+        identity: &Identity,
+        within: Option<&MailboxName>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Portion<'a> {
+        let prefix = within.map(|root| format!("{root}/"));
+        let starts = |prefix: &str| match after {
+            Some(after) if after >= prefix => Bound::Excluded(after.to_owned()),
+            _ => Bound::Included(prefix.to_owned()),
+        };
+        let from = starts(prefix.as_deref().unwrap_or_default());
+        let from = from.as_ref().map(String::as_str);
+        let is_within = |name: &str| {
+            prefix
+                .as_deref()
+                .is_none_or(|prefix| name.starts_with(prefix))
+        };
         let mut names: BTreeSet<&'a str> = BTreeSet::new();
-        if let Ok(inbox) = MailboxName::inbox_of(&identity.user) {
-            names.extend(self.entry(inbox.as_str()).map(|entry| entry.name));
-            names.extend(self.below(&inbox).map(|entry| entry.name));
-        }
-        for identifier in identity.identifiers() {
-            if let Some(granted) = self.granted.get(identifier.as_ref()) {
-                names.extend(granted.iter().map(AsRef::as_ref));
+        // It comes before all that is below it, but others may come in between.
+        let root = within.filter(|root| after.is_none_or(|after| after < root.as_str()));
+        names.extend(
+            root.and_then(|root| self.entry(root.as_str()))
+                .map(|e| e.name),
+        );
+        let entries = |from: Bound<&str>, prefix: &str| {
+            self.range(from)
+                .map(|entry| entry.name)
+                .take_while(|name| is_within(name) && name.starts_with(prefix))
+                .take(limit)
+                .collect::<Vec<&'a str>>()
+        };
+        if identity.admin {
+            names.extend(entries(from, ""));
+        } else {
+            if let Ok(inbox) = MailboxName::inbox_of(&identity.user) {
+                let own = self.entry(inbox.as_str()).map(|entry| entry.name);
+                names.extend(own.filter(|own| is_within(own) && after.is_none_or(|a| a < *own)));
+                let below = format!("{inbox}/");
+                let from = starts(below.as_str().max(prefix.as_deref().unwrap_or_default()));
+                names.extend(entries(from.as_ref().map(String::as_str), &below));
+            }
+            for identifier in identity.identifiers() {
+                if let Some(granted) = self.granted.get(identifier.as_ref()) {
+                    let granted = granted.range::<str, _>((from, Bound::Unbounded));
+                    let granted = granted
+                        .map(AsRef::as_ref)
+                        .take_while(|name| is_within(name));
+                    names.extend(granted.take(limit));
+                }
             }
         }
-        Box::new(
-            names
-                .into_iter()
-                .filter_map(|name| self.entry(name))
-                .filter(visible)
-                .filter(|entry| entry.rights_of(identity).contains(Rights::LOOKUP)),
-        )
+        let last = (names.len() >= limit)
+            .then(|| names.iter().nth(limit.saturating_sub(1)).copied())
+            .flatten();
+        let entries = names
+            .into_iter()
+            .take(limit)
+            .filter_map(|name| self.entry(name))
+            .filter(|entry| entry.state() != MailboxState::Reserved)
+            .filter(|entry| identity.admin || entry.rights_of(identity).contains(Rights::LOOKUP))
+            .collect();
+        Portion { entries, last }
     }
 
     /// What is held under the name of a user; at most `limit` names of each kind, and all of them
@@ -517,6 +570,7 @@ mod tests {
             user: user.into(),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
             admin,
+            sees_all: false,
         };
         vec![
             with("bob", &[], false),
@@ -549,6 +603,26 @@ mod tests {
 
     type Model = BTreeMap<MailboxName, Location>;
 
+    /// All that is visible, by portions of `limit`.
+    fn visible(
+        map: &LocationMap,
+        identity: &Identity,
+        within: Option<&MailboxName>,
+        limit: usize,
+    ) -> Vec<MailboxName> {
+        let mut names = Vec::new();
+        let mut last = None;
+        loop {
+            let portion = map.visible_to(identity, within, last, limit);
+            assert!(portion.entries.len() <= limit);
+            names.extend(portion.entries.iter().map(Entry::mailbox_name));
+            last = match portion.last {
+                Some(last) => Some(last),
+                None => return names,
+            };
+        }
+    }
+
     fn check(map: &LocationMap, model: &Model) {
         assert_eq!(map.len(), model.len());
         let listed: Model = map
@@ -571,10 +645,6 @@ mod tests {
         let unsettled = model.values().filter(|l| l.state != MailboxState::Active);
         assert_eq!(map.unsettled().count(), unsettled.count());
         for identity in identities() {
-            let visible: Vec<_> = map
-                .visible_to(&identity)
-                .map(|e| e.mailbox_name())
-                .collect();
             let expected: Vec<_> = model
                 .iter()
                 .filter(|(_, location)| location.state != MailboxState::Reserved)
@@ -586,7 +656,22 @@ mod tests {
                 })
                 .map(|(name, _)| name.clone())
                 .collect();
-            assert_eq!(visible, expected, "{identity:?}");
+            for limit in [1, 2, 100] {
+                assert_eq!(
+                    visible(map, &identity, None, limit),
+                    expected,
+                    "{identity:?}"
+                );
+            }
+            for root in NAMES {
+                let root = MailboxName::parse_canonical(root).unwrap();
+                let within = expected.iter().filter(|n| **n == root || n.is_below(&root));
+                let within: Vec<_> = within.cloned().collect();
+                for limit in [1, 2, 100] {
+                    let got = visible(map, &identity, Some(&root), limit);
+                    assert_eq!(got, within, "{identity:?} {root}");
+                }
+            }
         }
         // The index and the interned ACLs hold nothing that no mailbox needs.
         let granted: BTreeSet<(String, String)> = model

@@ -21,7 +21,8 @@ use anyhow::Context;
 use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
 use murder_net::grpc;
-use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_net::tls::Revocation;
+use murder_net::{Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
 use murder_proto::v1::directory_server::{self, DirectoryServer};
 use murder_proto::v1::mupdate_server::{self, MupdateServer};
 use tokio_util::sync::CancellationToken;
@@ -78,8 +79,10 @@ impl Master {
             .await
             .context("loading the state")??;
         let consensus: Arc<dyn Consensus> = Arc::new(consensus);
-        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.grpc_server_config());
+        tls.set_revoked(revocations(&*consensus));
+        let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.grpc_server());
         let shutdown = Shutdown::new();
+        tls.watch_expiry(&shutdown);
         let mut master = Self {
             addresses: MasterAddresses {
                 grpc: listener.local_addr(),
@@ -94,11 +97,13 @@ impl Master {
         let service = Service {
             consensus,
             sessions: Arc::new(Sessions::new(config.limits.lease())),
+            reconciling: Limit::new(reconcile::AT_ONCE),
             shutdown: shutdown.clone(),
             health: master.health.clone(),
             node: Arc::new((config.node.name.clone(), http.unwrap_or_default())),
         };
         shutdown.spawn(report_health(service.clone(), master.health.clone()));
+        shutdown.spawn(follow_revocations(service.clone(), tls.clone()));
         if let Some(listen) = config.http.listen {
             let metrics = metrics(&service);
             let health = master.health.clone();
@@ -225,6 +230,32 @@ fn of_this_murder(
     service: Service,
 ) -> impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone {
     move |request| service.is_callers(&request).map(|()| request)
+}
+
+fn revocations(consensus: &dyn Consensus) -> Vec<Revocation> {
+    let state = consensus.state();
+    state.tables().revocations.values().cloned().collect()
+}
+
+/// The master itself does not believe revoked certificates, as soon as it knows.
+async fn follow_revocations(service: Service, tls: NodeTls) {
+    let mut revisions = service.consensus.revisions();
+    let stop = service.shutdown.token();
+    let mut known = Vec::new();
+    loop {
+        let changed = {
+            let state = service.consensus.state();
+            !state.tables().revocations.values().eq(&known)
+        };
+        if changed {
+            known = revocations(&*service.consensus);
+            tls.set_revoked(known.clone());
+        }
+        tokio::select! {
+            changed = revisions.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Ready as soon as it is loaded; unhealthy while the log cannot be written.

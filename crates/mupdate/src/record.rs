@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use murder_auth::Account;
 use murder_mailbox::{Acl, MailboxId, MailboxName, SpecialUse};
+use murder_net::tls::Revocation;
 use murder_proto::v1;
 
 /// What a mailbox's record says about the mailbox.
@@ -247,6 +248,8 @@ pub enum Change {
     Node(String, Option<Node>),
     /// An account.
     Account(String, Option<Account>),
+    /// What is revoked of the certificates of a name.
+    Revocation(String, Option<Revocation>),
 }
 
 /// A record that came over the wire or from the disk and makes no sense.
@@ -503,6 +506,22 @@ pub(crate) fn account_from_proto(account: v1::Account) -> Account {
     }
 }
 
+pub(crate) fn revocation_to_proto(revocation: &Revocation) -> v1::Revocation {
+    v1::Revocation {
+        name: revocation.name.clone(),
+        issued_until: revocation.issued_until,
+        serials: revocation.serials.clone(),
+    }
+}
+
+pub(crate) fn revocation_from_proto(revocation: v1::Revocation) -> Revocation {
+    Revocation {
+        name: revocation.name,
+        issued_until: revocation.issued_until,
+        serials: revocation.serials,
+    }
+}
+
 impl Change {
     /// Its wire form.
     #[must_use]
@@ -517,6 +536,10 @@ impl Change {
             Self::Node(name, None) => Kind::NodeGone(name.clone()),
             Self::Account(_, Some(account)) => Kind::Account(account_to_proto(account)),
             Self::Account(name, None) => Kind::AccountGone(name.clone()),
+            Self::Revocation(_, Some(revocation)) => {
+                Kind::Revocation(revocation_to_proto(revocation))
+            }
+            Self::Revocation(name, None) => Kind::RevocationGone(name.clone()),
         };
         v1::Change { kind: Some(kind) }
     }
@@ -554,6 +577,11 @@ impl Change {
                 Ok(Self::Account(account.name.clone(), Some(account)))
             }
             Some(Kind::AccountGone(name)) => Ok(Self::Account(name, None)),
+            Some(Kind::Revocation(revocation)) => {
+                let revocation = revocation_from_proto(revocation);
+                Ok(Self::Revocation(revocation.name.clone(), Some(revocation)))
+            }
+            Some(Kind::RevocationGone(name)) => Ok(Self::Revocation(name, None)),
             None => Err(InvalidRecord {
                 what: "unknown",
                 name: String::new(),
@@ -568,9 +596,14 @@ pub(crate) fn topic_of(change: &v1::Change) -> v1::Topic {
     match &change.kind {
         Some(Kind::Mailbox(_) | Kind::MailboxGone(_)) => v1::Topic::Mailboxes,
         Some(Kind::Account(_) | Kind::AccountGone(_)) => v1::Topic::Users,
-        Some(Kind::Partition(_) | Kind::PartitionGone(_) | Kind::Node(_) | Kind::NodeGone(_)) => {
-            v1::Topic::Nodes
-        }
+        Some(
+            Kind::Partition(_)
+            | Kind::PartitionGone(_)
+            | Kind::Node(_)
+            | Kind::NodeGone(_)
+            | Kind::Revocation(_)
+            | Kind::RevocationGone(_),
+        ) => v1::Topic::Nodes,
         None => v1::Topic::Unspecified,
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use murder_auth::{Account, AccountObserver, Directory};
-use murder_mailbox::{Identity, MailboxName};
+use murder_mailbox::MailboxName;
+use murder_net::tls::Revocation;
 use murder_proto::v1::{self, watch_response};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -173,6 +174,9 @@ impl Replica {
         let (barriers, waiting) = mpsc::channel(BARRIER_QUEUE);
         let stop = shutdown.child_token();
         client.membership().set(&meta.murder_id, meta.revision);
+        client
+            .tls()
+            .set_revoked(tables.revocations.values().cloned());
         let replica = Arc::new(Self {
             tables: RwLock::new(tables),
             revision: watch::Sender::new(meta.revision),
@@ -249,21 +253,6 @@ impl Replica {
             .collect()
     }
 
-    /// The mailboxes that `identity` may look up, in name order. To go through them without
-    /// a list, use [`Replica::read`] and [`crate::LocationMap::visible_to`].
-    #[must_use]
-    pub fn visible_to(&self, identity: &Identity) -> Vec<Mailbox> {
-        let tables = self.read();
-        tables
-            .map
-            .visible_to(identity)
-            .map(|entry| Mailbox {
-                name: entry.mailbox_name(),
-                location: entry.location(),
-            })
-            .collect()
-    }
-
     /// The partition `node!partition`.
     #[must_use]
     pub fn partition(&self, name: &str) -> Option<Partition> {
@@ -315,6 +304,12 @@ impl Replica {
     #[must_use]
     pub fn account(&self, name: &str) -> Option<Account> {
         self.read().accounts.get(name).cloned()
+    }
+
+    /// What is revoked of certificates.
+    #[must_use]
+    pub fn revocations(&self) -> Vec<Revocation> {
+        self.read().revocations.values().cloned().collect()
     }
 
     /// Tells `observer` of each account that changes from now on. There is one observer; another one
@@ -681,6 +676,8 @@ impl Follower {
                     }
                     return Ok(());
                 }
+                let revoking = |change: &Change| matches!(change, Change::Revocation(..));
+                let revoked = incoming.pending.iter().any(revoking);
                 let mut accounts = Vec::new();
                 {
                     let mut tables = replica.tables.write();
@@ -700,6 +697,9 @@ impl Follower {
                     });
                 }
                 self.reached(replica, changes.revision).await?;
+                if revoked {
+                    self.revoke(replica);
+                }
             }
             watch_response::Kind::SnapshotEnd(end) => {
                 let mut tables = incoming
@@ -721,6 +721,7 @@ impl Follower {
                     observer.accounts_replaced(replica);
                 });
                 self.reached(replica, end.revision).await?;
+                self.revoke(replica);
                 replica.connected.send_replace(true);
             }
             watch_response::Kind::Heartbeat(heartbeat) => {
@@ -740,6 +741,12 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// From here on revoked certificates are not believed. It may be the master's own, which ends
+    /// this stream.
+    fn revoke(&self, replica: &Replica) {
+        self.client.tls().set_revoked(replica.revocations());
     }
 
     /// A master refuses those who know another murder by itself; one that does not know how is

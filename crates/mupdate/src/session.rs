@@ -35,7 +35,7 @@ pub struct NodeDescription {
     pub http: String,
     /// `host:port` for operators' calls; empty for none.
     pub admin: String,
-    /// Relative share of new homes.
+    /// Relative share of new homes; [`MAX_WEIGHT`](murder_net::config::MAX_WEIGHT) at most.
     pub weight: u32,
 }
 

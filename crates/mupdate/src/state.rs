@@ -5,9 +5,11 @@
 //! is answered.
 
 mod directory;
+mod ids;
 mod mailboxes;
 mod nodes;
 mod reconcile;
+mod revocations;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,9 @@ use murder_proto::v1::{self, ErrorKind, log_entry::Command};
 
 pub(crate) use nodes::heard;
 
+use ids::Ids;
+
+use crate::disk::Meta;
 use crate::record::{Change, Location, Mailbox, mailbox_to_proto, node_of};
 use crate::tables::Tables;
 
@@ -32,6 +37,8 @@ pub struct State {
     pub(crate) revision: u64,
     /// The greatest UIDVALIDITY ever given: the next one is greater.
     pub(crate) last_uidvalidity: u32,
+    /// Of all mailboxes.
+    ids: Ids,
 }
 
 /// What an entry did.
@@ -55,6 +62,18 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether nothing was done: such an entry has no place in the log.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Batch(results) => results.iter().any(Result::is_err),
+            Self::Refused(_) => true,
+            Self::Done | Self::Reconciled { .. } => false,
+        }
+    }
+}
+
 /// An entry's outcome, and the records that it changed, as they are now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
@@ -70,7 +89,33 @@ fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T, Refusal> 
     Err(Refusal::new(kind, message))
 }
 
+/// How a state was before an entry.
+struct Before {
+    /// To be applied in reverse order.
+    undo: Vec<Change>,
+    revision: u64,
+    murder_id: Vec<u8>,
+    predecessors: Vec<Vec<u8>>,
+    last_uidvalidity: u32,
+}
+
 impl State {
+    /// What is on disk.
+    pub(crate) fn of(tables: Tables, meta: &Meta) -> Self {
+        let mut ids = Ids::default();
+        for entry in tables.map.range(std::ops::Bound::Unbounded) {
+            ids.insert(&entry.location());
+        }
+        Self {
+            tables,
+            ids,
+            murder_id: meta.murder_id.clone(),
+            predecessors: meta.predecessors.clone(),
+            revision: meta.revision,
+            last_uidvalidity: meta.last_uidvalidity,
+        }
+    }
+
     /// The tables.
     #[must_use]
     pub const fn tables(&self) -> &Tables {
@@ -116,9 +161,64 @@ impl State {
 
     /// Applies the log's entry at `revision`.
     pub fn apply(&mut self, revision: u64, entry: &v1::LogEntry) -> Applied {
+        self.attempt(revision, entry).0
+    }
+
+    /// What would be refused of `entries` if the others came next in this order: the answer, or
+    /// `None` for an entry that would do something. Changes nothing in the end.
+    pub fn rehearse(&mut self, entries: &[v1::LogEntry]) -> Vec<Option<Outcome>> {
+        let mut done = Vec::new();
+        let refused = entries.iter().map(|entry| {
+            let (applied, before) = self.attempt(self.revision + 1, entry);
+            if applied.outcome.is_refusal() {
+                // The next one comes in its place.
+                self.take_back(before);
+                return Some(applied.outcome);
+            }
+            done.push(before);
+            None
+        });
+        let refused = refused.collect();
+        for before in done.into_iter().rev() {
+            self.take_back(before);
+        }
+        refused
+    }
+
+    fn take_back(&mut self, before: Before) {
+        for undo in before.undo.iter().rev() {
+            self.put(undo);
+        }
+        self.revision = before.revision;
+        self.murder_id = before.murder_id;
+        self.predecessors = before.predecessors;
+        self.last_uidvalidity = before.last_uidvalidity;
+    }
+
+    /// Makes the record be what `change` says. The change that would undo it comes back.
+    fn put(&mut self, change: &Change) -> Change {
+        let undo = self.tables.apply(change);
+        if let (Change::Mailbox(_, after), Change::Mailbox(_, before)) = (change, &undo) {
+            if let Some(before) = before {
+                self.ids.remove(&before.id);
+            }
+            if let Some(after) = after {
+                self.ids.insert(after);
+            }
+        }
+        undo
+    }
+
+    fn attempt(&mut self, revision: u64, entry: &v1::LogEntry) -> (Applied, Before) {
         debug_assert!(revision > self.revision, "entries come in order");
+        let mut before = Before {
+            undo: Vec::new(),
+            revision: self.revision,
+            murder_id: self.murder_id.clone(),
+            predecessors: self.predecessors.clone(),
+            last_uidvalidity: self.last_uidvalidity,
+        };
         self.revision = revision;
-        let last_uidvalidity = self.last_uidvalidity;
         let mut change = Changing {
             state: self,
             revision,
@@ -147,6 +247,7 @@ impl State {
                 }
                 Outcome::Done
             }
+            Some(Command::Revoked(revoked)) => settle(change.revoked(revoked)),
             Some(Command::UidvalidityLowered(_)) => {
                 let lower = change.state.lower_uidvalidity(entry.time_ms);
                 change.state.last_uidvalidity = lower;
@@ -157,22 +258,19 @@ impl State {
                 "an entry of a newer version",
             )),
         };
-        let failed = match &outcome {
-            Outcome::Batch(results) => results.iter().any(Result::is_err),
-            Outcome::Refused(_) => true,
-            Outcome::Done | Outcome::Reconciled { .. } => false,
-        };
         let Changing {
             mut changes, undo, ..
         } = change;
-        if failed {
+        if outcome.is_refusal() {
             for undo in undo.iter().rev() {
-                self.tables.apply(undo);
+                self.put(undo);
             }
             changes.clear();
-            self.last_uidvalidity = last_uidvalidity;
+            self.last_uidvalidity = before.last_uidvalidity;
+        } else {
+            before.undo = undo;
         }
-        Applied { outcome, changes }
+        (Applied { outcome, changes }, before)
     }
 }
 
@@ -200,13 +298,24 @@ struct Changing<'a> {
 
 impl Changing<'_> {
     fn change(&mut self, change: Change) {
-        self.undo.push(self.state.tables.apply(&change));
+        self.undo.push(self.state.put(&change));
         self.changes.push(change);
     }
 
     /// Whether the proposer may change records in `partition`.
     fn may_change(&self, partition: &str) -> bool {
         self.restricted_to.is_empty() || node_of(partition) == self.restricted_to
+    }
+
+    /// A record of a node may not carry the identity of a mailbox that another node has.
+    fn demand_id(&self, id: &MailboxId, partition: &str) -> Result<(), Refusal> {
+        match self.state.ids.holder(id) {
+            Some(holder) if holder != node_of(partition) => refuse(
+                ErrorKind::FailedPrecondition,
+                "the id is that of another backend's mailbox",
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn demand(&self, partition: &str) -> Result<(), Refusal> {

@@ -1,8 +1,10 @@
-//! Everything that is replicated, in memory: the location map, nodes, partitions, accounts.
+//! Everything that is replicated, in memory: the location map, nodes, partitions, accounts, and what
+//! certificates are revoked.
 
 use std::collections::BTreeMap;
 
 use murder_auth::Account;
+use murder_net::tls::Revocation;
 
 use crate::map::LocationMap;
 use crate::record::{Change, Node, Partition};
@@ -18,6 +20,8 @@ pub struct Tables {
     pub partitions: BTreeMap<String, Partition>,
     /// Accounts by normalised login name.
     pub accounts: BTreeMap<String, Account>,
+    /// What is revoked of certificates, by the name in them.
+    pub revocations: BTreeMap<String, Revocation>,
 }
 
 impl Tables {
@@ -45,6 +49,9 @@ impl Tables {
             }
             Change::Account(name, account) => {
                 Change::Account(name.clone(), put(&mut self.accounts, name, account))
+            }
+            Change::Revocation(name, revocation) => {
+                Change::Revocation(name.clone(), put(&mut self.revocations, name, revocation))
             }
         }
     }

@@ -19,7 +19,8 @@ use crate::tls::{NodeTls, Role, peer};
 const CA_DAYS: u64 = 20 * 365;
 /// How long a node's certificate is good for.
 const NODE_DAYS: u64 = 5 * 365;
-/// Nodes whose clocks are behind by less accept a fresh certificate.
+/// Nodes whose clocks are behind by less accept a fresh CA. A node's certificate begins when it is
+/// issued: by that it is known to be another one than those that were revoked before.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The CA's certificate in its folder.
@@ -118,7 +119,8 @@ impl Ca {
             .push(DnType::CommonName, format!("murder cluster CA {tag}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        valid_for(&mut params, CA_DAYS);
+        params.not_before = (SystemTime::now() - CLOCK_SKEW).into();
+        params.not_after = end_of(CA_DAYS).into();
         let pem = key.serialize_pem();
         let issuer = CertifiedIssuer::self_signed(params.clone(), &key)?;
         let certificate_pem = issuer.pem();
@@ -186,6 +188,20 @@ impl Ca {
         roles: &[Role],
         extra_names: &[String],
     ) -> Result<(String, String), CaError> {
+        self.issue_until(name, roles, extra_names, end_of(NODE_DAYS))
+    }
+
+    /// [`issue`](Self::issue) with another end.
+    ///
+    /// # Errors
+    /// As [`issue`](Self::issue).
+    pub fn issue_until(
+        &self,
+        name: &str,
+        roles: &[Role],
+        extra_names: &[String],
+        end: SystemTime,
+    ) -> Result<(String, String), CaError> {
         if !is_node_name(name) {
             return Err(CaError::Name(name.to_owned()));
         }
@@ -201,7 +217,8 @@ impl Ca {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
-        valid_for(&mut params, NODE_DAYS);
+        params.not_before = SystemTime::now().into();
+        params.not_after = end.into();
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok((certificate.pem(), key.serialize_pem()))
@@ -259,10 +276,8 @@ pub fn is_node_name(name: &str) -> bool {
         })
 }
 
-fn valid_for(params: &mut CertificateParams, days: u64) {
-    let now = SystemTime::now();
-    params.not_before = (now - CLOCK_SKEW).into();
-    params.not_after = (now + Duration::from_secs(days * 24 * 60 * 60)).into();
+fn end_of(days: u64) -> SystemTime {
+    SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60)
 }
 
 fn write_private(file: &Path, text: &str) -> Result<(), CaError> {

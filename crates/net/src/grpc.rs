@@ -5,18 +5,14 @@ mod services;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::Request;
@@ -25,7 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use services::{common_services, server};
 
-use crate::tls::{ALPN_H2, Peer};
+use crate::tls::{ALPN_H2, Peer, TlsClient};
 use crate::{Connection, Listener, Shutdown, Stream};
 
 /// Connections that the server has not taken yet.
@@ -92,15 +88,11 @@ pub fn peer<T>(request: &Request<T>) -> Option<&Peer> {
 pub async fn connect(
     address: &str,
     name: ServerName<'static>,
-    tls: Arc<ClientConfig>,
+    tls: &TlsClient,
 ) -> std::io::Result<Channel> {
     let connecting = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        TlsConnector::from(tls)
-            .with_alpn(vec![ALPN_H2.to_vec()])
-            .connect(name, stream)
-            .await
+        let stream = Stream::connect(address).await?;
+        stream.connect_tls(&tls.with_alpn(ALPN_H2), name).await
     };
     let stream = timeout(CONNECT_TIMEOUT, connecting)
         .await

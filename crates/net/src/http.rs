@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`. For operators' networks: no authentication, no TLS.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,15 +16,19 @@ use axum::routing::get;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use crate::drain::Shutdown;
 use crate::health::Health;
 use crate::listener;
 use crate::metrics::Metrics;
 
-/// Connections at once: a few scrapers and load balancers; more wait.
+/// Connections at once: a few scrapers and load balancers. When there are more, the one that has been
+/// there for longest makes room.
 const CONNECTIONS: usize = 64;
+/// How long a connection may take for a request, from its beginning or from the last answer on.
+const REQUEST: Duration = Duration::from_secs(5);
 /// A connection's whole life, so that slow or forgotten clients make room for others.
 const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 
@@ -43,6 +48,7 @@ pub fn serve(
     let listener = BoundedListener {
         socket,
         permits: Arc::new(Semaphore::new(CONNECTIONS)),
+        open: VecDeque::new(),
     };
     let token = shutdown.token();
     let router = Router::new()
@@ -98,6 +104,21 @@ async fn render(State(served): State<Served>) -> impl IntoResponse {
 struct BoundedListener {
     socket: TcpListener,
     permits: Arc<Semaphore>,
+    /// Those that were accepted, the oldest first: cancelled, they end. Some have ended by themselves.
+    open: VecDeque<CancellationToken>,
+}
+
+impl BoundedListener {
+    /// Makes the oldest connection end, if there are as many as there may be.
+    fn make_room(&mut self) {
+        // A token that nobody holds any more is of a connection that has ended.
+        self.open.retain(|end| !end.is_cancelled());
+        if self.permits.available_permits() == 0
+            && let Some(oldest) = self.open.pop_front()
+        {
+            oldest.cancel();
+        }
+    }
 }
 
 impl axum::serve::Listener for BoundedListener {
@@ -105,12 +126,18 @@ impl axum::serve::Listener for BoundedListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (BoundedStream, SocketAddr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.socket).await;
+        self.make_room();
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
-        let (stream, address) = axum::serve::Listener::accept(&mut self.socket).await;
+        let end = CancellationToken::new();
+        self.open.push_back(end.clone());
         let stream = BoundedStream {
             stream,
-            end: Box::pin(tokio::time::sleep(CONNECTION_LIFE)),
+            end: Box::pin(end.clone().cancelled_owned()),
+            life: Box::pin(tokio::time::sleep(CONNECTION_LIFE)),
+            request: Box::pin(tokio::time::sleep(REQUEST)),
+            _ended: end.drop_guard(),
             _permit: permit,
         };
         (stream, address)
@@ -121,18 +148,24 @@ impl axum::serve::Listener for BoundedListener {
     }
 }
 
-/// A connection that counts, and ends after [`CONNECTION_LIFE`].
+/// A connection that counts, and ends after [`CONNECTION_LIFE`], when no request comes within
+/// [`REQUEST`], and when it has to make room for another.
 struct BoundedStream {
     stream: TcpStream,
-    end: Pin<Box<Sleep>>,
+    end: Pin<Box<WaitForCancellationFutureOwned>>,
+    life: Pin<Box<Sleep>>,
+    request: Pin<Box<Sleep>>,
+    /// Tells the listener that it has ended.
+    _ended: DropGuard,
     _permit: OwnedSemaphorePermit,
 }
 
 impl BoundedStream {
     fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.end.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        let ended = self.life.as_mut().poll(cx).is_ready() || self.end.as_mut().poll(cx).is_ready();
+        match ended {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
         }
     }
 }
@@ -144,6 +177,9 @@ impl AsyncRead for BoundedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.in_time(cx)?;
+        if self.request.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -155,6 +191,7 @@ impl AsyncWrite for BoundedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.in_time(cx)?;
+        self.request.as_mut().reset(Instant::now() + REQUEST);
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -182,6 +219,54 @@ mod tests {
         stream.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head[9..12].parse().unwrap(), body.to_owned())
+    }
+
+    /// Neither those who say nothing, nor those who are slow with it, nor those who are done.
+    #[tokio::test]
+    async fn idle_connections_keep_nobody_away() {
+        let shutdown = Shutdown::new();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let address = serve(listen, Health::new(), Metrics::new("x"), &shutdown).unwrap();
+        let mut idle = Vec::new();
+        for number in 0..3 * CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            if number % 2 == 0 {
+                stream
+                    .write_all(b"GET /healthz HTTP/1.1\r\nHost")
+                    .await
+                    .unwrap();
+            }
+            idle.push(stream);
+        }
+        for _ in 0..2 * CONNECTIONS {
+            assert_eq!(fetch(address, "/healthz").await, (200, "ok\n".to_owned()));
+        }
+        // The first ones have made room.
+        let mut rest = Vec::new();
+        let ended = idle[0].read_to_end(&mut rest).await;
+        assert!(
+            ended.is_err() || !rest.starts_with(b"HTTP/1.1 200"),
+            "{rest:?}"
+        );
+        assert_eq!(shutdown.drain(Duration::from_secs(60)).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_to_come_soon() {
+        let shutdown = Shutdown::new();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let address = serve(listen, Health::new(), Metrics::new("x"), &shutdown).unwrap();
+        let started = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /").await.unwrap();
+        let mut rest = Vec::new();
+        // However it is told.
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(
+            started.elapsed() < CONNECTION_LIFE,
+            "{:?}",
+            started.elapsed()
+        );
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 
 use crate::config::LimitsConfig;
 
@@ -153,6 +154,37 @@ impl ConnectionLimits {
     }
 }
 
+/// These limits, with no more connections of each of `protocols` than the files that the process may
+/// have open suffice for: each connection takes `files`, and some are kept back for everything else. So
+/// who comes when all are in use is refused, and nothing else fails.
+#[must_use]
+pub fn fitting(config: &LimitsConfig, files: usize, protocols: usize) -> LimitsConfig {
+    let open_files = getrlimit(Resource::Nofile).current;
+    let open_files = open_files.map_or(usize::MAX, |most| most.try_into().unwrap_or(usize::MAX));
+    let most = fit(open_files, files * protocols);
+    let max_connections = config.max_connections.min(most);
+    if max_connections < config.max_connections {
+        tracing::warn!(
+            max_connections,
+            configured = config.max_connections,
+            open_files,
+            "[limits] max_connections is more than there may be files open (LimitNOFILE)"
+        );
+    }
+    LimitsConfig {
+        max_connections,
+        ..config.clone()
+    }
+}
+
+/// How many connections `open_files` suffice for, of which each takes `files`.
+fn fit(open_files: usize, files: usize) -> usize {
+    /// For the store's files, connections to other nodes that are kept, HTTP: these at most, and a
+    /// quarter where there are few.
+    const KEPT_BACK: usize = 4096;
+    (open_files - KEPT_BACK.min(open_files / 4)) / files.max(1)
+}
+
 #[derive(Debug)]
 struct OpenSlot(Arc<AtomicUsize>);
 
@@ -195,6 +227,25 @@ mod tests {
         assert_eq!(limit.used(&1), 100);
         drop(slots);
         assert!(limit.used.lock().is_empty());
+    }
+
+    #[test]
+    fn connections_fit_the_open_files() {
+        assert_eq!(fit(524_288, 4), 130_048);
+        assert_eq!(fit(1024, 2), 384);
+        assert_eq!(fit(0, 2), 0);
+        let config = LimitsConfig {
+            max_connections: usize::MAX,
+            ..LimitsConfig::default()
+        };
+        let most = fitting(&config, 1, 1).max_connections;
+        let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!((most as u64) < open_files);
+        let config = LimitsConfig {
+            max_connections: 1,
+            ..LimitsConfig::default()
+        };
+        assert_eq!(fitting(&config, 2, 3), config);
     }
 
     #[test]

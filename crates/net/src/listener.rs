@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tracing::{Instrument, debug, info, info_span, warn};
 
@@ -15,6 +14,7 @@ use crate::drain::Shutdown;
 use crate::limits::ConnectionLimits;
 use crate::session_id::SessionId;
 use crate::stream::Stream;
+use crate::tls::TlsServer;
 
 /// Connections that the kernel holds for us: a burst of reconnecting clients fits.
 const BACKLOG: u32 = 1024;
@@ -42,7 +42,7 @@ pub struct Connection {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<TlsServer>,
     limits: ConnectionLimits,
     refusal: &'static [u8],
 }
@@ -66,8 +66,8 @@ impl Listener {
 
     /// Does a TLS handshake at once (implicit TLS).
     #[must_use]
-    pub fn with_tls(mut self, config: Arc<ServerConfig>) -> Self {
-        self.tls = Some(config);
+    pub fn with_tls(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -203,16 +203,11 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)>
     Ok((socket, address))
 }
 
-async fn open(
-    socket: TcpStream,
-    tls: Option<Arc<ServerConfig>>,
-) -> io::Result<(Stream, SocketAddr)> {
+async fn open(socket: TcpStream, tls: Option<TlsServer>) -> io::Result<(Stream, SocketAddr)> {
     let local_addr = socket.local_addr()?;
     let stream = Stream::new(socket)?;
     let stream = match tls {
-        Some(config) => {
-            tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.accept_tls(config)).await??
-        }
+        Some(tls) => tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.accept_tls(&tls)).await??,
         None => stream,
     };
     Ok((stream, local_addr))

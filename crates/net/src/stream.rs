@@ -4,19 +4,17 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, ToSocketAddrs};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{client, server};
 
 use crate::deflate::Deflated;
-use crate::tls::{Peer, peer_of};
+use crate::tls::{Peer, Peered, TlsClient, TlsServer, peer_of};
 
 /// The system looks after a silent connection so often that clients behind address translators
 /// are kept alive, and ones that are gone are found before the idle timeout.
@@ -28,9 +26,9 @@ pub enum Stream {
     /// Without TLS.
     Plain(TcpStream),
     /// Under TLS, accepted here.
-    ServerTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    ServerTls(Box<Peered<server::TlsStream<TcpStream>>>),
     /// Under TLS, connected from here.
-    ClientTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    ClientTls(Box<Peered<client::TlsStream<TcpStream>>>),
     /// One of the others, compressed.
     Deflated(Box<Deflated>),
 }
@@ -59,10 +57,10 @@ impl Stream {
     /// client sent before it (RFC 9051 6.2.1).
     ///
     /// # Errors
-    /// Those of the handshake, and [`io::ErrorKind::InvalidInput`] under TLS.
-    pub async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let socket = self.into_plain()?;
-        let stream = TlsAcceptor::from(config).accept(socket).await?;
+    /// Those of the handshake, when the client's certificate is not believed, and
+    /// [`io::ErrorKind::InvalidInput`] under TLS.
+    pub async fn accept_tls(self, tls: &TlsServer) -> io::Result<Self> {
+        let stream = tls.accept(self.into_plain()?).await?;
         Ok(Self::ServerTls(Box::new(stream)))
     }
 
@@ -70,13 +68,8 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the handshake, and [`io::ErrorKind::InvalidInput`] under TLS.
-    pub async fn connect_tls(
-        self,
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> io::Result<Self> {
-        let socket = self.into_plain()?;
-        let stream = TlsConnector::from(config).connect(name, socket).await?;
+    pub async fn connect_tls(self, tls: &TlsClient, name: ServerName<'static>) -> io::Result<Self> {
+        let stream = tls.connect(self.into_plain()?, name).await?;
         Ok(Self::ClientTls(Box::new(stream)))
     }
 
@@ -121,8 +114,8 @@ impl Stream {
     fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match self {
             Self::Plain(_) => None,
-            Self::ServerTls(stream) => stream.get_ref().1.peer_certificates(),
-            Self::ClientTls(stream) => stream.get_ref().1.peer_certificates(),
+            Self::ServerTls(stream) => stream.tls().get_ref().1.peer_certificates(),
+            Self::ClientTls(stream) => stream.tls().get_ref().1.peer_certificates(),
             Self::Deflated(stream) => stream.inner().peer_certificates(),
         }
     }
@@ -132,8 +125,8 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
-            Self::ServerTls(stream) => stream.get_ref().0,
-            Self::ClientTls(stream) => stream.get_ref().0,
+            Self::ServerTls(stream) => stream.tls().get_ref().0,
+            Self::ClientTls(stream) => stream.tls().get_ref().0,
             Self::Deflated(stream) => stream.inner().tcp(),
         }
     }
@@ -180,8 +173,8 @@ impl Stream {
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => socket.poll_read_ready(cx),
-            Self::ServerTls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
-            Self::ClientTls(stream) => Pin::new(&mut **stream).poll_fill_buf(cx).map_ok(|_| ()),
+            Self::ServerTls(stream) => stream.poll_readable(cx),
+            Self::ClientTls(stream) => stream.poll_readable(cx),
             Self::Deflated(stream) => stream.poll_readable(cx),
         }
     }

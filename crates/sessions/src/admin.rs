@@ -186,15 +186,15 @@ mod tests {
         };
         let own = tls("fe1", Role::Frontend);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = listener.with_tls(own.grpc_server_config());
+        let listener = listener.with_tls(own.grpc_server());
         let address = listener.local_addr().to_string();
         let (shutdown, killed) = (Shutdown::new(), CancellationToken::new());
         let sessions = Sessions::new(0);
         serve(sessions, Health::new(), listener, &shutdown, &killed).unwrap();
         for role in Role::ALL {
             let name = server_name("fe1", Role::Frontend);
-            let caller = tls(&format!("a-{role}"), role).client_config();
-            let channel = grpc::connect(&address, name, caller).await.unwrap();
+            let caller = tls(&format!("a-{role}"), role).client();
+            let channel = grpc::connect(&address, name, &caller).await.unwrap();
             let mut client = SessionAdminClient::new(channel);
             let listed = client.list_sessions(v1::ListSessionsRequest::default());
             let listed = listed.await.map(|_| ());

@@ -238,6 +238,14 @@ impl Processes {
         self.signal(name, Signal::CONT).map(drop)
     }
 
+    /// Has a node read its certificates again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn reload(&self, name: &str) -> anyhow::Result<()> {
+        self.signal(name, Signal::HUP).map(drop)
+    }
+
     fn signal(&self, name: &str, signal: Signal) -> anyhow::Result<i32> {
         let pid = self.node(name)?.pid;
         let process = Pid::from_raw(pid).context("no process")?;

@@ -1,7 +1,7 @@
 //! How commands end, and how errors become answers: the only place for that.
 
 use std::borrow::Cow;
-use std::io;
+use std::{fmt, io};
 
 use murder_imap::mailbox::MailboxArgError;
 use murder_imap::{Code, Status};
@@ -30,13 +30,51 @@ pub(crate) enum OpError {
     /// The connection is gone; nothing can be answered.
     Gone(io::Error),
     /// The connection has to be closed with this BYE.
-    Bye(Cow<'static, str>),
+    Bye(Bye),
     /// The tagged line has gone out already.
     Answered,
 }
 
-/// BYE to who would take NO for "not done".
-const IN_DOUBT: &str = "[UNAVAILABLE] The change may have been made; look again";
+/// The last word to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bye {
+    /// The response code.
+    pub code: Option<Code>,
+    /// For humans.
+    pub text: Cow<'static, str>,
+}
+
+impl From<&'static str> for Bye {
+    fn from(text: &'static str) -> Self {
+        Self {
+            code: None,
+            text: text.into(),
+        }
+    }
+}
+
+impl From<String> for Bye {
+    fn from(text: String) -> Self {
+        Self {
+            code: None,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Bye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// To who would take NO for "not done".
+fn in_doubt() -> OpError {
+    OpError::Bye(Bye {
+        code: Some(Code::Unavailable),
+        text: "The change may have been made; look again".into(),
+    })
+}
 
 /// How a command ends.
 pub(crate) type OpResult = Result<Completion, OpError>;
@@ -140,7 +178,7 @@ impl From<StoreError> for OpError {
             }
             StoreError::InDoubt { .. } => {
                 tracing::warn!(%error, "not known whether a change was made");
-                return Self::Bye(IN_DOUBT.into());
+                return in_doubt();
             }
             StoreError::ReadOnly { .. }
             | StoreError::DiskFull
@@ -175,7 +213,7 @@ impl ChangeError {
             Self::Master(error) => refused_by_master(&error),
             Self::Unknown(error) => {
                 tracing::warn!(%error, "not known whether a change was made");
-                OpError::Bye(IN_DOUBT.into())
+                in_doubt()
             }
             Self::Store(error) => error.into(),
         }

@@ -35,6 +35,8 @@ pub(crate) struct Selected {
     pub at_select: Rights,
     /// The user's rights, and the [`MailboxHandle::meta_version`] of which they are.
     rights: Mutex<(u64, Rights)>,
+    /// Whether the user may hear of the mailbox, as of [`Selected::note_rights`].
+    pub hears: bool,
     /// What is `\Recent` in this session.
     pub recent: UidSet,
     /// What `$` means (RFC 5182), messages that have gone since included.
@@ -105,6 +107,7 @@ impl Selected {
         let mut selected = Self {
             at_select: rights,
             rights: Mutex::new((NOT_FOUND_OUT, rights)),
+            hears: true,
             seen_user: user.seen_in(&found.meta.name).map(str::to_owned),
             partition: found.partition,
             newest: Arc::clone(&view),
@@ -145,6 +148,12 @@ impl Selected {
         self.examined || !self.at_select.intersects(writing)
     }
 
+    /// Looks whether `identity` may still read the mailbox: else its client is told nothing more of
+    /// it, not even that it is deleted, and goes on knowing it as it was.
+    pub fn note_rights(&mut self, identity: &Identity) {
+        self.hears = self.rights(identity).contains(Rights::READ);
+    }
+
     /// The rights that `identity` has now. Once the mailbox is deleted, those it had: its last
     /// view can be read, and the store refuses changes.
     pub fn rights(&self, identity: &Identity) -> Rights {
@@ -152,7 +161,7 @@ impl Selected {
         let mut rights = self.rights.lock();
         if rights.0 != version {
             let Some(meta) = self.handle.meta() else {
-                return self.at_select;
+                return rights.1;
             };
             let partition = Arc::clone(&self.partition);
             *rights = (version, Found { partition, meta }.rights_of(identity));

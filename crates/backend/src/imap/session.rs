@@ -1,6 +1,5 @@
 //! One connection: who it is, where it stands, its loop and its end.
 
-use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use tracing::{Instrument, Span, debug};
 
 use crate::imap::dispatch::{boxed, news_after};
 use crate::imap::enabled::{Enabled, Extension};
-use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox};
+use crate::imap::errors::{Bye, OpError, OpResult, bad, no, no_such_mailbox};
 use crate::imap::notify::{self, Notify, Own, Wake, Wants};
 use crate::imap::op;
 use crate::imap::selected::Selected;
@@ -32,9 +31,6 @@ use crate::transfer::{MAX_STAGE, Transfer};
 
 /// Bad commands in a row after which whoever sends them is no mail client.
 const MAX_BAD_COMMANDS: u32 = 20;
-/// What may be sent before login: the longest ID is of 31 KB (RFC 2971 section 3.3), names,
-/// passwords and SASL responses are far smaller.
-const BEFORE_LOGIN: usize = 36 * 1024;
 /// How long a client may take to hear the last word.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// What a client that is cut off in the middle of something may still send without losing the
@@ -94,7 +90,7 @@ enum Ended {
     #[error("server shutting down")]
     Shutdown,
     #[error("{0}")]
-    Bye(Cow<'static, str>),
+    Bye(Bye),
     /// A command was under way that did not end in time.
     #[error("{0}, in the middle of a command")]
     CutOff(End),
@@ -393,20 +389,20 @@ impl Session {
 
     /// Sends what is queued and the last word, and closes the connection.
     async fn say_goodbye(mut self: Box<Self>, ended: &Ended) {
-        let word = match ended {
-            Ended::Logout | Ended::Closed => None,
+        let (code, word) = match ended {
+            Ended::Logout | Ended::Closed => (None, None),
             Ended::Client(error) => {
                 debug!(%error, "no word more to this client");
                 return;
             }
             // It would be taken for a part of the answer.
             Ended::CutOff(_) => return,
-            Ended::Idle => Some(TOO_LONG),
-            Ended::Shutdown => Some(SHUTTING_DOWN),
-            Ended::Bye(text) => Some(&**text),
+            Ended::Idle => (None, Some(TOO_LONG)),
+            Ended::Shutdown => (None, Some(SHUTTING_DOWN)),
+            Ended::Bye(bye) => (bye.code.as_ref(), Some(&*bye.text)),
         };
         if let Some(word) = word {
-            self.writer.bye(word);
+            self.writer.untagged(Status::Bye, code, word);
         }
         self.state = State::Logout;
         let close = async {
@@ -509,11 +505,7 @@ impl Session {
 
     /// Somebody has logged in: what depends on who it is.
     pub(crate) fn logged_in(&mut self, user: User, presence: Presence) {
-        let imap = &self.node.config.imap;
-        let mut limits = Limits {
-            command: imap.max_command,
-            append: imap.append_limit,
-        };
+        let mut limits = limits(&self.node);
         if user.namespace.is_canonical() {
             limits.command = limits.command.max(MAX_STAGE);
         }
@@ -656,9 +648,14 @@ fn ended(error: OpError) -> Result<(), Ended> {
 
 /// What may be sent before login.
 fn limits_before_login(node: &Node) -> Limits {
+    limits(node).before_login()
+}
+
+/// What may be sent after it.
+fn limits(node: &Node) -> Limits {
     Limits {
-        command: node.config.imap.max_command.min(BEFORE_LOGIN),
-        append: BEFORE_LOGIN as u64,
+        command: node.config.imap.max_command,
+        append: node.config.imap.append_limit,
     }
 }
 

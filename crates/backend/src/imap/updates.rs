@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
+use murder_imap::node::MAILBOX_DELETED;
 use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet, Status};
 use murder_mailbox::Rights;
 use murder_store::{Flags, KeywordSet, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
@@ -14,9 +15,9 @@ use murder_store::{Flags, KeywordSet, MAX_KEYWORDS, MailboxView, MessageRow, Uid
 use crate::imap::contexts;
 use crate::imap::dispatch::boxed;
 use crate::imap::enabled::{Enabled, Extension};
-use crate::imap::errors::{Completion, OpError};
+use crate::imap::errors::{Bye, Completion, OpError};
 use crate::imap::selected::{Selected, flag_words, selected};
-use crate::imap::session::{Session, State};
+use crate::imap::session::{Session, State, User};
 use crate::stream::ClientStream;
 
 /// Whether EXPUNGE may be sent now: not during FETCH, STORE and SEARCH without UID, and not
@@ -30,8 +31,13 @@ pub(crate) enum Expunges {
 }
 
 /// Why a mailbox that was deleted ends the session: the client would take an emptied mailbox
-/// for one to be emptied on its side too.
-pub(crate) const DELETED: &str = "The selected mailbox was deleted";
+/// for one to be emptied on its side too. A frontend (`to_frontend`) says so to its client.
+pub(crate) fn deleted(to_frontend: bool) -> Bye {
+    Bye {
+        code: to_frontend.then(Code::deleted),
+        text: MAILBOX_DELETED.into(),
+    }
+}
 
 /// Ranges in one VANISHED: clients and proxies bound their lines, and this is some 20 KiB.
 const RANGES_IN_LINE: usize = 1024;
@@ -56,18 +62,22 @@ pub(crate) async fn report(session: &mut Session, expunges: Expunges) -> io::Res
 }
 
 async fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) -> io::Result<()> {
+    let to_frontend = session.is_frontends();
     let Session {
         state,
         writer,
         stream,
+        user,
         ..
     } = session;
-    let State::Selected(selected) = state else {
+    let (State::Selected(selected), Some(user)) = (state, user) else {
         return Ok(());
     };
-    if selected.handle.is_deleted() {
-        writer.bye(DELETED);
-        *state = State::Logout;
+    selected.note_rights(&user.identity);
+    if selected.hears && selected.handle.is_deleted() {
+        let bye = deleted(to_frontend);
+        writer.untagged(Status::Bye, bye.code.as_ref(), &bye.text);
+        session.state = State::Logout;
         return Ok(());
     }
     if has_news(selected, expunges, own) {
@@ -86,9 +96,11 @@ pub(crate) async fn refreshed<'a>(
     state: &'a mut State,
     writer: &mut ResponseWriter,
     stream: &mut ClientStream,
+    user: &User,
     uid_command: bool,
 ) -> Result<&'a mut Selected, OpError> {
     let selected = selected(state)?;
+    selected.note_rights(&user.identity);
     selected.uid_command = uid_command;
     let own = &Own::Nothing;
     if has_news(selected, Expunges::Held, own) {
@@ -100,7 +112,7 @@ pub(crate) async fn refreshed<'a>(
 /// Whether there is something to tell.
 fn has_news(selected: &Selected, expunges: Expunges, own: &Own<'_>) -> bool {
     // A client that wants to hear of nothing sees the mailbox as it was, until it changes it.
-    if !selected.wants.messages && matches!(own, &Own::Nothing) {
+    if !selected.hears || (!selected.wants.messages && matches!(own, &Own::Nothing)) {
         return false;
     }
     !Arc::ptr_eq(&selected.handle.view(), &selected.newest)
@@ -152,6 +164,9 @@ pub(crate) async fn tell(
     expunges: Expunges,
     own: &Own<'_>,
 ) -> io::Result<()> {
+    if !selected.hears {
+        return Ok(());
+    }
     let new = selected.handle.view();
     let held = expunges == Expunges::Held;
     let diff = MailboxView::diff(&selected.view, &new);
@@ -299,7 +314,7 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
     };
     let news = std::mem::take(&mut selected.modseq);
     selected.modseq.complete = news.complete;
-    if !selected.condstore {
+    if !selected.condstore || !selected.hears {
         return;
     }
     let first = !selected.enabled.has(Extension::CondStore);
@@ -342,6 +357,7 @@ pub(crate) async fn tell_untold(session: &mut Session) -> io::Result<()> {
     } = session;
     if let State::Selected(selected) = state
         && selected.wants.flags
+        && selected.hears
     {
         let untold = std::mem::take(&mut selected.untold);
         tell_messages(selected, writer, stream, &untold).await?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use murder_lmtp::{Command, Forwarded, Sender, Terminator};
 use murder_mailbox::MailboxName;
+use murder_net::tls::TlsServer;
 use murder_net::{Connection, Peer, Role, SessionId, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -114,7 +115,7 @@ enum Next {
     /// The message.
     Data(Transaction),
     /// The handshake.
-    StartTls(Arc<rustls::ServerConfig>),
+    StartTls(TlsServer),
 }
 
 impl Session {
@@ -157,14 +158,14 @@ impl Session {
                         return self.end(end).await;
                     }
                 }
-                Ok(Next::StartTls(config)) => {
+                Ok(Next::StartTls(tls)) => {
                     // What was sent before the handshake was not protected by it (RFC 3207
                     // section 6), and what was said before it counts for nothing.
                     self.input = BytesMut::new();
                     self.greeted = false;
                     self.transaction = None;
                     self.forwarded = Forwarded::default();
-                    match timeout(HANDSHAKE, self.stream.accept_tls(config)).await {
+                    match timeout(HANDSHAKE, self.stream.accept_tls(&tls)).await {
                         Ok(Ok(stream)) => self.stream = stream,
                         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => return tracing::debug!("TLS handshake took too long"),
@@ -219,10 +220,10 @@ impl Session {
                 self.reply(reply::GO_AHEAD);
                 Next::Data(transaction)
             }
-            Ok(Step::StartTls(config)) => {
+            Ok(Step::StartTls(tls)) => {
                 self.reply(reply::START_TLS);
                 self.flush().await?;
-                Next::StartTls(config)
+                Next::StartTls(tls)
             }
             Ok(Step::Quit) => return Err(End::Saying(reply::BYE)),
             Err(refusal) => {
@@ -507,7 +508,7 @@ enum Step {
     /// The message.
     Data(Transaction),
     /// The handshake.
-    StartTls(Arc<rustls::ServerConfig>),
+    StartTls(TlsServer),
     /// The end.
     Quit,
 }

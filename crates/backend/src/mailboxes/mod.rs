@@ -33,7 +33,7 @@ mod restore;
 use std::sync::Arc;
 
 use murder_mailbox::acl::AclError;
-use murder_mailbox::{Identity, MailboxName, NameError, Rights};
+use murder_mailbox::{Identity, MailboxName, NameError, RenameError, Rights};
 use murder_mupdate::MupdateError;
 use murder_net::Actor;
 use murder_store::StoreError;
@@ -129,6 +129,15 @@ impl From<StoreError> for ChangeError {
             StoreError::MailboxExists => Self::AlreadyExists,
             StoreError::Name(error) => Self::Name(error),
             error => Self::Store(error),
+        }
+    }
+}
+
+impl From<RenameError> for ChangeError {
+    fn from(error: RenameError) -> Self {
+        match error {
+            RenameError::AdministratorsOnly => Self::NotPermitted(error.text()),
+            _ => Self::Cannot(error.text()),
         }
     }
 }

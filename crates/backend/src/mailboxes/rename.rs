@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights};
+use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, check_rename};
 use murder_mupdate::{Activate, MupdateError, Operation, Reserve};
 use murder_store::{Partition, Renamed};
 
@@ -61,10 +61,19 @@ impl Node {
                 self.check_permitted_below(identity, from)?;
                 None
             }
-            _ => Some(self.find_permitted(identity, from, Rights::DELETE_MAILBOX, MISSING)?),
+            _ => match self.find_permitted(identity, from, Rights::DELETE_MAILBOX, MISSING) {
+                // What is said of a name that is none's, but has mailboxes below it.
+                Err(hidden @ ChangeError::NoSuchMailbox { hidden: true }) if !of_inbox => {
+                    return Err(match self.check_permitted_below(identity, from) {
+                        Err(ChangeError::NoSuchMailbox { .. }) => hidden,
+                        _ => ChangeError::NotPermitted(MISSING),
+                    });
+                }
+                found => Some(found?),
+            },
         };
         self.check_unknown(identity, to)?;
-        check_sense(identity, from, to)?;
+        check_rename(from, to, identity.admin)?;
         let place = self.place_for(identity, to).await?;
         if self.find(to).is_some() {
             return Err(ChangeError::AlreadyExists);
@@ -286,38 +295,6 @@ impl Node {
         }
         Ok(subtree)
     }
-}
-
-/// What no right can make possible.
-fn check_sense(
-    identity: &Identity,
-    from: &MailboxName,
-    to: &MailboxName,
-) -> Result<(), ChangeError> {
-    if from.home_key() == to.home_key() {
-        if to.is_below(from) && !from.is_inbox() {
-            return Err(ChangeError::Cannot(
-                "A mailbox cannot be renamed to below itself",
-            ));
-        }
-        return Ok(());
-    }
-    if !from.is_home_root() || !to.is_home_root() {
-        return Err(ChangeError::Cannot(
-            "A mailbox cannot be renamed into another home; copy its messages",
-        ));
-    }
-    if from.is_inbox() != to.is_inbox() {
-        return Err(ChangeError::Cannot(
-            "A user's home and a shared tree cannot become each other",
-        ));
-    }
-    if !identity.admin {
-        return Err(ChangeError::NotPermitted(
-            "Only an administrator may rename a home",
-        ));
-    }
-    Ok(())
 }
 
 fn uidvalidities(partition: &Partition, from: &MailboxName) -> Vec<(MailboxId, u32)> {

@@ -55,7 +55,7 @@ pub(super) async fn stls(session: &mut Session) -> Done {
     if session.stream.is_tls() {
         return Err(reply::TLS_ALREADY.into());
     }
-    let config = session.node.tls.as_ref().map(Arc::clone);
+    let config = session.node.tls.clone();
     let config = config.ok_or(Stop::Bad(reply::NO_TLS))?;
     if session.has_buffered() {
         return Err(Stop::End(End::CutOff(reply::DATA_BEHIND_STLS)));
@@ -63,7 +63,7 @@ pub(super) async fn stls(session: &mut Session) -> Done {
     ok("Begin TLS negotiation").write(&mut session.output);
     session.flush().await?;
     session.state = State::Authorization(None);
-    let handshake = session.stream.start_tls(config);
+    let handshake = session.stream.start_tls(&config);
     match timeout_at(session.login_deadline, handshake).await {
         Ok(done) => done?,
         Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),

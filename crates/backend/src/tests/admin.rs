@@ -23,7 +23,7 @@ async fn client(murder: &Murder, backend: &Backend, role: Role) -> Client {
     let tls = NodeTls::load(&murder.files("caller", role)).unwrap();
     let address = backend.addresses().admin.unwrap().to_string();
     let name = murder_net::tls::server_name("be1", Role::Backend);
-    let channel = grpc::connect(&address, name, tls.client_config()).await;
+    let channel = grpc::connect(&address, name, &tls.client()).await;
     Client::new(channel.unwrap())
 }
 

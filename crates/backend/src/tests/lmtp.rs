@@ -112,7 +112,7 @@ impl Client {
         let tls = NodeTls::load(&murder.files("fe1", Role::Frontend)).unwrap();
         let stream = self
             .stream
-            .connect_tls(tls.client_config(), server_name("be1", Role::Backend))
+            .connect_tls(&tls.client(), server_name("be1", Role::Backend))
             .await
             .unwrap();
         Self {

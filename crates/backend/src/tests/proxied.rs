@@ -15,7 +15,7 @@ impl Proxy {
         let tls = NodeTls::load(&murder.files("fe1", Role::Frontend)).unwrap();
         let stream = Stream::connect(backend.addresses().imaps[0]).await.unwrap();
         let name = server_name("be1", Role::Backend);
-        let stream = stream.connect_tls(tls.client_config(), name).await.unwrap();
+        let stream = stream.connect_tls(&tls.client(), name).await.unwrap();
         Self(BufReader::new(stream))
     }
 

@@ -125,9 +125,7 @@ async fn was_adopted(
         .ok_or_else(|| anyhow::anyhow!("its address is not known"))?;
     let name = server_name(&to.node, Role::Backend);
     let stream = Stream::connect(&address).await?;
-    let mut stream = stream
-        .connect_tls(cluster.tls.client_config(), name)
-        .await?;
+    let mut stream = stream.connect_tls(&cluster.tls.client(), name).await?;
     // What a node calls a session needs no quoting.
     let session = session.filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
     let whose = session.map(|id| format!("i ID (\"x-session-id\" \"{id}\")\r\n"));

@@ -152,7 +152,7 @@ impl Dialer {
 
     /// TLS over it, with both sides' certificates checked.
     pub(crate) async fn tls(&self, node: &str, tcp: Stream) -> Result<Stream, BackendError> {
-        tcp.connect_tls(self.tls.client_config(), server_name(node, Role::Backend))
+        tcp.connect_tls(&self.tls.client(), server_name(node, Role::Backend))
             .await
             .map_err(|error| unreachable(node, error))
     }

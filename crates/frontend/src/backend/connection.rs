@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
+use murder_imap::node::DELETED;
 use murder_imap::{NodeCommand, NodeId, put_number};
 use murder_net::{Alarm, Stream};
 use tokio::time::Instant;
@@ -18,6 +19,10 @@ use crate::wire::{HIGH_WATER, Wire};
 /// The most octets of one answer to a short command: an ACL with
 /// [`murder_mailbox::Acl::MAX_ENTRIES`] identifiers is well below it.
 const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The most octets of all answers to one short command, which are held until it ends: a hundred
+/// thousand subscriptions are well below it.
+const MAX_ANSWERS: usize = 16 * 1024 * 1024;
 
 /// Why a backend could not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +43,12 @@ pub(crate) enum BackendError {
         node: String,
         /// Why.
         reason: String,
+    },
+    /// The backend ended it as the mailbox that was selected on it is deleted.
+    #[error("the mailbox that was selected on backend {node} is deleted")]
+    Deleted {
+        /// Its name.
+        node: String,
     },
     /// It would not act for the user.
     #[error("backend {node} refused the user: {answer}")]
@@ -116,6 +127,8 @@ pub(crate) struct Connection {
     accounts: u64,
     last_tag: u32,
     silence: Duration,
+    /// The backend has said that the mailbox that was selected is deleted.
+    deleted: bool,
     /// Goes off when an answer has been owed for too long; made when one is waited for.
     alarm: Option<Alarm>,
 }
@@ -133,6 +146,7 @@ impl Connection {
             accounts: 0,
             last_tag: 0,
             silence,
+            deleted: false,
             alarm: None,
         }
     }
@@ -145,6 +159,11 @@ impl Connection {
     /// The user that it acts for.
     pub(crate) fn user(&self) -> &Arc<str> {
         &self.user
+    }
+
+    /// Whether it is at its end because the mailbox that was selected is deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted
     }
 
     /// How long a backend that owes an answer may say nothing.
@@ -226,7 +245,13 @@ impl Connection {
                     .get(..3)
                     .is_some_and(|word| word.eq_ignore_ascii_case("BYE"))
                 {
-                    return Err(self.lost(status.text));
+                    self.deleted = status.code(DELETED).is_some();
+                    return Err(match self.deleted {
+                        true => BackendError::Deleted {
+                            node: self.node.to_string(),
+                        },
+                        false => self.lost(status.text),
+                    });
                 }
                 Event::Status(status)
             }
@@ -347,10 +372,15 @@ impl Connection {
         on: &mut (dyn FnMut(Said) + Send),
     ) -> Result<Completion, BackendError> {
         let mut bytes = Vec::new();
+        let mut all = 0;
         loop {
             match self.event()? {
                 None => self.fill().await?,
                 Some(Event::Untagged { len, last, .. }) => {
+                    all += len;
+                    if all > MAX_ANSWERS {
+                        return Err(self.lost("too many answers"));
+                    }
                     self.take_bounded(len, &mut bytes)?;
                     if last {
                         on(Said::Answer(Answer {

@@ -116,7 +116,7 @@ impl Pulses {
         let address = address.ok_or(io::ErrorKind::NotFound)?;
         let tcp = Stream::connect(&address).await?;
         let name = server_name(node, Role::Backend);
-        let stream = tcp.connect_tls(self.tls.client_config(), name).await?;
+        let stream = tcp.connect_tls(&self.tls.client(), name).await?;
         Ok(Wire::new(stream, HIGH_WATER))
     }
 }

@@ -21,6 +21,7 @@ mod hear;
 mod progress;
 
 use murder_imap::transfer::{ADOPTED, CLAIMED, RECEIVING, REFUSED};
+use murder_mailbox::Rights;
 use tokio::time::{Duration, Instant, sleep};
 use uuid::Uuid;
 
@@ -263,7 +264,9 @@ async fn receive(
         None => tracing::debug!(mailbox = %order.destination.name, "not here, looking again"),
     }
     let router = session.shared.router.clone();
-    let again = router.find_again(&order.destination.name).await;
+    let user = session.user()?;
+    let viewer = user.viewer(Rights::INSERT);
+    let again = router.find_again_as(viewer, &order.destination.name).await;
     let place = again.map_err(crate::imap::op::append::try_create)?;
     match try_receive(session, &place, messages, octets).await? {
         Some(destination) => Ok(destination),

@@ -1,7 +1,7 @@
 //! Short commands of the frontend's own to backends, on whichever connection there is.
 
 use murder_imap::NodeId;
-use murder_mailbox::MailboxName;
+use murder_mailbox::{MailboxName, Rights};
 
 use crate::backend::connection::Said;
 use crate::backend::{Answer, BackendError, Completion, Connection};
@@ -65,24 +65,28 @@ impl Session {
         Ok((completion, answers))
     }
 
-    /// The same for a command about mailbox `name`, wherever it is: `command` is given the
-    /// name as backends take it. One that is not there any more is looked for once more.
+    /// The same for a command about mailbox `name`, wherever it is, if it is known to the user by
+    /// one of the rights `by`: `command` is given the name as backends take it. One that is not
+    /// there any more is looked for once more.
     pub(crate) async fn on_mailbox(
         &mut self,
         name: &MailboxName,
+        by: Rights,
         command: &(dyn Fn(&str) -> Vec<u8> + Sync),
     ) -> Result<(Completion, Vec<Answer>), Refusal> {
         let router = self.shared.router.clone();
         let quoted = quote_always(name.as_str());
         let bytes = command(&quoted);
-        let found = router.find(name).await;
+        let user = self.user()?;
+        let viewer = user.viewer(by);
+        let found = router.find_as(viewer, name).await;
         let place = found.map_err(|error| self.missing(name, error))?;
         let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
         if completion.code("X-NOT-HERE").is_none() {
             return Ok((completion, answers));
         }
         tracing::debug!(mailbox = %name, node = place.node, "not here, looking again");
-        let place = router.find_again(name).await?;
+        let place = router.find_again_as(viewer, name).await?;
         let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
         match completion.code("X-NOT-HERE") {
             None => Ok((completion, answers)),

@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 use murder_imap::ANNOUNCEMENT_MAX;
+use murder_imap::server::Limits;
 use murder_net::Stream;
 
 use crate::backend::scanner::literal_at_end;
@@ -24,6 +25,8 @@ pub(crate) enum Input {
     Append(Bytes, Literal),
     /// A command that breaks a bound. It is being skipped; the bytes are its beginning.
     TooLarge(Bytes),
+    /// More would have to be skipped than the limits allow: nothing more can be understood.
+    Lost,
 }
 
 /// A literal as it was announced.
@@ -47,8 +50,7 @@ enum Skip {
 pub(crate) struct Client {
     /// The connection.
     pub wire: Wire,
-    /// The most octets of one command with its literals (bar APPEND's message).
-    max_command: usize,
+    limits: Limits,
     /// Where in the input the line that is looked at begins.
     line: usize,
     /// Up to where it has been searched for its end.
@@ -56,20 +58,29 @@ pub(crate) struct Client {
     /// The go-ahead for the literal at the end of the line has been given.
     gone_ahead: bool,
     skip: Option<Skip>,
+    /// Octets that may still be skipped for the command that is being skipped; `None` once more
+    /// would have to be.
+    skippable: Option<u64>,
 }
 
 impl Client {
-    /// Over `stream`, with commands of at most `max_command` octets and room for `high_water`
-    /// octets of answers.
-    pub(crate) fn new(stream: Stream, max_command: usize, high_water: usize) -> Self {
+    /// Over `stream`, with commands as `limits` has them (but for APPEND's message, which the
+    /// caller looks at) and room for `high_water` octets of answers.
+    pub(crate) fn new(stream: Stream, limits: Limits, high_water: usize) -> Self {
         Self {
             wire: Wire::new(stream, high_water),
-            max_command,
+            limits,
             line: 0,
             searched: 0,
             gone_ahead: false,
             skip: None,
+            skippable: Some(0),
         }
+    }
+
+    /// Other limits, from the next command on.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// The stream, for STARTTLS; whatever was pipelined behind the command is dropped.
@@ -84,7 +95,10 @@ impl Client {
     /// Takes the next command out of the input.
     pub(crate) fn next(&mut self) -> Input {
         if !self.skip_on() {
-            return Input::More;
+            return match self.skippable {
+                Some(_) => Input::More,
+                None => Input::Lost,
+            };
         }
         loop {
             let input = &self.wire.input;
@@ -92,12 +106,12 @@ impl Client {
                 .map(|at| self.searched + at + 1)
             else {
                 self.searched = input.len();
-                if input.len() > self.max_command {
+                if input.len() > self.limits.command {
                     return self.too_large(Skip::Line);
                 }
                 return Input::More;
             };
-            if end > self.max_command {
+            if end > self.limits.command {
                 return self.too_large(Skip::Line);
             }
             let Some(literal) = literal(&input[self.line..end]) else {
@@ -109,14 +123,14 @@ impl Client {
             let fits = usize::try_from(literal.octets)
                 .ok()
                 .and_then(|octets| end.checked_add(octets))
-                .filter(|total| *total <= self.max_command);
+                .filter(|total| *total <= self.limits.command);
             let Some(next_line) = fits else {
                 if literal.synchronising && !self.gone_ahead {
                     // The client will not send it; its next line is another command.
                     return Input::TooLarge(self.take(end));
                 }
                 let tag = self.take(end);
-                self.skip = Some(Skip::Octets(literal.octets));
+                self.start_skip(Skip::Octets(literal.octets));
                 return Input::TooLarge(tag);
             };
             if literal.synchronising && !self.gone_ahead {
@@ -144,7 +158,10 @@ impl Client {
     /// until it is there; an overlong one comes as an empty line.
     pub(crate) fn next_line(&mut self) -> Option<Bytes> {
         if !self.skip_on() {
-            return None;
+            return match self.skippable {
+                Some(_) => None,
+                None => Some(Bytes::new()),
+            };
         }
         match memchr(b'\n', &self.wire.input) {
             Some(at) => {
@@ -154,7 +171,7 @@ impl Client {
                     line.strip_suffix(b"\r").unwrap_or(line),
                 ))
             }
-            None if self.wire.input.len() > self.max_command => {
+            None if self.wire.input.len() > self.limits.command => {
                 let _ = self.too_large(Skip::Line);
                 Some(Bytes::new())
             }
@@ -165,7 +182,7 @@ impl Client {
     /// Passes over an APPEND's message of so many octets and the line end behind it, as far
     /// as they are there at once and as they come for the rest.
     pub(crate) fn skip_message(&mut self, octets: u64) {
-        self.skip = Some(Skip::Octets(octets));
+        self.start_skip(Skip::Octets(octets));
     }
 
     /// Passes over the literal that `line` announces without waiting to be asked for it.
@@ -173,8 +190,18 @@ impl Client {
         if let Some(literal) = literal(line)
             && !literal.synchronising
         {
-            self.skip = Some(Skip::Octets(literal.octets));
+            self.start_skip(Skip::Octets(literal.octets));
         }
+    }
+
+    /// Begins to skip (the rest of) a refused command.
+    fn start_skip(&mut self, skip: Skip) {
+        let octets = match skip {
+            Skip::Line => 0,
+            Skip::Octets(octets) => octets,
+        };
+        self.skip = Some(skip);
+        self.skippable = self.limits.skipped().checked_sub(octets);
     }
 
     /// The line behind a message of so many octets, without its CRLF, once both are in the
@@ -184,20 +211,12 @@ impl Client {
         let rest = self.wire.input.get(start..)?;
         let line = match memchr(b'\n', rest) {
             Some(at) => &rest[..at],
-            None if rest.len() > self.max_command => rest,
+            None if rest.len() > self.limits.command => rest,
             None => return None,
         };
         Some(Bytes::copy_from_slice(
             line.strip_suffix(b"\r").unwrap_or(line),
         ))
-    }
-
-    /// Octets of a literal that are still to come and be passed over.
-    pub(crate) fn to_skip(&self) -> u64 {
-        match self.skip {
-            Some(Skip::Octets(octets)) => octets,
-            Some(Skip::Line) | None => 0,
-        }
     }
 
     fn take(&mut self, end: usize) -> Bytes {
@@ -222,7 +241,7 @@ impl Client {
         self.line = 0;
         self.searched = 0;
         self.gone_ahead = false;
-        self.skip = Some(skip);
+        self.start_skip(skip);
         Input::TooLarge(head)
     }
 
@@ -230,6 +249,11 @@ impl Client {
     fn skip_on(&mut self) -> bool {
         loop {
             let input: &mut BytesMut = &mut self.wire.input;
+            if self.skippable.is_none() {
+                // Nothing more is heard.
+                input.clear();
+                return false;
+            }
             match self.skip {
                 None => return true,
                 Some(Skip::Octets(octets)) => {
@@ -244,17 +268,22 @@ impl Client {
                     }
                 }
                 Some(Skip::Line) => {
-                    let Some(at) = memchr(b'\n', input) else {
-                        // What is kept may announce a literal.
-                        input.advance(input.len().saturating_sub(ANNOUNCEMENT_MAX));
+                    let end = memchr(b'\n', input);
+                    // What is kept may announce a literal.
+                    let passed = match end {
+                        Some(at) => at + 1,
+                        None => input.len().saturating_sub(ANNOUNCEMENT_MAX),
+                    };
+                    let literal = end.and_then(|at| literal(&input[..=at]));
+                    input.advance(passed);
+                    let literal = literal.filter(|literal| !literal.synchronising);
+                    let octets = literal.map_or(0, |literal| literal.octets);
+                    let passed = octets.saturating_add(passed as u64);
+                    self.skippable = self.skippable.and_then(|left| left.checked_sub(passed));
+                    if end.is_none() {
                         return false;
-                    };
-                    let literal = literal(&input[..=at]);
-                    input.advance(at + 1);
-                    self.skip = match literal {
-                        Some(l) if !l.synchronising => Some(Skip::Octets(l.octets)),
-                        _ => None,
-                    };
+                    }
+                    self.skip = literal.map(|literal| Skip::Octets(literal.octets));
                 }
             }
         }
@@ -294,7 +323,11 @@ mod tests {
         let stream = Stream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        Client::new(stream, 1000, 1000)
+        let limits = Limits {
+            command: 1000,
+            append: 1_000_000,
+        };
+        Client::new(stream, limits, 1000)
     }
 
     /// What comes out when `text` goes in by chunks of `size`, with a go-ahead whenever
@@ -307,6 +340,10 @@ mod tests {
             loop {
                 match client.next() {
                     Input::More => break,
+                    Input::Lost => {
+                        out.push(Input::Lost);
+                        return out;
+                    }
                     Input::WantsGoAhead => {
                         client.go_ahead();
                         out.push(Input::WantsGoAhead);
@@ -397,6 +434,29 @@ mod tests {
                 assert_eq!(out[1], command("b NOOP\r\n"));
             }
         }
+    }
+
+    /// Whatever it is refused for: within the limit for a message it is passed over, beyond that the
+    /// client is not heard any more.
+    #[tokio::test]
+    async fn what_is_skipped_has_a_bound() {
+        let long = format!("a {}\r\n", "x".repeat(1_100_000));
+        let chain = format!("a {}", "x {1+}\r\n".repeat(200_000));
+        let literal = "a SEARCH {1001001+}\r\n".to_owned();
+        let largest = format!("a SEARCH {{{}+}}\r\n", u64::MAX);
+        for text in [long, chain, literal, largest] {
+            for size in [999, 60_000, text.len()] {
+                let out = feed(text.as_bytes(), size).await;
+                assert_eq!(out.last(), Some(&Input::Lost), "{} by {size}", text.len());
+            }
+        }
+        let mut client = client().await;
+        client.skip_message(1_001_001);
+        assert_eq!(client.next(), Input::Lost);
+        client.wire.input.extend_from_slice(b"a NOOP\r\n");
+        assert_eq!(client.next(), Input::Lost);
+        assert!(client.wire.input.is_empty());
+        assert_eq!(client.next_line().unwrap(), "");
     }
 
     #[tokio::test]

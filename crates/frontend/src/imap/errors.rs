@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use murder_mailbox::NameError;
+use murder_mailbox::{NameError, RenameError};
 
 use crate::backend::{BackendError, Completion, Status};
 use crate::imap::arguments::Syntax;
@@ -116,6 +116,15 @@ impl From<Syntax> for Refusal {
     }
 }
 
+impl From<RenameError> for Refusal {
+    fn from(error: RenameError) -> Self {
+        match error {
+            RenameError::AdministratorsOnly => Self::NotPermitted(error.text()),
+            _ => Self::Cannot(error.text().into()),
+        }
+    }
+}
+
 impl From<NameError> for Refusal {
     fn from(error: NameError) -> Self {
         Self::Name(error)
@@ -167,8 +176,6 @@ pub(crate) enum OpError {
     ClientGone(std::io::Error),
     /// The tagged line has gone out already.
     AlreadyAnswered,
-    /// The client sends more than is worth reading on for.
-    TooMuch,
     /// What became of the command cannot be told: the connection is closed with this BYE.
     Bye(&'static str),
 }

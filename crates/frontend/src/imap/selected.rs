@@ -32,6 +32,8 @@ pub(crate) struct Selected {
     last_command: Instant,
     /// The backend went in the middle of an answer that the client has begun to get.
     torn: bool,
+    /// The mailbox was deleted.
+    deleted: bool,
 }
 
 /// A command that the backend has not completed.
@@ -80,6 +82,7 @@ impl Selected {
             passing: false,
             last_command: Instant::now(),
             torn: false,
+            deleted: false,
         }
     }
 
@@ -96,7 +99,13 @@ impl Selected {
     /// The connection is of no use any more, and nothing waits for an answer on it.
     pub(crate) fn forget_connection(&mut self) {
         debug_assert!(self.under_way.is_empty());
-        self.connection = None;
+        let connection = self.connection.take();
+        self.deleted |= connection.is_some_and(|connection| connection.is_deleted());
+    }
+
+    /// Whether the mailbox was deleted, which ends the session.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted
     }
 
     /// Whether the client has got the beginning of an answer whose end will never come.
@@ -274,12 +283,15 @@ impl Selected {
     ///
     /// # Errors
     /// When that cannot be said: in the middle of an answer, of a change, which may have been made,
-    /// or to a client in IDLE, which would wait for news for ever.
+    /// or to a client in IDLE, which would wait for news for ever; and when the mailbox was deleted.
     pub(crate) fn lose(
         &mut self,
         error: BackendError,
         client: &mut Client,
     ) -> Result<(), TornAnswer> {
+        if let BackendError::Deleted { .. } = error {
+            return Err(TornAnswer(error));
+        }
         self.torn = self.passing
             && self
                 .connection

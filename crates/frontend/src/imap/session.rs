@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use murder_mailbox::{Identity, Namespace};
+use murder_imap::node::MAILBOX_DELETED;
+use murder_mailbox::{Identity, Namespace, Rights};
 use murder_net::{Alarm, Cancelled, SessionId, Stream};
 use murder_sessions::{CUT_OFF_AFTER, End, News, Overdue, Presence};
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use crate::imap::client::{Client, Input};
 use crate::imap::errors::{OpError, OpResult, Refusal, changes};
 use crate::imap::op;
 use crate::imap::selected::{Passed, Selected, write_tagged};
+use crate::route::Viewer;
 use crate::shared::Shared;
 
 /// Commands in a row that are no commands, after which whoever sends them is no mail client.
@@ -45,6 +47,16 @@ pub(crate) struct User {
     pub namespace: Namespace,
     /// What backends are told.
     pub acting: ActingFor,
+}
+
+impl User {
+    /// The user, to whom mailboxes are known by each of these rights, and by `l`.
+    pub(crate) fn viewer(&self, by: Rights) -> Viewer<'_> {
+        Viewer {
+            identity: &self.identity,
+            by,
+        }
+    }
 }
 
 /// Why a session is over.
@@ -130,7 +142,8 @@ impl Session {
         let settings = &shared.settings;
         let secure = stream.is_tls();
         let login_until = Instant::now() + settings.login_timeout;
-        let client = Client::new(stream, settings.max_command, settings.high_water);
+        let limits = settings.limits().before_login();
+        let client = Client::new(stream, limits, settings.high_water);
         Self {
             goodbye: Cancelled::of(shared.goodbye.clone()),
             alarm: Alarm::new(login_until),
@@ -243,11 +256,8 @@ impl Session {
             Input::TooLarge(head) => {
                 let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
                 self.bad(&tag, "Command line or literal is too long")?;
-                let worth = self.shared.settings.append_limit;
-                if self.client.to_skip() > worth.saturating_mul(op::append::WORTH_SKIPPING) {
-                    return Err(Ended::Abuse("[TOOBIG] Literal is far too long"));
-                }
             }
+            Input::Lost => return Err(Ended::Abuse("[TOOBIG] That is far too long")),
         }
         Ok(true)
     }
@@ -304,6 +314,7 @@ impl Session {
         {
             tracing::warn!(%error, mailbox = %selected.mailbox, "lost the selected mailbox");
         }
+        self.end_if_deleted()?;
         let overdue = Overdue::of(self.presence.as_ref());
         let result = tokio::select! {
             biased;
@@ -340,7 +351,9 @@ impl Session {
 
             (_, "ENABLE") => op::enable::enable(self, arguments),
             (_, "NAMESPACE") => op::namespace::namespace(self, arguments),
-            (_, "SELECT" | "EXAMINE") => op::select::select(self, &line.name, arguments).await,
+            (_, "SELECT" | "EXAMINE") => {
+                op::select::select(self, &line.name, &command, arguments).await
+            }
             (_, "CREATE") => op::create::create(self, &command).await,
             (_, "DELETE") => op::delete::delete(self, arguments).await,
             (_, "RENAME") => op::rename::rename(self, &command).await,
@@ -368,14 +381,27 @@ impl Session {
         }
     }
 
+    /// Ends the session if the selected mailbox turned out to be deleted, as backends do.
+    fn end_if_deleted(&self) -> Result<(), Ended> {
+        match &self.state {
+            State::Selected(selected) if selected.is_deleted() => {
+                Err(Ended::Unknown(MAILBOX_DELETED))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Ends command `name`.
     fn complete(&mut self, tag: &str, name: &str, result: OpResult) -> Result<(), Ended> {
+        self.end_if_deleted()?;
         let completion = match result {
             Ok(completion) => completion,
             Err(OpError::ClientGone(error)) => return Err(Ended::Client(error)),
             Err(OpError::AlreadyAnswered) => return Ok(()),
             Err(OpError::Bye(word)) => return Err(Ended::Unknown(word)),
-            Err(OpError::TooMuch) => return Err(Ended::Abuse("[TOOBIG] Message is too big")),
+            Err(OpError::Refused(Refusal::Backend(BackendError::Deleted { .. }))) => {
+                return Err(Ended::Unknown(MAILBOX_DELETED));
+            }
             Err(OpError::Refused(Refusal::Backend(error)))
                 if error.may_be_done() && changes(name) =>
             {
@@ -506,6 +532,7 @@ impl Session {
                 Some("[UNAVAILABLE] The answer of the backend is lost; see what was done")
             }
             // In the middle of an answer nothing can be said.
+            Ended::Torn(BackendError::Deleted { .. }) => Some(MAILBOX_DELETED),
             Ended::Torn(_) => match &self.state {
                 State::Selected(selected) if selected.is_answer_torn() => None,
                 _ => Some("[UNAVAILABLE] The backend of the selected mailbox has gone"),

@@ -164,21 +164,40 @@ async fn refused_before_anything_is_sent() {
         ("APPEND INBOX {1048577}", "NO [TOOBIG] "),
         ("APPEND INBOX {0}", "NO There is no message"),
         ("APPEND INBOX {0+}\r\n", "NO There is no message"),
-        ("APPEND INBOX ~{3+}\r\nabc", "BAD "),
+        ("APPEND INBOX UTF8 (~{3+}\r\nabc)", "BAD "),
         ("APPEND {3+}\r\nabc", "BAD "),
         ("APPEND", "BAD "),
     ] {
         let answer = client.tagged("b", command).await;
         assert!(answer.starts_with(start), "{command}: {answer}");
     }
-    let big = format!("APPEND INBOX {{1048577+}}\r\n{}", "x".repeat(1_048_577));
-    assert!(client.tagged("c", &big).await.starts_with("NO [TOOBIG] "));
+    // As much as a message may have is passed over, whatever it is refused for; not more.
+    let whole = format!("APPEND new {{1048576+}}\r\n{}", "x".repeat(1_048_576));
+    assert!(
+        client
+            .tagged("c", &whole)
+            .await
+            .starts_with("NO [TRYCREATE] ")
+    );
     assert!(client.tagged("d", "NOOP").await.starts_with("OK "));
     assert!(murder.is_left_alone("be1"));
-    // Nobody waits for a message without end.
-    client.send("e APPEND INBOX {99999999999+}\r\n").await;
-    client.expect("* BYE [TOOBIG] ").await;
-    client.closed().await;
+    for (name, code) in [
+        ("INBOX", "TOOBIG"),
+        ("new", "TOOBIG"),
+        ("a//b", "TOOBIG"),
+        ("%", ""),
+    ] {
+        let mut client = murder.login("bob").await;
+        client
+            .send(&format!("e APPEND {name} {{99999999999+}}\r\n"))
+            .await;
+        match code {
+            "" => client.expect("e BAD ").await,
+            code => client.expect(&format!("e NO [{code}] ")).await,
+        };
+        client.expect("* BYE [TOOBIG] ").await;
+        client.closed().await;
+    }
     murder.stop().await;
 }
 

@@ -1,10 +1,8 @@
 //! A backend's end of an LMTP connection, said by the test.
 
-use std::sync::Arc;
-
+use murder_net::tls::TlsServer;
 use murder_net::{Connection, Role};
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::ServerConfig;
 
 use super::peer::Peer;
 
@@ -14,7 +12,7 @@ pub(super) struct FakeLmtp(pub(super) Peer);
 /// Greets, does STARTTLS, and hands the connection over.
 pub(super) async fn accept(
     connection: Connection,
-    tls: Arc<ServerConfig>,
+    tls: TlsServer,
     connected: mpsc::Sender<FakeLmtp>,
 ) {
     let mut plain = Peer::new(connection.stream);
@@ -25,7 +23,7 @@ pub(super) async fn accept(
     plain.send("250-fake\r\n250 STARTTLS\r\n").await;
     plain.expect("STARTTLS").await;
     plain.send("220 go\r\n").await;
-    let stream = plain.into_stream().accept_tls(tls).await.unwrap();
+    let stream = plain.into_stream().accept_tls(&tls).await.unwrap();
     assert!(stream.peer().unwrap().has_role(Role::Frontend));
     let mut peer = Peer::new(stream);
     peer.expect("LHLO fe1").await;

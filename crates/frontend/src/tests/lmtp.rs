@@ -413,7 +413,7 @@ async fn starttls_for_delivery() {
     let name = murder_net::tls::server_name("fe1", murder_net::Role::Frontend);
     let stream = client
         .into_stream()
-        .connect_tls(super::client_tls(&murder), name)
+        .connect_tls(&super::client_tls(&murder), name)
         .await
         .unwrap();
     let mut client = super::peer::Peer::new(stream);

@@ -22,7 +22,7 @@ async fn capabilities_before_and_after() {
     client.expect("+ ").await;
     client.send("bob {6+}\r\nsecret\r\n").await;
     let after = client.line().await;
-    assert!(after.starts_with("c OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk APPENDLIMIT=1048576]"), "{after}");
+    assert!(after.starts_with("c OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE BINARY CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk APPENDLIMIT=1048576]"), "{after}");
     assert!(
         client
             .tagged("d", "LOGIN bob secret")
@@ -59,7 +59,7 @@ async fn no_password_without_tls_unless_allowed() {
     client.expect("c OK ").await;
     let stream = client
         .into_stream()
-        .connect_tls(client_tls(&murder), server_name("fe1", Role::Frontend))
+        .connect_tls(&client_tls(&murder), server_name("fe1", Role::Frontend))
         .await
         .unwrap();
     let mut client = Peer::new(stream);
@@ -80,7 +80,7 @@ async fn implicit_tls() {
     let stream = murder_net::Stream::connect(murder.frontend().addresses().imaps[0])
         .await
         .unwrap()
-        .connect_tls(client_tls(&murder), server_name("fe1", Role::Frontend))
+        .connect_tls(&client_tls(&murder), server_name("fe1", Role::Frontend))
         .await
         .unwrap();
     let mut client = Peer::new(stream);

@@ -16,7 +16,7 @@ mod peer;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use murder_auth::Account;
@@ -191,12 +191,12 @@ impl Murder {
         session.registered(LONG).await.unwrap();
         let (connected, imap) = mpsc::channel(100);
         imaps
-            .with_tls(tls.server_config())
+            .with_tls(tls.server())
             .spawn(&shutdown, move |connection| {
                 fake_imap::accept(connection, connected.clone())
             });
         let (connected, lmtp_connections) = mpsc::channel(100);
-        let server = tls.server_config();
+        let server = tls.server();
         lmtp.spawn(&shutdown, move |connection| {
             fake_lmtp::accept(connection, server.clone(), connected.clone())
         });
@@ -418,13 +418,13 @@ fn client(ca: &Ca, dir: &TempDir, name: &str, role: &str, master: SocketAddr) ->
     let tls = NodeTls::load(&files(ca, dir, name, role)).unwrap();
     MupdateClient::new(MupdateClientConfig::new(
         vec![master.to_string()],
-        tls.client_config(),
+        tls.client(),
     ))
 }
 
 /// What the operator's certificate is good for as a TLS client.
-fn client_tls(murder: &Murder) -> Arc<tokio_rustls::rustls::ClientConfig> {
+fn client_tls(murder: &Murder) -> murder_net::tls::TlsClient {
     NodeTls::load(&murder.files("operator", "operator"))
         .unwrap()
-        .client_config()
+        .client()
 }

@@ -271,11 +271,13 @@ fn refused_appends_are_skipped() {
         b"a APPEND x {2001}\r\nb NOOP\r\n",
         &[Seen::Refused("a".into()), command("b", "NOOP")],
     );
-    let mut input = b"a APPEND x {2001+}\r\n".to_vec();
-    input.extend_from_slice(&[b'\n'; 2001]);
-    input.extend_from_slice(b"\r\nb NOOP\r\n");
-    // Above what is skipped.
-    check(&input, &[Seen::Refused("a".into()), Seen::Fatal]);
+    // One above the limit for messages, and one above what is skipped.
+    for (len, last) in [(2_001, command("b", "NOOP")), (2_257, Seen::Fatal)] {
+        let mut input = format!("a APPEND x {{{len}+}}\r\n").into_bytes();
+        input.resize(input.len() + len, b'\n');
+        input.extend_from_slice(b"\r\nb NOOP\r\n");
+        check(&input, &[Seen::Refused("a".into()), last]);
+    }
     check(
         b"a APPEND x {99999999999+}\r\nzzz",
         &[Seen::Refused("a".into()), Seen::Fatal],
@@ -550,7 +552,7 @@ fn literals_count_to_the_limit() {
     input.resize(input.len() + 300, b'\n');
     input.extend_from_slice(b" {7+}\r\n1234567 {8}\r\nb NOOP\r\n");
     check(&input, &[bad("a"), command("b", "NOOP")]);
-    check(b"a SELECT {2001+}\r\nb NOOP\r\n", &[Seen::Fatal]);
+    check(b"a SELECT {2257+}\r\nb NOOP\r\n", &[Seen::Fatal]);
     check(
         b"a SELECT {18446744073709551616}\r\nb NOOP\r\n",
         &[bad("a"), command("b", "NOOP")],

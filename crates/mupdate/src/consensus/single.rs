@@ -1,7 +1,8 @@
 //! A cluster of one: the log is an SQLite table.
 //!
 //! One thread takes all proposals that wait, writes them in one transaction that is durable
-//! when it returns, applies them, answers, and wakes the watchers. What applying has changed
+//! when it returns, applies them, answers, and wakes the watchers. Those that would be refused are
+//! answered without being written: they are found by applying all of them and taking that back. What applying has changed
 //! goes into the tables on disk some time later, together with the history, and the log
 //! entries that made it are forgotten in the same transaction. After a crash the tables are
 //! loaded and the log that is left is applied again.
@@ -232,13 +233,7 @@ impl Writer {
     fn open(config: &SingleNodeConfig) -> Result<Self, DiskError> {
         let disk = Disk::open(&config.dir.join("mupdate.sqlite3"), Synchronous::Full)?;
         let (meta, tables) = disk.load()?;
-        let state = State {
-            tables,
-            murder_id: meta.murder_id,
-            predecessors: meta.predecessors,
-            revision: meta.revision,
-            last_uidvalidity: meta.last_uidvalidity,
-        };
+        let state = State::of(tables, &meta);
         let (revisions, bytes) = disk.connection.query_row(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(changes)), 0) FROM history",
             [],
@@ -275,7 +270,7 @@ impl Writer {
                     murder_id: uuid::Uuid::new_v4().as_bytes().to_vec(),
                 })),
             };
-            writer.write(std::slice::from_ref(&entry))?;
+            writer.write(&[&entry])?;
             writer.apply(&entry);
         }
         Ok(writer)
@@ -360,8 +355,15 @@ impl Writer {
         if entries.is_empty() {
             return;
         }
+        let refused = self.shared.state.write().rehearse(entries);
+        let accepted = entries.iter().zip(&refused);
+        let accepted: Vec<&v1::LogEntry> = accepted
+            .filter_map(|(entry, refused)| refused.is_none().then_some(entry))
+            .collect();
         let before = self.logged;
-        if let Err(error) = self.write(entries) {
+        if accepted.is_empty() {
+            // Nothing to write says nothing of whether it could be.
+        } else if let Err(error) = self.write(&accepted) {
             self.disk.rollback();
             self.logged = before;
             if self.shared.healthy.send_replace(false) {
@@ -371,20 +373,21 @@ impl Writer {
                 let _ = answer.send(Err(ConsensusError::Log(error.to_string())));
             }
             return;
-        }
-        if !self.shared.healthy.send_replace(true) {
+        } else if !self.shared.healthy.send_replace(true) {
             tracing::info!("the log can be written again");
         }
         self.logged = before;
-        for (entry, answer) in entries.iter().zip(answers) {
-            self.logged += 1;
-            let outcome = self.apply(entry);
+        for ((entry, refused), answer) in entries.iter().zip(refused).zip(answers) {
+            let outcome = refused.unwrap_or_else(|| {
+                self.logged += 1;
+                self.apply(entry)
+            });
             let _ = answer.send(Ok((self.logged, outcome)));
         }
     }
 
     /// Makes entries durable; counts them as logged.
-    fn write(&mut self, entries: &[v1::LogEntry]) -> Result<(), DiskError> {
+    fn write(&mut self, entries: &[&v1::LogEntry]) -> Result<(), DiskError> {
         self.disk.begin()?;
         let flush = (self.unflushed.len() >= FLUSH_REVISIONS
             || self.unflushed_changes >= FLUSH_CHANGES

@@ -81,6 +81,11 @@ impl Caller {
         }
     }
 
+    /// Whether it may have partitions.
+    pub fn may_hold_mail(&self) -> bool {
+        self.has(Role::Backend)
+    }
+
     /// Whether it may see and change the user directory.
     pub fn may_administer(&self) -> Result<(), Status> {
         if self.is_master_or_operator() {

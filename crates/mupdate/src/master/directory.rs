@@ -67,6 +67,8 @@ impl Directory for Service {
         &self,
         request: Request<v1::AddUserRequest>,
     ) -> Result<Response<v1::DirectoryResponse>, Status> {
+        // Before what is asked for is looked at.
+        Caller::of(&request)?.may_administer()?;
         let v1::AddUserRequest { account, with_mail } = request.get_ref().clone();
         let account = account.ok_or_else(|| invalid("no account"))?;
         self.change_directory(&request, vec![adding(account, with_mail)])

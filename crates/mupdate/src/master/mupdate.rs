@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::{Health, Role, Shutdown};
+use murder_net::{Health, Limit, Role, Shutdown};
 use murder_proto::v1::mupdate_server::Mupdate;
 use murder_proto::v1::{self, log_entry::Command, operation};
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::disk::now_ms;
 use crate::health::NodeHealth;
-use crate::record::{Mailbox, mailbox_to_proto};
+use crate::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
 use crate::state::Outcome;
 
 /// The most operations in one batch: it is one revision.
@@ -38,6 +38,8 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 pub(super) struct Service {
     pub consensus: Arc<dyn Consensus>,
     pub sessions: Arc<Sessions>,
+    /// Reconciliations under way, by the node that asks; of operators together.
+    pub reconciling: Limit<String>,
     pub shutdown: Shutdown,
     /// This master's own.
     pub health: Health,
@@ -392,6 +394,45 @@ impl Mupdate for Service {
         Ok(Response::new(succeeded))
     }
 
+    async fn revoke_certificates(
+        &self,
+        request: Request<v1::RevokeCertificatesRequest>,
+    ) -> Result<Response<v1::RevokeCertificatesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.may_administer()?;
+        let v1::RevokeCertificatesRequest {
+            name,
+            serials,
+            take_back,
+        } = request.into_inner();
+        let revoked = Command::Revoked(v1::Revoked {
+            name: name.clone(),
+            serials,
+            taken_back: take_back,
+        });
+        let revision = match self.propose(String::new(), revoked).await? {
+            (_, Outcome::Refused(detail)) => return Err(detail.into_status()),
+            (revision, _) => revision,
+        };
+        let revocation = self
+            .consensus
+            .state()
+            .tables()
+            .revocations
+            .get(&name)
+            .cloned();
+        tracing::warn!(
+            operator = caller.name,
+            name,
+            ?revocation,
+            "what is revoked of certificates has changed"
+        );
+        Ok(Response::new(v1::RevokeCertificatesResponse {
+            revision,
+            revocation: revocation.as_ref().map(revocation_to_proto),
+        }))
+    }
+
     type DescribeNodesStream = Parts<v1::DescribeNodesResponse>;
 
     async fn describe_nodes(
@@ -411,10 +452,13 @@ impl Mupdate for Service {
     ) -> Result<Response<Self::ReconcileStream>, Status> {
         let caller = Caller::of(&request)?;
         let restricted_to = caller.may_write()?;
+        let slot = self.reconciling.take(&restricted_to);
+        let slot = slot.ok_or_else(|| unavailable("too many reconciliations at once"))?;
         Ok(Response::new(super::reconcile::start(
             self.clone(),
             caller,
             restricted_to,
+            slot,
             request.into_inner(),
         )))
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use murder_net::config::MAX_WEIGHT;
 use murder_proto::v1::{self, log_entry::Command, register_request::Kind};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -10,10 +11,12 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::caller::{Caller, audited, invalid, unavailable};
+use super::caller::{Caller, audited, denied, invalid, too_large, unavailable};
 use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service, parts};
 use crate::health::NodeHealth;
-use crate::record::{MailboxState, NodeState, Partition, PartitionState, Report, node_of};
+use crate::record::{
+    MailboxState, NodeState, Partition, PartitionState, Report, node_of, revocation_to_proto,
+};
 use crate::state::Outcome;
 
 /// Heartbeats in a lease, so that one may be lost.
@@ -22,6 +25,10 @@ const BEATS: u32 = 4;
 /// a directory put back from a copy is compared with it after a restart of the master. Until then
 /// the sessions know it better.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// The most partitions of one node, with those that it had once: each replica holds them all.
+const MAX_PARTITIONS: usize = 256;
+/// The most octets of an address: a name of the DNS and a port.
+const MAX_ADDRESS: usize = 260;
 /// Changes of free space smaller than this part of the whole are not worth a revision.
 const FREE_STEPS: u64 = 100;
 
@@ -206,7 +213,12 @@ async fn session(
         return Err(invalid("the first message must be a hello"));
     };
     caller.may_be(&hello.node)?;
+    let addresses = [&hello.imaps, &hello.lmtp, &hello.http, &hello.admin];
+    if addresses.iter().any(|address| address.len() > MAX_ADDRESS) {
+        return Err(invalid("an address is too long"));
+    }
     let mut status = hello.status.clone().unwrap_or_default();
+    check_partitions(service, caller, &status)?;
     let incarnation = hello.incarnation.clone();
     let (imaps, lmtp) = (hello.imaps.clone(), hello.lmtp.clone());
     let node = v1::Node {
@@ -215,7 +227,11 @@ async fn session(
         imaps: hello.imaps,
         lmtp: hello.lmtp,
         state: state_of(&status).into(),
-        weight: hello.weight,
+        weight: match caller.may_hold_mail() {
+            // What a node claims for itself must not be everything that there is.
+            true => hello.weight.min(MAX_WEIGHT),
+            false => 0,
+        },
         incarnation: incarnation.clone(),
         http: hello.http,
         admin: hello.admin,
@@ -260,6 +276,7 @@ async fn session(
             Ok(Ok(Some(request))) => match request.kind {
                 Some(Kind::Goodbye(_)) => break "it said goodbye",
                 Some(Kind::Status(new)) => {
+                    check_partitions(service, caller, &new)?;
                     service.sessions.heard(&hello.node, &new);
                     last.clone_from(&new);
                     let due = reports_are_due(&status, &new, recorded_at.elapsed());
@@ -377,12 +394,38 @@ pub(super) async fn sweep(service: Service) {
     }
 }
 
+/// Whether the node may have the partitions that it names.
+fn check_partitions(
+    service: &Service,
+    caller: &Caller,
+    status: &v1::NodeStatus,
+) -> Result<(), Status> {
+    if status.partitions.is_empty() {
+        return Ok(());
+    }
+    if !caller.may_hold_mail() {
+        return Err(denied("only backends have partitions"));
+    }
+    let mut names: HashSet<&str> = status.partitions.iter().map(|p| &*p.name).collect();
+    let prefix = format!("{}!", caller.name);
+    let state = service.consensus.state();
+    let known = state.tables().partitions.range(prefix.clone()..);
+    let known = known.take_while(|(name, _)| name.starts_with(&prefix));
+    names.extend(known.map(|(name, _)| &name[prefix.len()..]));
+    if names.len() > MAX_PARTITIONS {
+        return Err(too_large(format!(
+            "a node has {MAX_PARTITIONS} partitions at most, with those that it had once"
+        )));
+    }
+    Ok(())
+}
+
 /// Nodes and partitions in one message of a description: some kilobytes of problems each at most.
 const DESCRIBED: usize = 100;
 
 /// The nodes and partitions, the master that answers first.
 pub(super) fn describe(service: &Service) -> Parts<v1::DescribeNodesResponse> {
-    let (revision, mut nodes, mut partitions) = {
+    let (revision, mut nodes, mut partitions, mut revocations) = {
         let state = service.consensus.state();
         let tables = state.tables();
         let nodes: Vec<_> = tables
@@ -395,7 +438,13 @@ pub(super) fn describe(service: &Service) -> Parts<v1::DescribeNodesResponse> {
             .values()
             .map(Partition::to_proto)
             .collect();
-        (state.revision(), nodes.into_iter(), partitions.into_iter())
+        let revocations: Vec<_> = tables
+            .revocations
+            .values()
+            .map(revocation_to_proto)
+            .collect();
+        let (nodes, partitions) = (nodes.into_iter(), partitions.into_iter());
+        (state.revision(), nodes, partitions, revocations)
     };
     let (sessions, mut own) = (service.sessions.clone(), Some(service.described_self()));
     parts(&service.shutdown, move || {
@@ -412,6 +461,7 @@ pub(super) fn describe(service: &Service) -> Parts<v1::DescribeNodesResponse> {
             revision,
             nodes: own.take().into_iter().chain(described).collect(),
             partitions: partitions.by_ref().take(DESCRIBED).collect(),
+            revocations: std::mem::take(&mut revocations),
         };
         (!part.nodes.is_empty() || !part.partitions.is_empty()).then_some(part)
     })

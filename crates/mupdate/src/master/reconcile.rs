@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use murder_mailbox::{MailboxId, MailboxName};
+use murder_net::Slot;
 use murder_proto::v1::{
     self, DifferenceKind, log_entry::Command, reconcile_request, reconcile_response::Kind,
 };
@@ -25,6 +26,9 @@ use crate::state::Outcome;
 
 /// The most mailboxes in one reconciliation: both sides of it are held in memory.
 const MAX_HELD: u64 = 5_000_000;
+/// Reconciliations of one node at once, and of operators. A node does one after the other; those that
+/// it has given up may take a while to end.
+pub(super) const AT_ONCE: usize = 4;
 /// Records changed in one revision.
 const APPLY: usize = 500;
 /// So many records are dropped without an operator's word, whatever the partition's size: what
@@ -40,11 +44,13 @@ pub(super) fn start(
     service: Service,
     caller: Caller,
     restricted_to: String,
+    slot: Slot<String>,
     requests: Streaming<v1::ReconcileRequest>,
 ) -> Parts<v1::ReconcileResponse> {
     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
     let shutdown = service.shutdown.clone();
     shutdown.spawn(async move {
+        let _slot = slot;
         let stop = service.shutdown.token();
         let ended = tokio::select! {
             ended = reconcile(&service, &caller, restricted_to, requests, &sender) => ended,
@@ -323,13 +329,14 @@ async fn apply(
     }
     let command = Command::Reconcile(batch);
     let (revision, outcome) = service.propose(restricted_to.to_owned(), command).await?;
-    let Outcome::Reconciled {
-        held,
-        not_held,
-        replaced,
-    } = outcome
-    else {
-        return Err(Status::internal("unexpected outcome"));
+    let (held, not_held, replaced) = match outcome {
+        Outcome::Reconciled {
+            held,
+            not_held,
+            replaced,
+        } => (held, not_held, replaced),
+        Outcome::Refused(detail) => return Err(detail.into_status()),
+        _ => return Err(Status::internal("unexpected outcome")),
     };
     let (mut held, mut not_held) = (held.into_iter(), not_held.into_iter());
     let mut replaced = replaced.into_iter();

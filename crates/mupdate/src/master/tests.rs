@@ -3,6 +3,7 @@
 mod calls;
 mod ordinary;
 mod reconciling;
+mod revoking;
 mod sessions;
 mod watching;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_net::config::ClusterConfig;
+use murder_net::tls::TlsClient;
 use murder_net::{Ca, NodeTls, Role};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -133,8 +135,8 @@ fn issue(ca: &Ca, dir: &Path, name: &str, role: &str) -> ClusterConfig {
         .unwrap()
 }
 
-fn client_tls(files: &ClusterConfig) -> Arc<tokio_rustls::rustls::ClientConfig> {
-    NodeTls::load(files).unwrap().client_config()
+fn client_tls(files: &ClusterConfig) -> TlsClient {
+    NodeTls::load(files).unwrap().client()
 }
 
 async fn connected(replica: &Replica) {

@@ -16,7 +16,7 @@ use tonic::Status;
 use super::caller::{Caller, unavailable};
 use super::mupdate::{PART_BYTES, Parts, SCAN, STALL, STREAM_QUEUE, Service};
 use crate::consensus::{History, Revision};
-use crate::record::{account_to_proto, mailbox_to_proto, topic_of};
+use crate::record::{account_to_proto, mailbox_to_proto, revocation_to_proto, topic_of};
 
 /// How often an idle watcher hears the revision.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -176,16 +176,23 @@ impl Watcher {
     /// changes that follow.
     async fn snapshot(&self) -> Result<(), Status> {
         if self.wants(v1::Topic::Nodes) {
-            let (nodes, partitions) = {
+            let (nodes, partitions, revocations) = {
                 let state = self.service.consensus.state();
                 let tables = state.tables();
                 let nodes: Vec<_> = tables.nodes.values().map(|n| n.to_proto()).collect();
                 let partitions: Vec<_> = tables.partitions.values().map(|p| p.to_proto()).collect();
-                (nodes, partitions)
+                let revocations: Vec<_> = tables
+                    .revocations
+                    .values()
+                    .map(revocation_to_proto)
+                    .collect();
+                (nodes, partitions, revocations)
             };
             let nodes = nodes.into_iter().map(v1::change::Kind::Node);
             let partitions = partitions.into_iter().map(v1::change::Kind::Partition);
-            self.records(nodes.chain(partitions)).await?;
+            let revocations = revocations.into_iter().map(v1::change::Kind::Revocation);
+            self.records(nodes.chain(partitions).chain(revocations))
+                .await?;
         }
         if self.wants(v1::Topic::Users) {
             let mut last = String::new();

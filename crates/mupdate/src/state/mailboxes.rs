@@ -78,6 +78,7 @@ impl Changing<'_> {
             }
             return Err(taken(&name, &holder));
         }
+        self.demand_id(&id, &partition)?;
         let location = Location {
             id,
             partition,

@@ -1,5 +1,6 @@
 //! Nodes, their partitions and their sessions.
 
+use murder_net::Role;
 use murder_proto::v1::{self, ErrorKind};
 
 use super::{Changing, Refusal, refuse};
@@ -9,6 +10,9 @@ use crate::record::{
     valid_partition,
 };
 
+/// The role that has partitions.
+const BACKEND: &str = Role::Backend.as_str();
+
 impl Changing<'_> {
     /// A node has opened a session. What an earlier process of it had reserved is free.
     pub(super) fn node_registered(&mut self, entry: &v1::NodeRegistered) -> Result<(), Refusal> {
@@ -17,6 +21,15 @@ impl Changing<'_> {
             Some(Err(e)) => return refuse(ErrorKind::InvalidArgument, e.to_string()),
             None => return refuse(ErrorKind::InvalidArgument, "no node"),
         };
+        let is_backend = node.roles.iter().any(|role| role == BACKEND);
+        if !is_backend && !entry.partitions.is_empty() {
+            return refuse(ErrorKind::PermissionDenied, only_backends(&node.name));
+        }
+        if !is_backend && !self.partitions_of(&node.name).is_empty() {
+            // Its partitions would be nobody's.
+            let message = format!("{} was a backend, which must be forgotten first", node.name);
+            return refuse(ErrorKind::FailedPrecondition, message);
+        }
         let before = self.state.tables.nodes.get(&node.name);
         if before.is_none_or(|before| before.incarnation != node.incarnation) {
             // What is half made in a partition that is not open cannot be settled now.
@@ -43,6 +56,9 @@ impl Changing<'_> {
         if !entry.incarnation.is_empty() && entry.incarnation != before.incarnation {
             return Ok(());
         }
+        if !entry.partitions.is_empty() && !before.roles.iter().any(|role| role == BACKEND) {
+            return refuse(ErrorKind::PermissionDenied, only_backends(&entry.name));
+        }
         let mut after = before.clone();
         after.state = match entry.state() {
             v1::NodeState::Up => NodeState::Up,
@@ -53,9 +69,10 @@ impl Changing<'_> {
             }
         };
         let changed = *before != after;
-        // A node that goes down keeps its partitions; what it said last of their journals counts.
+        // A node that goes down keeps its partitions, which nobody serves then; what it said last of
+        // their journals counts.
         match after.state {
-            NodeState::Down => self.note_reports(&entry.name, &entry.partitions),
+            NodeState::Down => self.leave_partitions(&entry.name, &entry.partitions),
             NodeState::Up | NodeState::Draining => {
                 self.set_partitions(&entry.name, &entry.partitions)?;
             }
@@ -114,20 +131,20 @@ impl Changing<'_> {
         Ok(())
     }
 
-    /// How far a node's partitions had come before it went.
-    fn note_reports(&mut self, node: &str, partitions: &[v1::PartitionStatus]) {
+    /// A node's partitions are offline, and had come as far as it said last.
+    fn leave_partitions(&mut self, node: &str, partitions: &[v1::PartitionStatus]) {
         for before in self.partitions_of(node) {
             let status = partitions
                 .iter()
                 .find(|status| before.name.split_once('!').map(|n| n.1) == Some(&status.name));
-            let Some(report) = status.map(|status| heard(&before, status)) else {
-                continue;
+            let said = status.map(|status| heard(&before, status));
+            let after = Partition {
+                report: said.unwrap_or_default().max(before.report),
+                state: PartitionState::Offline,
+                ..before.clone()
             };
-            let report = report.max(before.report);
-            if before.owner == node && report != before.report {
-                let name = before.name.clone();
-                let after = Partition { report, ..before };
-                self.change(Change::Partition(name, Some(after)));
+            if before.owner == node && after != before {
+                self.change(Change::Partition(before.name, Some(after)));
             }
         }
     }
@@ -250,6 +267,10 @@ impl Changing<'_> {
         }
         Ok(())
     }
+}
+
+fn only_backends(node: &str) -> String {
+    format!("{node} is no backend: only backends have partitions")
 }
 
 /// A partition's record after its node has said how it is.

@@ -1,7 +1,7 @@
 //! Making records be what a backend really holds.
 
 use murder_mailbox::MailboxName;
-use murder_proto::v1;
+use murder_proto::v1::{self, ErrorDetail, ErrorKind};
 
 use super::{Changing, Outcome, parse_id};
 use crate::record::{Change, Mailbox, MailboxState, node_of};
@@ -9,11 +9,8 @@ use crate::record::{Change, Mailbox, MailboxState, node_of};
 impl Changing<'_> {
     pub(super) fn reconcile(&mut self, batch: &v1::ReconcileBatch) -> Outcome {
         if !self.may_change(&batch.partition) {
-            return Outcome::Reconciled {
-                held: vec![false; batch.held.len()],
-                not_held: vec![false; batch.not_held.len()],
-                replaced: vec![None; batch.replaced.len()],
-            };
+            let message = format!("{} is another node's", batch.partition);
+            return Outcome::Refused(ErrorDetail::new(ErrorKind::PermissionDenied, message));
         }
         // Old names first: a mailbox renamed at the backend only is in both lists.
         let not_held = batch
@@ -65,7 +62,7 @@ impl Changing<'_> {
             && *record.partition == *partition
             && *location.partition == *partition
             && record.state != MailboxState::Moving;
-        if !same {
+        if !same || self.demand_id(&location.id, partition).is_err() {
             return None;
         }
         self.saw_uidvalidity(location.uidvalidity);
@@ -76,7 +73,8 @@ impl Changing<'_> {
         self.put(&name, location)
     }
 
-    /// Makes the record of a held mailbox; never takes a name from another mailbox.
+    /// Makes the record of a held mailbox; never takes a name from another mailbox, nor an
+    /// identity from another node.
     fn adopt(&mut self, held: &v1::Mailbox, partition: &str) -> bool {
         let Ok(Mailbox { name, mut location }) = Mailbox::from_proto(held.clone()) else {
             return false;
@@ -91,6 +89,8 @@ impl Changing<'_> {
             if !ours {
                 return false;
             }
+        } else if self.demand_id(&location.id, partition).is_err() {
+            return false;
         }
         self.saw_uidvalidity(location.uidvalidity);
         if let Some(record) = self.state.tables.map.find(&name) {

@@ -5,7 +5,7 @@ use murder_proto::v1::operation::Kind;
 use murder_proto::v1::{self, ErrorKind, directory_operation, log_entry::Command};
 
 use super::{Applied, Outcome, State};
-use crate::record::{Mailbox, MailboxState, NodeState, PartitionState};
+use crate::record::{Change, Mailbox, MailboxState, NodeState, PartitionState};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
 const START_MS: u64 = 1_800_000_000_000;
@@ -26,7 +26,16 @@ impl Log {
             restricted_to: restricted_to.into(),
             command: Some(command),
         };
+        // Each test is one of rehearsals, too.
+        let before = records(&self.state);
+        let rehearsed = self.state.rehearse(std::slice::from_ref(&entry));
+        assert_eq!(records(&self.state), before);
         let applied = self.state.apply(self.entries.len() as u64 + 1, &entry);
+        let refused = applied
+            .outcome
+            .is_refusal()
+            .then(|| applied.outcome.clone());
+        assert_eq!(rehearsed, [refused]);
         self.entries.push(entry);
         applied
     }
@@ -80,6 +89,35 @@ impl Log {
         }
         log
     }
+}
+
+/// Everything that a state says.
+fn records(state: &State) -> Vec<Change> {
+    let State { tables, .. } = state;
+    let mailboxes = tables.map.range(std::ops::Bound::Unbounded);
+    let mailboxes = mailboxes.map(|e| Change::Mailbox(e.mailbox_name(), Some(e.location())));
+    let nodes = tables.nodes.iter();
+    let nodes = nodes.map(|(name, node)| Change::Node(name.clone(), Some(node.clone())));
+    let partitions = tables.partitions.iter();
+    let partitions = partitions.map(|(name, p)| Change::Partition(name.clone(), Some(p.clone())));
+    let accounts = tables.accounts.iter();
+    let accounts = accounts.map(|(name, a)| Change::Account(name.clone(), Some(a.clone())));
+    let revocations = tables.revocations.iter();
+    let revocations =
+        revocations.map(|(name, r)| Change::Revocation(name.clone(), Some(r.clone())));
+    for entry in tables.map.range(std::ops::Bound::Unbounded) {
+        let node = crate::record::node_of(entry.partition());
+        assert_eq!(state.ids.holder(&entry.id()), Some(node));
+    }
+    let nothing = state.revision + u64::from(state.last_uidvalidity);
+    let counters = Change::Node(format!("{nothing} {:?}", state.murder_id), None);
+    mailboxes
+        .chain(nodes)
+        .chain(partitions)
+        .chain(accounts)
+        .chain(revocations)
+        .chain([counters])
+        .collect()
 }
 
 /// Each test name has an id of its own.
@@ -804,6 +842,7 @@ fn open_partition(name: &str, of: (Vec<u8>, Vec<u8>), lsn: u64) -> v1::Partition
 fn register_with(log: &mut Log, incarnation: u8, partitions: Vec<v1::PartitionStatus>) -> Applied {
     let node = v1::Node {
         name: "be1".into(),
+        roles: vec!["backend".into()],
         state: v1::NodeState::Up.into(),
         incarnation: vec![incarnation; 16],
         ..Default::default()
@@ -937,7 +976,7 @@ fn a_node_that_goes_says_how_far_it_was() {
     let known = log.partition("be1!default");
     assert_eq!(
         (known.report.lsn, known.state),
-        (60, PartitionState::Online)
+        (60, PartitionState::Offline)
     );
     // Another copy says nothing about this one, and a silent end nothing at all.
     let other = open_partition("default", identity(1, 2), 90);
@@ -1065,4 +1104,198 @@ fn a_murder_succeeds_others() {
         log.state.predecessors(),
         [vec![7; 16], vec![1; 16], vec![2; 16]]
     );
+}
+
+/// Whoever has a backend's key cannot have another's mailbox taken for its own.
+#[test]
+fn an_id_is_one_mailboxs() {
+    let mut log = Log::default();
+    let theirs = log.make("theirs", "be2!default");
+    let stolen = |name: &str| {
+        let Kind::Reserve(request) = reserve(name, "be1!default") else {
+            unreachable!()
+        };
+        Kind::Reserve(v1::ReserveRequest {
+            id: theirs.location.id.to_bytes().to_vec(),
+            ..request
+        })
+    };
+    let refused = log.one("be1", stolen("mine")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::FailedPrecondition);
+    // Nor by what it says that it holds.
+    let mine = log.make("mine", "be1!default");
+    let held = |name: &str| v1::Mailbox {
+        name: name.into(),
+        id: theirs.location.id.to_bytes().to_vec(),
+        state: v1::MailboxState::Active.into(),
+        ..mine.to_proto()
+    };
+    let batch = v1::ReconcileBatch {
+        partition: "be1!default".into(),
+        held: vec![held("another")],
+        not_held: Vec::new(),
+        replaced: vec![v1::Replaced {
+            held: Some(held("mine")),
+            instead_of: mine.location.id.to_bytes().to_vec(),
+        }],
+    };
+    let applied = log.apply("be1", Command::Reconcile(batch));
+    assert_eq!(
+        applied.outcome,
+        Outcome::Reconciled {
+            held: vec![false],
+            not_held: Vec::new(),
+            replaced: vec![None],
+        }
+    );
+    // It is free when its mailbox is gone, and goes with it to a new name.
+    let request = v1::RenameRequest {
+        from: "theirs".into(),
+        to: "renamed".into(),
+        subtree: true,
+    };
+    log.one("be2", Kind::Rename(request)).unwrap();
+    log.one("be1", stolen("again")).unwrap_err();
+    let name = "renamed".into();
+    let gone = v1::DeleteRequest {
+        name,
+        id: Vec::new(),
+    };
+    log.one("be2", Kind::Delete(gone)).unwrap();
+    log.one("be1", stolen("again")).unwrap();
+}
+
+#[test]
+fn only_backends_have_partitions() {
+    let mut log = Log::default();
+    let node = |name: &str, role: &str| {
+        Some(v1::Node {
+            name: name.into(),
+            roles: vec![role.into()],
+            state: v1::NodeState::Up.into(),
+            incarnation: vec![1; 16],
+            ..Default::default()
+        })
+    };
+    let partitions = vec![v1::PartitionStatus {
+        name: "default".into(),
+        state: v1::PartitionState::Online.into(),
+        ..Default::default()
+    }];
+    let mut register = |name: &str, role: &str, partitions: &[v1::PartitionStatus]| {
+        let registered = v1::NodeRegistered {
+            node: node(name, role),
+            partitions: partitions.to_vec(),
+        };
+        let applied = log.apply("", Command::NodeRegistered(registered));
+        match applied.outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(detail) => Err(detail.kind()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let refused = Err(ErrorKind::PermissionDenied);
+    assert_eq!(register("fe1", "frontend", &partitions), refused);
+    assert_eq!(register("fe1", "frontend", &[]), Ok(()));
+    assert_eq!(register("be1", "backend", &partitions), Ok(()));
+    // A backend's place is not taken by something else of its name.
+    let refused = Err(ErrorKind::FailedPrecondition);
+    assert_eq!(register("be1", "frontend", &[]), refused);
+    let changed = v1::NodeChanged {
+        name: "fe1".into(),
+        state: v1::NodeState::Up.into(),
+        partitions,
+        incarnation: Vec::new(),
+    };
+    let applied = log.apply("", Command::NodeChanged(changed));
+    assert!(applied.outcome.is_refusal());
+    assert_eq!(log.state.tables.partitions.len(), 1);
+}
+
+#[test]
+fn partitions_of_a_node_that_is_down_are_offline() {
+    let mut log = Log::default();
+    register(&mut log, 1, &["default"]);
+    log.node_is(v1::NodeState::Down, Vec::new());
+    assert_eq!(log.partition("be1!default").state, PartitionState::Offline);
+    register(&mut log, 1, &["default"]);
+    assert_eq!(log.partition("be1!default").state, PartitionState::Online);
+}
+
+#[test]
+fn certificates_are_revoked_by_time_and_by_number() {
+    let mut log = Log::default();
+    let mut revoke = |name: &str, serials: &[&[u8]], taken_back: bool| {
+        let revoked = v1::Revoked {
+            name: name.into(),
+            serials: serials.iter().map(|serial| serial.to_vec()).collect(),
+            taken_back,
+        };
+        let applied = log.apply("", Command::Revoked(revoked));
+        let now = log.state.tables.revocations.get(name).cloned();
+        match applied.outcome {
+            Outcome::Done => Ok(now.map(|now| (now.issued_until, now.serials))),
+            Outcome::Refused(detail) => Err(detail.kind()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let now = START_MS / 1000;
+    let one = vec![vec![1, 2]];
+    assert_eq!(revoke("be1", &[&[1, 2]], false), Ok(Some((0, one.clone()))));
+    assert_eq!(revoke("be1", &[&[1, 2]], false), Ok(Some((0, one.clone()))));
+    assert_eq!(revoke("be1", &[], false), Ok(Some((now, one))));
+    assert_eq!(revoke("be1", &[], true), Ok(None));
+    assert_eq!(revoke("be1", &[], true), Err(ErrorKind::NotFound));
+    let invalid = Err(ErrorKind::InvalidArgument);
+    for (name, serials) in [
+        ("be1", &[&[][..]][..]),
+        ("be1", &[&[0, 1]]),
+        ("be1", &[&[1; 21]]),
+        ("Be 1", &[]),
+        ("", &[]),
+    ] {
+        assert_eq!(
+            revoke(name, serials, false),
+            invalid,
+            "{name:?} {serials:?}"
+        );
+    }
+    let many: Vec<Vec<u8>> = (1..=101).map(|number| vec![number]).collect();
+    let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
+    assert_eq!(revoke("be1", &many, false), Err(ErrorKind::TooLarge));
+}
+
+/// What comes after a refused one in a group is judged as if that had never been there.
+#[test]
+fn a_group_is_rehearsed_in_order() {
+    let mut state = State::default();
+    let entry = |kinds: Vec<Kind>| {
+        let operations = kinds
+            .into_iter()
+            .map(|kind| v1::Operation { kind: Some(kind) });
+        v1::LogEntry {
+            time_ms: START_MS,
+            restricted_to: "be1".into(),
+            command: Some(Command::Batch(v1::Batch {
+                operations: operations.collect(),
+            })),
+        }
+    };
+    let entries = [
+        entry(vec![reserve("one", "be1!default")]),
+        // The second part is refused, and so is the first.
+        entry(vec![
+            reserve("two", "be1!default"),
+            reserve("x", "be2!default"),
+        ]),
+        entry(vec![activate("one")]),
+        entry(vec![activate("two")]),
+    ];
+    let refused = state.rehearse(&entries);
+    let refused: Vec<bool> = refused.iter().map(Option::is_some).collect();
+    assert_eq!(refused, [false, true, false, true]);
+    assert_eq!((records(&state).len(), state.revision()), (1, 0));
+    for (at, entry) in [&entries[0], &entries[2]].into_iter().enumerate() {
+        assert!(!state.apply(at as u64 + 1, entry).outcome.is_refusal());
+    }
 }

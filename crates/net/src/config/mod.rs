@@ -15,8 +15,8 @@ use document::Document;
 pub use error::{ConfigError, PlacedMistake};
 pub use mistakes::Mistakes;
 pub use sections::{
-    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MupdateConfig,
-    NodeConfig, TlsConfig,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MAX_WEIGHT,
+    MupdateConfig, NodeConfig, TlsConfig,
 };
 
 thread_local! {

@@ -21,8 +21,13 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Threads that serve connections; 0 for one a processor. Default: 0.
     pub worker_threads: usize,
+    /// Of a backend: its share of new homes, relative to the others'; 0 for none while others want
+    /// some. At most 1000. Default: 100.
+    pub weight: u32,
 }
 
+/// The greatest weight that a node can have: ten times the usual one.
+pub const MAX_WEIGHT: u32 = 1000;
 /// More threads than any machine has processors.
 const MOST_WORKER_THREADS: usize = 1024;
 
@@ -42,6 +47,11 @@ impl NodeConfig {
             "node.worker_threads",
             format!("`node.worker_threads` is more than {MOST_WORKER_THREADS}"),
         );
+        mistakes.ensure(
+            self.weight <= MAX_WEIGHT,
+            "node.weight",
+            format!("`node.weight` is more than {MAX_WEIGHT}"),
+        );
     }
 }
 
@@ -53,6 +63,7 @@ impl Default for NodeConfig {
             name: host.split('.').next().unwrap_or_default().to_lowercase(),
             data_dir: PathBuf::from("/var/lib/murder"),
             worker_threads: 0,
+            weight: 100,
         }
     }
 }

@@ -120,7 +120,7 @@ async fn an_open_handshake_does_not_hold_up_the_drain() {
     let limits = ConnectionLimits::new(&LimitsConfig::default());
     let shutdown = Shutdown::new();
     let listener = loopback()
-        .with_tls(tls.server_config())
+        .with_tls(tls.server())
         .with_limits(limits.clone());
     let address = listener.local_addr();
     listener.spawn(&shutdown, |_| async { panic!("no client gets this far") });

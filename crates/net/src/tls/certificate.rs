@@ -1,4 +1,4 @@
-//! What a certificate says about itself: names and validity.
+//! What a certificate says about itself: names, number and validity.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,11 +9,13 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-/// A certificate's names and validity. Says nothing about who signed it.
+/// A certificate's names, number and validity. Says nothing about who signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The subject's alternative names: DNS names and IP addresses.
     pub names: BTreeSet<String>,
+    /// Its number, which is its issuer's only once (RFC 5280 section 4.1.2.2); without leading zeros.
+    pub serial: Vec<u8>,
     /// From when it is good.
     pub not_before: SystemTime,
     /// Until when it is good.
@@ -30,11 +32,22 @@ impl Certificate {
             None => BTreeSet::new(),
         };
         let validity = certificate.validity();
+        let serial = certificate.raw_serial().iter().copied();
         Some(Self {
             names,
+            serial: serial.skip_while(|octet| *octet == 0).collect(),
             not_before: time(validity.not_before),
             not_after: time(validity.not_after),
         })
+    }
+
+    /// The serial number in hexadecimal digits, as `openssl x509 -serial` shows it.
+    #[must_use]
+    pub fn serial_digits(&self) -> String {
+        self.serial
+            .iter()
+            .map(|octet| format!("{octet:02X}"))
+            .collect()
     }
 
     /// Whether it is good at `time`.

@@ -1,17 +1,23 @@
 //! TLS with the cluster's certificates: who a peer is, and configurations for both ends.
 //!
-//! Certificates are read again, without a restart and without a word to open connections, by
-//! [`NodeTls::reload`] or, for everything in the process, [`reload_all`] (which the service does
-//! on SIGHUP).
+//! Certificates are read again, without a restart, by [`NodeTls::reload`] or, for everything in the
+//! process, [`reload_all`] (which the service does on SIGHUP). Open connections stay, but for those
+//! whose peers would not be believed any more: a peer's certificate is believed as long as its
+//! authority is, it is not revoked ([`NodeTls::set_revoked`]) and has not expired, at each moment of
+//! the connection, and whether its handshake was a full or a resumed one.
 
 mod certificate;
+pub(crate) mod connected;
+mod ends;
 mod identity;
 pub(crate) mod peer;
+mod revoked;
 mod trust;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
@@ -19,10 +25,14 @@ use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::UnixTime;
 
 pub use certificate::Certificate;
+pub(crate) use ends::Peered;
+pub use ends::{TlsClient, TlsServer};
 pub(crate) use identity::read_certificates;
 pub use identity::reload_all;
 pub use peer::{Peer, Role, peer_of, role_server_name, server_name};
+pub use revoked::{Revocation, second_of};
 
+use crate::Shutdown;
 use crate::config::{ClusterConfig, Mistakes, TlsConfig};
 use identity::{Identity, NameResolver};
 use trust::Trust;
@@ -33,11 +43,10 @@ static VERSIONS: &[&rustls::SupportedProtocolVersion] =
 
 /// What gRPC speaks over TLS, by its name in ALPN (RFC 7301, RFC 9113 section 3.2). Ordinary
 /// clients refuse a server that does not agree to it.
-pub(crate) const ALPN_H2: &[u8] = b"h2";
+pub const ALPN_H2: &[u8] = b"h2";
 
-/// Client connections remembered for resumption, one an address; a frontend has at most this many
-/// backends in use at a time.
-const RESUMABLE_SERVERS: usize = 256;
+/// How often it is looked whether certificates of open connections have expired.
+const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(1);
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
@@ -89,8 +98,8 @@ pub struct NotTheNode {
 pub struct NodeTls {
     identity: Arc<Identity>,
     trust: Arc<Trust>,
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
+    server: TlsServer,
+    client: TlsClient,
     own: Peer,
 }
 
@@ -108,18 +117,20 @@ impl NodeTls {
                 .to_owned(),
         })?;
         let resolver = Arc::new(NameResolver::new(Arc::clone(&identity), None));
-        let server = server_config(resolver, Some(&trust))?;
+        let server = server(resolver, Some(&trust))?;
         let mut client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&trust) as _)
             .with_client_cert_resolver(Arc::clone(&identity) as _);
-        client.resumption = rustls::client::Resumption::in_memory_sessions(RESUMABLE_SERVERS);
+        // Each connection proves both keys: a resumed one would show the certificates of before.
+        client.resumption = rustls::client::Resumption::disabled();
+        let client = TlsClient::new(client, Arc::clone(&trust));
         Ok(Self {
             identity,
             trust,
-            server: Arc::new(server),
-            client: Arc::new(client),
+            server,
+            client,
             own,
         })
     }
@@ -191,35 +202,59 @@ impl NodeTls {
     /// For listeners: shows the node's certificate; a peer may show one, which must then be the
     /// cluster's ([`Stream::peer`](crate::Stream::peer) says whose it is).
     #[must_use]
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+    pub fn server(&self) -> TlsServer {
+        self.server.clone()
     }
 
     /// The same for gRPC listeners, which agree to HTTP/2 by ALPN.
     #[must_use]
-    pub fn grpc_server_config(&self) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::clone(&self.server);
-        config.alpn_protocols = vec![ALPN_H2.to_vec()];
-        Arc::new(config)
+    pub fn grpc_server(&self) -> TlsServer {
+        self.server.with_alpn(ALPN_H2)
     }
 
     /// For connections to other nodes: shows the node's certificate, and believes only the
     /// cluster's CA.
     #[must_use]
-    pub fn client_config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.client)
+    pub fn client(&self) -> TlsClient {
+        self.client.clone()
     }
 
     /// For listeners that only mail clients use: shows the node's certificate, asks for none.
     ///
     /// # Errors
     /// [`TlsError::Tls`] when the random generator fails.
-    pub fn client_listener_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    pub fn client_listener(&self) -> Result<TlsServer, TlsError> {
         let resolver = NameResolver::new(Arc::clone(&self.identity), None);
-        server_config(Arc::new(resolver), None).map(Arc::new)
+        server(Arc::new(resolver), None)
     }
 
-    /// Reads the files again. On an error the former ones stay in use.
+    /// From now on these certificates are revoked, and no others. Connections made with them are
+    /// closed, those of this node and those to it.
+    pub fn set_revoked(&self, revocations: impl IntoIterator<Item = Revocation>) {
+        self.trust.set_revoked(revocations);
+    }
+
+    /// Closes connections when their peers' certificates expire, until the drain is over.
+    pub fn watch_expiry(&self, shutdown: &Shutdown) {
+        let trust = Arc::downgrade(&self.trust);
+        let draining = shutdown.token();
+        shutdown.spawn(async move {
+            let mut every = tokio::time::interval(LOOK_FOR_EXPIRED);
+            loop {
+                tokio::select! {
+                    _ = every.tick() => {}
+                    () = draining.cancelled() => return,
+                }
+                match trust.upgrade() {
+                    Some(trust) => trust.expire(),
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// Reads the files again, and closes connections whose peers are not believed any more. On an
+    /// error the former files stay in use.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -235,19 +270,13 @@ impl NodeTls {
 ///
 /// # Errors
 /// [`TlsError`], which names the file.
-pub fn client_listener_config(
-    tls: &TlsConfig,
-    node: Option<&NodeTls>,
-) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn client_listener(tls: &TlsConfig, node: Option<&NodeTls>) -> Result<TlsServer, TlsError> {
     let identity = Identity::load(&tls.cert, &tls.key)?;
     let resolver = NameResolver::new(identity, node.map(|node| Arc::clone(&node.identity)));
-    server_config(Arc::new(resolver), node.map(|node| &node.trust)).map(Arc::new)
+    server(Arc::new(resolver), node.map(|node| &node.trust))
 }
 
-fn server_config(
-    resolver: Arc<NameResolver>,
-    trust: Option<&Arc<Trust>>,
-) -> Result<ServerConfig, TlsError> {
+fn server(resolver: Arc<NameResolver>, trust: Option<&Arc<Trust>>) -> Result<TlsServer, TlsError> {
     let builder =
         ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS)?;
     let builder = match trust {
@@ -260,7 +289,7 @@ fn server_config(
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     // Mail clients open few connections; a ticket each is enough.
     config.send_tls13_tickets = 1;
-    Ok(config)
+    Ok(TlsServer::new(config, trust.cloned()))
 }
 
 #[cfg(test)]

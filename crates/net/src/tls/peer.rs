@@ -28,7 +28,7 @@ impl Role {
 
     /// `frontend`, `backend`, `mupdate`, `operator`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Frontend => "frontend",
             Self::Backend => "backend",

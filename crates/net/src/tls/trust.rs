@@ -1,7 +1,9 @@
-//! Verification by the cluster's CA, which can be read again while in use.
+//! Verification by the cluster's CA, which can be read again while in use, and by what is revoked.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
@@ -11,10 +13,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::connected::{Admission, Connected, Shown};
 use super::identity::{Reloadable, read_certificates, remember};
+use super::revoked::{Revocation, Revoked};
 use super::{TlsError, provider};
 
-/// The cluster's CA. As a server's verifier it lets clients go without a certificate.
+/// Whom a node believes: the cluster's CA, but for what is revoked. As a server's verifier it lets
+/// clients go without a certificate.
 #[derive(Debug)]
 pub(super) struct Trust {
     file: PathBuf,
@@ -22,6 +27,8 @@ pub(super) struct Trust {
     /// hint only: verification is by `current`.
     hints: Vec<DistinguishedName>,
     current: ArcSwap<Verifiers>,
+    revoked: ArcSwap<Revoked>,
+    connected: Connected,
 }
 
 #[derive(Debug)]
@@ -37,14 +44,58 @@ impl Trust {
             file: file.to_owned(),
             hints: verifiers.of_clients.root_hint_subjects().to_vec(),
             current: ArcSwap::new(Arc::new(verifiers)),
+            revoked: ArcSwap::default(),
+            connected: Connected::default(),
         });
         remember(Reloadable::Trust(Arc::downgrade(&trust)));
         Ok(trust)
     }
 
+    /// Connections whose peers are not believed by what is read are closed.
     pub(super) fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(read(&self.file)?));
+        self.connected.check(|shown| self.verify(shown));
         Ok(())
+    }
+
+    /// From now on these are revoked, and nothing else. Connections made with them are closed.
+    pub(super) fn set_revoked(&self, revocations: impl IntoIterator<Item = Revocation>) {
+        let revoked: Revoked = revocations.into_iter().collect();
+        if **self.revoked.load() == revoked {
+            return;
+        }
+        self.revoked.store(Arc::new(revoked));
+        self.connected.check(|shown| self.verify(shown));
+    }
+
+    /// Closes connections whose peers' certificates have expired.
+    pub(super) fn expire(&self) {
+        self.connected.expire(SystemTime::now());
+    }
+
+    /// Takes in a connection whose peer has shown `chain`, as the server of that name or as a
+    /// client. Checks the chain whatever the handshake did: a resumed one checks nothing.
+    pub(super) fn admit(
+        &self,
+        chain: &[CertificateDer<'static>],
+        server: Option<ServerName<'static>>,
+    ) -> io::Result<Admission> {
+        let chain = chain.to_vec();
+        let shown = Shown { chain, server };
+        self.connected.admit(shown, |shown| self.verify(shown))
+    }
+
+    fn verify(&self, shown: &Shown) -> Result<(), Error> {
+        let Some((end_entity, others)) = shown.chain.split_first() else {
+            return Err(Error::NoCertificatesPresented);
+        };
+        let now = UnixTime::now();
+        match &shown.server {
+            Some(name) => self
+                .verify_server_cert(end_entity, others, name, &[], now)
+                .map(drop),
+            None => self.verify_client_cert(end_entity, others, now).map(drop),
+        }
     }
 }
 
@@ -82,6 +133,7 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.revoked.load().check(end_entity)?;
         let current = self.current.load();
         let verifier = &current.of_servers;
         verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
@@ -131,6 +183,7 @@ impl ClientCertVerifier for Trust {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        self.revoked.load().check(end_entity)?;
         self.current
             .load()
             .of_clients

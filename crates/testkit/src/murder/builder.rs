@@ -130,7 +130,7 @@ impl Builder {
 
         let folder = dir.path().join(OPERATOR);
         let files = ca.issue_into(&folder, OPERATOR, &[Role::Operator], &[])?;
-        let tls = NodeTls::load(&files)?.client_config();
+        let tls = NodeTls::load(&files)?.client();
         let masters = vec![master.addresses.grpc.to_string()];
         // For `murder --dir`.
         let config = format!(

@@ -379,20 +379,17 @@ pub(crate) async fn between_commands(session: &mut Session) -> Result<(), OpErro
         return Ok(());
     };
     let expunges = notify.expunges_between();
-    // Who may not read the mailbox any more is told nothing of it (RFC 5465 section 5.9).
-    if may_read_selected(session) {
-        updates::news(session, expunges).await?;
-    }
+    updates::news(session, expunges).await?;
     rest(session).await
 }
 
-/// Whether the user may read the selected mailbox, or it is gone, which everybody is told.
+/// Whether the user may read the selected mailbox: who may not is told nothing of it (RFC 5465
+/// section 5.9).
 fn may_read_selected(session: &Session) -> bool {
     let (State::Selected(selected), Some(user)) = (&session.state, &session.user) else {
         return false;
     };
-    let rights = selected.rights(&user.identity);
-    selected.handle.is_deleted() || rights.contains(Rights::READ)
+    selected.rights(&user.identity).contains(Rights::READ)
 }
 
 /// What NOTIFY asks for, once the news of the selected mailbox are told: items of its new

@@ -85,21 +85,13 @@ pub(crate) fn my_rights(session: &mut Session, mailbox: &MailboxArg) -> OpResult
     let rights = found
         .as_ref()
         .map_or(Rights::NONE, |found| found.rights_of(&user.identity));
-    if !rights.intersects(MYRIGHTS_NEEDS) {
+    if !rights.intersects(Rights::MYRIGHTS) {
         let here = found.is_some();
         return Err(no_such_mailbox(user.namespace.is_canonical() && !here));
     }
     session.writer.my_rights(&shown, &rights.to_imap());
     Ok(ok("MYRIGHTS completed"))
 }
-
-/// One of these is needed for MYRIGHTS (section 4).
-const MYRIGHTS_NEEDS: Rights = Rights::LOOKUP
-    .union(Rights::READ)
-    .union(Rights::INSERT)
-    .union(Rights::CREATE)
-    .union(Rights::DELETE_MAILBOX)
-    .union(Rights::ADMINISTER);
 
 /// The mailbox, and its name as the client is told it.
 fn named(session: &Session, mailbox: &MailboxArg) -> Result<(MailboxName, String), OpError> {

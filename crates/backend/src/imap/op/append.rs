@@ -295,10 +295,10 @@ pub(super) async fn receive(
 }
 
 /// Whether a message may have 8-bit characters in its header: by RFC 6855 section 4 not from a
-/// client that has not said that it knows of such. A frontend hands on what was delivered.
+/// client that has not said that it knows of such, by whichever door it comes.
 fn may_have_8bit(session: &Session) -> bool {
     let enabled = session.enabled;
-    enabled.has(Extension::Utf8) || enabled.has(Extension::Rev2) || session.is_frontends()
+    enabled.has(Extension::Utf8) || enabled.has(Extension::Rev2)
 }
 
 /// Waits for what follows a message, or the next of its parts; before the end of the command

@@ -124,6 +124,7 @@ pub(super) async fn readable(
         &mut session.state,
         &mut session.writer,
         &mut session.stream,
+        &user,
         uid,
     )
     .await?;

@@ -21,6 +21,7 @@ pub(crate) async fn expunge(
         &mut session.state,
         &mut session.writer,
         &mut session.stream,
+        &user,
         by_uid,
     )
     .await?;

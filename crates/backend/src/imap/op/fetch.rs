@@ -36,7 +36,7 @@ pub(crate) async fn fetch(
         stream,
         ..
     } = session;
-    let selected = refreshed(state, writer, stream, uid).await?;
+    let selected = refreshed(state, writer, stream, &user, uid).await?;
     let rights = selected.require(
         &user.identity,
         Rights::READ,

@@ -10,7 +10,7 @@ use crate::imap::dispatch::boxed;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::notify::{self, Wake};
 use crate::imap::session::{Session, State};
-use crate::imap::updates::{DELETED, Expunges, news};
+use crate::imap::updates::{Expunges, deleted, news};
 use crate::stream::ClientStream;
 
 /// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the
@@ -21,10 +21,13 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
     loop {
         // Before the comparison, so that no change falls in between.
         let mut wake = Wake::of(session);
-        if let State::Selected(selected) = &session.state
-            && selected.handle.is_deleted()
-        {
-            return Err(OpError::Bye(DELETED.into()));
+        let user = session.user()?;
+        let to_frontend = session.is_frontends();
+        if let State::Selected(selected) = &mut session.state {
+            selected.note_rights(&user.identity);
+            if selected.hears && selected.handle.is_deleted() {
+                return Err(OpError::Bye(deleted(to_frontend)));
+            }
         }
         news(session, Expunges::Allowed).await?;
         if matches!(session.state, State::Logout) {

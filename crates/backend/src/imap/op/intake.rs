@@ -32,11 +32,8 @@ enum Taken {
         more: BytesMut,
     },
     Disk(Box<BodyWriter>),
-    /// Passed over, as it has a NUL.
-    Nul {
-        /// Where it might.
-        binary: bool,
-    },
+    /// Passed over, as it has a NUL where it must not.
+    Nul,
 }
 
 impl Intake {
@@ -95,14 +92,12 @@ impl Intake {
     /// # Errors
     /// Those of the disk.
     pub async fn take(&mut self, octets: Bytes) -> Result<(), StoreError> {
-        if memchr::memchr(0, &octets).is_some() {
-            self.taken = Taken::Nul {
-                binary: self.binary,
-            };
+        if !self.binary && memchr::memchr(0, &octets).is_some() {
+            self.taken = Taken::Nul;
         }
         self.header.take(&octets);
         match &mut self.taken {
-            Taken::Nul { .. } => {}
+            Taken::Nul => {}
             Taken::Disk(writer) => writer.write(octets).await?,
             Taken::Memory { first, more } if first.is_empty() && more.is_empty() => {
                 *first = octets;
@@ -124,21 +119,17 @@ impl Intake {
     /// # Errors
     /// Messages that cannot be stored, and those of the disk.
     pub async fn finish(self, may_have_8bit: bool) -> Result<Body, OpError> {
-        if self.header.has_8bit() && !may_have_8bit && !matches!(self.taken, Taken::Nul { .. }) {
+        if self.header.has_8bit() && !may_have_8bit && !matches!(self.taken, Taken::Nul) {
             return Err(no(
                 Code::Cannot,
-                "Header has 8-bit characters: enable UTF8=ACCEPT to append it",
+                "Header has 8-bit characters, which need UTF8=ACCEPT",
             ));
         }
         match self.taken {
             Taken::Memory { first, more } if more.is_empty() => Ok(first.into()),
             Taken::Memory { more, .. } => Ok(more.freeze().into()),
             Taken::Disk(writer) => Ok(writer.finish().await?.into()),
-            // What is sent back is no literal8, which alone could hold it.
-            Taken::Nul { binary: true } => {
-                Err(no(Code::UnknownCte, "Messages with NULs cannot be stored"))
-            }
-            Taken::Nul { binary: false } => Err(bad("A message must not hold NULs")),
+            Taken::Nul => Err(bad("A message must not hold NULs")),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! RFC 8440, RFC 9590) over the mailboxes of this node.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use murder_imap::{
     Code, List, ListAttribute, ListReturn, ListRow, MailboxArg, MetadataDepth, StatusItem,
@@ -9,6 +10,7 @@ use murder_imap::{
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
+use tokio::task::{spawn_blocking, yield_now};
 
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, no, not_open, ok};
@@ -18,9 +20,8 @@ use crate::imap::op::{get_metadata, status};
 use crate::imap::session::{Session, User};
 use crate::node::Node;
 
-/// The most octets in the patterns of one LIST, each taken with the reference: with longer ones
-/// it would take a core for seconds to match many names.
-const MAX_PATTERNS: usize = 8 * 1024;
+/// Mailboxes that are looked at before others get their turn.
+const PORTION: usize = 1024;
 
 /// LIST
 pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
@@ -49,7 +50,8 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         recursive_match: list.selection.recursive_match,
         special_use_only: list.selection.special_use,
     };
-    let rows = listing::list(entries(session, &user, &subscribed), separator, &query);
+    let entries = entries(session, &user, &subscribed, &query).await;
+    let rows = self::rows(entries, separator, query).await;
     // IMAP4rev2 has but the extended one.
     let extended = list.extended || session.enabled.has(Extension::Rev2);
     let how = List {
@@ -91,7 +93,7 @@ pub(crate) async fn lsub(
         .iter()
         .filter_map(|name| subscription(session, &user, name))
         .collect();
-    for row in listing::list(entries, separator, &query) {
+    for row in rows(entries, separator, query).await {
         // The parent of something subscribed that is not so itself (RFC 3501 section 6.3.9).
         let attributes = match row.subscribed {
             true => Vec::new(),
@@ -126,7 +128,7 @@ fn patterns(
     separator: char,
 ) -> Result<Vec<Pattern>, OpError> {
     let octets = |pattern: &MailboxArg| reference.as_bytes().len() + pattern.as_bytes().len();
-    if patterns.iter().map(octets).sum::<usize>() > MAX_PATTERNS {
+    if patterns.iter().map(octets).sum::<usize>() > listing::MAX_PATTERNS {
         return Err(no(Code::Limit, "Patterns are too long"));
     }
     let utf8 = session.is_utf8();
@@ -146,20 +148,51 @@ fn patterns(
     Ok(found)
 }
 
-/// Everything here that LIST may show the user, and all that is subscribed.
-fn entries(session: &Session, user: &User, subscribed: &HashSet<MailboxName>) -> Vec<Entry> {
+/// What is asked for of `entries`. Where that takes long, others are served meanwhile.
+async fn rows(entries: Vec<Entry>, separator: char, query: Query) -> Vec<Row> {
+    if !query.is_long(entries.len()) {
+        return listing::list(entries, separator, &query);
+    }
+    let listed = spawn_blocking(move || listing::list(entries, separator, &query));
+    // It does not panic, and ends early only with the node.
+    listed.await.unwrap_or_default()
+}
+
+/// Everything here that LIST may show the user, of what is at or below the query's root, and all
+/// that is subscribed.
+async fn entries(
+    session: &Session,
+    user: &User,
+    subscribed: &HashSet<MailboxName>,
+    query: &Query,
+) -> Vec<Entry> {
     let mut entries: Vec<Entry> = subscribed
         .iter()
         .filter_map(|name| subscription(session, user, name))
         .collect();
+    let root = query
+        .root()
+        .and_then(|root| user.namespace.parse(root).ok());
+    let mut looked_at = 0;
     for partition in session.node.partitions.values() {
-        let mailboxes = partition.mailboxes();
-        entries.extend(
-            mailboxes
-                .iter()
-                .filter(|mailbox| is_visible(&user.identity, mailbox))
-                .filter_map(|mailbox| entry(user, mailbox, subscribed.contains(&mailbox.name))),
-        );
+        let homes = match &root {
+            Some(root) => vec![Arc::from(root.home_key())],
+            None => partition.homes(),
+        };
+        for home in homes {
+            let mailboxes = partition.home_mailboxes(&home);
+            entries.extend(
+                mailboxes
+                    .iter()
+                    .filter(|mailbox| is_visible(&user.identity, mailbox))
+                    .filter_map(|mailbox| entry(user, mailbox, subscribed.contains(&mailbox.name))),
+            );
+            looked_at += 1 + mailboxes.len();
+            if looked_at >= PORTION {
+                looked_at = 0;
+                yield_now().await;
+            }
+        }
     }
     entries
 }
@@ -245,7 +278,7 @@ fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<En
 /// Whether the user has right `l`. Of a node's mailboxes nearly all are other users' own, whose
 /// ACLs need not be taken apart.
 pub(crate) fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
-    identity.admin || mailbox.name.is_owned_by(&identity.user) || {
+    identity.admin || identity.sees_all || mailbox.name.is_owned_by(&identity.user) || {
         let acl = &*mailbox.acl;
         let mentioned = acl.contains("anyone")
             || acl.contains(&identity.user)

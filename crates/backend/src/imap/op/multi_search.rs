@@ -181,7 +181,7 @@ async fn of_mailbox(
         _ => false,
     };
     let (handle, view, nothing) = if is_selected {
-        let selected = refreshed(state, writer, stream, true).await?;
+        let selected = refreshed(state, writer, stream, user, true).await?;
         let (handle, view) = (Arc::clone(&selected.handle), Arc::clone(&selected.view));
         (handle, view, UidSet::new())
     } else {

@@ -183,7 +183,11 @@ fn governed_in(
     let mut at = Some(name.clone());
     let mut nearest = None;
     while let Some(name) = at {
-        nearest = node.find(&name);
+        // One that the user must not know of is as if it were not there.
+        nearest = node.find(&name).filter(|found| {
+            let known_by = Rights::READ.union(Rights::LOOKUP);
+            sees_all(user, &name) || found.rights_of(&user.identity).intersects(known_by)
+        });
         at = name.parent().filter(|_| nearest.is_none());
     }
     if !sees_all(user, name) {

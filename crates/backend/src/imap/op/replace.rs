@@ -41,6 +41,7 @@ pub(super) async fn source(
         &mut session.state,
         &mut session.writer,
         &mut session.stream,
+        user,
         replaced.uid,
     )
     .await?;

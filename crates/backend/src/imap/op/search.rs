@@ -97,7 +97,7 @@ pub(super) async fn find<'a>(
         node,
         ..
     } = session;
-    let selected = refreshed(state, writer, stream, query.uid).await?;
+    let selected = refreshed(state, writer, stream, &user, query.uid).await?;
     selected.require(
         &user.identity,
         Rights::READ,

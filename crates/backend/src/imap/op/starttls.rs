@@ -1,7 +1,6 @@
 //! STARTTLS (RFC 9051 section 6.2.1).
 
 use std::io;
-use std::sync::Arc;
 
 use murder_imap::Tag;
 use tokio::time::timeout_at;
@@ -15,7 +14,7 @@ pub(crate) async fn starttls(session: &mut Session, tag: &Tag) -> OpResult {
     if session.stream.is_tls() {
         return Err(bad("TLS is active already"));
     }
-    let Some(config) = session.node.tls.as_ref().map(Arc::clone) else {
+    let Some(config) = session.node.tls.clone() else {
         return Err(bad("TLS is not available"));
     };
     if session.reader.start_tls().is_err() {
@@ -23,7 +22,7 @@ pub(crate) async fn starttls(session: &mut Session, tag: &Tag) -> OpResult {
     }
     session.writer.ok(tag, "Begin TLS negotiation now");
     session.flush().await?;
-    let handshake = session.stream.start_tls(config);
+    let handshake = session.stream.start_tls(&config);
     match timeout_at(session.login_deadline, handshake).await {
         Ok(done) => done?,
         Err(_) => return Err(OpError::Gone(io::ErrorKind::TimedOut.into())),

@@ -36,6 +36,7 @@ pub(crate) async fn store(
         &mut session.state,
         &mut session.writer,
         &mut session.stream,
+        &user,
         uid,
     )
     .await?;
@@ -92,7 +93,7 @@ pub(crate) async fn store(
         };
         let (writer, stream) = (&mut session.writer, &mut session.stream);
         tell(selected, writer, stream, Expunges::Held, &own).await?;
-        if silent {
+        if silent && selected.hears {
             tell_messages(selected, writer, stream, &modified).await?;
         }
     }

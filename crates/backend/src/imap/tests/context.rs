@@ -759,12 +759,19 @@ async fn without_the_right_to_read() {
     server.put("user/carol/x", short("s2")).await;
     bob.play(
         "C: b NOOP
-         S: * 2 EXISTS
-         S: * … RECENT
-         S: * NO [NOUPDATE \"a\"] Changes cannot be told any more
          S: b OK …",
     )
     .await;
+    // What has come meanwhile is told when it may be read again.
+    server.allow("user/carol/x", "bob", "lr").await;
+    let told = bob.ask("NOOP").await;
+    assert_eq!(told[0], "* 2 EXISTS", "{told:?}");
+    assert!(told.iter().any(|line| line.contains("PREVIEW")), "{told:?}");
+    assert!(
+        told.iter()
+            .any(|line| line.starts_with("* ESEARCH (TAG \"a\")")),
+        "{told:?}"
+    );
 }
 
 /// ESEARCH of several mailboxes (RFC 7377 section 2.2).

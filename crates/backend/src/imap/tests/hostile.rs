@@ -78,7 +78,7 @@ async fn strangers_may_send_little() {
     let server = Server::start();
     let mut client = server.connect().await;
     client
-        .send([b"a LOGIN bob {40000+}\r\n", &[b'x'; 1000][..]].concat())
+        .send([b"a LOGIN bob {80000+}\r\n", &[b'x'; 1000][..]].concat())
         .await;
     let lines = client.ends().await;
     assert!(lines.last().unwrap().starts_with("* BYE "), "{lines:?}");

@@ -210,11 +210,18 @@ async fn only_frontends_vouch_for_users() {
 async fn administrators_come_through_frontends_only_if_configured() {
     for (allowed, answer) in [(false, "NO [NOPERM] …"), (true, "OK …")] {
         let server = Server::with_tls(|config| config.imap.proxy_admins = allowed);
+        server.create("user/bob").await;
         let mut client = server.connect_for("admin").await;
         client
             .play(&format!(
                 "C: a CREATE board
-                 S: a {answer}"
+                 S: a {answer}
+                 C: b SELECT user/bob
+                 S: b NO [NOPERM] …
+                 C: c GETACL user/none
+                 S: c NO [X-NOT-HERE] …
+                 C: d DELETE user/bob
+                 S: d {answer}"
             ))
             .await;
     }

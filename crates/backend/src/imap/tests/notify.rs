@@ -466,8 +466,6 @@ async fn the_right_to_read_what_is_selected() {
     bob.play(
         "S: * STATUS \"INBOX\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY …)
          C: a NOOP
-         S: * 1 EXISTS
-         S: * … RECENT
          S: a OK …",
     )
     .await;

@@ -289,7 +289,11 @@ async fn others_see_what_they_may_read() {
              S: c OK …
              C: d GETQUOTA \"Shared Folders/board\"
              S: * QUOTA \"Shared Folders/board\" (MESSAGE 0 9)
-             S: d OK …",
+             S: d OK …
+             C: e GETQUOTAROOT \"Other Users/bob/shown/below\"
+             S: * QUOTAROOT \"Other Users/bob/shown/below\" \"Other Users/bob/shown\"
+             S: * QUOTA \"Other Users/bob/shown\" (MESSAGE 0 5)
+             S: e OK …",
         )
         .await;
     // She reads a mailbox of bob's, but none that this root governs.

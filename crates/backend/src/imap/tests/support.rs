@@ -143,7 +143,7 @@ impl Server {
             cluster: None,
             authenticator: Authenticator::new(Arc::new(directory), AuthenticatorConfig::default()),
             sessions: Sessions::new(config.limits.max_connections_per_user),
-            tls: own.map(|own| own.server_config()),
+            tls: own.map(|own| own.server()),
             health: Health::new(),
             imap: ImapMetrics::new(&metrics),
             progress_interval,
@@ -377,7 +377,7 @@ impl Client {
         assert!(self.stream.buffer().is_empty());
         let stream = self.stream.into_inner();
         let name = murder_net::tls::server_name("be1", Role::Backend);
-        Self::over(stream.connect_tls(own.client_config(), name).await.unwrap())
+        Self::over(stream.connect_tls(&own.client(), name).await.unwrap())
     }
 
     /// Compresses, as the server does after COMPRESS.

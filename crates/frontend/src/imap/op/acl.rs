@@ -1,5 +1,7 @@
 //! SETACL, DELETEACL, GETACL, LISTRIGHTS and MYRIGHTS (RFC 4314).
 
+use murder_mailbox::Rights;
+
 use crate::backend::{Answer, Completion};
 use crate::imap::arguments::Arguments;
 use crate::imap::errors::{OpError, OpResult};
@@ -49,6 +51,10 @@ async fn pass_on(
     let user = session.user()?;
     let name = arguments.mailbox(&user.namespace, session.encoding)?;
     let rest = arguments.rest().to_vec();
+    let by = match command {
+        "MYRIGHTS" => Rights::MYRIGHTS,
+        _ => Rights::ADMINISTER,
+    };
     let line = |name: &str| [command.as_bytes(), b" ", name.as_bytes(), &rest].concat();
-    Ok(session.on_mailbox(&name?, &line).await?)
+    Ok(session.on_mailbox(&name?, by, &line).await?)
 }

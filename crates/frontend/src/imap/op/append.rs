@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murder_imap::{MailboxArg, NodeCommand, NodeId};
+use murder_mailbox::Rights;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -21,9 +22,6 @@ use crate::wire::{Want, either, shift};
 /// A message up to this size is taken in before the backend is asked, so that it can be
 /// sent to another place when the mailbox has just moved. It fits the client's buffer.
 const WHOLE: u64 = 32 * 1024;
-/// A message this many times over the limit is not read to its end for the sake of the next
-/// command.
-pub(crate) const WORTH_SKIPPING: u64 = 4;
 /// Between two tries to ask a backend that is away what became of a message.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
@@ -32,7 +30,10 @@ pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal)
     let (place, between) = match decide(session, &head, literal).await {
         Ok(decided) => decided,
         Err(refusal) => {
-            skip(session, literal, &refusal)?;
+            // A client that waits for `+` will not send it.
+            if !literal.synchronising {
+                session.client.skip_message(literal.octets);
+            }
             return Err(refusal.into());
         }
     };
@@ -55,7 +56,10 @@ pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal)
             Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into())
         }
         Put::NotHere => {
-            let again = session.shared.router.find_again(&place.name).await;
+            let user = session.user()?;
+            let viewer = user.viewer(Rights::INSERT);
+            let router = &session.shared.router;
+            let again = router.find_again_as(viewer, &place.name).await;
             let place = match again {
                 Ok(place) => place,
                 Err(error) => {
@@ -90,8 +94,10 @@ async fn decide(
     // Flags and date go on as they are; the announcement is made anew.
     let announcement = rest.iter().rposition(|b| *b == b'{').unwrap_or(0);
     let between = &rest[..announcement];
-    if !(between.is_empty() || between.ends_with(b" ")) {
-        return Err(Refusal::syntax("Only plain literals can be appended"));
+    // A literal8 (RFC 3516) may hold NULs; its `~` goes on too.
+    let plain = between.strip_suffix(b"~").unwrap_or(between);
+    if !(plain.is_empty() || plain.ends_with(b" ")) {
+        return Err(Refusal::syntax("Only literals can be appended"));
     }
     if literal.octets > session.shared.settings.append_limit {
         return Err(Refusal::TooBig);
@@ -100,7 +106,8 @@ async fn decide(
         return Err(Refusal::NoMessage);
     }
     let name = name?;
-    let found = session.shared.router.find(&name).await;
+    let viewer = user.viewer(Rights::INSERT);
+    let found = session.shared.router.find_as(viewer, &name).await;
     let place = found.map_err(|error| match session.missing(&name, error) {
         Refusal::Route(error) => try_create(error),
         refusal => refusal,
@@ -114,19 +121,6 @@ pub(crate) fn try_create(error: RouteError) -> Refusal {
         RouteError::NotFound => Refusal::TryCreate,
         other => Refusal::Route(other),
     }
-}
-
-/// Passes over a message that is not wanted. A client that waits for `+` will not send it.
-fn skip(session: &mut Session, literal: Literal, refusal: &Refusal) -> Result<(), OpError> {
-    if literal.synchronising {
-        return Ok(());
-    }
-    let limit = session.shared.settings.append_limit;
-    if matches!(refusal, Refusal::TooBig) && literal.octets > limit.saturating_mul(WORTH_SKIPPING) {
-        return Err(OpError::TooMuch);
-    }
-    session.client.skip_message(literal.octets);
-    Ok(())
 }
 
 /// Waits until the message and the line end behind it are in the client's buffer.

@@ -5,7 +5,7 @@ use crate::imap::errors::{OpResult, ok};
 use crate::imap::session::{Session, State};
 
 /// What every backend and the frontend do, once somebody has logged in.
-const AFTER_LOGIN: &str = "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE \
+const AFTER_LOGIN: &str = "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE BINARY \
      CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk";
 
 /// The capabilities of this session at this moment.

@@ -1,6 +1,6 @@
 //! COPY and MOVE (RFC 9051 sections 6.4.7 and 6.4.8, RFC 6851).
 
-use murder_mailbox::MailboxName;
+use murder_mailbox::{MailboxName, Rights};
 
 use crate::copy::{self, Order, Progress};
 use crate::imap::arguments::{Arguments, Line, Syntax, quote_always};
@@ -26,10 +26,12 @@ pub(crate) async fn copy(
     arguments.end()?;
     let name = name?;
     let router = session.shared.router.clone();
-    let mut place = match router.find(&name).await {
+    let viewer = user.viewer(Rights::INSERT);
+    let mut place = match router.find_as(viewer, &name).await {
         Ok(place) => place,
         Err(RouteError::NotFound) => {
-            // Whatever else is wrong is said first, as to any other mailbox.
+            // Whatever else is wrong is said first, as to any other mailbox. Also one that the user
+            // must not know of is asked about here, where it is as good as not there.
             let completion = within(session, line, &set, &name).await?;
             return match completion.code("X-NOT-HERE") {
                 None => Ok(completion),
@@ -43,7 +45,8 @@ pub(crate) async fn copy(
         if completion.code("X-NOT-HERE").is_none() {
             return Ok(completion);
         }
-        place = router.find_again(&name).await.map_err(try_create)?;
+        let again = router.find_again_as(viewer, &name).await;
+        place = again.map_err(try_create)?;
         if is_selected_on(session, &place.node) {
             let completion = within(session, line, &set, &name).await?;
             return match completion.code("X-NOT-HERE") {

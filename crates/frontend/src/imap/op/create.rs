@@ -2,15 +2,19 @@
 
 use bytes::Bytes;
 use murder_imap::Command;
-use murder_mailbox::{MailboxId, MailboxName};
+use murder_mailbox::{MailboxId, MailboxName, Rights};
 use murder_mupdate::NodeState;
 
 use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal, ok};
 use crate::imap::op::{is_there, parse, turns_out, wait_for_revision};
-use crate::imap::session::{Session, User};
+use crate::imap::session::Session;
 use crate::route::{Place, RouteError};
 use crate::shared::Shared;
+
+/// What is said to who lacks `k`, in the backends' words: the same, whether there is something above,
+/// or at the place itself, or not.
+pub(super) const MAY_NOT_CREATE: &str = "You may not create mailboxes there";
 
 /// CREATE mailbox [(PARTITION … USE (…))]
 pub(crate) async fn create(session: &mut Session, command: &Bytes) -> OpResult {
@@ -28,15 +32,23 @@ pub(crate) async fn create(session: &mut Session, command: &Bytes) -> OpResult {
         .decode(mailbox.as_bytes())
         .and_then(|name| user.namespace.parse(&name))?;
     let shared = session.shared.clone();
-    if shared.router.look(&name).is_ok() {
+    if partition.is_some() && !user.identity.admin {
+        let only = "Only administrators choose the partition";
+        return Err(Refusal::NotPermitted(only).into());
+    }
+    let viewer = user.viewer(Rights::LOOKUP);
+    if shared.router.look_as(viewer, &name).is_ok() {
         // Unless it has been deleted just now on another frontend.
-        match shared.router.find_again(&name).await {
+        match shared.router.find_again_as(viewer, &name).await {
             Err(RouteError::NotFound) => {}
             Ok(_) => return Err(Refusal::AlreadyExists.into()),
             Err(error) => return Err(error.into()),
         }
     }
-    let (node, partition) = place(&shared, &user, &name, partition.as_deref()).await?;
+    if !shared.router.may_create(&user.identity, &name).await {
+        return Err(Refusal::NotPermitted(MAY_NOT_CREATE).into());
+    }
+    let (node, partition) = place(&shared, &name, partition.as_deref()).await?;
     let mut line = format!(
         "CREATE {} (PARTITION {}",
         quote_always(name.as_str()),
@@ -69,7 +81,6 @@ pub(crate) async fn create(session: &mut Session, command: &Bytes) -> OpResult {
 /// The node and its partition for the new mailbox.
 async fn place(
     shared: &Shared,
-    user: &User,
     name: &MailboxName,
     wanted: Option<&str>,
 ) -> Result<(String, String), Refusal> {
@@ -79,20 +90,10 @@ async fn place(
         above = shared.router.nearest(name);
     }
     if let Some(wanted) = wanted {
-        if !user.identity.admin {
-            return Err(Refusal::NotPermitted(
-                "Only administrators choose the partition",
-            ));
-        }
         return chosen(shared, above.as_ref(), wanted);
     }
     if let Some(above) = above {
         return Ok((above.node.clone(), partition_of(&above)));
-    }
-    if !user.identity.admin && !name.is_owned_by(&user.identity.user) {
-        return Err(Refusal::NotPermitted(
-            "Only administrators create top-level mailboxes",
-        ));
     }
     shared
         .choose_partition()

@@ -1,5 +1,7 @@
 //! DELETE (RFC 9051 section 6.3.5).
 
+use murder_mailbox::Rights;
+
 use crate::imap::arguments::Arguments;
 use crate::imap::errors::{OpResult, Refusal, ok};
 use crate::imap::op::{is_gone, turns_out, wait_for_revision};
@@ -12,9 +14,12 @@ pub(crate) async fn delete(session: &mut Session, mut arguments: Arguments<'_>) 
     arguments.end()?;
     let name = name?;
     let shared = session.shared.clone();
-    let id = shared.router.find(&name).await?.location.id;
+    let viewer = user.viewer(Rights::DELETE_MAILBOX);
+    let id = shared.router.find_as(viewer, &name).await?.location.id;
     let deleted = session
-        .on_mailbox(&name, &|name| format!("DELETE {name}").into_bytes())
+        .on_mailbox(&name, Rights::DELETE_MAILBOX, &|name| {
+            format!("DELETE {name}").into_bytes()
+        })
         .await;
     let completion = match deleted {
         Ok((completion, _)) => completion,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use murder_imap::{Command, List, ListAttribute, ListRow, MailboxArg, ResponseWriter};
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{MailboxName, Pattern, Rights};
+use tokio::task::{spawn_blocking, yield_now};
 
 use crate::backend::answer::{astring, mailbox};
 use crate::backend::connection::Said;
@@ -18,8 +19,8 @@ use crate::imap::op::{parse, subscribe};
 use crate::imap::session::{Session, User};
 use crate::route::RouteError;
 
-/// Patterns in one LIST; a client needs a handful.
-const MAX_PATTERNS: usize = 100;
+/// Names that are looked at before others get their turn, also those who change the map.
+const PORTION: usize = 1024;
 /// STATUS commands sent to one backend before their answers are read.
 const STATUS_AT_ONCE: usize = 32;
 
@@ -34,9 +35,6 @@ pub(crate) async fn list(session: &mut Session, command: &Bytes) -> OpResult {
 
 async fn extended(session: &mut Session, list: List) -> OpResult {
     let user = session.user()?;
-    if list.patterns.len() > MAX_PATTERNS {
-        return Err(Refusal::Limit("Too many patterns").into());
-    }
     if !list.returns.metadata.is_empty() {
         return Err(Refusal::syntax("METADATA is not supported").into());
     }
@@ -66,7 +64,8 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
         recursive_match: list.selection.recursive_match,
         special_use_only: list.selection.special_use,
     };
-    let rows = listing::list(entries(session, &user, &subscribed), separator, &query);
+    let entries = entries(session, &user, &subscribed, &query).await;
+    let rows = rows(entries, separator, query).await;
     let mut statuses = if list.returns.status.is_empty() {
         HashMap::new()
     } else {
@@ -116,7 +115,7 @@ async fn lsub(session: &mut Session, reference: &MailboxArg, pattern: &MailboxAr
     let entries = subscribed
         .iter()
         .filter_map(|name| subscription(&user, name));
-    for row in listing::list(entries.collect(), separator, &query) {
+    for row in rows(entries.collect(), separator, query).await {
         // The parent of something subscribed that is not so itself.
         let attributes = match row.subscribed {
             true => Vec::new(),
@@ -148,6 +147,10 @@ fn patterns(
     patterns: &[MailboxArg],
     separator: char,
 ) -> Result<Vec<Pattern>, Refusal> {
+    let octets = |pattern: &MailboxArg| reference.as_bytes().len() + pattern.as_bytes().len();
+    if patterns.iter().map(octets).sum::<usize>() > listing::MAX_PATTERNS {
+        return Err(Refusal::Limit("Patterns are too long"));
+    }
     // What is no modified UTF-7, such as `a&b*`, is no mailbox's name, and no error either.
     let text = |octets: &MailboxArg| match session.encoding.decode(octets.as_bytes()) {
         Err(_) if session.encoding == Encoding::Utf7 && octets.as_bytes().is_ascii() => Ok(None),
@@ -164,27 +167,62 @@ fn patterns(
     Ok(found)
 }
 
-/// Everything that LIST may show the user.
-fn entries(session: &Session, user: &User, subscribed: &HashSet<MailboxName>) -> Vec<Entry> {
-    let tables = session.shared.router.replica().read();
-    let visible = tables.map.visible_to(&user.identity).filter_map(|entry| {
-        let name = entry.mailbox_name();
-        // A special use is its owner's view of a mailbox (RFC 6154 section 1).
-        let special_use = match name.is_owned_by(&user.identity.user) {
-            true => entry.special_use().iter().next(),
-            false => None,
-        };
-        Some(Entry {
-            name: user.namespace.render(&name)?,
-            exists: true,
-            subscribed: subscribed.contains(&name),
-            special_use,
-        })
-    });
+/// What is asked for of `entries`. Where that takes long, others are served meanwhile.
+async fn rows(entries: Vec<Entry>, separator: char, query: Query) -> Vec<Row> {
+    if !query.is_long(entries.len()) {
+        return listing::list(entries, separator, &query);
+    }
+    let listed = spawn_blocking(move || listing::list(entries, separator, &query));
+    // It does not panic, and ends early only with the node.
+    listed.await.unwrap_or_default()
+}
+
+/// Everything that LIST may show the user, of what is at or below the query's root.
+async fn entries(
+    session: &Session,
+    user: &User,
+    subscribed: &HashSet<MailboxName>,
+    query: &Query,
+) -> Vec<Entry> {
+    let root = query
+        .root()
+        .and_then(|root| user.namespace.parse(root).ok());
     let also = subscribed.iter();
-    visible
-        .chain(also.filter_map(|name| subscription(user, name)))
-        .collect()
+    let mut entries: Vec<Entry> = also.filter_map(|name| subscription(user, name)).collect();
+    let mut last: Option<Box<str>> = None;
+    loop {
+        {
+            let tables = session.shared.router.replica().read();
+            let map = &tables.map;
+            let portion = map.visible_to(&user.identity, root.as_ref(), last.as_deref(), PORTION);
+            let visible = portion.entries.iter();
+            entries.extend(visible.filter_map(|entry| shown(user, subscribed, entry)));
+            last = portion.last.map(Into::into);
+        }
+        if last.is_none() {
+            return entries;
+        }
+        yield_now().await;
+    }
+}
+
+fn shown(
+    user: &User,
+    subscribed: &HashSet<MailboxName>,
+    entry: &murder_mupdate::Entry<'_>,
+) -> Option<Entry> {
+    let name = entry.mailbox_name();
+    // A special use is its owner's view of a mailbox (RFC 6154 section 1).
+    let special_use = match name.is_owned_by(&user.identity.user) {
+        true => entry.special_use().iter().next(),
+        false => None,
+    };
+    Some(Entry {
+        name: user.namespace.render(&name)?,
+        exists: true,
+        subscribed: subscribed.contains(&name),
+        special_use,
+    })
 }
 
 /// What the user has subscribed to, whether or not it is there.

@@ -178,6 +178,7 @@ async fn finish(
     }));
     session.presence = Some(presence);
     session.state = State::Authenticated;
+    session.client.set_limits(session.shared.settings.limits());
     session.failed_logins = 0;
     Ok(Completion {
         status: Status::Ok,

@@ -2,18 +2,23 @@
 
 use bytes::Bytes;
 use murder_imap::Command;
-use murder_mailbox::{MailboxId, MailboxName};
+use murder_mailbox::{MailboxId, MailboxName, Rights, check_rename};
+use murder_mupdate::{Entry, MailboxState};
 
 use crate::backend::BackendError;
 use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal, ok};
+use crate::imap::op::create::MAY_NOT_CREATE;
 use crate::imap::op::{is_there, parse, turns_out, wait_for_revision};
-use crate::imap::session::Session;
-use crate::route::{Place, RouteError};
+use crate::imap::session::{Session, User};
+use crate::route::RouteError;
 use crate::shared::Shared;
 
 /// What a client is told that wants to move mailboxes between backends.
 const OTHER_BACKEND: &str = "Cannot rename to a place on another backend";
+
+/// What is said to who lacks `x`, in the backends' words.
+const MAY_NOT_RENAME: &str = "You may not rename this mailbox";
 
 /// RENAME from to
 pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
@@ -39,16 +44,23 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
         );
     }
     let shared = session.shared.clone();
-    let place = source(&shared, &from).await?;
-    if shared.router.look(&to).is_ok() {
-        match shared.router.find_again(&to).await {
+    let router = &shared.router;
+    // In the backends' order, and so that what the user must not know of is as if it were not there.
+    let of_inbox = from.is_inbox() && from.home_key() == to.home_key();
+    let place = source(&shared, &user, &from, of_inbox).await?;
+    let viewer = user.viewer(Rights::LOOKUP);
+    if router.look_as(viewer, &to).is_ok() {
+        match router.find_again_as(viewer, &to).await {
             Err(RouteError::NotFound) => {}
             Ok(_) => return Err(Refusal::AlreadyExists.into()),
             Err(error) => return Err(error.into()),
         }
     }
-    if shared
-        .router
+    check_rename(&from, &to, user.identity.admin)?;
+    if !router.may_create(&user.identity, &to).await {
+        return Err(Refusal::NotPermitted(MAY_NOT_CREATE).into());
+    }
+    if router
         .nearest_above(&to)
         .is_some_and(|above| above.node != place)
         || below_elsewhere(&shared, &from, &place)
@@ -56,7 +68,7 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
         return Err(Refusal::Cannot(OTHER_BACKEND.into()).into());
     }
     // An INBOX stays; what becomes of it is a new mailbox.
-    let id = match from.is_inbox() && from.home_key() == to.home_key() {
+    let id = match of_inbox {
         true => None,
         false => shared
             .router
@@ -75,7 +87,7 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
     };
     if completion.code("X-NOT-HERE").is_some() {
         shared.router.barrier().await;
-        let place = source(&shared, &from).await?;
+        let place = source(&shared, &user, &from, of_inbox).await?;
         completion = match session.on_backend(&place, line.as_bytes()).await {
             Ok((completion, _)) => completion,
             Err(error) => return lost(&shared, error, id, &to).await,
@@ -106,27 +118,67 @@ async fn lost(
     }
 }
 
-/// The backend of `from`, which may itself be no mailbox but have some below.
-async fn source(shared: &Shared, from: &MailboxName) -> Result<String, Refusal> {
-    let place: Result<Place, RouteError> = shared.router.find(from).await;
-    match place {
-        Ok(place) => Ok(place.node),
-        Err(RouteError::NotFound) => {
-            let below = shared
-                .router
-                .replica()
-                .read()
-                .map
-                .below(from)
-                .next()
-                .map(|entry| entry.mailbox_name());
-            match below {
-                Some(below) => Ok(shared.router.look(&below)?.node),
-                None => Err(RouteError::NotFound.into()),
-            }
+/// The backend of `from`, which may itself be no mailbox but have some below, where the user may
+/// rename it. A refusal only counts after a barrier.
+async fn source(
+    shared: &Shared,
+    user: &User,
+    from: &MailboxName,
+    of_inbox: bool,
+) -> Result<String, Refusal> {
+    match source_by_map(shared, user, from, of_inbox) {
+        Ok(node) => Ok(node),
+        Err(_) => {
+            shared.router.barrier().await;
+            source_by_map(shared, user, from, of_inbox)
         }
-        Err(error) => Err(error.into()),
     }
+}
+
+fn source_by_map(
+    shared: &Shared,
+    user: &User,
+    from: &MailboxName,
+    of_inbox: bool,
+) -> Result<String, Refusal> {
+    let router = &shared.router;
+    let needed = Rights::DELETE_MAILBOX;
+    match router.look_as(user.viewer(needed), from) {
+        Ok(place) => {
+            let owner = from.owner_user();
+            let rights = place
+                .location
+                .acl
+                .rights_of(&user.identity, owner.as_deref());
+            return match rights.contains(needed) {
+                true => Ok(place.node),
+                false => Err(Refusal::NotPermitted(MAY_NOT_RENAME)),
+            };
+        }
+        Err(RouteError::NotFound) if !of_inbox => {}
+        Err(error) => return Err(error.into()),
+    }
+    // None of that name, as far as the user knows: those below it are what is renamed.
+    let first = {
+        let map = &router.replica().read().map;
+        let mut below = map
+            .below(from)
+            .filter(|entry| entry.state() != MailboxState::Reserved);
+        let first = below.next().ok_or(RouteError::NotFound)?;
+        let may = |entry: &Entry<'_>| entry.rights_of(&user.identity).contains(needed);
+        if !(may(&first) && below.all(|entry| may(&entry))) {
+            let known = map.visible_to(&user.identity, Some(from), None, usize::MAX);
+            return Err(match known.entries.is_empty() {
+                false => Refusal::NotPermitted(MAY_NOT_RENAME),
+                true => RouteError::NotFound.into(),
+            });
+        }
+        if map.find(from).is_some() {
+            return Err(Refusal::NotPermitted(MAY_NOT_RENAME));
+        }
+        first.mailbox_name()
+    };
+    Ok(router.look(&first)?.node)
 }
 
 /// Whether a mailbox below `from` is on another backend than `node`.

@@ -1,11 +1,15 @@
 //! SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3).
 
+use bytes::Bytes;
+use murder_imap::{Command, SelectParam};
+use murder_mailbox::Rights;
+
 use crate::backend::connection::Said;
 use crate::backend::{Answer, Completion, Connection};
 use crate::imap::arguments::{Arguments, quote_always};
 use crate::imap::ask::not_held;
 use crate::imap::errors::{OpResult, Refusal};
-use crate::imap::op::close;
+use crate::imap::op::{close, parse};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
 use crate::route::Place;
@@ -14,8 +18,18 @@ use crate::route::Place;
 pub(crate) async fn select(
     session: &mut Session,
     name: &str,
+    command: &Bytes,
     mut arguments: Arguments<'_>,
 ) -> OpResult {
+    // What is wrong with the command itself is said whatever the mailbox, and leaves the one that is
+    // selected as it is.
+    if let Command::Select { params, .. } | Command::Examine { params, .. } = parse(command)?
+        && params
+            .iter()
+            .any(|param| matches!(param, SelectParam::QResync { .. }))
+    {
+        return Err(Refusal::syntax("QRESYNC is not enabled").into());
+    }
     let user = session.user()?;
     let mailbox = arguments.mailbox(&user.namespace, session.encoding)?;
     let parameters = match arguments.take(b' ') {
@@ -33,11 +47,12 @@ pub(crate) async fn select(
         }
         _ => None,
     };
+    let viewer = user.viewer(Rights::READ);
     let found = match mailbox {
         Ok(mailbox) => session
             .shared
             .router
-            .find(&mailbox)
+            .find_as(viewer, &mailbox)
             .await
             .map_err(|error| session.missing(&mailbox, error)),
         Err(error) => Err(error.into()),
@@ -53,7 +68,12 @@ pub(crate) async fn select(
         attempt(session, &mut connection, &place, name, &parameters).await?;
     let mut place = place;
     if completion.code("X-NOT-HERE").is_some() {
-        place = match session.shared.router.find_again(&place.name).await {
+        place = match session
+            .shared
+            .router
+            .find_again_as(viewer, &place.name)
+            .await
+        {
             Ok(place) => place,
             Err(error) => {
                 give_back(session, connection);

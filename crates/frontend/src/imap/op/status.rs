@@ -1,6 +1,6 @@
 //! STATUS (RFC 9051 section 6.3.11).
 
-use murder_mailbox::Namespace;
+use murder_mailbox::{Namespace, Rights};
 
 use crate::backend::Answer;
 use crate::backend::answer::mailbox;
@@ -16,7 +16,7 @@ pub(crate) async fn status(session: &mut Session, mut arguments: Arguments<'_>) 
     let items = arguments.parenthesised()?.to_vec();
     arguments.end()?;
     let (completion, answers) = session
-        .on_mailbox(&name?, &|name| {
+        .on_mailbox(&name?, Rights::READ, &|name| {
             [b"STATUS ", name.as_bytes(), b" ", &items].concat()
         })
         .await?;

@@ -24,11 +24,9 @@ pub(crate) async fn subscribe(
     let shared = session.shared.clone();
     if command == "SUBSCRIBE" && !shared.settings.allow_all_subscribe {
         // Where it is, and whether that is up, does not matter.
-        if let Err(error @ RouteError::NotFound) = shared.router.find(&name).await {
+        let viewer = user.viewer(Rights::LOOKUP);
+        if let Err(error @ RouteError::NotFound) = shared.router.find_as(viewer, &name).await {
             return Err(error.into());
-        }
-        if !may_look_up(&shared, &user, &name) {
-            return Err(RouteError::NotFound.into());
         }
     }
     let line = format!("{command} {}", quote_always(name.as_str())).into_bytes();
@@ -55,16 +53,6 @@ pub(crate) async fn at_home(
         None => Ok((completion, answers)),
         Some(_) => Err(not_held(&place)),
     }
-}
-
-/// Whether the user may know of the mailbox (RFC 4314 section 4).
-fn may_look_up(shared: &Shared, user: &User, name: &MailboxName) -> bool {
-    let tables = shared.router.replica().read();
-    user.identity.admin
-        || tables
-            .map
-            .entry(name.as_str())
-            .is_some_and(|entry| entry.rights_of(&user.identity).contains(Rights::LOOKUP))
 }
 
 /// Where the user's INBOX is.

@@ -178,7 +178,7 @@ async fn history_is_bounded() {
 }
 
 #[tokio::test]
-async fn refusals_take_a_revision_and_change_nothing() {
+async fn what_changes_nothing_has_a_revision() {
     let dir = tempfile::tempdir().unwrap();
     let node = open(dir.path());
     propose_all(&node, 0..1).await;
@@ -190,4 +190,47 @@ async fn refusals_take_a_revision_and_change_nothing() {
     };
     assert!(revisions.is_empty());
     assert_eq!(up_to, revision);
+}
+
+#[tokio::test]
+async fn refused_proposals_are_no_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = open(dir.path());
+    propose_all(&node, 0..1).await;
+    let before = *node.revisions().borrow();
+    // Another mailbox of a name that is taken.
+    let taken = || {
+        let mut entry = reserve(0);
+        if let Some(Command::Batch(batch)) = &mut entry.command
+            && let Some(Kind::Reserve(request)) = &mut batch.operations[0].kind
+        {
+            request.id = vec![9; 16];
+        }
+        entry
+    };
+    for _ in 0..10 {
+        let (revision, outcome) = node.propose(taken()).await.unwrap();
+        assert!(outcome.is_refusal());
+        assert_eq!(revision, before);
+    }
+    // Among others, in one transaction.
+    let proposals = [reserve(1), taken(), reserve(2), taken()];
+    let proposals = proposals.map(|entry| node.propose(entry)).into();
+    let answers = join_all(proposals).await.into_iter();
+    let answers: Vec<(u64, bool)> = answers
+        .map(|answer| answer.map(|(revision, outcome)| (revision, outcome.is_refusal())))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let expected = [
+        (before + 1, false),
+        (before + 1, true),
+        (before + 2, false),
+        (before + 2, true),
+    ];
+    assert_eq!(answers, expected);
+    assert_eq!(*node.revisions().borrow(), before + 2);
+    node.kill();
+    drop(node);
+    let node = open(dir.path());
+    assert_eq!((*node.revisions().borrow(), count(&node)), (before + 2, 3));
 }

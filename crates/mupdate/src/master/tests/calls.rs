@@ -190,7 +190,7 @@ async fn strangers_are_not_let_in() {
         client_tls(&files),
     ));
     let refused = stranger.find(&name("board")).await;
-    assert!(matches!(refused, Err(MupdateError::Unavailable(_))));
+    assert!(refused.is_err_and(|error| error.is_unavailable()));
 }
 
 #[tokio::test]

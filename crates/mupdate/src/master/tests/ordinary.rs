@@ -2,7 +2,6 @@
 
 use murder_net::grpc;
 use murder_net::tls::role_server_name;
-use tokio_rustls::TlsConnector;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -12,19 +11,16 @@ use super::*;
 #[tokio::test]
 async fn http2_is_agreed_on() {
     let murder = Murder::start().await;
-    let mut tls = Arc::unwrap_or_clone(client_tls(&murder.files("ops", "operator")));
+    let tls = client_tls(&murder.files("ops", "operator"));
     for (offered, agreed) in [("h2", true), ("http/1.1", false)] {
-        tls.alpn_protocols = vec![offered.as_bytes().to_vec()];
-        let stream = tokio::net::TcpStream::connect(murder.address)
-            .await
-            .unwrap();
-        let connected = TlsConnector::from(Arc::new(tls.clone()))
-            .connect(role_server_name(Role::Mupdate), stream)
-            .await;
-        let protocol = connected
-            .ok()
-            .and_then(|stream| stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec));
-        assert_eq!(protocol.as_deref() == Some(b"h2"), agreed, "{offered}");
+        let stream = murder_net::Stream::connect(murder.address).await.unwrap();
+        let tls = tls.with_alpn(offered.as_bytes());
+        let name = role_server_name(Role::Mupdate);
+        assert_eq!(
+            stream.connect_tls(&tls, name).await.is_ok(),
+            agreed,
+            "{offered}"
+        );
     }
 }
 
@@ -35,7 +31,7 @@ async fn health_is_told() {
     let channel = grpc::connect(
         &murder.address.to_string(),
         role_server_name(Role::Mupdate),
-        tls,
+        &tls,
     )
     .await
     .unwrap();

@@ -1,5 +1,8 @@
 //! Reconciliation.
 
+use murder_proto::v1;
+use tokio_stream::wrappers::ReceiverStream;
+
 use super::*;
 use crate::client::{DifferenceKind, Held};
 use crate::record::MailboxState;
@@ -268,4 +271,42 @@ async fn a_mailbox_that_nobody_has_leaves_its_name() {
     assert_eq!(backend.find(&name("user/bob")).await.unwrap().mailbox, now);
     let now = now.unwrap().location;
     assert!(now.uidvalidity > lost.location.uidvalidity && now.id != lost.location.id);
+}
+
+/// Each holds what the node says and what is recorded.
+#[tokio::test]
+async fn a_node_has_a_few_at_once() {
+    let murder = Murder::start().await;
+    let (be1, be2) = (
+        murder.client("be1", "backend"),
+        murder.client("be2", "backend"),
+    );
+    let start = || async {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        let start = v1::ReconcileStart {
+            partition: "be1!default".to_owned(),
+            dry_run: true,
+            may_drop: 0,
+        };
+        let kind = Some(v1::reconcile_request::Kind::Start(start));
+        sender.send(v1::ReconcileRequest { kind }).await.unwrap();
+        let answers = be1.rpc().reconcile(ReceiverStream::new(receiver)).await;
+        answers.map(|answers| (sender, answers.into_inner()))
+    };
+    let mut open = Vec::new();
+    for _ in 0..super::super::reconcile::AT_ONCE {
+        open.push(start().await.unwrap());
+    }
+    let refused = start().await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    let report = be2.reconcile("be2!default", true, 0, Vec::new).await;
+    report.unwrap();
+    drop(open);
+    while be1
+        .reconcile("be1!default", true, 0, Vec::new)
+        .await
+        .is_err()
+    {
+        tokio::task::yield_now().await;
+    }
 }

@@ -307,6 +307,65 @@ async fn what_is_gone_for_good_is_forgotten_by_operators() {
     assert_eq!((replica.nodes(), replica.partitions()), (vec![], vec![]));
 }
 
+/// What a node claims for itself has bounds, and a frontend claims nothing.
+#[tokio::test]
+async fn a_nodes_claims_are_bounded() {
+    let murder = Murder::start().await;
+    let replica = murder.replica("watcher").await;
+    let greedy = |partitions: usize| {
+        let one = status(u64::MAX).partitions.remove(0);
+        let partitions = (0..partitions).map(|number| PartitionStatus {
+            name: format!("p{number}"),
+            identity: Some(PartitionIdentity {
+                id: [number as u8; 16],
+                copy: [number as u8; 16],
+            }),
+            ..one.clone()
+        });
+        NodeStatus {
+            draining: false,
+            partitions: partitions.collect(),
+        }
+    };
+    let heaviest = |name: &str| NodeDescription {
+        weight: u32::MAX,
+        ..description(name)
+    };
+    let tried = async |name: &str, role: &str, description, status| {
+        let session = murder
+            .client(name, role)
+            .register(description, status, Health::new());
+        let registered = session.registered(LONG / 40).await.is_ok();
+        session.close().await;
+        registered
+    };
+    assert!(!tried("fe1", "frontend", heaviest("fe1"), greedy(1)).await);
+    assert!(!tried("be1", "backend", heaviest("be1"), greedy(257)).await);
+    let long = NodeDescription {
+        imaps: "x".repeat(300),
+        ..description("be1")
+    };
+    assert!(!tried("be1", "backend", long, greedy(1)).await);
+    assert!(tried("fe1", "frontend", heaviest("fe1"), greedy(0)).await);
+    assert!(tried("be1", "backend", heaviest("be1"), greedy(200)).await);
+    replica.barrier(LONG).await.unwrap();
+    assert_eq!(replica.node("fe1").unwrap().weight, 0);
+    assert_eq!(replica.node("be1").unwrap().weight, 1000);
+    let partitions = replica.partitions();
+    assert_eq!(partitions.len(), 200);
+    assert!(
+        partitions
+            .iter()
+            .all(|p| p.state == PartitionState::Offline)
+    );
+    // Nor by other names each time.
+    let mut others = greedy(100);
+    for partition in &mut others.partitions {
+        partition.name.insert(0, 'q');
+    }
+    assert!(!tried("be1", "backend", description("be1"), others).await);
+}
+
 /// Asks until what the master says of a node is so.
 async fn told(
     operator: &MupdateClient,

@@ -1,23 +1,27 @@
 //! Replicas and the watch stream.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use murder_mailbox::Identity;
 use murder_proto::v1::{self, watch_response::Kind};
 
 use super::*;
 use crate::client::Operation;
-use crate::record::Change;
+use crate::record::{Change, MailboxState};
 use crate::tables::Tables;
 
 /// Everything that the replica has, as the master would list it.
 fn listed(replica: &Replica) -> Vec<Mailbox> {
-    let admin = Identity {
-        admin: true,
-        ..Identity::user("admin")
-    };
-    replica.visible_to(&admin)
+    let tables = replica.read();
+    let entries = tables.map.range(Bound::Unbounded);
+    let settled = entries.filter(|entry| entry.state() != MailboxState::Reserved);
+    settled
+        .map(|entry| Mailbox {
+            name: entry.mailbox_name(),
+            location: entry.location(),
+        })
+        .collect()
 }
 
 async fn list(client: &MupdateClient) -> Vec<Mailbox> {
