@@ -23,7 +23,7 @@ async fn deliver(lmtp: &mut LmtpClient, bytes: usize) -> anyhow::Result<Vec<Stri
 
 fn used(quota: &Value) -> (u64, u64, u64) {
     let of = |resource: &str| quota[resource]["used"].as_u64().unwrap();
-    (of("storage"), of("messages"), of("mailboxes"))
+    (of("storage_kib"), of("messages"), of("mailboxes"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +42,7 @@ async fn what_is_over_quota_is_refused() -> Tested {
     ];
     let set = told(&murder, &[&words[..], &["--mailboxes", "2"]].concat()).await?;
     assert_eq!(used(&set[0]), (1, 1, 1));
-    assert_eq!(set[0]["storage"]["limit"], 9);
+    assert_eq!(set[0]["storage_kib"]["limit"], 9);
     assert_eq!(set[0]["partition"], "be1!default");
 
     // STORAGE, by APPEND, LMTP and COPY.

@@ -9,6 +9,7 @@ use murder_mupdate::{
 };
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::confirm::Confirmation;
 use crate::output::{print_json, print_line};
 
@@ -117,9 +118,9 @@ pub async fn partition(
     mailboxes: bool,
     confirmation: Confirmation,
 ) -> anyhow::Result<Forgotten> {
-    let (node, name) = partition
-        .split_once('!')
-        .with_context(|| format!("`{partition}` is not of the form node!partition"))?;
+    let (node, name) = partition.split_once('!').with_context(|| {
+        WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
+    })?;
     let murder = client.describe_nodes().await?;
     check_lost(&murder, partition)?;
     let all = records_of(client, partition).await?;

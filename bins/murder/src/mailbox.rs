@@ -6,6 +6,7 @@ use murder_mailbox::MailboxName;
 use murder_mupdate::{Mailbox, MailboxState};
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::confirm::Confirmation;
 use crate::forget;
 use crate::operator::Target;
@@ -187,7 +188,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 
 fn parse(name: &str) -> anyhow::Result<MailboxName> {
     MailboxName::parse_canonical(name)
-        .with_context(|| format!("`{name}` is no canonical mailbox name"))
+        .with_context(|| WrongArguments::new(format!("`{name}` is no canonical mailbox name")))
 }
 
 /// A list on its way to standard output.

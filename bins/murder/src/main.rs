@@ -1,6 +1,7 @@
 //! The operator's tool: users, certificates, the state of a murder; and a whole murder on this
 //! machine, which is what it does when it is told nothing.
 
+mod arguments;
 mod backends;
 mod cert;
 mod confirm;
@@ -27,6 +28,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use murder_net::service::{self, Arguments};
+
+use arguments::WrongArguments;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -122,7 +125,7 @@ fn main() -> ExitCode {
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("murder: {}", service::describe(&error));
-            if error.is::<murder_net::ConfigError>() {
+            if error.is::<murder_net::ConfigError>() || error.is::<WrongArguments>() {
                 return ExitCode::from(service::EXIT_CONFIG);
             }
             ExitCode::FAILURE

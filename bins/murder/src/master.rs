@@ -1,9 +1,10 @@
 //! `murder master`: which murder the master is of.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::confirm::Confirmation;
 use crate::operator::Target;
 use crate::output::{print_json, print_line};
@@ -65,9 +66,10 @@ fn parse(text: &str) -> anyhow::Result<Vec<u8>> {
     let id = u128::from_str_radix(text, 16)
         .ok()
         .filter(|_| text.len() == 32);
-    ensure!(
-        id.is_some(),
-        "a murder's identity has 32 hexadecimal digits, not `{text}`"
-    );
-    Ok(id.context("no identity")?.to_be_bytes().to_vec())
+    let id = id.with_context(|| {
+        WrongArguments::new(format!(
+            "a murder's identity has 32 hexadecimal digits, not `{text}`"
+        ))
+    })?;
+    Ok(id.to_be_bytes().to_vec())
 }

@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
 use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
-use murder_net::config::{ClusterConfig, MupdateConfig};
+use murder_net::config::{ClusterConfig, MupdateConfig, load_checked};
 use murder_net::tls::TlsClient;
 use murder_net::{ConfigError, NodeTls};
 use serde::Deserialize;
 
+use crate::arguments::WrongArguments;
 use crate::backends::Backends;
 use crate::up::DEFAULT_DIR;
 
@@ -24,20 +24,20 @@ const SYSTEM_CONFIG: &str = "/etc/murder/operator.toml";
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
 pub struct Target {
-    /// The operator's TOML file [default: /etc/murder/operator.toml]
+    /// The operator's TOML file [default: /etc/murder/operator.toml, if ./murder-local is not there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The directory of a local murder [default: ./murder-local, if there is one]
+    /// The directory of a local murder [default: ./murder-local, if /etc/murder/operator.toml is not
+    /// there]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct OperatorConfig {
     cluster: ClusterConfig,
     /// Not needed for a backend that works alone.
-    #[serde(default)]
     mupdate: MupdateConfig,
 }
 
@@ -65,8 +65,7 @@ impl BackendTarget {
                 .target
                 .run_with(async |client, tls| command(Backends::of_murder(client, tls)).await);
         };
-        let config: OperatorConfig = murder_net::load(&self.target.file()?)?;
-        let tls = NodeTls::load(&config.cluster)?.client();
+        let (_, tls) = load(&self.target.file()?, false)?;
         runtime()?.block_on(command(Backends::one(address.clone(), tls)))
     }
 }
@@ -97,12 +96,10 @@ impl Target {
         &self,
         command: impl AsyncFnOnce(MupdateClient, TlsClient) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let config = load(&self.file()?)?;
+        let (config, tls) = load(&self.file()?, true)?;
         let masters = config.mupdate.masters.join(", ");
-        let done = runtime()?.block_on(async {
-            let tls = NodeTls::load(&config.cluster)?.client();
-            command(client(config.mupdate, tls.clone()), tls).await
-        });
+        let done =
+            runtime()?.block_on(async { command(client(config.mupdate, tls.clone()), tls).await });
         done.map_err(|error| match error.downcast_ref::<MupdateError>() {
             Some(refused) if refused.is_unavailable() => error.context(format!("asked {masters}")),
             _ => error,
@@ -117,9 +114,28 @@ impl Target {
         if let Some(dir) = &self.dir {
             return Ok(local(dir));
         }
-        let candidates = [local(Path::new(DEFAULT_DIR)), PathBuf::from(SYSTEM_CONFIG)];
-        let found = candidates.into_iter().find(|file| file.exists());
-        found.context("which murder? Say --dir DIR or --config FILE")
+        let existing = |file: PathBuf| file.exists().then_some(file);
+        Ok(the_one(
+            existing(local(Path::new(DEFAULT_DIR))),
+            existing(PathBuf::from(SYSTEM_CONFIG)),
+        )?)
+    }
+}
+
+/// The operator's file that is meant where nothing is said.
+fn the_one(local: Option<PathBuf>, system: Option<PathBuf>) -> Result<PathBuf, WrongArguments> {
+    match (local, system) {
+        // Nobody's users are to be deleted because of the folder that the shell happens to be in.
+        (Some(local), Some(system)) => Err(WrongArguments::new(format!(
+            "which murder? There are {} and {}: say --dir {DEFAULT_DIR} or --config {}",
+            local.display(),
+            system.display(),
+            system.display()
+        ))),
+        (Some(only), None) | (None, Some(only)) => Ok(only),
+        (None, None) => Err(WrongArguments::new(
+            "which murder? Say --dir DIR or --config FILE",
+        )),
     }
 }
 
@@ -128,22 +144,46 @@ impl Target {
 /// # Errors
 /// When there is no usable configuration.
 pub fn connect_to_dir(dir: &Path) -> anyhow::Result<MupdateClient> {
-    let config = load(&dir.join(FOLDER).join(CONFIG_FILE))?;
-    let tls = NodeTls::load(&config.cluster)?.client();
+    let (config, tls) = load(&dir.join(FOLDER).join(CONFIG_FILE), true)?;
     Ok(client(config.mupdate, tls))
 }
 
-fn load(file: &Path) -> anyhow::Result<OperatorConfig> {
-    let config: OperatorConfig = murder_net::load(file)?;
-    if config.mupdate.masters.is_empty() {
-        bail!(ConfigError::Unfit {
-            file: file.to_owned(),
-            message: "`mupdate.masters` names no master".to_owned(),
-        });
-    }
-    Ok(config)
+/// The operator's file, with its certificate. `of_murder`: it must name a master.
+fn load(file: &Path, of_murder: bool) -> Result<(OperatorConfig, TlsClient), ConfigError> {
+    let mut tls = None;
+    let config: OperatorConfig = load_checked(file, |config: &OperatorConfig, mistakes| {
+        config.mupdate.check(mistakes);
+        mistakes.ensure(
+            !of_murder || !config.mupdate.masters.is_empty(),
+            "mupdate.masters",
+            "`mupdate.masters` names no master",
+        );
+        config.cluster.check(mistakes);
+        tls = NodeTls::load_checked(&config.cluster, mistakes);
+    })?;
+    let tls = tls.ok_or_else(|| ConfigError::unfit(file, "`[cluster]` cannot be used"))?;
+    Ok((config, tls.client()))
 }
 
 fn client(mupdate: MupdateConfig, tls: TlsClient) -> MupdateClient {
     MupdateClient::new(MupdateClientConfig::new(mupdate.masters, tls))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn no_murder_stands_before_another_unsaid() {
+        let (local, system) = (PathBuf::from("l"), PathBuf::from("s"));
+        assert_eq!(the_one(Some(local.clone()), None).unwrap(), local);
+        assert_eq!(the_one(None, Some(system.clone())).unwrap(), system);
+        the_one(None, None).unwrap_err();
+        let error = the_one(Some(local), Some(system)).unwrap_err().to_string();
+        assert!(
+            error.contains("--dir ./murder-local") && error.contains("--config s"),
+            "{error}"
+        );
+    }
 }

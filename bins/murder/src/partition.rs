@@ -6,6 +6,7 @@ use clap::Subcommand;
 use murder_proto::v1;
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::backends::Asked;
 use crate::confirm::Confirmation;
 use crate::forget;
@@ -275,7 +276,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 /// The partition's own name, of `node!partition`.
 fn own_name(partition: &str) -> anyhow::Result<&str> {
     let name = partition.split_once('!').map(|(_, name)| name);
-    name.with_context(|| format!("`{partition}` is not of the form node!partition"))
+    name.with_context(|| {
+        WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
+    })
 }
 
 /// Tells a backend what a directory is.

@@ -5,6 +5,8 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::{Context, bail, ensure};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
+use crate::arguments::WrongArguments;
+
 /// How a password is given; asked for when it is not.
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
@@ -34,7 +36,9 @@ impl Arguments {
             return read_line();
         }
         if !std::io::stdin().is_terminal() {
-            bail!("no password: say --password-stdin, or run this in a terminal");
+            bail!(WrongArguments::new(
+                "no password: say --password-stdin, or run this in a terminal"
+            ));
         }
         let password = ask("Password: ")?;
         ensure!(password == ask("Again: ")?, "the two passwords differ");

@@ -6,6 +6,7 @@ use murder_mailbox::MailboxName;
 use murder_proto::v1;
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::backends::Asked;
 use crate::operator::BackendTarget;
 use crate::output::{Table, print_json, print_line};
@@ -82,7 +83,7 @@ struct ShownQuota {
     root: String,
     partition: String,
     /// In units of 1024 bytes, as in RFC 9208.
-    storage: Resource,
+    storage_kib: Resource,
     messages: Resource,
     mailboxes: Resource,
 }
@@ -104,7 +105,7 @@ impl From<v1::Quota> for ShownQuota {
             })
         };
         Self {
-            storage: resource(v1::QuotaResource::Storage),
+            storage_kib: resource(v1::QuotaResource::Storage),
             messages: resource(v1::QuotaResource::Message),
             mailboxes: resource(v1::QuotaResource::Mailbox),
             root: quota.root,
@@ -124,7 +125,7 @@ impl ShownQuota {
         [
             self.root.clone(),
             self.partition.clone(),
-            of(&self.storage, size),
+            of(&self.storage_kib, size),
             of(&self.messages, number),
             of(&self.mailboxes, number),
         ]
@@ -152,6 +153,8 @@ struct ShownDifference {
     partition: String,
     counter: &'static str,
     resource: &'static str,
+    /// Of `recorded` and `counted`, where it is a size.
+    unit: Option<&'static str>,
     recorded: i64,
     counted: i64,
     repaired: bool,
@@ -192,7 +195,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             });
             let limits: Vec<_> = given.collect();
             if limits.is_empty() {
-                bail!("which limit? Say --storage, --messages or --mailboxes");
+                bail!(WrongArguments::new(
+                    "which limit? Say --storage, --messages or --mailboxes"
+                ));
             }
             let request = v1::SetQuotaRequest {
                 root,
@@ -222,7 +227,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 fn set(request: v1::SetQuotaRequest, to: &To) -> anyhow::Result<()> {
     let text = request.root.clone();
     let root = MailboxName::parse_canonical(&text)
-        .with_context(|| format!("`{text}` is no canonical mailbox name"))?;
+        .with_context(|| WrongArguments::new(format!("`{text}` is no canonical mailbox name")))?;
     let answer = to.target.run(async |backends| {
         let backend = backends.of_root(&root).await?;
         let mut client = backend.connect().await?;
@@ -327,6 +332,7 @@ fn show_difference(one: &v1::QuotaDifference) -> ShownDifference {
             v1::QuotaResource::Mailbox => "mailboxes",
             v1::QuotaResource::Unspecified => "unknown",
         },
+        unit: (one.resource() == v1::QuotaResource::Storage).then_some("bytes"),
         recorded: one.recorded,
         counted: one.counted,
         repaired: one.repaired,

@@ -6,6 +6,7 @@ use murder_mailbox::{MailboxId, MailboxName};
 use murder_proto::v1;
 use serde::Serialize;
 
+use crate::arguments::WrongArguments;
 use crate::backends::{Asked, Backend, Backends, Client};
 use crate::operator::BackendTarget;
 use crate::output::{Table, print, print_json, print_line};
@@ -181,7 +182,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 
 fn canonical(text: &str) -> anyhow::Result<MailboxName> {
     MailboxName::parse_canonical(text).with_context(|| {
-        format!("`{text}` is no canonical mailbox name, such as `user/alice/Sent`")
+        WrongArguments::new(format!(
+            "`{text}` is no canonical mailbox name, such as `user/alice/Sent`"
+        ))
     })
 }
 

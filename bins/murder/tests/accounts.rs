@@ -36,7 +36,7 @@ impl Master {
             ca.issue_into(dir.path(), name, &[role], &[])?;
         }
         let config = "[node]\nname = 'mu1'\ndata_dir = 'data'\n\
-             [grpc]\nlisten = '127.0.0.1:0'\n[log]\nformat = 'json'\n";
+             [grpc]\nlisten = '127.0.0.1:0'\n[log]\nformat = 'json'\naudit = 'audit.log'\n";
         let file = dir.path().join("mu1.toml");
         std::fs::write(&file, config.to_owned() + &cluster("mu1"))?;
         let mut process = Command::new(MURDER)
@@ -139,12 +139,33 @@ fn users_come_change_and_go() -> Result<()> {
     master.ok(&["user", "passwd", "alice", "--password-stdin"])?;
     master.refused("no user", &["user", "passwd", "bob", "--password", "x"])?;
     master.ok(&["user", "delete", "root"])?;
+    let audit = std::fs::read_to_string(master.dir.path().join("audit.log"))?;
+    let of_alice = audit.lines().filter_map(|line| {
+        let event: Value = serde_json::from_str(line).ok()?;
+        ensure_operators(&event);
+        (event["account"] == "alice").then(|| event["event"].to_string())
+    });
+    let of_alice: Vec<String> = of_alice.collect();
+    let events = ["add", "update", "update", "password"].map(|did| format!("\"account.{did}\""));
+    ensure!(of_alice == events, "{audit}");
+    ensure!(
+        !audit.contains("argon2") && !audit.contains("s3cret"),
+        "{audit}"
+    );
     let listed = master.ok(&["user", "list"])?;
     ensure!(
         listed == "user   state  groups\nalice         staff\n",
         "{listed}"
     );
     Ok(())
+}
+
+fn ensure_operators(event: &Value) {
+    assert_eq!(event["target"], "audit");
+    assert_eq!(
+        (&event["by"], &event["role"]),
+        (&json!("operator"), &json!("operator"))
+    );
 }
 
 #[test]

@@ -57,10 +57,18 @@ fn an_authority_and_a_node() -> Result<()> {
 
     std::fs::write(
         dir.join("be1.toml"),
-        "[node]\nname = 'be1'\n[cluster]\nca = 'be1/ca.pem'\ncert = 'be1/be1.pem'\nkey = 'be1/be1.key'\n",
+        "[node]\nname = 'be1'\n[cluster]\nca = 'be1/ca.pem'\ncert = 'be1/be1.pem'\nkey = 'be1/be1.key'\n\
+         [partitions.default]\npath = 'mail'\n",
     )?;
-    let check = ["role", "mupdate", "--check", "--config", "be1.toml"];
+    let check = ["role", "backend", "--check", "--config", "be1.toml"];
     ensure!(succeeds(dir, &check)? == "be1.toml: ok\n");
+    ensure!(!dir.join("mail").exists());
+    // The certificate is no master's, which is told with what else does not fit.
+    let check = ["role", "mupdate", "--check", "--config", "be1.toml"];
+    let all =
+        "be1.toml:5:1: the certificate is that of `be1` (backend), but the node is `be1` (mupdate)";
+    fails(dir, 2, "be1.toml:7:2: unknown key `partitions`", &check)?;
+    fails(dir, 2, all, &check)?;
     Ok(())
 }
 
@@ -81,9 +89,60 @@ fn a_wrong_configuration_is_named() -> Result<()> {
         dir.join("operator.toml"),
         "[cluster]\nca = 'c'\ncert = 'n'\nkey = 'k'\n[mupdate]\n",
     )?;
-    let said = "names no master";
+    let said = "operator.toml:5:2: `mupdate.masters` names no master";
     fails(dir, 2, said, &["user", "list", "--config", "operator.toml"])?;
+    // With the rest of what is wrong with it, in the file's order.
+    let said = "operator.toml:2:1: ./c: cannot be read";
+    fails(dir, 2, said, &["user", "list", "--config", "operator.toml"])?;
+    fails(dir, 2, "which murder?", &["status"])?;
+    fails(dir, 2, "which limit?", &["quota", "set", "user/alice"])?;
     fails(dir, 2, "--bogus", &["up", "--bogus"])
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let dir = dir.path();
+    std::fs::write(
+        dir.join("fe1.toml"),
+        "[node]\nname = 'fe 1'\n[cluster]\nca = 'c'\ncert = 'n'\nkey = 'k'\n\
+         [mupdate]\nmasters = ['mu1']\n\
+         [imap]\nlisten = ['127.0.0.1:143', '0.0.0.0:143']\nlisen = []\n\
+         [lmtp]\nmessage_limit = 'much'\n\
+         [limits]\nmax_connections = 0\n[log]\nlevel = 'inof'\n",
+    )?;
+    for check in [&["--check"][..], &[]] {
+        let arguments = [&["role", "frontend", "--config", "fe1.toml"][..], check].concat();
+        let output = murder(dir, &arguments)?;
+        let text = String::from_utf8(output.stderr)?;
+        let starts: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split(": ").nth(1))
+            .collect();
+        let places: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split(": ").next())
+            .collect();
+        ensure!(
+            places
+                == [
+                    "fe1.toml:2:1",
+                    "fe1.toml:4:1",
+                    "fe1.toml:5:1",
+                    "fe1.toml:6:1",
+                    "fe1.toml:8:1",
+                    "fe1.toml:10:1",
+                    "fe1.toml:11:1",
+                    "fe1.toml:13:17",
+                    "fe1.toml:15:1",
+                    "fe1.toml:17:1",
+                ],
+            "{text}"
+        );
+        ensure!(starts[9].starts_with("`log.level` = `inof`"), "{text}");
+        ensure!(output.status.code() == Some(2), "{}", output.status);
+    }
+    Ok(())
 }
 
 #[test]
@@ -91,7 +150,7 @@ fn a_password_is_hashed_for_a_users_file() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let hash = succeeds(dir.path(), &["user", "hash", "--password", "secret"])?;
     ensure!(murder_auth::verify_password("secret", hash.trim_end()));
-    fails(dir.path(), 1, "no password", &["user", "hash"])
+    fails(dir.path(), 2, "no password", &["user", "hash"])
 }
 
 #[test]

@@ -9,6 +9,7 @@ use murder_backend::BackendService;
 use murder_frontend::FrontendService;
 use murder_mupdate::MasterService;
 use murder_net::service::{self, Service};
+use murder_testkit::wait_until;
 
 struct Machine {
     dir: tempfile::TempDir,
@@ -169,4 +170,125 @@ fn what_is_missing_is_said() -> Result<()> {
         ensure!(text.contains(said), "{text}");
     }
     Ok(())
+}
+
+/// A node of the deployment that runs. Dropped, it is killed.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Machine {
+    /// Changes a configuration to what can run beside other tests: addresses and directories.
+    fn localise(&self, role: &str, changes: &[(&str, &str, toml::Value)]) -> Result<PathBuf> {
+        let file = self.path(&format!("root/etc/murder/{role}.toml"));
+        let mut config: toml::Table = toml::from_str(&std::fs::read_to_string(&file)?)?;
+        for (section, key, value) in changes {
+            let section = config.get_mut(*section).and_then(toml::Value::as_table_mut);
+            let section = section.with_context(|| format!("{role}: no section of {key}"))?;
+            section.insert((*key).to_owned(), value.clone());
+        }
+        std::fs::write(&file, toml::to_string(&config)?)?;
+        Ok(file)
+    }
+
+    fn run(&self, role: &str, changes: &[(&str, &str, toml::Value)]) -> Result<Running> {
+        let file = self.localise(role, changes)?;
+        let log = std::fs::File::create(self.path(&format!("{role}.log")))?;
+        let node = Command::new(env!("CARGO_BIN_EXE_murder"))
+            .args(["role", role, "--config"])
+            .arg(file)
+            .stderr(log)
+            .spawn()?;
+        Ok(Running(node))
+    }
+}
+
+#[tokio::test]
+async fn the_murder_is_well_and_says_so() -> Result<()> {
+    let machine = Machine::new()?;
+    for (role, name) in [
+        ("mupdate", "hub"),
+        ("backend", "store"),
+        ("frontend", "door"),
+        ("operator", "anna"),
+    ] {
+        machine.issue(name, role)?;
+        let more = if role == "mupdate" { &[][..] } else { &MASTER };
+        let done = machine.provision(role, name, more)?;
+        ensure!(done.status.success(), "{role}: {done:?}");
+    }
+    // A port of an address of its own stays free, as nobody else takes any there.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let loopback = std::net::Ipv4Addr::new(127, 64 | (a & 63), b, c.max(1));
+    let listener = std::net::TcpListener::bind((loopback, 0))?;
+    let grpc = listener.local_addr()?.to_string();
+    drop(listener);
+    let any = || toml::Value::from(format!("{loopback}:0"));
+    let all = || toml::Value::from(vec![any()]);
+    let masters = || ("mupdate", "masters", toml::Value::from(vec![grpc.clone()]));
+    let data = |role: &str| {
+        let path = machine.path(role).display().to_string();
+        ("node", "data_dir", toml::Value::from(path))
+    };
+    let path = machine.path("mail").display().to_string();
+    let mut partition = toml::Table::new();
+    partition.insert("path".into(), path.into());
+    let grpc_listen = ("grpc", "listen", toml::Value::from(grpc.clone()));
+    let _nodes = [
+        machine.run(
+            "mupdate",
+            &[data("mupdate"), grpc_listen, ("http", "listen", any())],
+        )?,
+        machine.run(
+            "backend",
+            &[
+                data("backend"),
+                masters(),
+                ("partitions", "default", partition.into()),
+                ("imap", "listen", all()),
+                ("imap", "tls_listen", all()),
+                ("lmtp", "listen", all()),
+                ("admin", "listen", any()),
+                ("http", "listen", any()),
+            ],
+        )?,
+        machine.run(
+            "frontend",
+            &[
+                data("frontend"),
+                masters(),
+                ("imap", "listen", all()),
+                ("imap", "tls_listen", all()),
+                ("lmtp", "listen", all()),
+                ("http", "listen", any()),
+            ],
+        )?,
+    ];
+    machine.localise("operator", &[masters()])?;
+    let well = wait_until("`murder status --check` is green", async || {
+        let status = Command::new(env!("CARGO_BIN_EXE_murder"))
+            .args([
+                "status",
+                "--check",
+                "--config",
+                "root/etc/murder/operator.toml",
+            ])
+            .current_dir(machine.dir.path())
+            .output()
+            .ok()?;
+        let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+        let all = ["hub", "store", "door", "store!default"];
+        let there = all.iter().all(|name| shown.contains(name));
+        (status.status.success() && there).then_some(())
+    });
+    well.await.with_context(|| {
+        let log = |role| std::fs::read_to_string(machine.path(&format!("{role}.log")));
+        format!("{:?}", ["mupdate", "backend", "frontend"].map(log))
+    })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
-    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig,
-    TlsConfig, path, reachable,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig,
+    NodeConfig, TlsConfig, path,
 };
 use murder_store::PartitionConfig;
 use serde::{Deserialize, Serialize};
@@ -171,7 +171,7 @@ impl Default for SearchConfig {
 #[serde(deny_unknown_fields)]
 pub struct PartitionSection {
     /// The partition's directory. No default.
-    #[serde(deserialize_with = "path")]
+    #[serde(default, deserialize_with = "path")]
     pub path: PathBuf,
     /// How long expunged messages can be restored, in days; 0 for not at all. Default: 7.
     #[serde(default = "default::keep_days")]
@@ -245,35 +245,45 @@ impl PartitionSection {
         }
     }
 
-    fn validate(&self, name: &str) -> anyhow::Result<()> {
-        for (key, days) in [
+    fn check(&self, name: &str, mistakes: &mut Mistakes) {
+        let key = |key: &str| format!("partitions.{name}.{key}");
+        let mut ensure = |right: bool, name: &str, why: String| {
+            let key = key(name);
+            mistakes.ensure(right, &key, format!("`{key}` {why}"));
+        };
+        let said = !self.path.as_os_str().is_empty();
+        ensure(said, "path", "is missing".to_owned());
+        for (name, days) in [
             ("expunge_delay_days", self.expunge_delay_days),
             ("delete_delay_days", self.delete_delay_days),
             ("delivery_ids_days", self.delivery_ids_days),
         ] {
-            anyhow::ensure!(
-                days <= LONGEST_DELAY_DAYS,
-                "`partitions.{name}.{key}` is more than {LONGEST_DELAY_DAYS}"
-            );
+            let fits = days <= LONGEST_DELAY_DAYS;
+            ensure(fits, name, format!("is more than {LONGEST_DELAY_DAYS}"));
         }
-        anyhow::ensure!(
+        ensure(
             self.compact_below_percent <= MOST_COMPACT_PERCENT,
-            "`partitions.{name}.compact_below_percent` is more than {MOST_COMPACT_PERCENT}: files \
-             that are nearly full would be written anew all the time"
+            "compact_below_percent",
+            format!(
+                "is more than {MOST_COMPACT_PERCENT}: files that are nearly full would be written \
+                 anew all the time"
+            ),
         );
-        anyhow::ensure!(
+        ensure(
             self.checkpoint_bytes >= LEAST_CHECKPOINT,
-            "`partitions.{name}.checkpoint_bytes` is less than {LEAST_CHECKPOINT}"
+            "checkpoint_bytes",
+            format!("is less than {LEAST_CHECKPOINT}"),
         );
-        anyhow::ensure!(
+        ensure(
             self.writer_threads <= MOST_WRITER_THREADS,
-            "`partitions.{name}.writer_threads` is more than {MOST_WRITER_THREADS}"
+            "writer_threads",
+            format!("is more than {MOST_WRITER_THREADS}"),
         );
-        anyhow::ensure!(
+        ensure(
             self.open_homes >= LEAST_OPEN_HOMES,
-            "`partitions.{name}.open_homes` is less than {LEAST_OPEN_HOMES}"
+            "open_homes",
+            format!("is less than {LEAST_OPEN_HOMES}"),
         );
-        Ok(())
     }
 }
 
@@ -342,94 +352,120 @@ impl BackendConfig {
     }
 
     /// What can be wrong beyond each key by itself. Reads no file.
-    ///
-    /// # Errors
-    /// One that says which keys do not fit together.
-    pub fn validate(&self) -> anyhow::Result<()> {
-        self.validate_partitions()?;
-        self.namespace
-            .check()
-            .map_err(|error| anyhow::anyhow!("[namespace] {error}"))?;
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        self.check_partitions(mistakes);
+        if let Some(cluster) = &self.cluster {
+            cluster.check(mistakes);
+        }
+        self.mupdate.check(mistakes);
+        if let Some(tls) = &self.tls {
+            tls.check(mistakes);
+        }
+        self.limits.check(mistakes);
+        for error in self.namespace.mistakes() {
+            mistakes.add(
+                format!("namespace.{}", error.key),
+                format!("[namespace] {error}"),
+            );
+        }
         if self.in_murder() {
-            anyhow::ensure!(
-                self.cluster.is_some(),
-                "`mupdate.masters` needs `[cluster]`: masters are reached over mTLS only"
-            );
-            anyhow::ensure!(
-                self.users.file.is_none(),
-                "`users.file` is for a backend that works alone; with `mupdate.masters` the \
-                 accounts come from the master"
-            );
-            anyhow::ensure!(
-                !self.imap.tls_listen.is_empty(),
-                "`imap.tls_listen` is empty, but it is where frontends connect"
-            );
-            reachable(
-                "imap",
-                "tls_listen",
-                &self.imap.tls_listen,
-                &self.imap.advertise,
-            )?;
-            reachable("lmtp", "listen", &self.lmtp.listen, &self.lmtp.advertise)?;
-            self.admin.check()?;
-            self.mupdate.check()?;
+            self.check_membership(mistakes);
         }
-        anyhow::ensure!(
+        mistakes.ensure(
             self.admin.listen.is_none() || self.cluster.is_some(),
-            "`admin.listen` needs `[cluster]`: operators are known by their certificates"
+            "admin.listen",
+            "`admin.listen` needs `[cluster]`: operators are known by their certificates",
         );
-        for (section, tls_listen) in [
-            ("imap", &self.imap.tls_listen),
-            ("pop3", &self.pop3.tls_listen),
+        for (key, tls_listen) in [
+            ("imap.tls_listen", &self.imap.tls_listen),
+            ("pop3.tls_listen", &self.pop3.tls_listen),
         ] {
-            anyhow::ensure!(
+            mistakes.ensure(
                 tls_listen.is_empty() || self.tls.is_some() || self.cluster.is_some(),
-                "`{section}.tls_listen` needs a certificate: `[tls]` or `[cluster]`"
+                key,
+                format!("`{key}` needs a certificate: `[tls]` or `[cluster]`"),
             );
         }
-        anyhow::ensure!(
+        mistakes.ensure(
             self.imap.max_command >= LEAST_COMMAND,
-            "`imap.max_command` is less than {LEAST_COMMAND}"
+            "imap.max_command",
+            format!("`imap.max_command` is less than {LEAST_COMMAND}"),
         );
-        if let Some(contact) = &self.imap.contact {
-            anyhow::ensure!(
-                is_uri(contact),
-                "`imap.contact` is no URI, as `mailto:postmaster@example.org` is"
-            );
-        }
+        mistakes.ensure(
+            self.imap.contact.as_deref().is_none_or(is_uri),
+            "imap.contact",
+            "`imap.contact` is no URI, as `mailto:postmaster@example.org` is",
+        );
         for (key, limit) in [
             ("imap.append_limit", self.imap.append_limit),
             ("lmtp.message_limit", self.lmtp.message_limit),
         ] {
-            anyhow::ensure!(
-                (1..=LARGEST_MESSAGE).contains(&limit),
-                "`{key}` is not between 1 and {LARGEST_MESSAGE}"
+            let fits = (1..=LARGEST_MESSAGE).contains(&limit);
+            mistakes.ensure(
+                fits,
+                key,
+                format!("`{key}` is not between 1 and {LARGEST_MESSAGE}"),
             );
         }
-        Ok(())
+        mistakes.ensure_distinct(&[
+            ("imap.listen", &self.imap.listen),
+            ("imap.tls_listen", &self.imap.tls_listen),
+            ("pop3.listen", &self.pop3.listen),
+            ("pop3.tls_listen", &self.pop3.tls_listen),
+            ("lmtp.listen", &self.lmtp.listen),
+            ("admin.listen", self.admin.listen.as_slice()),
+            ("http.listen", self.http.listen.as_slice()),
+        ]);
     }
 
-    fn validate_partitions(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
+    /// What a backend of a murder needs.
+    fn check_membership(&self, mistakes: &mut Mistakes) {
+        mistakes.ensure(
+            self.cluster.is_some(),
+            "mupdate.masters",
+            "`mupdate.masters` needs `[cluster]`: masters are reached over mTLS only",
+        );
+        mistakes.ensure(
+            self.users.file.is_none(),
+            "users.file",
+            "`users.file` is for a backend that works alone; with `mupdate.masters` the accounts come \
+             from the master",
+        );
+        mistakes.ensure(
+            !self.imap.tls_listen.is_empty(),
+            "imap.tls_listen",
+            "`imap.tls_listen` is empty, but it is where frontends connect",
+        );
+        let (imap, lmtp) = (&self.imap, &self.lmtp);
+        mistakes.ensure_reachable("imap", "tls_listen", &imap.tls_listen, &imap.advertise);
+        mistakes.ensure_reachable("lmtp", "listen", &lmtp.listen, &lmtp.advertise);
+        self.admin.check(mistakes);
+    }
+
+    fn check_partitions(&self, mistakes: &mut Mistakes) {
+        mistakes.ensure(
             !self.partitions.is_empty(),
-            "there is no `[partitions.NAME]`: nowhere to keep mail"
+            "partitions",
+            "there is no `[partitions.NAME]`: nowhere to keep mail",
         );
         let mut paths = BTreeSet::new();
         for (name, partition) in &self.partitions {
-            anyhow::ensure!(
-                valid_partition(&format!("{}!{name}", self.node.name)),
-                "`{}!{name}` is no name of a partition: letters, digits, `-`, `_` and `.` on both \
-                 sides",
-                self.node.name
+            let key = format!("partitions.{name}");
+            mistakes.ensure(
+                valid_partition(&format!("x!{name}")),
+                &key,
+                format!(
+                    "`{name}` is no name of a partition: letters, digits, `-`, `_` and `.`, which \
+                     with the node's are at most 255"
+                ),
             );
-            anyhow::ensure!(
+            mistakes.ensure(
                 paths.insert(&partition.path),
-                "two partitions have the path {}",
-                partition.path.display()
+                &format!("{key}.path"),
+                format!("two partitions have the path {}", partition.path.display()),
             );
-            partition.validate(name)?;
+            partition.check(name, mistakes);
         }
-        Ok(())
     }
 }
 
@@ -462,7 +498,7 @@ mod tests {
     #[test]
     fn defaults() {
         let config = parse(ALONE).unwrap();
-        config.validate().unwrap();
+        Mistakes::of(|m| config.check(m)).unwrap();
         assert!(!config.in_murder());
         assert_eq!(
             config.partitions["default"].path,
@@ -491,7 +527,6 @@ mod tests {
             error,
             "be1.toml:2:1: unknown key `lmtp.opne`; did you mean `open`?"
         );
-        assert!(parse("[partitions.default]\n").is_err());
     }
 
     #[test]
@@ -501,6 +536,26 @@ mod tests {
         let murder = format!("{ALONE}{CLUSTER}{masters}");
         for (text, part) in [
             ("[node]\nname = \"be1\"\n".to_owned(), "[partitions.NAME]"),
+            (
+                "[partitions.default]\n".to_owned(),
+                "`partitions.default.path` is missing",
+            ),
+            (
+                format!("{ALONE}[limits]\nlogin_timeout_seconds = 0\n"),
+                "limits.login_timeout_seconds",
+            ),
+            (
+                format!("{murder}{imaps}[lmtp]\nadvertise = \"be1\"\n"),
+                "`lmtp.advertise`: `be1` has no port",
+            ),
+            (
+                format!("{murder}{imaps}[http]\nlisten = \"127.0.0.1:993\"\n"),
+                "`http.listen`: 127.0.0.1:993 is taken",
+            ),
+            (
+                format!("{ALONE}{CLUSTER}[mupdate]\nmasters = [\"mu1\"]\n{imaps}"),
+                "`mupdate.masters`: `mu1` has no port",
+            ),
             (format!("{ALONE}{masters}"), "needs `[cluster]`"),
             (murder.clone(), "frontends connect"),
             (
@@ -563,14 +618,12 @@ mod tests {
                 "[namespace] other_users: cannot be the name of one mailbox",
             ),
         ] {
-            let error = parse(&text).unwrap().validate().unwrap_err().to_string();
+            let config = parse(&text).unwrap();
+            let error = Mistakes::of(|m| config.check(m)).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-        parse(&format!(
-            "{murder}{imaps}contact = \"tel:+1-201-555-0123\"\n"
-        ))
-        .unwrap()
-        .validate()
-        .unwrap();
+        let text = format!("{murder}{imaps}contact = \"tel:+1-201-555-0123\"\n");
+        let config = parse(&text).unwrap();
+        Mistakes::of(|m| config.check(m)).unwrap();
     }
 }

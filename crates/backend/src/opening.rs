@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use murder_mupdate::{MupdateError, PartitionIdentity};
+use murder_net::Actor;
 use murder_store::io::JournalIo;
 use murder_store::{Found, Identity, Partition, PutBack, Report, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
@@ -490,7 +491,12 @@ impl Node {
             let reached = cluster.client.barrier().await;
             reached.map_err(|error| failed(error.into()))?;
         }
-        tracing::warn!(partition = place, ?word, operator, "an operator decides");
+        murder_net::audit!(
+            "partition.open",
+            for &Actor::operator(operator),
+            partition = place,
+            word = ?word
+        );
         let partition = self
             .take_over(&one, name, word, &carried, operator)
             .await

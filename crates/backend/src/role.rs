@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
-use murder_net::config::{LogConfig, NodeConfig};
+use murder_net::config::{LogConfig, Mistakes, NodeConfig};
+use murder_net::expiry::CertificateFile;
 use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::tls::TlsServer;
 use murder_net::{Connection, Health, Listener, Metrics, NodeTls, Role, Shutdown};
@@ -95,7 +95,7 @@ impl Backend {
         io: Arc<dyn JournalIo>,
         uid_gap: Option<u32>,
     ) -> anyhow::Result<Self> {
-        config.validate()?;
+        Mistakes::of(|mistakes| config.check(mistakes))?;
         let shutdown = Shutdown::new();
         let memory = Memory::load(&config.node.data_dir);
         match Self::start_under(config, Opener::new(io, memory, uid_gap), &shutdown).await {
@@ -520,19 +520,39 @@ impl murder_net::service::Service for BackendService {
         &config.log
     }
 
-    fn check(config: &BackendConfig) -> anyhow::Result<()> {
-        config.validate()?;
-        let node_tls = node_tls(config)?;
-        server_tls(config, node_tls.as_ref())?;
-        if let Some(file) = &config.users.file {
-            UsersFile::open(file)?;
+    fn check(config: &BackendConfig, mistakes: &mut Mistakes) {
+        config.check(mistakes);
+        let mut tls = None;
+        if let Some(cluster) = &config.cluster {
+            tls = NodeTls::load_checked(cluster, mistakes);
         }
-        Ok(())
+        if let Some(tls) = &tls
+            && let Err(error) = tls.check_own(&config.node.name, Role::Backend)
+        {
+            mistakes.add("cluster.cert", error.to_string());
+        }
+        if !mistakes.has("cluster")
+            && !mistakes.has("tls")
+            && let Err(error) = server_tls(config, tls.as_ref())
+        {
+            mistakes.add("tls", error.to_string());
+        }
+        if let Some(file) = &config.users.file
+            && let Err(error) = UsersFile::open(file)
+        {
+            mistakes.add("users.file", error.to_string());
+        }
     }
 
-    fn certificates(config: &BackendConfig) -> Vec<PathBuf> {
-        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
-        let of_nodes = config.cluster.as_ref().map(|cluster| cluster.cert.clone());
+    fn certificates(config: &BackendConfig) -> Vec<CertificateFile> {
+        let of_clients = config.tls.as_ref();
+        let of_clients = of_clients.map(|tls| CertificateFile::chain("tls.cert", &tls.cert));
+        let of_nodes = config.cluster.iter().flat_map(|cluster| {
+            [
+                CertificateFile::chain("cluster.cert", &cluster.cert),
+                CertificateFile::authorities("cluster.ca", &cluster.ca),
+            ]
+        });
         of_clients.into_iter().chain(of_nodes).collect()
     }
 

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use murder_mailbox::NamespaceConfig;
+use murder_mupdate::record::valid_partition;
 use murder_net::config::{
-    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, MupdateConfig, NodeConfig,
-    TlsConfig,
+    AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig,
+    NodeConfig, TlsConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,10 @@ pub struct FrontendConfig {
     #[serde(default)]
     pub node: NodeConfig,
     /// `[cluster]`: the node's certificate, with the role `frontend`.
+    #[serde(default)]
     pub cluster: ClusterConfig,
     /// `[mupdate]`: where the master is.
+    #[serde(default)]
     pub mupdate: MupdateConfig,
     /// `[imap]`: the IMAP server.
     #[serde(default)]
@@ -146,40 +149,81 @@ pub struct PlacementConfig {
 }
 
 impl FrontendConfig {
-    /// What can be wrong beyond each key by itself.
-    ///
-    /// # Errors
-    /// One that names the key.
-    pub fn check(&self) -> anyhow::Result<()> {
+    /// What can be wrong beyond each key by itself. Reads no file.
+    pub fn check(&self, mistakes: &mut Mistakes) {
         /// A command with a mailbox name of the longest kind must fit.
         const LEAST_COMMAND: usize = 8 << 10;
-        anyhow::ensure!(
+        /// What backends take at most.
+        const LARGEST_MESSAGE: u64 = u32::MAX as u64;
+        self.cluster.check(mistakes);
+        mistakes.ensure(
             !self.mupdate.masters.is_empty(),
-            "[mupdate] masters: a frontend needs a master"
+            "mupdate.masters",
+            "`mupdate.masters` is missing: a frontend needs a master",
         );
-        self.mupdate.check()?;
-        self.admin.check()?;
-        self.namespace
-            .check()
-            .map_err(|error| anyhow::anyhow!("[namespace] {error}"))?;
-        anyhow::ensure!(
+        self.mupdate.check(mistakes);
+        self.admin.check(mistakes);
+        if let Some(tls) = &self.tls {
+            tls.check(mistakes);
+        }
+        self.limits.check(mistakes);
+        for error in self.namespace.mistakes() {
+            mistakes.add(
+                format!("namespace.{}", error.key),
+                format!("[namespace] {error}"),
+            );
+        }
+        mistakes.ensure(
             self.imap.max_command >= LEAST_COMMAND,
-            "[imap] max_command: at least {LEAST_COMMAND}"
+            "imap.max_command",
+            format!("`imap.max_command` is less than {LEAST_COMMAND}"),
         );
-        anyhow::ensure!(
+        mistakes.ensure(
             self.lmtp.max_recipients >= 100,
-            "[lmtp] max_recipients: at least 100 (RFC 5321 section 4.5.3.1.8)"
+            "lmtp.max_recipients",
+            "`lmtp.max_recipients` is less than 100 (RFC 5321 section 4.5.3.1.8)",
         );
+        for (key, limit) in [
+            ("imap.append_limit", self.imap.append_limit),
+            ("lmtp.message_limit", self.lmtp.message_limit),
+        ] {
+            let fits = (1..=LARGEST_MESSAGE).contains(&limit);
+            mistakes.ensure(
+                fits,
+                key,
+                format!("`{key}` is not between 1 and {LARGEST_MESSAGE}"),
+            );
+        }
         for (key, seconds) in [
             (
-                "backend_connect_timeout_seconds",
+                "imap.backend_connect_timeout_seconds",
                 self.imap.backend_connect_timeout_seconds,
             ),
-            ("backend_timeout_seconds", self.imap.backend_timeout_seconds),
+            (
+                "imap.backend_timeout_seconds",
+                self.imap.backend_timeout_seconds,
+            ),
         ] {
-            anyhow::ensure!(seconds > 0, "[imap] {key}: must not be 0");
+            mistakes.ensure(seconds > 0, key, format!("`{key}` must not be 0"));
         }
-        Ok(())
+        for excluded in &self.placement.exclude {
+            let valid = match excluded.contains('!') {
+                true => valid_partition(excluded),
+                false => valid_partition(&format!("{excluded}!x")),
+            };
+            let message = format!(
+                "`placement.exclude`: `{excluded}` is neither a node (`be1`) nor a partition \
+                 (`be1!default`)"
+            );
+            mistakes.ensure(valid, "placement.exclude", message);
+        }
+        mistakes.ensure_distinct(&[
+            ("imap.listen", &self.imap.listen),
+            ("imap.tls_listen", &self.imap.tls_listen),
+            ("lmtp.listen", &self.lmtp.listen),
+            ("admin.listen", self.admin.listen.as_slice()),
+            ("http.listen", self.http.listen.as_slice()),
+        ]);
     }
 }
 
@@ -212,7 +256,7 @@ mod tests {
              [lmtp]\nlisten = [\"127.0.0.1:24\"]\n\n[http]\nlisten = \"127.0.0.1:80\"\n",
         )
         .unwrap();
-        config.check().unwrap();
+        Mistakes::of(|m| config.check(m)).unwrap();
         assert_eq!(config.node.name, "fe1");
         assert_eq!(config.cluster.ca, Path::new("/etc/murder/ca.pem"));
         assert!(config.imap.allow_plaintext_loopback);
@@ -222,7 +266,7 @@ mod tests {
     #[test]
     fn the_least_has_the_defaults() {
         let config = load("").unwrap();
-        config.check().unwrap();
+        Mistakes::of(|m| config.check(m)).unwrap();
         assert_eq!(config.imap, ImapConfig::default());
         assert_eq!(config.lmtp, LmtpConfig::default());
         assert_eq!(config.namespace, NamespaceConfig::default());
@@ -265,13 +309,24 @@ mod tests {
                 "backend_timeout_seconds",
             ),
             ("[lmtp]\nmax_recipients = 1\n", "max_recipients"),
+            ("[lmtp]\nmessage_limit = 0\n", "lmtp.message_limit"),
+            ("[imap]\nappend_limit = 0\n", "imap.append_limit"),
+            ("[limits]\nmax_connections = 0\n", "limits.max_connections"),
+            ("[tls]\ncert = \"c.pem\"\n", "`tls.key` is missing"),
+            ("[placement]\nexclude = [\"be1!\"]\n", "placement.exclude"),
+            (
+                "[imap]\nlisten = [\"0.0.0.0:143\"]\n[lmtp]\nlisten = [\"127.0.0.1:143\"]\n",
+                "is taken by 0.0.0.0:143 of `imap.listen`",
+            ),
             ("[admin]\nlisten = \"0.0.0.0:3906\"\n", "admin.advertise"),
         ] {
-            let error = load(text).unwrap().check().unwrap_err().to_string();
+            let config = load(text).unwrap();
+            let error = Mistakes::of(|m| config.check(m)).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
         let mut config = load("").unwrap();
         config.mupdate.masters.clear();
-        assert!(config.check().unwrap_err().to_string().contains("masters"));
+        let error = Mistakes::of(|m| config.check(m)).unwrap_err().to_string();
+        assert!(error.contains("masters"), "{error}");
     }
 }

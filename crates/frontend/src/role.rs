@@ -1,7 +1,6 @@
 //! The frontend as a running role: configuration, replica, listeners, drain.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use murder_mupdate::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
-use murder_net::config::{LogConfig, NodeConfig};
+use murder_net::config::{LogConfig, Mistakes, NodeConfig};
+use murder_net::expiry::CertificateFile;
 use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::tls::TlsServer;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
@@ -63,7 +63,7 @@ impl Frontend {
     /// # Errors
     /// When the configuration, a certificate, the copy's folder or an address cannot be used.
     pub async fn start(config: FrontendConfig) -> anyhow::Result<Self> {
-        config.check()?;
+        Mistakes::of(|mistakes| config.check(mistakes))?;
         let tls = NodeTls::load(&config.cluster)?;
         tls.check_own(&config.node.name, Role::Frontend)?;
         let client_tls = client_tls(&config, &tls)?;
@@ -246,20 +246,29 @@ impl murder_net::service::Service for FrontendService {
         &config.log
     }
 
-    fn check(config: &FrontendConfig) -> anyhow::Result<()> {
-        config.check()?;
-        let tls = NodeTls::load(&config.cluster)?;
-        tls.check_own(&config.node.name, Role::Frontend)?;
-        client_tls(config, &tls)?;
-        Ok(())
+    fn check(config: &FrontendConfig, mistakes: &mut Mistakes) {
+        config.check(mistakes);
+        let Some(tls) = NodeTls::load_checked(&config.cluster, mistakes) else {
+            return;
+        };
+        if let Err(error) = tls.check_own(&config.node.name, Role::Frontend) {
+            mistakes.add("cluster.cert", error.to_string());
+        }
+        if !mistakes.has("tls")
+            && let Err(error) = client_tls(config, &tls)
+        {
+            mistakes.add("tls", error.to_string());
+        }
     }
 
-    fn certificates(config: &FrontendConfig) -> Vec<PathBuf> {
-        let of_clients = config.tls.as_ref().map(|tls| tls.cert.clone());
-        of_clients
-            .into_iter()
-            .chain([config.cluster.cert.clone()])
-            .collect()
+    fn certificates(config: &FrontendConfig) -> Vec<CertificateFile> {
+        let of_clients = config.tls.as_ref();
+        let of_clients = of_clients.map(|tls| CertificateFile::chain("tls.cert", &tls.cert));
+        let of_nodes = [
+            CertificateFile::chain("cluster.cert", &config.cluster.cert),
+            CertificateFile::authorities("cluster.ca", &config.cluster.ca),
+        ];
+        of_clients.into_iter().chain(of_nodes).collect()
     }
 
     fn health(running: &Frontend) -> &Health {

@@ -21,9 +21,17 @@ pub enum Command {
     Vrfy,
     /// `QUIT`.
     Quit,
-    /// `XFORWARD IDENT=…` (Postfix's XFORWARD_README): the id that the client knows the next message
-    /// by, its queue id. What else it may say is passed over.
-    Xforward(Option<String>),
+    /// `XFORWARD` (Postfix's XFORWARD_README): what is said of the next message.
+    Xforward(Forwarded),
+}
+
+/// What XFORWARD says of a message. What else it may say is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forwarded {
+    /// `IDENT=`: the id that the client knows it by, its queue id.
+    pub ident: Option<String>,
+    /// `SESSION=`, which is ours: the session in which a frontend got it.
+    pub session: Option<String>,
 }
 
 /// The sender and what was said about the message.
@@ -35,8 +43,8 @@ pub struct Sender {
     pub size: Option<u64>,
     /// `BODY=8BITMIME` (RFC 6152).
     pub eight_bit: bool,
-    /// What XFORWARD has said of the message before: the client's own id for it.
-    pub ident: Option<String>,
+    /// What XFORWARD has said of the message before.
+    pub forwarded: Forwarded,
 }
 
 /// A recipient.
@@ -189,20 +197,25 @@ impl Recipient {
 
 /// `XFORWARD 1*(attribute "=" xtext)`
 fn xforward(rest: &str) -> Result<Command, CommandError> {
-    /// Longer than any queue id.
-    const MAX_IDENT: usize = 255;
+    /// Longer than any queue id, or session's name.
+    const MAX_VALUE: usize = 255;
     if rest.is_empty() {
         return Err(CommandError::Syntax);
     }
-    let mut ident = None;
+    let mut forwarded = Forwarded::default();
     for attribute in rest.split_ascii_whitespace() {
         let (name, value) = attribute.split_once('=').ok_or(CommandError::Syntax)?;
-        let known = !value.is_empty() && !value.starts_with('[') && value.len() <= MAX_IDENT;
-        if name.eq_ignore_ascii_case("IDENT") && known {
-            ident = Some(value.to_owned());
+        let known = !value.is_empty() && !value.starts_with('[') && value.len() <= MAX_VALUE;
+        let place = match name.to_ascii_uppercase().as_str() {
+            "IDENT" => &mut forwarded.ident,
+            "SESSION" => &mut forwarded.session,
+            _ => continue,
+        };
+        if known {
+            *place = Some(value.to_owned());
         }
     }
-    Ok(Command::Xforward(ident))
+    Ok(Command::Xforward(forwarded))
 }
 
 fn keyword<'a>(rest: &'a str, keyword: &str) -> Result<&'a str, CommandError> {
@@ -293,7 +306,7 @@ mod tests {
                 path: "a@b".into(),
                 size: Some(12),
                 eight_bit: true,
-                ident: None
+                forwarded: Forwarded::default(),
             }))
         );
         assert_eq!(
@@ -313,12 +326,20 @@ mod tests {
     #[test]
     fn idents() {
         let ident = |line: &str| match Command::parse(line.as_bytes()) {
-            Ok(Command::Xforward(ident)) => Ok(ident),
+            Ok(Command::Xforward(forwarded)) => Ok(forwarded.ident),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error),
         };
         let known = ident("xforward NAME=spike.example.org ident=4XyZ HELO=x");
         assert_eq!(known, Ok(Some("4XyZ".to_owned())));
+        let both = Forwarded {
+            ident: Some("4XyZ".into()),
+            session: Some("k3f9qz-1a".into()),
+        };
+        assert_eq!(
+            Command::parse(b"XFORWARD SESSION=k3f9qz-1a IDENT=4XyZ"),
+            Ok(Command::Xforward(both))
+        );
         for unknown in [
             "IDENT=[UNAVAILABLE]",
             "IDENT=",

@@ -6,5 +6,5 @@
 mod command;
 mod terminator;
 
-pub use command::{Command, CommandError, Recipient, Sender};
+pub use command::{Command, CommandError, Forwarded, Recipient, Sender};
 pub use terminator::Terminator;

@@ -47,12 +47,19 @@ impl NamespaceConfig {
     /// # Errors
     /// One that names the setting.
     pub fn check(&self) -> Result<(), NamespaceConfigError> {
-        let refused = |key, why| Err(NamespaceConfigError { key, why });
+        self.mistakes().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that keeps names from being written with these settings, and read back.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<NamespaceConfigError> {
+        let mut mistakes = Vec::new();
+        let mut refused = |key, why| mistakes.push(NamespaceConfigError { key, why });
         if !matches!(self.separator, '/' | '.') {
-            return refused("separator", "must be `/` or `.`");
+            refused("separator", "must be `/` or `.`");
         }
         if !matches!(self.personal.as_str(), "" | INBOX) {
-            return refused("personal", "must be empty or `INBOX`");
+            refused("personal", "must be empty or `INBOX`");
         }
         for (key, name) in [("other_users", &self.other_users), ("shared", &self.shared)] {
             let is_one_name = MailboxName::parse_canonical(&format!("user/x/{name}")).is_ok()
@@ -60,16 +67,16 @@ impl NamespaceConfig {
                 && name.trim() == name
                 && is_nfc(name);
             if !is_one_name {
-                return refused(key, "cannot be the name of one mailbox");
+                refused(key, "cannot be the name of one mailbox");
             }
         }
         if self.other_users == self.shared {
-            return refused("shared", "must not be the same as other_users");
+            refused("shared", "must not be the same as other_users");
         }
         if self.shared == USER {
-            return refused("shared", "`user` is for users' mailboxes");
+            refused("shared", "`user` is for users' mailboxes");
         }
-        Ok(())
+        mistakes
     }
 
     /// Whether a user's own mailbox, `top` below the INBOX, would look like one of others.

@@ -15,6 +15,7 @@
 //! * A replica shows whole revisions only: of a rename of a subtree all or nothing.
 //! * No watcher can make the master hold more than its history's bound.
 
+mod actor;
 pub mod client;
 pub mod consensus;
 mod disk;

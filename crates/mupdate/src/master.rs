@@ -1,5 +1,6 @@
 //! The master as a running role: configuration, listeners, services.
 
+mod audit;
 mod caller;
 mod config;
 mod directory;
@@ -13,12 +14,12 @@ mod watch;
 mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_net::config::{LogConfig, NodeConfig};
+use murder_net::config::{LogConfig, Mistakes, NodeConfig};
+use murder_net::expiry::CertificateFile;
 use murder_net::grpc;
 use murder_net::tls::Revocation;
 use murder_net::{Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
@@ -68,13 +69,7 @@ impl Master {
     /// When a certificate, the state or an address cannot be used.
     pub async fn start(config: MasterConfig) -> anyhow::Result<Self> {
         let tls = NodeTls::load(&config.cluster)?;
-        let own = tls.own();
-        anyhow::ensure!(
-            own.has_role(Role::Mupdate) && own.name == config.node.name,
-            "the certificate {} is not a master's named {:?}",
-            config.cluster.cert.display(),
-            config.node.name
-        );
+        tls.check_own(&config.node.name, Role::Mupdate)?;
         let log = SingleNodeConfig {
             dir: config.node.data_dir.clone(),
             history_revisions: config.limits.history_revisions,
@@ -194,13 +189,20 @@ impl murder_net::service::Service for MasterService {
         &config.log
     }
 
-    fn check(config: &MasterConfig) -> anyhow::Result<()> {
-        NodeTls::load(&config.cluster)?;
-        Ok(())
+    fn check(config: &MasterConfig, mistakes: &mut Mistakes) {
+        config.check(mistakes);
+        if let Some(tls) = NodeTls::load_checked(&config.cluster, mistakes)
+            && let Err(error) = tls.check_own(&config.node.name, Role::Mupdate)
+        {
+            mistakes.add("cluster.cert", error.to_string());
+        }
     }
 
-    fn certificates(config: &MasterConfig) -> Vec<PathBuf> {
-        vec![config.cluster.cert.clone()]
+    fn certificates(config: &MasterConfig) -> Vec<CertificateFile> {
+        vec![
+            CertificateFile::chain("cluster.cert", &config.cluster.cert),
+            CertificateFile::authorities("cluster.ca", &config.cluster.ca),
+        ]
     }
 
     fn health(running: &Master) -> &Health {

@@ -1,4 +1,4 @@
-//! Which murder a node belongs to, said with each of its calls.
+//! Which murder a node belongs to, said with each of its calls, as is on whose behalf it calls.
 //!
 //! A node that has once taken a murder's records takes no other's: a master with an empty
 //! directory, or with an old copy of its log, is refused by the master's own answer, before
@@ -69,6 +69,7 @@ impl Interceptor for Membership {
                 .metadata_mut()
                 .insert_bin(BinaryMetadataKey::from_static(KEY), value);
         }
+        crate::actor::tell(request.metadata_mut());
         Ok(request)
     }
 }

@@ -13,9 +13,21 @@ tokio::task_local! {
 /// The target of audit events.
 pub const TARGET: &str = "audit";
 
-/// Writes an audit event: its name, then fields as `tracing` takes them.
+/// Writes an audit event: its name, then fields as `tracing` takes them. With `for` an [`Actor`] the
+/// fields begin with who that is.
 #[macro_export]
 macro_rules! audit {
+    ($event:literal, for $actor:expr, $($fields:tt)+) => {{
+        let actor: &$crate::Actor = $actor;
+        $crate::audit!(
+            $event,
+            user = actor.user.as_deref(),
+            operator = actor.operator.as_deref(),
+            session = actor.session.as_deref(),
+            client = actor.client.map($crate::tracing::field::display),
+            $($fields)+
+        )
+    }};
     ($event:literal, $($fields:tt)+) => {
         $crate::tracing::info!(target: $crate::audit::TARGET, event = $event, $($fields)+)
     };
@@ -38,6 +50,15 @@ impl Actor {
     /// Runs `work` on this one's behalf. Tasks that it spawns are nobody's.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         ACTOR.scope(self, work).await
+    }
+
+    /// The operator of that name.
+    #[must_use]
+    pub fn operator(name: &str) -> Self {
+        Self {
+            operator: Some(name.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// On whose behalf the current task runs.

@@ -29,15 +29,64 @@ pub enum Expiry {
     NotYet,
 }
 
-/// How the first certificate in `file` stands at `now`.
+/// A file with certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFile {
+    /// The key of the configuration that names it.
+    pub key: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// Its certificates are authorities, side by side; else the first is the node's.
+    pub authorities: bool,
+}
+
+impl CertificateFile {
+    /// One with a node's certificate, or a server's.
+    #[must_use]
+    pub fn chain(key: &'static str, file: &Path) -> Self {
+        Self {
+            key,
+            file: file.to_owned(),
+            authorities: false,
+        }
+    }
+
+    /// One with authorities: it is as good as the one that is good for longest, since others are on
+    /// their way out.
+    #[must_use]
+    pub fn authorities(key: &'static str, file: &Path) -> Self {
+        Self {
+            authorities: true,
+            ..Self::chain(key, file)
+        }
+    }
+}
+
+/// What is to be said of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The key of the configuration that names it.
+    pub key: &'static str,
+    /// Nobody can be expected to accept it now.
+    pub ended: bool,
+    /// A sentence that names the file.
+    pub text: String,
+}
+
+/// How the certificate of `file` stands at `now`.
 ///
 /// # Errors
 /// [`TlsError`] when it cannot be read.
-pub fn look(file: &Path, now: SystemTime) -> Result<Expiry, TlsError> {
-    let chain = read_certificates(file)?;
-    let Some(certificate) = chain.first().and_then(Certificate::parse) else {
+pub fn look(file: &CertificateFile, now: SystemTime) -> Result<Expiry, TlsError> {
+    let all = read_certificates(&file.file)?;
+    let mut all = all.iter().filter_map(Certificate::parse);
+    let certificate = match file.authorities {
+        true => all.max_by_key(|certificate| certificate.not_after),
+        false => all.next(),
+    };
+    let Some(certificate) = certificate else {
         return Err(TlsError::Unusable {
-            file: file.to_owned(),
+            file: file.file.clone(),
             reason: "not an X.509 certificate".to_owned(),
         });
     };
@@ -51,13 +100,12 @@ pub fn look(file: &Path, now: SystemTime) -> Result<Expiry, TlsError> {
     })
 }
 
-/// What is to be said of `files`: whether nobody can be expected to accept one (now), and the
-/// sentence. Nothing of files that cannot be read: others tell of these.
+/// What is to be said of `files`. Nothing of files that cannot be read: others tell of these.
 #[must_use]
-pub fn remarks(files: &[PathBuf], now: SystemTime) -> Vec<(bool, String)> {
-    let of_file = |file: &PathBuf| {
-        let shown = file.display();
-        Some(match look(file, now).ok()? {
+pub fn remarks(files: &[CertificateFile], now: SystemTime) -> Vec<Remark> {
+    let of_file = |file: &CertificateFile| {
+        let shown = file.file.display();
+        let (ended, text) = match look(file, now).ok()? {
             Expiry::Good => return None,
             Expiry::Soon(days) => (false, format!("{shown}: expires in {days} days")),
             Expiry::Expired => (true, format!("{shown}: has expired")),
@@ -65,29 +113,31 @@ pub fn remarks(files: &[PathBuf], now: SystemTime) -> Vec<(bool, String)> {
                 true,
                 format!("{shown}: is not valid yet, by this machine's clock"),
             ),
-        })
+        };
+        let key = file.key;
+        Some(Remark { key, ended, text })
     };
     files.iter().filter_map(of_file).collect()
 }
 
 /// Looks at `files` now and then, and keeps the node's health.
-pub(crate) async fn watch(files: Vec<PathBuf>, health: Health) -> Infallible {
+pub(crate) async fn watch(files: Vec<CertificateFile>, health: Health) -> Infallible {
     let mut every = tokio::time::interval(EVERY);
     loop {
         every.tick().await;
         let files = files.clone();
         let looked = tokio::task::spawn_blocking(move || remarks(&files, SystemTime::now()));
         let remarks = looked.await.unwrap_or_default();
-        for (ended, remark) in &remarks {
+        for Remark { ended, text, .. } in &remarks {
             match ended {
-                true => tracing::error!("{remark}"),
-                false => tracing::warn!("{remark}"),
+                true => tracing::error!("{text}"),
+                false => tracing::warn!("{text}"),
             }
         }
         if remarks.is_empty() {
             health.ok(CONDITION);
         } else {
-            let all: Vec<String> = remarks.into_iter().map(|(_, remark)| remark).collect();
+            let all: Vec<String> = remarks.into_iter().map(|remark| remark.text).collect();
             health.unhealthy(CONDITION, all.join("; "));
         }
     }
@@ -106,6 +156,7 @@ mod tests {
         let files = ca
             .issue_into(folder.path(), "be1", &[Role::Backend], &[])
             .unwrap();
+        let cert = CertificateFile::chain("cluster.cert", &files.cert);
         let end = Certificate::parse(&read_certificates(&files.cert).unwrap()[0])
             .unwrap()
             .not_after;
@@ -116,11 +167,18 @@ mod tests {
             (end + day, Expiry::Expired),
             (SystemTime::UNIX_EPOCH, Expiry::NotYet),
         ] {
-            assert_eq!(look(&files.cert, now).unwrap(), expiry);
+            assert_eq!(look(&cert, now).unwrap(), expiry);
         }
-        let said = remarks(std::slice::from_ref(&files.cert), end - 10 * day);
-        assert!(!said[0].0 && said[0].1.ends_with("be1.pem: expires in 10 days"));
-        assert!(look(&files.key, end).is_err());
-        assert!(remarks(&[files.key], end).is_empty());
+        let said = remarks(std::slice::from_ref(&cert), end - 10 * day);
+        assert!(!said[0].ended && said[0].text.ends_with("be1.pem: expires in 10 days"));
+        let key = CertificateFile::chain("cluster.key", &files.key);
+        assert!(look(&key, end).is_err() && remarks(&[key], end).is_empty());
+        // Of authorities the newest counts: the others are on their way out.
+        let both = [&files.cert, &files.ca].map(|file| std::fs::read_to_string(file).unwrap());
+        std::fs::write(&files.ca, both.concat()).unwrap();
+        let ca = CertificateFile::authorities("cluster.ca", &files.ca);
+        assert_eq!(look(&ca, end + day).unwrap(), Expiry::Good);
+        let chain = CertificateFile::chain("cluster.ca", &files.ca);
+        assert_eq!(look(&chain, end + day).unwrap(), Expiry::Expired);
     }
 }

@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
 use crate::audit;
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, Mistakes};
 
 /// The levels that `log.level` knows, in the order of what they show.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -51,12 +51,19 @@ pub enum LogError {
     Again,
 }
 
-/// Whether `log.level` can be understood.
-///
-/// # Errors
-/// [`LogError::Level`] when it cannot.
-pub fn check(config: &LogConfig) -> Result<(), LogError> {
-    filter(config).map(|_| ())
+/// Whether `log.level` can be understood, and `log.audit` be made. Opens nothing: whoever checks may
+/// be another user than the node.
+pub fn check(config: &LogConfig, mistakes: &mut Mistakes) {
+    if let Err(error) = filter(config) {
+        mistakes.add("log.level", error.to_string());
+    }
+    if let Some(folder) = config.audit.as_deref().and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        let message = format!("`log.audit`: there is no directory {}", folder.display());
+        mistakes.add("log.audit", message);
+    }
 }
 
 /// Sets up the process's logger. Panics of tasks are logged as errors from then on.
@@ -232,12 +239,25 @@ mod tests {
             ("info,murder backend=debug", "no name of a module"),
             ("info,=debug", "no name of a module"),
         ] {
-            let error = check(&config(level)).unwrap_err().to_string();
+            let error = Mistakes::of(|m| check(&config(level), m))
+                .unwrap_err()
+                .to_string();
             assert!(
                 error.contains("log.level") && error.contains(said),
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn an_audit_file_needs_its_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config("info");
+        config.audit = Some(folder.path().join("audit.log"));
+        Mistakes::of(|m| check(&config, m)).unwrap();
+        assert!(!folder.path().join("audit.log").exists());
+        config.audit = Some(folder.path().join("away/audit.log"));
+        Mistakes::of(|m| check(&config, m)).unwrap_err();
     }
 
     #[test]

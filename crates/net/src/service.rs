@@ -10,7 +10,8 @@ use sd_notify::NotifyState;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{ConfigError, LogConfig, NodeConfig};
+use crate::config::{ConfigError, LogConfig, Mistakes, NodeConfig};
+use crate::expiry::CertificateFile;
 use crate::{Health, config, expiry, log, tls};
 
 /// The exit code for a configuration that cannot be used.
@@ -49,14 +50,12 @@ pub trait Service {
     /// The file's `[log]`.
     fn log(config: &Self::Config) -> &LogConfig;
 
-    /// What can be wrong with the configuration beyond each key by itself. Changes nothing.
-    ///
-    /// # Errors
-    /// One that says what is wrong.
-    fn check(config: &Self::Config) -> anyhow::Result<()>;
+    /// What can be wrong with the configuration beyond each key by itself, the files that it names
+    /// included; all of it. Changes nothing.
+    fn check(config: &Self::Config, mistakes: &mut Mistakes);
 
-    /// The files of the certificates that it shows to nodes and to mail clients.
-    fn certificates(config: &Self::Config) -> Vec<PathBuf>;
+    /// The certificates that it shows to nodes and to mail clients, and those that it believes.
+    fn certificates(config: &Self::Config) -> Vec<CertificateFile>;
 
     /// What it says about itself while it runs.
     fn health(running: &Self::Running) -> &Health;
@@ -78,6 +77,9 @@ pub trait Service {
 /// configuration, 1 when it cannot start. SIGHUP reads certificates again.
 #[must_use]
 pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
+    if arguments.check {
+        return check::<S>(&arguments.config);
+    }
     let config = match load::<S>(&arguments.config) {
         Ok(config) => config,
         Err(error) => {
@@ -85,17 +87,6 @@ pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    if arguments.check {
-        let remarks = expiry::remarks(&S::certificates(&config), SystemTime::now());
-        for (_, remark) in &remarks {
-            eprintln!("{remark}");
-        }
-        if remarks.iter().any(|(ended, _)| *ended) {
-            return ExitCode::from(EXIT_CONFIG);
-        }
-        println!("{}: ok", arguments.config.display());
-        return ExitCode::SUCCESS;
-    }
     match run_loaded::<S>(arguments, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -106,22 +97,46 @@ pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Says what is wrong with a role's configuration. A certificate that has expired is wrong here,
+/// while a node starts with it: some clients may still take it, and its health says so.
+fn check<S: Service>(file: &Path) -> ExitCode {
+    let mut soon = Vec::new();
+    let checked = config::load_checked(file, |config, mistakes| {
+        check_all::<S>(config, mistakes);
+        for remark in expiry::remarks(&S::certificates(config), SystemTime::now()) {
+            match remark.ended {
+                true => mistakes.add(remark.key, remark.text),
+                false => soon.push(remark.text),
+            }
+        }
+    });
+    for remark in soon {
+        eprintln!("warning: {remark}");
+    }
+    match checked {
+        Ok(_) => {
+            println!("{}: ok", file.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+fn check_all<S: Service>(config: &S::Config, mistakes: &mut Mistakes) {
+    log::check(S::log(config), mistakes);
+    S::node(config).check(mistakes);
+    S::check(config, mistakes);
+}
+
 /// Loads and checks a role's configuration.
 ///
 /// # Errors
-/// [`ConfigError`], which names the file.
+/// [`ConfigError`], with all that is wrong.
 pub fn load<S: Service>(file: &Path) -> Result<S::Config, ConfigError> {
-    let config: S::Config = config::load(file)?;
-    let unfit = |message: String| ConfigError::Unfit {
-        file: file.to_owned(),
-        message,
-    };
-    log::check(S::log(&config)).map_err(|error| unfit(error.to_string()))?;
-    S::node(&config)
-        .check()
-        .and_then(|()| S::check(&config))
-        .map_err(|error| unfit(describe(&error)))?;
-    Ok(config)
+    config::load_checked(file, check_all::<S>)
 }
 
 /// An error with its causes in one line, without those that the one before has said already.

@@ -74,7 +74,12 @@ pub fn operators_only(request: Request<()>) -> Result<Request<()>, Status> {
     match grpc::peer(&request) {
         Some(peer) if peer.has_role(Role::Operator) => Ok(request),
         Some(peer) => {
-            tracing::warn!(peer = peer.name, "no operator, but calls as one");
+            murder_net::audit!(
+                "call.denied",
+                by = peer.name,
+                role = peer.role_names(),
+                why = "no operator's certificate"
+            );
             denied(format!(
                 "the certificate of {:?} is no operator's",
                 peer.name
@@ -122,12 +127,12 @@ impl SessionAdmin for Service {
         let ended = match request.into_inner().which {
             Some(end_sessions_request::Which::User(user)) => {
                 let ended = self.0.kick_user(&user_name(&user)?);
-                tracing::info!(user, by, ended, "sessions ended by an operator");
+                murder_net::audit!("session.end", operator = by, user, ended);
                 ended
             }
             Some(end_sessions_request::Which::Session(id)) => {
                 let ended = self.0.kick_session(&id);
-                tracing::info!(session = id, by, ended, "session ended by an operator");
+                murder_net::audit!("session.end", operator = by, session = id, ended);
                 ended
             }
             None => return Err(invalid("neither a user nor a session is named")),

@@ -24,12 +24,10 @@ fn administrator() -> Identity {
 pub(super) async fn delete_mailbox(
     node: &Arc<Node>,
     request: v1::DeleteMailboxRequest,
-    by: &str,
 ) -> Result<v1::DeleteMailboxResponse, Status> {
     let name = name_of(&request.name)?;
     let deleted = node.delete_mailbox(&administrator(), &name).await;
     let done = deleted.map_err(not_changed)?;
-    tracing::info!(mailbox = %name, by, "mailbox deleted by an operator");
     Ok(v1::DeleteMailboxResponse {
         revision: done.revision.unwrap_or(0),
     })
@@ -39,7 +37,6 @@ pub(super) async fn delete_mailbox(
 pub(super) async fn remove_from_acl(
     node: &Arc<Node>,
     request: v1::RemoveFromAclRequest,
-    by: &str,
 ) -> Result<v1::RemoveFromAclResponse, Status> {
     let name = name_of(&request.name)?;
     let user = normalize_user(&request.user)
@@ -52,6 +49,5 @@ pub(super) async fn remove_from_acl(
             .map_err(not_changed)?;
         revision = changed.revision.unwrap_or(revision);
     }
-    tracing::info!(mailbox = %name, user = request.user, by, "taken out of the ACL by an operator");
     Ok(v1::RemoveFromAclResponse { revision })
 }

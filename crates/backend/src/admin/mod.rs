@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::Listener;
 use murder_net::grpc;
+use murder_net::{Actor, Listener};
 use murder_proto::v1;
 use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
 use murder_sessions::admin::operators_only;
@@ -206,7 +206,8 @@ impl BackendAdmin for Service {
         request: Request<v1::RestoreMailboxRequest>,
     ) -> Result<Response<v1::RestoreMailboxResponse>, Status> {
         let by = operator(&request);
-        let restored = restore::mailbox(&self.0, request.into_inner(), &by).await?;
+        let restoring = restore::mailbox(&self.0, request.into_inner(), &by);
+        let restored = Actor::operator(&by).scope(restoring).await?;
         Ok(Response::new(restored))
     }
 
@@ -214,8 +215,9 @@ impl BackendAdmin for Service {
         &self,
         request: Request<v1::DeleteMailboxRequest>,
     ) -> Result<Response<v1::DeleteMailboxResponse>, Status> {
-        let by = operator(&request);
-        let deleted = accounts::delete_mailbox(&self.0, request.into_inner(), &by).await?;
+        let by = Actor::operator(&operator(&request));
+        let deleting = accounts::delete_mailbox(&self.0, request.into_inner());
+        let deleted = by.scope(deleting).await?;
         Ok(Response::new(deleted))
     }
 
@@ -223,8 +225,9 @@ impl BackendAdmin for Service {
         &self,
         request: Request<v1::RemoveFromAclRequest>,
     ) -> Result<Response<v1::RemoveFromAclResponse>, Status> {
-        let by = operator(&request);
-        let removed = accounts::remove_from_acl(&self.0, request.into_inner(), &by).await?;
+        let by = Actor::operator(&operator(&request));
+        let removing = accounts::remove_from_acl(&self.0, request.into_inner());
+        let removed = by.scope(removing).await?;
         Ok(Response::new(removed))
     }
 
@@ -279,7 +282,9 @@ impl BackendAdmin for Service {
         let by = operator(&request);
         let (node, request) = (Arc::clone(&self.0), request.into_inner());
         // It goes on to its end when the operator goes away.
+        let operator = Actor::operator(&by);
         let opening = async move { partitions::open(&node, &request, &by).await };
+        let opening = operator.scope(opening);
         to_the_end(&self.0, opening).await.map(Response::new)
     }
 
@@ -288,7 +293,8 @@ impl BackendAdmin for Service {
         request: Request<v1::ReconcilePartitionRequest>,
     ) -> Result<Response<v1::ReconcilePartitionResponse>, Status> {
         let by = operator(&request);
-        let reconciled = partitions::reconcile(&self.0, request.get_ref(), &by).await?;
+        let reconciling = partitions::reconcile(&self.0, request.get_ref(), &by);
+        let reconciled = Actor::operator(&by).scope(reconciling).await?;
         Ok(Response::new(reconciled))
     }
 

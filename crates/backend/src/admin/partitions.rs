@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use murder_net::Actor;
 use murder_proto::v1;
 use tonic::Status;
 
@@ -80,11 +81,11 @@ pub(super) async fn reconcile(
     if let Some(why) = node.partitions.withdrawn(name) {
         return Err(not_possible(why));
     }
-    tracing::warn!(
+    murder_net::audit!(
+        "partition.reconcile",
+        for &Actor::operator(by),
         partition = node.place(partition),
-        may_drop = request.drop,
-        operator = by,
-        "reconciled by an operator"
+        may_drop = request.drop
     );
     let report = reconcile_partition(node, cluster, partition, request.drop).await;
     let report = report.map_err(|error| not_changed(ChangeError::from(error)))?;

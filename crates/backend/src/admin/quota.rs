@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use murder_mailbox::MailboxName;
+use murder_net::Actor;
 use murder_proto::v1;
 use murder_store::{Partition, Quota, QuotaDifference, QuotaLimits, QuotaResource};
 use tonic::Status;
@@ -76,7 +77,19 @@ pub(super) async fn set(
         }
     }
     partition.set_quota(&root, limits).await.map_err(refused)?;
-    tracing::info!(%root, ?limits, by, "quota set");
+    let QuotaLimits {
+        storage,
+        message,
+        mailbox,
+    } = limits;
+    murder_net::audit!(
+        "quota.set",
+        for &Actor::operator(by),
+        %root,
+        storage_kib = storage,
+        message,
+        mailbox
+    );
     let quotas = partition.quotas(home).await.map_err(refused)?;
     let after = quotas.into_iter().find(|quota| quota.root == root);
     let place = node.place(&partition);

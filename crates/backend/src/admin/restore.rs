@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use murder_mailbox::{MailboxId, MailboxName};
+use murder_net::Actor;
 use murder_proto::v1;
 use murder_store::{
     DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Partition, Restorable, UidSet,
@@ -225,7 +226,9 @@ pub(super) async fn messages(
         let copied = found.partition.restore_messages(&handle, &set).await;
         let copied = copied.map_err(refused)?;
         restored += copied.target.len();
-        tracing::info!(mailbox = %name, messages = copied.target.len(), by, "messages restored");
+        let messages = copied.target.len();
+        let operator = Actor::operator(by);
+        murder_net::audit!("messages.restore", for &operator, mailbox = %name, messages);
         answer
             .send(v1::RestoreMessagesResponse {
                 uidvalidity: copied.uidvalidity,
@@ -289,7 +292,8 @@ pub(super) async fn mailbox(
             }
             error => not_changed(error),
         })?;
-    tracing::info!(mailbox = %name, as_ = %to, messages, by, "mailbox restored");
+    let operator = Actor::operator(by);
+    murder_net::audit!("mailbox.restore", for &operator, mailbox = %name, %to, messages);
     Ok(v1::RestoreMailboxResponse {
         name: to.to_string(),
         partition: node.place(&partition),

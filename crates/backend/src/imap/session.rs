@@ -11,7 +11,7 @@ use murder_imap::{
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::metrics::Counted;
-use murder_net::{Alarm, Cancelled, Connection, SessionId};
+use murder_net::{Actor, Alarm, Cancelled, Connection, SessionId};
 use murder_sessions::{About, CUT_OFF_AFTER, End, News, Overdue, Presence, Protocol, news_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -68,6 +68,14 @@ impl User {
     }
 }
 
+/// Whose session it is.
+pub(crate) struct Origin {
+    /// Its name at the node that the client is connected to.
+    pub session: String,
+    /// The client's address; `None` where a frontend does not say.
+    pub client: Option<IpAddr>,
+}
+
 /// Why a session is over.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -118,6 +126,8 @@ pub(crate) struct Session {
     pub span: Span,
     /// For commands of a frontend: within `span`, which session there it is, and whose.
     pub via: Span,
+    /// The client's session: a frontend's where one acts here, else this one.
+    pub origin: Box<Origin>,
     /// What the client wants to be told; `None` before its first NOTIFY.
     pub notify: Option<Box<Notify>>,
     /// A frontend's COPY or MOVE to another backend, or from one.
@@ -138,8 +148,14 @@ impl Session {
         let limits = limits_before_login(&node);
         let patience = node.config.limits.slow_reader();
         let login_deadline = Instant::now() + node.config.limits.login_timeout();
+        let peer = connection.peer_addr.ip().to_canonical();
+        let origin = Origin {
+            session: connection.session.to_string(),
+            client: Some(peer),
+        };
         Self {
-            peer: connection.peer_addr.ip().to_canonical(),
+            peer,
+            origin: Box::new(origin),
             stream: ClientStream::new(connection.stream, patience),
             reader: CommandReader::new(limits),
             writer: ResponseWriter::new(NameEncoding::default()),
@@ -559,6 +575,24 @@ impl Session {
         self.writer.set_names(NameEncoding::default());
         self.reader.set_limits(limits_before_login(&self.node));
         self.login_deadline = Instant::now() + self.node.config.limits.login_timeout();
+    }
+
+    /// On whose behalf the session does what it does.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            user: self.user.as_ref().map(|user| user.identity.user.clone()),
+            operator: None,
+            session: Some(self.origin.session.clone()),
+            client: self.origin.client,
+        }
+    }
+
+    /// Notes for the audit log that an administrator gets at what is in somebody else's mailbox.
+    pub(crate) fn audit_access(&self, action: &str, mailbox: &MailboxName) {
+        let identity = self.user.as_ref().map(|user| &user.identity);
+        if identity.is_some_and(|who| who.admin && !mailbox.is_owned_by(&who.user)) {
+            murder_net::audit!("mailbox.access", for &self.actor(), admin = true, action, %mailbox);
+        }
     }
 
     /// The canonical name of a mailbox that the client names.

@@ -91,7 +91,7 @@ impl Incoming {
             limit,
             nul: false,
             crc: 0,
-            ident: sender.ident.clone(),
+            ident: sender.forwarded.ident.clone(),
             trace: None,
             declared: sender.size.unwrap_or(0).min(limit),
         }

@@ -1,6 +1,8 @@
 //! Replies with their enhanced status codes (RFC 3463), and how errors become them: the only
 //! place for that.
 
+use std::fmt;
+
 use murder_lmtp::CommandError;
 use murder_store::StoreError;
 
@@ -71,6 +73,12 @@ impl Reply {
         let space = if self.enhanced.is_empty() { "" } else { " " };
         let line = format!("{} {}{space}{}\r\n", self.code, self.enhanced, self.text);
         out.extend_from_slice(line.as_bytes());
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.code, self.enhanced, self.text)
     }
 }
 

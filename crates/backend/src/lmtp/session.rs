@@ -1,13 +1,15 @@
 //! One LMTP connection: reading, writing, and which command is legal when.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use murder_lmtp::{Command, Sender, Terminator};
+use murder_lmtp::{Command, Forwarded, Sender, Terminator};
+use murder_mailbox::MailboxName;
 use murder_net::tls::TlsServer;
-use murder_net::{Connection, Peer, Role, Stream};
+use murder_net::{Connection, Peer, Role, SessionId, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -54,8 +56,11 @@ pub(super) struct Session {
     output: Vec<u8>,
     greeted: bool,
     transaction: Option<Transaction>,
-    /// What the client calls the message of the next transaction.
-    ident: Option<String>,
+    /// What the client says of the message of the next transaction.
+    forwarded: Forwarded,
+    /// The connection's name, and its other end.
+    id: SessionId,
+    peer: IpAddr,
     errors: u32,
 }
 
@@ -117,6 +122,8 @@ impl Session {
     pub(super) fn new(node: Arc<Node>, connection: Connection) -> Self {
         let mut session = Self {
             node,
+            id: connection.session,
+            peer: connection.peer_addr.ip().to_canonical(),
             stream: connection.stream,
             client: Client::Stranger,
             input: BytesMut::new(),
@@ -124,7 +131,7 @@ impl Session {
             output: Vec::new(),
             greeted: false,
             transaction: None,
-            ident: None,
+            forwarded: Forwarded::default(),
             errors: 0,
         };
         session.know_client();
@@ -157,7 +164,7 @@ impl Session {
                     self.input = BytesMut::new();
                     self.greeted = false;
                     self.transaction = None;
-                    self.ident = None;
+                    self.forwarded = Forwarded::default();
                     match timeout(HANDSHAKE, self.stream.accept_tls(&tls)).await {
                         Ok(Ok(stream)) => self.stream = stream,
                         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
@@ -243,20 +250,23 @@ impl Session {
             Command::Lhlo => {
                 self.greeted = true;
                 self.transaction = None;
-                self.ident = None;
+                self.forwarded = Forwarded::default();
                 self.say_capabilities();
                 Step::Replied
             }
             Command::StartTls if self.stream.is_tls() => return Err(reply::TLS_ALREADY),
             Command::StartTls => Step::StartTls(self.node.tls.clone().ok_or(reply::NO_TLS)?),
             Command::Xforward(_) if self.transaction.is_some() => return Err(reply::NESTED_MAIL),
-            Command::Xforward(ident) => {
-                self.ident = ident;
+            Command::Xforward(forwarded) => {
+                self.forwarded = forwarded;
                 Step::Reply(reply::OK)
             }
             Command::Mail(mut sender) => {
                 self.check_mail(&sender)?;
-                sender.ident = self.ident.take();
+                sender.forwarded = std::mem::take(&mut self.forwarded);
+                if self.client != Client::Frontend {
+                    sender.forwarded.session = None;
+                }
                 self.transaction = Some(Transaction {
                     sender,
                     targets: Vec::new(),
@@ -277,11 +287,8 @@ impl Session {
                 match resolved {
                     Ok(target) => transaction.targets.push(target),
                     Err(refusal) => {
-                        tracing::info!(
-                            recipient = recipient.path,
-                            code = refusal.code,
-                            "recipient refused"
-                        );
+                        let sender = self.transaction.as_ref().map(|t| &t.sender);
+                        self.audit(sender, &recipient.path, None, &refusal, None);
                         self.node.counters.lmtp_refused.inc();
                         // A list with many strangers on it is no error of the client's.
                         refusal.write(&mut self.output);
@@ -301,7 +308,7 @@ impl Session {
             },
             Command::Rset => {
                 self.transaction = None;
-                self.ident = None;
+                self.forwarded = Forwarded::default();
                 Step::Reply(reply::OK)
             }
             Command::Noop => Step::Reply(reply::OK),
@@ -335,9 +342,13 @@ impl Session {
             true => "250-STARTTLS\r\n",
             false => "",
         };
+        let session = match self.client {
+            Client::Frontend => " SESSION",
+            Client::Trusted | Client::Stranger => "",
+        };
         let lines = format!(
             "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n\
-             250-XFORWARD IDENT\r\n{starttls}250 SIZE {}\r\n",
+             250-XFORWARD IDENT{session}\r\n{starttls}250 SIZE {}\r\n",
             self.node.config.node.name, self.node.config.lmtp.message_limit
         );
         self.output.extend_from_slice(lines.as_bytes());
@@ -351,6 +362,10 @@ impl Session {
         if self.node.config.lmtp.return_path {
             prefix = format!("Return-Path: <{}>\r\n", sender.path).into();
         }
+        let recipients: Vec<_> = targets
+            .iter()
+            .map(|target| (target.recipient.clone(), target.mailbox.clone()))
+            .collect();
         let mut incoming = Incoming::new(targets, &sender, limit + prefix.len() as u64);
         incoming.take(prefix).await;
         self.receive(&mut incoming, limit).await?;
@@ -365,17 +380,37 @@ impl Session {
         counters
             .lmtp_refused
             .inc_by((told.len() - delivered) as u64);
-        tracing::info!(
-            sender = sender.path,
-            size,
-            recipients = told.len(),
-            delivered,
-            "message taken"
-        );
-        for reply in told {
+        for (reply, (recipient, mailbox)) in told.iter().zip(&recipients) {
+            self.audit(Some(&sender), recipient, Some(mailbox), reply, Some(size));
             reply.write(&mut self.output);
         }
         Ok(())
+    }
+
+    /// Notes what became of a message for a recipient.
+    fn audit(
+        &self,
+        sender: Option<&Sender>,
+        recipient: &str,
+        mailbox: Option<&MailboxName>,
+        reply: &Reply,
+        size: Option<u64>,
+    ) {
+        let forwarded = sender.map(|sender| &sender.forwarded);
+        // A frontend's session has its client there.
+        let session = forwarded.and_then(|forwarded| forwarded.session.clone());
+        let client = session.is_none().then_some(self.peer);
+        murder_net::audit!(
+            "mail.deliver",
+            session = session.unwrap_or_else(|| self.id.to_string()),
+            client = client.map(tracing::field::display),
+            sender = sender.map(|sender| sender.path.as_str()),
+            recipient,
+            mailbox = mailbox.map(tracing::field::display),
+            result = %reply,
+            size,
+            queue = forwarded.and_then(|forwarded| forwarded.ident.as_deref()),
+        );
     }
 
     /// Reads up to the message's end.

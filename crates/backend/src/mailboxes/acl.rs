@@ -70,7 +70,8 @@ impl Node {
             }
             done => done?,
         };
-        tracing::info!(mailbox = %name, identifier, rights = %acl.get(identifier), "ACL changed");
+        let rights = acl.get(identifier);
+        audited!("mailbox.setacl", identity, mailbox = %name, identifier, %rights);
         Ok(done)
     }
 

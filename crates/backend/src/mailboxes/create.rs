@@ -95,7 +95,8 @@ impl Node {
                 origin: Origin::Nothing,
             })
             .await?;
-        tracing::info!(mailbox = %name, partition = partition.config().name, "created");
+        let partition = &partition.config().name;
+        audited!("mailbox.create", identity, mailbox = %name, partition);
         Ok(done)
     }
 

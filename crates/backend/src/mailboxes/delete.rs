@@ -33,7 +33,7 @@ impl Node {
         let id = found.meta.id;
         let Some(cluster) = &self.cluster else {
             found.partition.delete_mailbox(name).await?;
-            tracing::info!(mailbox = %name, "deleted");
+            audited!("mailbox.delete", identity, mailbox = %name);
             return Ok(Done::default());
         };
         let unfinished = self.changes.begin();
@@ -48,7 +48,7 @@ impl Node {
                     // The name leads to the other one: this is nobody's but this partition's.
                     unfinished.settled();
                     found.partition.delete_mailbox(name).await?;
-                    tracing::info!(mailbox = %name, "deleted, as one whose name is another's");
+                    audited!("mailbox.delete", identity, mailbox = %name);
                     return Ok(Done::default());
                 }
                 // One that the master has otherwise, or not at all, is reconciled first.
@@ -68,7 +68,7 @@ impl Node {
             }
             return Err(error.into());
         }
-        tracing::info!(mailbox = %name, "deleted");
+        audited!("mailbox.delete", identity, mailbox = %name);
         let revision = match cluster.client.delete(name, Some(id)).await {
             Ok(changed) => Some(changed.revision),
             Err(MupdateError::NotFound(_)) => None,

@@ -9,6 +9,18 @@
 //! else is left half done wakes the reconciliation ([`crate::reconcile`]), which settles it as it
 //! does after a crash.
 
+/// Writes an audit event of a change that is done for `identity`, on the current task's behalf.
+macro_rules! audited {
+    ($event:literal, $identity:expr, $($fields:tt)+) => {{
+        let identity: &murder_mailbox::Identity = $identity;
+        let mut actor = murder_net::Actor::current().unwrap_or_default();
+        if actor.user.is_none() && !identity.user.is_empty() {
+            actor.user = Some(identity.user.clone());
+        }
+        murder_net::audit!($event, for &actor, admin = identity.admin, $($fields)+)
+    }};
+}
+
 mod acl;
 mod autocreate;
 mod create;
@@ -23,6 +35,7 @@ use std::sync::Arc;
 use murder_mailbox::acl::AclError;
 use murder_mailbox::{Identity, MailboxName, NameError, RenameError, Rights};
 use murder_mupdate::MupdateError;
+use murder_net::Actor;
 use murder_store::StoreError;
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -153,7 +166,8 @@ impl Node {
         F: Future<Output = Result<T, ChangeError>> + Send + 'static,
     {
         let (sender, done) = oneshot::channel();
-        let change = change(Arc::clone(self));
+        let actor = Actor::current().unwrap_or_default();
+        let change = actor.scope(change(Arc::clone(self)));
         self.shutdown.spawn(
             async move {
                 // The session may have gone.

@@ -96,7 +96,7 @@ impl Node {
                 None => self.rename_subtree(from, to).await?,
             },
         };
-        tracing::info!(mailbox = %from, %to, "renamed");
+        audited!("mailbox.rename", identity, mailbox = %from, %to);
         Ok(done)
     }
 

@@ -1,6 +1,7 @@
 //! A backend without a master, and what of a node does not depend on one.
 
 use murder_auth::sasl::Plain;
+use murder_net::config::Mistakes;
 use murder_net::service::Service;
 use murder_store::StoreError;
 
@@ -34,7 +35,7 @@ pub(super) fn alone(dir: &TempDir) -> BackendConfig {
 async fn works_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = alone(&dir);
-    BackendService::check(&config).unwrap();
+    Mistakes::of(|m| BackendService::check(&config, m)).unwrap();
     let backend = Backend::start(config.clone()).await.unwrap();
     assert!(backend.health().ready(), "{:?}", backend.health());
     let protocols: Vec<String> = BackendService::addresses(&backend)
@@ -181,14 +182,14 @@ async fn what_cannot_start() {
     config.node.name = "be2".into();
     let error = Backend::start(config.clone()).await.unwrap_err();
     assert!(error.to_string().contains("the node is `be2`"), "{error}");
-    assert!(BackendService::check(&config).is_err());
+    assert!(Mistakes::of(|m| BackendService::check(&config, m)).is_err());
     config = murder.config("be1");
     config.users.file = None;
     config.tls = Some(murder_net::config::TlsConfig {
         cert: "/nowhere.pem".into(),
         key: "/nowhere.key".into(),
     });
-    assert!(BackendService::check(&config).is_err());
+    assert!(Mistakes::of(|m| BackendService::check(&config, m)).is_err());
 
     let backend = murder.backend("be1").await;
     let mut second = murder.config("be1");

@@ -107,6 +107,20 @@ impl Client {
         told
     }
 
+    /// Goes on under TLS, with the certificate of a frontend.
+    async fn into_frontends(self, murder: &Murder) -> Self {
+        let tls = NodeTls::load(&murder.files("fe1", Role::Frontend)).unwrap();
+        let stream = self
+            .stream
+            .connect_tls(&tls.client(), server_name("be1", Role::Backend))
+            .await
+            .unwrap();
+        Self {
+            stream,
+            input: Vec::new(),
+        }
+    }
+
     async fn closed(&mut self) {
         let read = tokio::time::timeout(LONG, self.stream.read_to_end(&mut self.input));
         // A reset is an end too.
@@ -517,16 +531,7 @@ async fn frontends_come_over_tls() {
     // What stands behind it in plain text is not obeyed.
     client.send(b"STARTTLS\r\nNOOP\r\n").await;
     assert_eq!(client.code().await, "220 2.0.0");
-    let tls = NodeTls::load(&murder.files("fe1", Role::Frontend)).unwrap();
-    let Client { stream, .. } = client;
-    let stream = stream
-        .connect_tls(&tls.client(), server_name("be1", Role::Backend))
-        .await
-        .unwrap();
-    let mut client = Client {
-        stream,
-        input: Vec::new(),
-    };
+    let mut client = client.into_frontends(&murder).await;
     assert_eq!(client.say("MAIL FROM:<a@b>").await, "503 5.5.1");
     assert!(!client.lhlo().await.contains(&"250-STARTTLS".to_owned()));
     assert_eq!(client.say("STARTTLS").await, "503 5.5.1");
@@ -534,6 +539,62 @@ async fn frontends_come_over_tls() {
     let told = client.deliver(&["bob", "moved"], b"x\r\n").await;
     assert_eq!(told, ["250 2.1.5", "451 4.3.0"]);
     assert_eq!(bodies(backend.node(), "user/bob").await.len(), 1);
+}
+
+#[tokio::test]
+async fn only_frontends_say_whose_session_it_is() {
+    let murder = Murder::start().await;
+    let log = murder.dir.path().join("log");
+    let writer = std::sync::Mutex::new(std::fs::File::create(&log).unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
+    let subscriber = subscriber.with_writer(writer).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let backend = with_users(&murder, &["bob"]).await;
+    let mut stranger = Client::connect(&backend).await;
+    assert!(
+        stranger
+            .lhlo()
+            .await
+            .contains(&"250-XFORWARD IDENT".to_owned())
+    );
+    let mut frontend = Client::greeted(&backend).await;
+    assert_eq!(frontend.say("STARTTLS").await, "220 2.0.0");
+    let mut frontend = frontend.into_frontends(&murder).await;
+    assert!(
+        frontend
+            .lhlo()
+            .await
+            .contains(&"250-XFORWARD IDENT SESSION".to_owned())
+    );
+    for (client, session) in [(&mut stranger, "forged-1"), (&mut frontend, "k3f9qz-1a")] {
+        let said = client
+            .say(&format!("XFORWARD IDENT=4XyZ SESSION={session}"))
+            .await;
+        assert_eq!(said, "250 2.0.0");
+        assert_eq!(
+            client.deliver(&["bob"], b"Subject: x\r\n\r\n").await,
+            ["250 2.1.5"]
+        );
+    }
+    let text = std::fs::read_to_string(&log).unwrap();
+    let events = text
+        .lines()
+        .filter(|l| l.contains("event=\"mail.deliver\""));
+    let events: Vec<&str> = events.collect();
+    assert_eq!(events.len(), 2, "{text}");
+    assert!(
+        events
+            .iter()
+            .all(|e| e.contains("queue=\"4XyZ\"") && e.contains("recipient=\"bob\""))
+    );
+    assert!(
+        !events[0].contains("forged") && events[0].contains("client=127."),
+        "{text}"
+    );
+    assert!(
+        events[1].contains("session=\"k3f9qz-1a\"") && !events[1].contains("client="),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use murder_net::Actor;
 use murder_store::Departure;
 
 pub(crate) use arrival::{Arrival, ArrivalError};
@@ -56,14 +57,17 @@ pub(crate) enum Transfer {
 pub(crate) struct Leaving {
     node: Arc<Node>,
     departure: Option<Departure>,
+    /// The client's session, for the logs of both nodes.
+    session: Option<String>,
 }
 
 impl Leaving {
-    /// Of what was written down on `node`.
+    /// Of what was written down on `node`, on the current task's behalf.
     pub(crate) fn new(node: &Arc<Node>, departure: Departure) -> Self {
         Self {
             node: Arc::clone(node),
             departure: Some(departure),
+            session: Actor::current().and_then(|actor| actor.session),
         }
     }
 
@@ -89,7 +93,7 @@ impl Leaving {
 impl Drop for Leaving {
     fn drop(&mut self) {
         if let Some(departure) = self.departure.take() {
-            settle::later(&self.node, departure);
+            settle::later(&self.node, departure, self.session.take());
         }
     }
 }

@@ -9,6 +9,7 @@ use murder_net::{Role, Stream};
 use murder_store::{Departure, Partition, StoreError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 use crate::node::Node;
 
@@ -40,25 +41,26 @@ pub(crate) async fn resume(node: &Arc<Node>, partition: &Partition) {
             to = departure.destination().node,
             "a MOVE was interrupted"
         );
-        later(node, departure);
+        later(node, departure, None);
     }
 }
 
 /// Finds out what became of it and does what is left to do, until that has worked or the node is
-/// stopped; then its next start does.
-pub(super) fn later(node: &Arc<Node>, departure: Departure) {
+/// stopped; then its next start does. `session` is the client's, if that is known.
+pub(super) fn later(node: &Arc<Node>, departure: Departure, session: Option<String>) {
     let (asker, draining) = (Arc::clone(node), node.shutdown.token());
-    node.shutdown.spawn(async move {
-        draining
-            .run_until_cancelled(settle(&asker, &departure))
-            .await;
-    });
+    let span = tracing::info_span!("settle", session = session.as_deref());
+    let settling = async move {
+        let settling = settle(&asker, &departure, session.as_deref());
+        draining.run_until_cancelled(settling).await;
+    };
+    node.shutdown.spawn(settling.instrument(span));
 }
 
-async fn settle(node: &Node, departure: &Departure) {
+async fn settle(node: &Node, departure: &Departure, session: Option<&str>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        match try_to_settle(node, departure).await {
+        match try_to_settle(node, departure, session).await {
             Ok(adopted) => {
                 tracing::info!(
                     transfer = %departure.id(),
@@ -83,8 +85,12 @@ async fn settle(node: &Node, departure: &Departure) {
     }
 }
 
-async fn try_to_settle(node: &Node, departure: &Departure) -> anyhow::Result<bool> {
-    let adopted = timeout(QUESTION, was_adopted(node, departure)).await??;
+async fn try_to_settle(
+    node: &Node,
+    departure: &Departure,
+    session: Option<&str>,
+) -> anyhow::Result<bool> {
+    let adopted = timeout(QUESTION, was_adopted(node, departure, session)).await??;
     if adopted {
         departure.remove().await?;
     }
@@ -93,7 +99,11 @@ async fn try_to_settle(node: &Node, departure: &Departure) -> anyhow::Result<boo
 }
 
 /// Asks the destination. If the messages were not adopted by now, they never will be.
-async fn was_adopted(node: &Node, departure: &Departure) -> anyhow::Result<bool> {
+async fn was_adopted(
+    node: &Node,
+    departure: &Departure,
+    session: Option<&str>,
+) -> anyhow::Result<bool> {
     let to = departure.destination();
     if to.node == node.config.node.name {
         let partition = node
@@ -116,9 +126,13 @@ async fn was_adopted(node: &Node, departure: &Departure) -> anyhow::Result<bool>
     let name = server_name(&to.node, Role::Backend);
     let stream = Stream::connect(&address).await?;
     let mut stream = stream.connect_tls(&cluster.tls.client(), name).await?;
+    // What a node calls a session needs no quoting.
+    let session = session.filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    let whose = session.map(|id| format!("i ID (\"x-session-id\" \"{id}\")\r\n"));
     // Partitions have names that need no quoting.
     let question = format!(
-        "a X-OUTCOME {} {} {}\r\n",
+        "{}a X-OUTCOME {} {} {}\r\n",
+        whose.unwrap_or_default(),
         departure.id(),
         to.partition,
         to.home

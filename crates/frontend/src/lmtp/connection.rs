@@ -48,6 +48,14 @@ impl LmtpConnection {
             .any(|e| e.split(' ').next() == Some(extension))
     }
 
+    /// Whether it takes this attribute of XFORWARD.
+    pub(crate) fn forwards(&self, attribute: &str) -> bool {
+        self.extensions.iter().any(|extension| {
+            let mut words = extension.split(' ');
+            words.next() == Some("XFORWARD") && words.any(|word| word == attribute)
+        })
+    }
+
     /// Queues a command line, without its CRLF.
     pub(crate) fn send(&mut self, line: &str) {
         self.wire.put(line.as_bytes());

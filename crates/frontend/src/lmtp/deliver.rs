@@ -336,16 +336,24 @@ async fn attempt(
         mail.push_str(" BODY=8BITMIME");
     }
     // All in one go (RFC 2920); DATA may be the last of a group.
-    let ident = sender.ident.as_ref().filter(|_| connection.has("XFORWARD"));
-    if let Some(ident) = ident {
-        connection.send(&format!("XFORWARD IDENT={ident}"));
+    let mut forwarded = String::new();
+    for (attribute, value) in [
+        ("IDENT", &sender.forwarded.ident),
+        ("SESSION", &sender.forwarded.session),
+    ] {
+        if let Some(value) = value.as_ref().filter(|_| connection.forwards(attribute)) {
+            forwarded.push_str(&format!(" {attribute}={value}"));
+        }
+    }
+    if !forwarded.is_empty() {
+        connection.send(&format!("XFORWARD{forwarded}"));
     }
     connection.send(&mail);
     for path in paths {
         connection.send(&format!("RCPT TO:<{path}>"));
     }
     connection.send("DATA");
-    if ident.is_some() {
+    if !forwarded.is_empty() {
         // Without it the backend knows the message less well, which is no reason not to deliver.
         next(&mut connection).await?;
     }

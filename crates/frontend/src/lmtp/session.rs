@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use memchr::memchr;
-use murder_lmtp::{Command, CommandError, Recipient, Sender, Terminator};
+use murder_lmtp::{Command, CommandError, Forwarded, Recipient, Sender, Terminator};
 use murder_net::Stream;
 use tokio::time::timeout;
 
@@ -226,8 +226,8 @@ impl Session {
             Command::Mail(_) | Command::Xforward(_) if self.sender.is_some() => {
                 return self.bad(&out_of_order("A transaction is under way"));
             }
-            Command::Xforward(ident) => {
-                self.ident = ident;
+            Command::Xforward(forwarded) => {
+                self.ident = forwarded.ident;
                 Reply::new(250, "2.0.0 OK")
             }
             Command::Mail(sender) => self.mail(sender),
@@ -288,7 +288,10 @@ impl Session {
         {
             return Reply::too_big();
         }
-        sender.ident = self.ident.take();
+        sender.forwarded = Forwarded {
+            ident: self.ident.take(),
+            session: Some(self.id.to_string()),
+        };
         self.sender = Some(sender);
         Reply::new(250, "2.1.0 OK")
     }
@@ -307,7 +310,7 @@ impl Session {
                 Reply::new(250, "2.1.5 OK")
             }
             Err(refused) => {
-                tracing::info!(recipient = recipient.path, reply = %refused, "recipient refused");
+                self.audit(&recipient.path, None, &refused, None);
                 self.shared.metrics.recipient(refused.code);
                 refused
             }
@@ -316,7 +319,7 @@ impl Session {
 
     /// Takes the message and passes it on.
     async fn data(&mut self) -> Result<(), Ended> {
-        let sender = self.sender.take().unwrap_or_default();
+        let sender = self.sender.clone().unwrap_or_default();
         let recipients = std::mem::take(&mut self.recipients);
         let shared = self.shared.clone();
         let mut delivery = Box::pin(Delivery::open(&shared, &sender, &recipients)).await;
@@ -325,25 +328,36 @@ impl Session {
         let replies = Box::pin(delivery.finish(&shared)).await;
         for (reply, recipient) in replies.iter().zip(&recipients) {
             shared.metrics.recipient(reply.code);
-            match reply.is_ok() {
-                true => tracing::info!(
-                    recipient = recipient.path,
-                    sender = sender.path,
-                    backend = recipient.node,
-                    octets,
-                    "delivered"
-                ),
-                false => tracing::warn!(
+            if !reply.is_ok() {
+                tracing::warn!(
                     recipient = recipient.path,
                     sender = sender.path,
                     backend = recipient.node,
                     %reply,
                     "not delivered"
-                ),
+                );
             }
+            self.audit(&recipient.path, Some(&recipient.node), reply, Some(octets));
             self.reply(reply);
         }
+        self.sender = None;
         Ok(())
+    }
+
+    /// Notes what became of a message for a recipient.
+    fn audit(&self, recipient: &str, backend: Option<&str>, reply: &Reply, size: Option<u64>) {
+        let sender = self.sender.as_ref();
+        murder_net::audit!(
+            "mail.relay",
+            session = &*self.id,
+            client = %self.peer,
+            sender = sender.map(|sender| sender.path.as_str()),
+            recipient,
+            backend,
+            result = %reply,
+            size,
+            queue = sender.and_then(|sender| sender.forwarded.ident.as_deref()),
+        );
     }
 
     /// Moves the message's octets, to its end; how many.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use murder_mupdate::NodeState;
 use murder_net::Condition;
+use murder_net::config::Mistakes;
 use murder_net::service::Service;
 
 use super::{Murder, soon};
@@ -42,7 +43,7 @@ async fn a_certificate_of_another_role_or_name_is_refused() {
     assert!(Frontend::start(config).await.is_err());
     let mut config = murder.frontend_config();
     config.node.name = "fe2".into();
-    assert!(FrontendService::check(&config).is_err());
+    assert!(Mistakes::of(|m| FrontendService::check(&config, m)).is_err());
     murder.stop().await;
 }
 

@@ -1,8 +1,23 @@
 //! Who calls, by certificate, and what that allows.
 
-use murder_net::{Role, grpc};
+use murder_net::{Actor, Role, grpc};
 use murder_proto::v1::{ErrorDetail, ErrorKind};
 use tonic::{Request, Status};
+
+/// Writes an audit event of what a caller does: who that is, then fields as `tracing` takes them.
+macro_rules! audited {
+    ($caller:expr, $event:literal, $($fields:tt)+) => {{
+        let caller: &$crate::master::caller::Caller = $caller;
+        murder_net::audit!(
+            $event,
+            for &caller.actor,
+            by = caller.name,
+            role = caller.role(),
+            $($fields)+
+        )
+    }};
+}
+pub(super) use audited;
 
 /// The peer of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +26,8 @@ pub(super) struct Caller {
     pub name: String,
     /// What its certificate is for.
     pub roles: Vec<Role>,
+    /// On whose behalf it calls, by its own word.
+    pub actor: Actor,
 }
 
 impl Caller {
@@ -20,7 +37,21 @@ impl Caller {
         Ok(Self {
             name: peer.name.clone(),
             roles: peer.roles.clone(),
+            actor: crate::actor::told(request.metadata()),
         })
+    }
+
+    /// The roles in its certificate, for the log.
+    pub fn role(&self) -> String {
+        let roles: Vec<&str> = self.roles.iter().map(|role| role.as_str()).collect();
+        roles.join(", ")
+    }
+
+    /// What it may not do.
+    fn denied(&self, why: impl Into<String>) -> Status {
+        let why = why.into();
+        audited!(self, "call.denied", why);
+        denied(why)
     }
 
     fn has(&self, role: Role) -> bool {
@@ -36,7 +67,7 @@ impl Caller {
         if self.is_master_or_operator() || self.has(Role::Frontend) || self.has(Role::Backend) {
             return Ok(());
         }
-        Err(denied("this certificate has no role in the murder"))
+        Err(self.denied("this certificate has no role in the murder"))
     }
 
     /// Which node's records it may write: empty for all.
@@ -46,7 +77,7 @@ impl Caller {
         } else if self.has(Role::Backend) {
             Ok(self.name.clone())
         } else {
-            Err(denied("only backends and operators change mailbox records"))
+            Err(self.denied("only backends and operators change mailbox records"))
         }
     }
 
@@ -60,7 +91,7 @@ impl Caller {
         if self.is_master_or_operator() {
             return Ok(());
         }
-        Err(denied("only operators administer users"))
+        Err(self.denied("only operators administer users"))
     }
 
     /// Whether it may be `node`.
@@ -70,7 +101,7 @@ impl Caller {
         if is_node && self.name == node {
             return Ok(());
         }
-        Err(denied(format!("this certificate is not node {node:?}'s")))
+        Err(self.denied(format!("this certificate is not node {node:?}'s")))
     }
 
     /// The roles that a node can have.
@@ -108,6 +139,7 @@ mod tests {
         Caller {
             name: name.into(),
             roles: vec![role],
+            actor: Actor::default(),
         }
     }
 

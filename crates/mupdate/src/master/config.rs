@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murder_net::config::{ClusterConfig, HttpConfig, LogConfig, NodeConfig};
+use murder_net::config::{ClusterConfig, HttpConfig, LogConfig, Mistakes, NodeConfig};
 use serde::{Deserialize, Serialize};
 
 /// A master's configuration: one field a section.
@@ -13,6 +13,7 @@ pub struct MasterConfig {
     #[serde(default)]
     pub node: NodeConfig,
     /// `[cluster]`: the node's certificate. Masters talk over mTLS only.
+    #[serde(default)]
     pub cluster: ClusterConfig,
     /// `[grpc]`: where nodes and operators connect.
     #[serde(default)]
@@ -68,10 +69,34 @@ impl Default for MasterLimitsConfig {
     }
 }
 
+/// A shorter lease would end while a heartbeat is on its way.
+const LEAST_LEASE_MS: u64 = 100;
+
+impl MasterConfig {
+    /// What can be wrong beyond each key by itself.
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+        self.cluster.check(mistakes);
+        mistakes.ensure(
+            self.limits.lease_ms >= LEAST_LEASE_MS,
+            "limits.lease_ms",
+            format!("`limits.lease_ms` is less than {LEAST_LEASE_MS}"),
+        );
+        mistakes.ensure(
+            self.grpc.listen.port() != 0 || self.grpc.listen.ip().is_loopback(),
+            "grpc.listen",
+            "`grpc.listen` has no port: nobody would know where to connect",
+        );
+        mistakes.ensure_distinct(&[
+            ("grpc.listen", &[self.grpc.listen]),
+            ("http.listen", self.http.listen.as_slice()),
+        ]);
+    }
+}
+
 impl MasterLimitsConfig {
-    /// [`lease_ms`](Self::lease_ms), at least 100 ms.
+    /// [`lease_ms`](Self::lease_ms).
     #[must_use]
     pub fn lease(&self) -> Duration {
-        Duration::from_millis(self.lease_ms.max(100))
+        Duration::from_millis(self.lease_ms.max(LEAST_LEASE_MS))
     }
 }

@@ -6,6 +6,7 @@ use murder_proto::v1::directory_server::Directory;
 use murder_proto::v1::{self, directory_operation::Kind, log_entry::Command};
 use tonic::{Request, Response, Status};
 
+use super::audit;
 use super::caller::{Caller, invalid, too_large};
 use super::mupdate::{Parts, Service, parts};
 use crate::record::account_to_proto;
@@ -34,10 +35,12 @@ impl Service {
         request: &Request<T>,
         operations: Vec<Kind>,
     ) -> Result<Response<v1::DirectoryResponse>, Status> {
-        Caller::of(request)?.may_administer()?;
+        let caller = Caller::of(request)?;
+        caller.may_administer()?;
         if operations.len() > MAX_BATCH {
             return Err(too_large(format!("more than {MAX_BATCH} accounts")));
         }
+        let kinds = operations.clone();
         let operations = operations
             .into_iter()
             .map(|kind| v1::DirectoryOperation { kind: Some(kind) })
@@ -48,7 +51,12 @@ impl Service {
             .await?
         {
             (_, Outcome::Refused(detail)) => Err(detail.into_status()),
-            (revision, _) => Ok(Response::new(v1::DirectoryResponse { revision })),
+            (revision, _) => {
+                for kind in &kinds {
+                    audit::account(&caller, revision, kind);
+                }
+                Ok(Response::new(v1::DirectoryResponse { revision }))
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::caller::{Caller, invalid, too_large, unavailable};
+use super::audit;
+use super::caller::{Caller, audited, invalid, too_large, unavailable};
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::disk::now_ms;
@@ -106,22 +107,22 @@ impl Service {
     ) -> Result<(u64, Vec<Result<Option<Mailbox>, v1::ErrorDetail>>), Status> {
         let caller = Caller::of(request)?;
         let restricted_to = caller.may_write()?;
-        if restricted_to.is_empty() {
-            // Backends log what they do for their users; this is nobody's but the operator's.
-            let first = operations.first().and_then(|o| o.kind.as_ref());
-            tracing::warn!(
-                operator = caller.name,
-                operations = operations.len(),
-                ?first,
-                "records changed by an operator"
-            );
-        }
         if operations.len() > MAX_BATCH {
             return Err(too_large(format!("more than {MAX_BATCH} operations")));
         }
-        let batch = v1::Batch { operations };
+        let batch = v1::Batch {
+            operations: operations.clone(),
+        };
         match self.propose(restricted_to, Command::Batch(batch)).await? {
-            (revision, Outcome::Batch(results)) => Ok((revision, results)),
+            (revision, Outcome::Batch(results)) => {
+                // All of it is done, or nothing.
+                if results.iter().all(Result::is_ok) {
+                    for kind in operations.iter().filter_map(|o| o.kind.as_ref()) {
+                        audit::mailbox(&caller, revision, kind);
+                    }
+                }
+                Ok((revision, results))
+            }
             (_, Outcome::Refused(detail)) => Err(detail.into_status()),
             _ => Err(Status::internal("unexpected outcome")),
         }
@@ -324,7 +325,8 @@ impl Mupdate for Service {
         &self,
         request: Request<v1::LowerUidvalidityRequest>,
     ) -> Result<Response<v1::LowerUidvalidityResponse>, Status> {
-        Caller::of(&request)?.may_administer()?;
+        let caller = Caller::of(&request)?;
+        caller.may_administer()?;
         self.consensus.read_barrier().await.map_err(unavailable)?;
         let before = self.consensus.state().last_uidvalidity();
         let after = if request.into_inner().dry_run {
@@ -332,7 +334,9 @@ impl Mupdate for Service {
         } else {
             let command = Command::UidvalidityLowered(v1::UidvalidityLowered {});
             self.propose(String::new(), command).await?;
-            self.consensus.state().last_uidvalidity()
+            let after = self.consensus.state().last_uidvalidity();
+            audited!(&caller, "murder.lower-uidvalidity", before, after);
+            after
         };
         Ok(Response::new(v1::LowerUidvalidityResponse {
             before,
@@ -446,11 +450,13 @@ impl Mupdate for Service {
         &self,
         request: Request<Streaming<v1::ReconcileRequest>>,
     ) -> Result<Response<Self::ReconcileStream>, Status> {
-        let restricted_to = Caller::of(&request)?.may_write()?;
+        let caller = Caller::of(&request)?;
+        let restricted_to = caller.may_write()?;
         let slot = self.reconciling.take(&restricted_to);
         let slot = slot.ok_or_else(|| unavailable("too many reconciliations at once"))?;
         Ok(Response::new(super::reconcile::start(
             self.clone(),
+            caller,
             restricted_to,
             slot,
             request.into_inner(),

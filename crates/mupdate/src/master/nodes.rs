@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::caller::{Caller, denied, invalid, too_large, unavailable};
+use super::caller::{Caller, audited, denied, invalid, too_large, unavailable};
 use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service, parts};
 use crate::health::NodeHealth;
 use crate::record::{
@@ -220,6 +220,7 @@ async fn session(
     let mut status = hello.status.clone().unwrap_or_default();
     check_partitions(service, caller, &status)?;
     let incarnation = hello.incarnation.clone();
+    let (imaps, lmtp) = (hello.imaps.clone(), hello.lmtp.clone());
     let node = v1::Node {
         name: hello.node.clone(),
         roles: caller.node_roles(),
@@ -254,6 +255,9 @@ async fn session(
     };
     let mut revision = open.propose(Command::NodeRegistered(registered)).await?;
     tracing::info!(node = hello.node, "node is up");
+    let partitions = status.partitions.iter().map(|p| p.name.as_str());
+    let partitions = partitions.collect::<Vec<_>>().join(" ");
+    audited!(caller, "node.register", revision, partitions, imaps, lmtp);
     let mut recorded_at = Instant::now();
     let mut last = status.clone();
     let reason = loop {

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use murder_proto::v1::{self, log_entry::Command};
 use tonic::Status;
 
-use super::caller::{Caller, denied, unavailable};
+use super::caller::{Caller, audited, denied, unavailable};
 use super::mupdate::{SCAN, Service};
 use crate::record::{Partition, PartitionState, node_of};
 use crate::state::Outcome;
@@ -87,25 +87,30 @@ impl Service {
         request: v1::AdoptPartitionRequest,
     ) -> Result<u64, Status> {
         let restricted_to = caller.may_write()?;
-        tracing::warn!(
-            partition = request.partition,
-            operator = request.operator,
-            by = caller.name,
-            lsn = request.lsn,
-            "another copy is to be this partition"
+        let (partition, lsn) = (request.partition.clone(), request.lsn);
+        let operator = request.operator.clone();
+        let revision = self
+            .done(
+                restricted_to,
+                Command::PartitionAdopted(v1::PartitionAdopted {
+                    partition: request.partition,
+                    id: request.id,
+                    copy: request.copy,
+                    lsn: request.lsn,
+                    uids: request.uids,
+                    instead_of: request.instead_of,
+                }),
+            )
+            .await?;
+        audited!(
+            caller,
+            "partition.adopt",
+            revision,
+            partition,
+            lsn,
+            operator
         );
-        self.done(
-            restricted_to,
-            Command::PartitionAdopted(v1::PartitionAdopted {
-                partition: request.partition,
-                id: request.id,
-                copy: request.copy,
-                lsn: request.lsn,
-                uids: request.uids,
-                instead_of: request.instead_of,
-            }),
-        )
-        .await
+        Ok(revision)
     }
 
     /// Forgets a node, or one of its partitions.
@@ -134,13 +139,11 @@ impl Service {
             .await?;
         if partition.is_empty() {
             self.sessions.forget(&node);
+            audited!(caller, "node.forget", revision, node);
+        } else {
+            let partition = format!("{node}!{partition}");
+            audited!(caller, "partition.forget", revision, partition);
         }
-        tracing::warn!(
-            operator = caller.name,
-            node,
-            partition,
-            "forgotten for good"
-        );
         Ok(revision)
     }
 
@@ -156,12 +159,7 @@ impl Service {
             true => Vec::new(),
             false => vec![request.murder_id],
         };
-        tracing::warn!(
-            operator = caller.name,
-            id = hex(&murder_id),
-            succeeds = ?predecessors.iter().map(|id| hex(id)).collect::<Vec<_>>(),
-            "this murder has a new identity"
-        );
+        let succeeds = predecessors.first().map(|id| hex(id));
         let succeeded = v1::Succeeded {
             murder_id: murder_id.clone(),
             predecessors,
@@ -169,6 +167,13 @@ impl Service {
         let revision = self
             .done(String::new(), Command::Succeeded(succeeded))
             .await?;
+        audited!(
+            caller,
+            "murder.succeed",
+            revision,
+            id = hex(&murder_id),
+            succeeds
+        );
         Ok(v1::SucceedResponse {
             revision,
             murder_id,

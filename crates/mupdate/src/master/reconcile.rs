@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::caller::{denied, invalid, too_large, unavailable};
+use super::audit;
+use super::caller::{Caller, denied, invalid, too_large, unavailable};
 use super::mupdate::{Parts, SCAN, STALL, STREAM_QUEUE, Service};
 use crate::record::{Location, Mailbox, MailboxState, mailbox_to_proto, node_of, valid_partition};
 use crate::state::Outcome;
@@ -41,6 +42,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn start(
     service: Service,
+    caller: Caller,
     restricted_to: String,
     slot: Slot<String>,
     requests: Streaming<v1::ReconcileRequest>,
@@ -51,7 +53,7 @@ pub(super) fn start(
         let _slot = slot;
         let stop = service.shutdown.token();
         let ended = tokio::select! {
-            ended = reconcile(&service, restricted_to, requests, &sender) => ended,
+            ended = reconcile(&service, &caller, restricted_to, requests, &sender) => ended,
             () = stop.cancelled() => Err(unavailable("this master is stopping")),
         };
         if let Err(status) = ended {
@@ -74,6 +76,7 @@ async fn next(
 
 async fn reconcile(
     service: &Service,
+    caller: &Caller,
     restricted_to: String,
     mut requests: Streaming<v1::ReconcileRequest>,
     answers: &mpsc::Sender<Result<v1::ReconcileResponse, Status>>,
@@ -138,6 +141,7 @@ async fn reconcile(
             summary.revision = apply(service, &restricted_to, partition, keep, part).await?;
         }
         for difference in &*part {
+            audit::reconciled(caller, summary.revision, difference);
             summary.applied += u64::from(difference.applied);
             summary.conflicts += u64::from(difference.kind() == DifferenceKind::Conflict);
         }

@@ -1,13 +1,7 @@
-//! Turns the TOML reader's errors into ones that an operator can act on.
+//! Why a configuration is not usable, as an operator can act on it.
 
 use std::io;
 use std::path::{Path, PathBuf};
-
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-/// Below this likeness (0 to 1) a valid key is not offered for a mistyped one.
-const LIKENESS: f64 = 0.45;
 
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -20,105 +14,59 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file's text is wrong at a place.
-    #[error("{}:{line}:{column}: {message}", file.display())]
-    Invalid {
+    /// What is wrong in the file, all of it, in the file's order.
+    #[error("{}", in_lines(file, mistakes))]
+    Wrong {
         /// The file.
         file: PathBuf,
-        /// From 1.
-        line: usize,
-        /// From 1, in characters.
-        column: usize,
-        /// What is wrong, with the nearest valid key where a key is unknown.
-        message: String,
+        /// At least one.
+        mistakes: Vec<PlacedMistake>,
     },
-    /// The values do not fit together, or name something that is not there.
-    #[error("{}: {message}", file.display())]
-    Unfit {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        message: String,
-    },
+}
+
+/// One thing that is wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedMistake {
+    /// Line and column in characters, both from 1; `None` for what the file lacks.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong, with the nearest valid key where a key is unknown.
+    pub message: String,
 }
 
 impl ConfigError {
-    pub(super) fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let before = text.get(..start).unwrap_or("");
-        let line = before.matches('\n').count() + 1;
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before[line_start..].chars().count() + 1;
-        let key = error.span().and_then(|span| key_at(text, span.start));
-        let message = message(&one_line(error.message()), key.as_deref());
-        Self::Invalid {
+    /// One thing that is wrong with the file as a whole.
+    #[must_use]
+    pub fn unfit(file: &Path, message: impl Into<String>) -> Self {
+        Self::Wrong {
             file: file.to_owned(),
-            line,
-            column,
-            message,
+            mistakes: vec![PlacedMistake {
+                place: None,
+                message: message.into(),
+            }],
         }
     }
-}
 
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// `key` is the whole dotted key at the error's place.
-fn message(reader: &str, key: Option<&str>) -> String {
-    let quoted: Vec<&str> = reader.split('`').skip(1).step_by(2).collect();
-    if reader.starts_with("unknown field")
-        && let Some((unknown, valid)) = quoted.split_first()
-    {
-        let key = key.unwrap_or(unknown);
-        return match nearest(unknown, valid) {
-            Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
-            None if valid.is_empty() => format!("unknown key `{key}`; no key is valid here"),
-            None => format!(
-                "unknown key `{key}`; the keys here are `{}`",
-                valid.join("`, `")
-            ),
-        };
-    }
-    match key {
-        Some(key) => format!("`{key}`: {reader}"),
-        None => reader.to_owned(),
+    /// With what was found, if anything was.
+    pub(super) fn of(file: &Path, mut mistakes: Vec<PlacedMistake>) -> Result<(), Self> {
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        mistakes.sort_by_key(|mistake| (mistake.place.is_none(), mistake.place));
+        mistakes.dedup();
+        Err(Self::Wrong {
+            file: file.to_owned(),
+            mistakes,
+        })
     }
 }
 
-fn nearest<'a>(unknown: &str, valid: &[&'a str]) -> Option<&'a str> {
-    valid
+fn in_lines(file: &Path, mistakes: &[PlacedMistake]) -> String {
+    let file = file.display();
+    let lines = mistakes
         .iter()
-        .map(|key| (strsim::normalized_damerau_levenshtein(unknown, key), *key))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, key)| key)
-}
-
-/// The dotted key whose name or value is at byte `at`, when the text is TOML at all.
-fn key_at(text: &str, at: usize) -> Option<String> {
-    let table = DeTable::parse(text).ok()?;
-    let mut path = Vec::new();
-    find(table.get_ref(), at, &mut path).then(|| path.join("."))
-}
-
-fn find(table: &DeTable<'_>, at: usize, path: &mut Vec<String>) -> bool {
-    for (key, value) in table {
-        path.push(key.get_ref().to_string());
-        if key.span().contains(&at) || find_in_value(value, at, path) {
-            return true;
-        }
-        path.pop();
-    }
-    false
-}
-
-fn find_in_value(value: &Spanned<DeValue<'_>>, at: usize, path: &mut Vec<String>) -> bool {
-    match value.get_ref() {
-        DeValue::Table(table) => find(table, at, path) || value.span().contains(&at),
-        DeValue::Array(items) => {
-            items.iter().any(|item| find_in_value(item, at, path)) || value.span().contains(&at)
-        }
-        _ => value.span().contains(&at),
-    }
+        .map(|PlacedMistake { place, message }| match place {
+            Some((line, column)) => format!("{file}:{line}:{column}: {message}"),
+            None => format!("{file}: {message}"),
+        });
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,8 @@
 //! Loading a node's TOML file, with errors that name the file, the line and the nearest key.
 
+mod document;
 mod error;
+mod mistakes;
 mod sections;
 
 use std::cell::RefCell;
@@ -9,10 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-pub use error::ConfigError;
+use document::Document;
+pub use error::{ConfigError, PlacedMistake};
+pub use mistakes::Mistakes;
 pub use sections::{
     AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MAX_WEIGHT,
-    MupdateConfig, NodeConfig, TlsConfig, reachable,
+    MupdateConfig, NodeConfig, TlsConfig,
 };
 
 thread_local! {
@@ -40,9 +44,21 @@ impl Drop for FolderGuard {
 /// Path fields that are read with [`path`] or [`optional_path`] are relative to the file's folder.
 ///
 /// # Errors
-/// [`ConfigError::Read`] when the file cannot be read, [`ConfigError::Invalid`] with line and
-/// column when it is not TOML, has a key that `T` does not know, or a value that does not fit.
+/// [`ConfigError::Read`] when the file cannot be read, [`ConfigError::Wrong`] with line and column of
+/// each mistake: when it is not TOML, of keys that `T` does not know, of values that do not fit.
 pub fn load<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
+    load_checked(file, |_, _| {})
+}
+
+/// As [`load`]; what `check` finds in the whole is told in the same answer. A key with a mistake has
+/// its default there.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_checked<T: DeserializeOwned>(
+    file: &Path,
+    check: impl FnOnce(&T, &mut Mistakes),
+) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
         file: file.to_owned(),
         source,
@@ -51,20 +67,42 @@ pub fn load<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    parse(&text, file, folder)
+    parse_checked(&text, file, folder, check)
 }
 
 /// As [`load`], of a text that is already in memory; `file` is what errors call it.
 ///
 /// # Errors
-/// [`ConfigError::Invalid`], as [`load`].
+/// [`ConfigError::Wrong`], as [`load`].
 pub fn parse<T: DeserializeOwned>(
     text: &str,
     file: &Path,
     folder: PathBuf,
 ) -> Result<T, ConfigError> {
-    let _guard = FolderGuard::enter(folder);
-    toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))
+    parse_checked(text, file, folder, |_, _| {})
+}
+
+fn parse_checked<T: DeserializeOwned>(
+    text: &str,
+    file: &Path,
+    folder: PathBuf,
+    check: impl FnOnce(&T, &mut Mistakes),
+) -> Result<T, ConfigError> {
+    let guard = FolderGuard::enter(folder);
+    let read = Document::read(text);
+    drop(guard);
+    match read {
+        Ok((config, document)) => {
+            let mut mistakes = Mistakes::default();
+            check(&config, &mut mistakes);
+            ConfigError::of(file, document.with(mistakes.into_inner()))?;
+            Ok(config)
+        }
+        Err(mistakes) => Err(ConfigError::Wrong {
+            file: file.to_owned(),
+            mistakes,
+        }),
+    }
 }
 
 /// For `#[serde(deserialize_with = "murder_net::config::path")]`: a path relative to the
@@ -169,9 +207,39 @@ mod tests {
             error("[imap]\nlisten = [\"a\", 5]\n"),
             "be1.toml:2:16: `imap.listen`: invalid type: integer `5`, expected a string"
         );
+    }
+
+    #[test]
+    fn all_mistakes_are_told_in_order() {
+        let text = "[imap]\nmax_line = -1\nlisen = []\nlisten = [\"a\"]\n[limits]\n\
+                    max_connections = 0\n[node]\nname = 5\n";
+        let check = |config: &Config, mistakes: &mut Mistakes| {
+            config.limits.check(mistakes);
+            // It has its default, and a mistake already.
+            mistakes.add("node.name", "`node.name` is odd");
+            mistakes.add("imap", "`[imap]` is odd, for what was passed over");
+            mistakes.add("imap.listen", "`imap.listen`: `a` is no address");
+            mistakes.add("tls.cert", "`tls.cert` is missing");
+        };
+        let file = Path::new("be1.toml");
+        let wrong = parse_checked(text, file, "/".into(), check).unwrap_err();
         assert_eq!(
-            error("[cluster]\nca = \"ca.pem\"\ncert = \"c.pem\"\n"),
-            "be1.toml:1:1: `cluster`: missing field `key`"
+            wrong.to_string(),
+            "be1.toml:2:12: `imap.max_line`: invalid value: integer `-1`, expected u32\n\
+             be1.toml:3:1: unknown key `imap.lisen`; did you mean `listen`?\n\
+             be1.toml:4:1: `imap.listen`: `a` is no address\n\
+             be1.toml:6:1: `limits.max_connections` is 0, which refuses everybody\n\
+             be1.toml:8:8: `node.name`: invalid type: integer `5`, expected a string\n\
+             be1.toml: `tls.cert` is missing"
+        );
+    }
+
+    #[test]
+    fn several_syntax_errors() {
+        let text = error("[imap\nlisten = 5\n[limits]\nx = = 1\n");
+        assert!(
+            text.contains("be1.toml:1:") && text.contains("be1.toml:4:"),
+            "{text}"
         );
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{optional_path, path};
+use super::{Mistakes, optional_path, path};
+use crate::ca::is_node_name;
 
 /// `[node]`: who this node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,19 +33,25 @@ const MOST_WORKER_THREADS: usize = 1024;
 
 impl NodeConfig {
     /// What can be wrong with it beyond each key by itself.
-    ///
-    /// # Errors
-    /// One that says what is wrong.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+        if !is_node_name(&self.name) {
+            let message = format!(
+                "`node.name` = `{}` is no name of a node: letters, digits and hyphens, at most 63, \
+                 dots between",
+                self.name
+            );
+            mistakes.add("node.name", message);
+        }
+        mistakes.ensure(
             self.worker_threads <= MOST_WORKER_THREADS,
-            "`node.worker_threads` is more than {MOST_WORKER_THREADS}"
+            "node.worker_threads",
+            format!("`node.worker_threads` is more than {MOST_WORKER_THREADS}"),
         );
-        anyhow::ensure!(
+        mistakes.ensure(
             self.weight <= MAX_WEIGHT,
-            "`node.weight` is more than {MAX_WEIGHT}"
+            "node.weight",
+            format!("`node.weight` is more than {MAX_WEIGHT}"),
         );
-        Ok(())
     }
 }
 
@@ -62,8 +69,8 @@ impl Default for NodeConfig {
 }
 
 /// `[cluster]`: the node's certificate, and the authority that all nodes trust.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ClusterConfig {
     /// The cluster's CA certificates (PEM). No default.
     #[serde(deserialize_with = "path")]
@@ -74,6 +81,28 @@ pub struct ClusterConfig {
     /// The node's private key (PEM). No default.
     #[serde(deserialize_with = "path")]
     pub key: PathBuf,
+}
+
+impl ClusterConfig {
+    /// Whether all of it is said.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        let files = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
+        if *self == Self::default() {
+            return mistakes.add(
+                "cluster",
+                "`[cluster]` is missing: the node's certificate, from `murder cert issue`",
+            );
+        }
+        ensure_said("cluster", &files, mistakes);
+    }
+}
+
+fn ensure_said(section: &str, files: &[(&str, &PathBuf)], mistakes: &mut Mistakes) {
+    for (key, file) in files {
+        let key = format!("{section}.{key}");
+        let said = !file.as_os_str().is_empty();
+        mistakes.ensure(said, &key, format!("`{key}` is missing"));
+    }
 }
 
 /// `[mupdate]`: where the master is.
@@ -102,16 +131,18 @@ impl MupdateConfig {
     }
 
     /// What can be wrong with it beyond each key by itself.
-    ///
-    /// # Errors
-    /// One that says what is wrong.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        for master in &self.masters {
+            mistakes.ensure_host_port("mupdate.masters", master);
+        }
         let seconds = self.max_authority_age_seconds;
-        anyhow::ensure!(
+        mistakes.ensure(
             seconds == 0 || seconds >= LEAST_AUTHORITY_AGE,
-            "`mupdate.max_authority_age_seconds` is neither 0 nor at least {LEAST_AUTHORITY_AGE}"
+            "mupdate.max_authority_age_seconds",
+            format!(
+                "`mupdate.max_authority_age_seconds` is neither 0 nor at least {LEAST_AUTHORITY_AGE}"
+            ),
         );
-        Ok(())
     }
 }
 
@@ -127,38 +158,14 @@ pub struct AdminConfig {
 
 impl AdminConfig {
     /// What can be wrong with it beyond each key by itself, in a murder.
-    ///
-    /// # Errors
-    /// One that says what is wrong.
-    pub fn check(&self) -> anyhow::Result<()> {
-        reachable("admin", "listen", self.listen.as_slice(), &self.advertise)
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.ensure_reachable("admin", "listen", self.listen.as_slice(), &self.advertise);
     }
 }
 
-/// Whether other nodes can be told by which address the first of `section.key` is reached.
-///
-/// # Errors
-/// One that says what is missing.
-pub fn reachable(
-    section: &str,
-    key: &str,
-    listen: &[SocketAddr],
-    advertise: &Option<String>,
-) -> anyhow::Result<()> {
-    let unspecified = listen
-        .first()
-        .is_some_and(|first| first.ip().is_unspecified());
-    anyhow::ensure!(
-        !unspecified || advertise.is_some(),
-        "`{section}.{key}` begins with an address that stands for all of the machine's: \
-         `{section}.advertise` must say how it is reached from elsewhere"
-    );
-    Ok(())
-}
-
 /// `[tls]`: the certificate that mail clients see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
     /// The certificate chain (PEM). No default; without the section, the cluster's certificate.
     #[serde(deserialize_with = "path")]
@@ -166,6 +173,13 @@ pub struct TlsConfig {
     /// The private key (PEM). No default.
     #[serde(deserialize_with = "path")]
     pub key: PathBuf,
+}
+
+impl TlsConfig {
+    /// Whether all of it is said.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        ensure_said("tls", &[("cert", &self.cert), ("key", &self.key)], mistakes);
+    }
 }
 
 /// How log lines are written.
@@ -254,6 +268,24 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
+    /// Whether anybody can be served.
+    pub fn check(&self, mistakes: &mut Mistakes) {
+        for (key, zero) in [
+            ("max_connections", self.max_connections == 0),
+            ("login_timeout_seconds", self.login_timeout_seconds == 0),
+            ("idle_timeout_seconds", self.idle_timeout_seconds == 0),
+            ("slow_reader_seconds", self.slow_reader_seconds == 0),
+            ("slow_reader_bytes", self.slow_reader_bytes == 0),
+        ] {
+            let key = format!("limits.{key}");
+            mistakes.ensure(
+                !zero,
+                &key,
+                format!("`{key}` is 0, which refuses everybody"),
+            );
+        }
+    }
+
     /// [`failed_login_delay_ms`](Self::failed_login_delay_ms).
     #[must_use]
     pub fn failed_login_delay(&self) -> Duration {

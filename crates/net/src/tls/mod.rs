@@ -33,7 +33,7 @@ pub use peer::{Peer, Role, peer_of, role_server_name, server_name};
 pub use revoked::{Revocation, second_of};
 
 use crate::Shutdown;
-use crate::config::{ClusterConfig, TlsConfig};
+use crate::config::{ClusterConfig, Mistakes, TlsConfig};
 use identity::{Identity, NameResolver};
 use trust::Trust;
 
@@ -133,6 +133,32 @@ impl NodeTls {
             client,
             own,
         })
+    }
+
+    /// As [`load`](Self::load), for the check of a configuration whose `[cluster]` says all of it:
+    /// tells each file that cannot be read. `None` when something is wrong.
+    pub fn load_checked(config: &ClusterConfig, mistakes: &mut Mistakes) -> Option<Self> {
+        if mistakes.has("cluster") {
+            return None;
+        }
+        let error = match Self::load(config) {
+            Ok(tls) => return Some(tls),
+            Err(error) => error,
+        };
+        for (key, file) in [
+            ("cluster.ca", &config.ca),
+            ("cluster.cert", &config.cert),
+            ("cluster.key", &config.key),
+        ] {
+            if let Err(source) = std::fs::File::open(file) {
+                let file = file.clone();
+                mistakes.add(key, TlsError::Read { file, source }.to_string());
+            }
+        }
+        if !mistakes.has("cluster") {
+            mistakes.add("cluster", error.to_string());
+        }
+        None
     }
 
     /// Who this node is, by its own certificate as it was first loaded.

@@ -43,9 +43,12 @@ async fn change(
     let name = session.mailbox_name(mailbox)?;
     let identifier = identifier(who)?;
     let canonical = user.namespace.is_canonical();
-    let done = session
+    let changing = session
         .node
-        .change_acl(&user.identity, &name, &identifier, change)
+        .change_acl(&user.identity, &name, &identifier, change);
+    let done = session
+        .actor()
+        .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
     Ok(changed(done, canonical, text))

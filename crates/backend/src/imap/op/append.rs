@@ -188,6 +188,7 @@ pub(super) fn target(
     };
     let rights = found.rights_of(&user.identity);
     if rights.contains(Rights::INSERT) {
+        session.audit_access("write", &found.meta.name);
         return Ok((found, rights));
     }
     match rights.contains(Rights::LOOKUP) {

@@ -105,7 +105,10 @@ fn locate(session: &Session, user: &User, url: &[u8]) -> Result<Named, OpError> 
         (None, _) => return Err(bad_url(url, "No mailbox is selected")),
     };
     match session.find_with(&name, Rights::READ) {
-        Ok(found) => Ok(Named { url: parsed, found }),
+        Ok(found) => {
+            session.audit_access("read", &name);
+            Ok(Named { url: parsed, found })
+        }
         Err(OpError::Refused(completion)) => Err(bad_url(url, completion.text)),
         Err(error) => Err(error),
     }

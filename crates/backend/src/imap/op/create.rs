@@ -31,9 +31,13 @@ pub(crate) async fn create(
     });
     let id = session.next_id.take();
     let id = id.map_or_else(MailboxId::new, MailboxId::from_bytes);
+    let changing =
+        session
+            .node
+            .create_mailbox_as(&user.identity, &name, partition, special_use, id);
     let done = session
-        .node
-        .create_mailbox_as(&user.identity, &name, partition, special_use, id)
+        .actor()
+        .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
     const TEXT: &str = "CREATE completed";

@@ -18,9 +18,10 @@ pub(crate) async fn delete(session: &mut Session, mailbox: &MailboxArg) -> OpRes
         State::Selected(selected) => selected.handle.meta().is_some_and(|m| m.name == name),
         _ => false,
     };
+    let changing = session.node.delete_mailbox(&user.identity, &name);
     let done = session
-        .node
-        .delete_mailbox(&user.identity, &name)
+        .actor()
+        .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
     if is_selected {

@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use murder_net::Role;
 use tracing::{debug, info_span};
 
 use crate::imap::errors::{OpResult, ok};
-use crate::imap::op::capability::is_frontend;
-use crate::imap::session::Session;
+use crate::imap::session::{Origin, Session};
 
 /// The most fields of a client's ID that are logged: RFC 2971 section 3.3 has ten.
 const MAX_LOGGED: usize = 10;
@@ -29,7 +29,7 @@ pub(crate) async fn id(
     fields: Option<&[(String, Option<String>)]>,
 ) -> OpResult {
     let fields = fields.unwrap_or_default();
-    if is_frontend(session) {
+    if is_node(session) {
         act_for(session, fields);
         catch_up(session, fields).await;
     } else if !fields.is_empty() {
@@ -48,6 +48,13 @@ pub(crate) async fn id(
     Ok(ok("ID completed"))
 }
 
+/// Whether it is a node that acts for clients: a frontend, or a backend that asks what became of a
+/// MOVE.
+fn is_node(session: &Session) -> bool {
+    let peer = session.stream.peer();
+    peer.is_some_and(|peer| peer.has_role(Role::Frontend) || peer.has_role(Role::Backend))
+}
+
 /// From here on the log has the frontend's session beside this one. A connection that is kept
 /// for several sessions says so anew for each.
 fn act_for(session: &mut Session, fields: &[(String, Option<String>)]) {
@@ -55,6 +62,10 @@ fn act_for(session: &mut Session, fields: &[(String, Option<String>)]) {
         return;
     };
     let client: Option<IpAddr> = value(fields, CLIENT).and_then(|address| address.parse().ok());
+    *session.origin = Origin {
+        session: cut(id).to_owned(),
+        client,
+    };
     let client = client.map(tracing::field::display);
     session.via = info_span!(parent: &session.span, "frontend", session = cut(id), client);
     session

@@ -336,6 +336,9 @@ async fn mailboxes(
             }
         }
     }
+    for found in &chosen.found {
+        session.audit_access("search", &found.meta.name);
+    }
     Ok(chosen.found)
 }
 

@@ -78,7 +78,20 @@ pub(crate) async fn set_quota(
         Err(StoreError::NoSuchHome) => return Err(no_such_root()),
         result => result?,
     }
-    tracing::info!(root = %name, ?limits, by = user.identity.user, "quota set");
+    let QuotaLimits {
+        storage,
+        message,
+        mailbox,
+    } = limits;
+    murder_net::audit!(
+        "quota.set",
+        for &session.actor(),
+        admin = true,
+        root = %name,
+        storage_kib = storage,
+        message,
+        mailbox
+    );
     let quotas = partition.quotas(name.home_key()).await?;
     let own = quotas.iter().find(|quota| quota.root == name);
     let none = Quota {

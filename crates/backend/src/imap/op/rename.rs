@@ -22,9 +22,10 @@ pub(crate) async fn rename(
         ));
     }
     let canonical = user.namespace.is_canonical();
+    let changing = session.node.rename_mailbox(&user.identity, &from, &to);
     let done = session
-        .node
-        .rename_mailbox(&user.identity, &from, &to)
+        .actor()
+        .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
     Ok(changed(done, canonical, "RENAME completed"))

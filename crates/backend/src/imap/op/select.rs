@@ -39,6 +39,7 @@ pub(crate) async fn select(
         StoreError::NoSuchMailbox => no_such_mailbox(user.namespace.is_canonical()),
         error => OpError::from(error),
     })?;
+    session.audit_access("select", &name);
     if params.contains(&SelectParam::CondStore) {
         session.enable(Extension::CondStore);
     }

@@ -137,8 +137,9 @@ async fn export(session: &mut Session) -> OpResult {
 
 async fn leave(session: &mut Session, id: &str, to: Destination) -> OpResult {
     let id = id_of(id)?;
+    let actor = session.actor();
     match session.transfer.as_deref_mut() {
-        Some(Transfer::Outgoing(outgoing)) => outgoing.leave(id, to).await?,
+        Some(Transfer::Outgoing(outgoing)) => actor.scope(outgoing.leave(id, to)).await?,
         _ => return Err(out_of_order()),
     }
     Ok(ok("They may go"))
@@ -251,6 +252,7 @@ async fn outcome(session: &mut Session, id: &str, partition: &str, home: u64) ->
     let Some(partition) = session.node.partitions.get(partition) else {
         return Err(no(Code::Unavailable, "There is no such partition"));
     };
+    tracing::info!(transfer = %id, "asked what became of a MOVE");
     let code = match partition.settle_transfer(home, id).await? {
         Some(copied) => format!("{ADOPTED} {}", copied_text(&copied)),
         None => REFUSED.to_owned(),

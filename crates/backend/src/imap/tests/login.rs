@@ -286,7 +286,9 @@ async fn one_session_id_finds_both_sides() {
     }
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
     let of = |id: &str| {
-        let lines = text.lines().filter(|line| line.contains("ACL changed"));
+        let lines = text
+            .lines()
+            .filter(|line| line.contains("event=\"mailbox.setacl\""));
         let line = lines.clone().find(|line| line.contains(id));
         line.unwrap_or_else(|| panic!("{id} in:\n{text}"))
     };

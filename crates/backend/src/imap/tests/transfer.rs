@@ -20,6 +20,12 @@ async fn selected() -> (Server, Client) {
 
 #[tokio::test]
 async fn nobody_but_nodes_knows_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let writer = std::sync::Mutex::new(std::fs::File::create(&log).unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
+    let subscriber = subscriber.with_writer(writer).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let (server, mut frontend) = selected().await;
     let mut bob = server.login("bob").await;
     let mut stranger = server.connect().await;
@@ -48,10 +54,20 @@ async fn nobody_but_nodes_knows_of_it() {
         let answer = frontend.ask(command).await.pop().unwrap();
         assert!(answer.starts_with("NO [CLIENTBUG] "), "{command}: {answer}");
     }
-    // A backend may ask what became of a MOVE, and nothing else.
+    // A backend may ask what became of a MOVE, for a session, and nothing else.
     let mut backend = server.connect_as_node("be2", Role::Backend).await;
+    let named = backend.ask("ID (\"x-session-id\" \"k3f9qz-1a\")").await;
+    assert!(named.last().unwrap().starts_with("OK "), "{named:?}");
     let outcome = backend.ask("X-OUTCOME 1 default 99").await.pop().unwrap();
     assert!(outcome.starts_with("OK [X-REFUSED] "), "{outcome}");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let asked = text
+        .lines()
+        .find(|line| line.contains("asked what became of a MOVE"));
+    assert!(
+        asked.is_some_and(|line| line.contains("k3f9qz-1a")),
+        "{text}"
+    );
     let outcome = backend.ask("X-OUTCOME 1 nowhere 1").await.pop().unwrap();
     assert!(outcome.starts_with("NO [UNAVAILABLE] "), "{outcome}");
     assert_eq!(
