@@ -10,7 +10,7 @@ use murder_testkit::{ImapClient, Murder, Status, cheap_hash, wait_until};
 use crate::Tested;
 
 /// What is offered to a client that has logged in; no more than is there.
-const AFTER_LOGIN: [&str; 17] = [
+const AFTER_LOGIN: [&str; 18] = [
     "IMAP4rev1",
     "LITERAL+",
     "ID",
@@ -20,6 +20,7 @@ const AFTER_LOGIN: [&str; 17] = [
     "UNSELECT",
     "UIDPLUS",
     "MOVE",
+    "BINARY",
     "CHILDREN",
     "LIST-EXTENDED",
     "LIST-STATUS",

@@ -1,10 +1,10 @@
 //! What all sessions of a frontend share.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
-use murder_auth::{Authenticator, AuthenticatorConfig};
+use murder_auth::{Account, AccountObserver, Authenticator, AuthenticatorConfig, Directory};
 use murder_imap::server::Limits;
 use murder_mailbox::{Identity, NamespaceConfig};
 use murder_mupdate::Replica;
@@ -75,6 +75,31 @@ impl Settings {
     }
 }
 
+/// Who has to hear what becomes of accounts.
+struct Accounts {
+    sessions: Arc<Sessions>,
+    pool: Arc<Pool>,
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").finish_non_exhaustive()
+    }
+}
+
+impl AccountObserver for Accounts {
+    fn account_changed(&self, name: &str, account: Option<&Account>) {
+        self.sessions.account_changed(name, account);
+        if account.is_none_or(|account| account.disabled) {
+            self.pool.end(name);
+        }
+    }
+
+    fn accounts_replaced(&self, directory: &dyn Directory) {
+        self.sessions.accounts_replaced(directory);
+    }
+}
+
 /// What all sessions share.
 pub(crate) struct Shared {
     /// The configuration.
@@ -82,7 +107,7 @@ pub(crate) struct Shared {
     /// From names to backends.
     pub router: Router,
     /// IMAP connections to backends.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     /// LMTP connections to backends.
     pub lmtp: LmtpPool,
     /// Who somebody is.
@@ -121,7 +146,11 @@ impl Shared {
             shutdown.clone(),
         ));
         let sessions = Sessions::new(limits.max_connections_per_user);
-        replica.observe_accounts(Arc::clone(&sessions) as _);
+        let pool = Arc::new(Pool::new(dialer.clone()));
+        replica.observe_accounts(Arc::new(Accounts {
+            sessions: Arc::clone(&sessions),
+            pool: Arc::clone(&pool),
+        }));
         let (seed, _) = Uuid::new_v4().as_u64_pair();
         Self {
             settings: Settings {
@@ -144,7 +173,7 @@ impl Shared {
                 max_authority_age: config.mupdate.max_authority_age(),
             },
             router: Router::new(replica.clone()),
-            pool: Pool::new(dialer.clone()),
+            pool,
             lmtp: LmtpPool::new(dialer, config.node.name.clone()),
             authenticator: Authenticator::new(replica, AuthenticatorConfig::default()),
             sessions,

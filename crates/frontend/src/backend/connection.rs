@@ -125,6 +125,7 @@ pub(crate) struct Connection {
     user: Arc<str>,
     session: Arc<str>,
     accounts: u64,
+    made: std::time::Instant,
     last_tag: u32,
     silence: Duration,
     /// The backend has said that the mailbox that was selected is deleted.
@@ -144,11 +145,17 @@ impl Connection {
             user: acting.user.clone(),
             session: acting.session.clone(),
             accounts: 0,
+            made: std::time::Instant::now(),
             last_tag: 0,
             silence,
             deleted: false,
             alarm: None,
         }
+    }
+
+    /// When it was made.
+    pub(crate) fn made(&self) -> std::time::Instant {
+        self.made
     }
 
     /// The backend's name.

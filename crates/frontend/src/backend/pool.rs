@@ -29,6 +29,9 @@ pub(crate) struct Pool {
 struct Unused {
     by_key: HashMap<Key, Vec<(Connection, Instant)>>,
     count: usize,
+    /// Users whose accounts ended lately. The backend ends connections of then, and of a new account
+    /// of the same name they would be of no use.
+    ended: HashMap<Box<str>, Instant>,
 }
 
 impl Pool {
@@ -72,7 +75,8 @@ impl Pool {
         }
         let key = (connection.user().clone(), connection.node().clone());
         let mut unused = self.unused.lock();
-        if unused.count >= KEEP_IN_ALL {
+        let ended = unused.ended.get(&**connection.user());
+        if unused.count >= KEEP_IN_ALL || ended.is_some_and(|at| connection.made() <= *at) {
             return;
         }
         let kept = unused.by_key.entry(key).or_default();
@@ -94,10 +98,22 @@ impl Pool {
         Some(connection)
     }
 
+    /// Closes the connections of a user whose account has ended, and takes none of them back.
+    pub(crate) fn end(&self, user: &str) {
+        let mut unused = self.unused.lock();
+        unused.by_key.retain(|(of, _), _| **of != *user);
+        unused.count = unused.by_key.values().map(Vec::len).sum();
+        unused.ended.insert(user.into(), Instant::now());
+    }
+
     /// Closes what nobody has used for a while; to be called now and then.
     pub(crate) fn expire(&self) {
         let mut unused = self.unused.lock();
         let now = Instant::now();
+        // The sessions of then have ended, and with them what they had not given back.
+        unused
+            .ended
+            .retain(|_, at| now.duration_since(*at) < KEEP_FOR);
         unused.by_key.retain(|_, kept| {
             kept.retain(|(_, since)| now.duration_since(*since) < KEEP_FOR);
             !kept.is_empty()
