@@ -47,13 +47,13 @@ provisioning:
     cargo build --workspace --bins --locked
     tests/deploy/ansible.sh target/debug
 
-# Fuzz a parser: command, response, structure or header (needs `cargo install cargo-fuzz` and a
+# Fuzz a parser: command, relay, response, structure or header (needs `cargo install cargo-fuzz` and a
 # C++ compiler).
 fuzz TARGET SECONDS="600":
     mkdir -p fuzz/corpus/{{TARGET}}
     cd fuzz && cargo fuzz run -s none {{TARGET}} corpus/{{TARGET}} seeds/{{TARGET}} -- \
         -max_total_time={{SECONDS}} -max_len=4096 -timeout=20 \
-        -dict=seeds/{{ if TARGET =~ "command|response" { "imap" } else { "mime" } }}.dict
+        -dict=seeds/{{ if TARGET =~ "command|relay|response" { "imap" } else { "mime" } }}.dict
 
 # The figures of docs/performance.md.
 bench *ARGS:

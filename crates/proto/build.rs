@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     let files = [
         "admin.proto",
+        "block.proto",
         "directory.proto",
         "mupdate.proto",
         "log.proto",

@@ -81,3 +81,27 @@ async fn two_hundred_leave_at_once() -> Tested {
     }
     Ok(())
 }
+
+/// So that nothing between client and server forgets the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_idles_hears_that_the_server_is_still_there() -> Tested {
+    let murder = Murder::builder()
+        .limit("idle_notify_seconds = 1")
+        .start()
+        .await?;
+    for door in [murder.frontend(1).imap, murder.backend(1).imap] {
+        for selects in [false, true] {
+            let mut idler = ImapClient::connect(door).await?;
+            idler.login("user1", murder.password()).await?;
+            if selects {
+                idler.select("INBOX").await?;
+            }
+            let tag = idler.idle().await?;
+            for _ in 0..2 {
+                assert_eq!(idler.wait_for("OK").await?.text(), "* OK Still here");
+            }
+            idler.done(&tag).await?;
+        }
+    }
+    Ok(())
+}

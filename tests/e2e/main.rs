@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod delivery;
 mod doors;
+mod guessing;
 mod hidden;
 mod hostile;
 mod identity;

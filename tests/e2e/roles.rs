@@ -207,12 +207,21 @@ fn matrix() -> Vec<Row> {
         row("Mupdate/DescribeNodes", Administrators, |_| {
             one(v1::DescribeNodesRequest {})
         }),
+        row("Blocks/AddBlock", Everybody, |_| {
+            one(v1::AddBlockRequest {
+                network: "192.0.2.1".to_owned(),
+                seconds: 60,
+                reason: "a test".to_owned(),
+            })
+        }),
         row("Mupdate/RevokeCertificates", Administrators, |_| {
             one(v1::RevokeCertificatesRequest::default())
         }),
     ];
     // They begin with a name that nobody has, or ask for nothing.
     let administered = [
+        "Blocks/RemoveBlock",
+        "Blocks/ListBlocks",
         "Directory/AddUser",
         "Directory/AddUsers",
         "Directory/SetPassword",

@@ -56,6 +56,20 @@ fn open_to_others(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(open)
 }
 
+/// The command lines of processes, as everybody can list them, that have these words in them.
+fn arguments_with(words: &str) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc")? {
+        // Others come and go.
+        let line = std::fs::read(process?.path().join("cmdline")).unwrap_or_default();
+        let line = text(&line).replace('\0', " ");
+        if line.contains(words) {
+            found.push(line);
+        }
+    }
+    Ok(found)
+}
+
 /// Mail and hashes of passwords, however generous who starts the nodes is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nodes_write_is_theirs_alone() -> Tested {
@@ -101,6 +115,7 @@ async fn the_topology_tells_what_runs() -> Tested {
     );
     assert_eq!((topology.users.first, topology.users.count), (1, 3));
     assert_eq!(topology.users.password, "other secret");
+    assert_eq!(arguments_with("other secret")?, Vec::<String>::new());
     assert_eq!(
         (&*topology.admin.user, &*topology.hierarchy_separator),
         ("admin", "/")
@@ -223,7 +238,15 @@ async fn what_dies_is_started_again() -> Tested {
         client.select("INBOX").await.ok()
     })
     .await?;
-    assert_eq!(client.fetch_body(1).await?, message("kept"));
+    let body = client.fetch_body(1).await?;
+    assert!(body.ends_with(&message("kept")));
+    // What came through a frontend says from whom, and to whom.
+    let added = text(&body[..body.len() - message("kept").len()]);
+    let fields: Vec<&str> = added.split("\r\n").collect();
+    assert!(fields[0].starts_with("Return-Path: <"), "{added}");
+    assert!(fields[1].ends_with(" ([127.0.0.1])"), "{added}");
+    assert!(fields[2].contains(" (via fe1) with LMTP id "), "{added}");
+    assert_eq!(fields[3], "\tfor <user1>;");
     Ok(())
 }
 

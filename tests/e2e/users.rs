@@ -104,3 +104,79 @@ async fn what_cannot_be_removed_keeps_the_name() -> Tested {
     add(&murder, &[]).await?;
     Ok(())
 }
+
+/// Base64 of NUL, the name, NUL, `secret`.
+const DECOMPOSED: &str = "AHpvZcyIAHNlY3JldA==";
+const COMPOSED: &str = "AHpvw6sAc2VjcmV0";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_is_one_name_however_it_is_typed() -> Tested {
+    let murder = Murder::start().await?;
+    let (typed, name, group) = ("Zoe\u{308}", "zo\u{eb}", "Bu\u{308}ro");
+    let password = ["--password", murder.password()];
+    let add = [&["user", "add", typed][..], &password, &["--group", group]].concat();
+    done(&murder, &add).await?;
+    let listed = told(&murder, &["user", "list"]).await?;
+    let zoe = listed
+        .as_array()
+        .and_then(|all| all.iter().find(|user| user["name"] == name));
+    assert_eq!(
+        zoe.map(|user| &user["groups"][0]),
+        Some(&"B\u{fc}ro".into()),
+        "{listed}"
+    );
+
+    let mut owners = [
+        murder.imap(1, "user1").await?,
+        murder.imap_at_backend(1, "user1").await?,
+    ];
+    for (owner, who) in owners
+        .iter_mut()
+        .zip([typed.to_owned(), format!("group:{group}")])
+    {
+        owner
+            .ok(&format!("SETACL INBOX {{{}+}}\r\n{who} lr", who.len()))
+            .await?;
+        for (door, plain) in [
+            (murder.frontend(2).imap, DECOMPOSED),
+            (murder.backend(1).imap, COMPOSED),
+        ] {
+            let mut client = ImapClient::connect(door).await?;
+            client.ok(&format!("AUTHENTICATE PLAIN {plain}")).await?;
+            client.select("Other Users/user1").await?;
+        }
+        owner
+            .ok(&format!("DELETEACL INBOX {{{}+}}\r\n{who}", who.len()))
+            .await?;
+    }
+    let mut lmtp = murder.lmtp(1).await?;
+    for recipient in [typed, name] {
+        lmtp.deliver_one(recipient, &message("x")).await?;
+    }
+    let mut client = ImapClient::connect(murder.frontend(1).imap).await?;
+    client.ok(&format!("AUTHENTICATE PLAIN {COMPOSED}")).await?;
+    assert_eq!(client.select("INBOX").await?.exists, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn homes_are_of_those_who_could_log_in() -> Tested {
+    let murder = Murder::start().await?;
+    for door in [murder.frontend(1).imap, murder.backend(1).imap] {
+        let mut admin = ImapClient::connect(door).await?;
+        admin.login("admin", murder.password()).await?;
+        for home in ["anyone", "anonymous", "-x", "group:x", "Bob", "anyone/x"] {
+            let refused = admin.command(&format!("CREATE \"user/{home}\"")).await?;
+            assert_eq!(
+                refused.status,
+                murder_testkit::Status::No,
+                "{home}: {refused:?}"
+            );
+        }
+        let refused = admin.command("RENAME user/user1 user/-x").await?;
+        assert_eq!(refused.status, murder_testkit::Status::No, "{refused:?}");
+        admin.ok("CREATE \"Shared Folders/anyone\"").await?;
+        admin.ok("DELETE \"Shared Folders/anyone\"").await?;
+    }
+    Ok(())
+}

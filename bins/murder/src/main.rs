@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backends;
+mod block;
 mod cert;
 mod confirm;
 mod forget;
@@ -57,6 +58,9 @@ enum Command {
     /// Look after the users of a murder
     #[command(subcommand)]
     User(user::Command),
+    /// Keep addresses out that guess passwords or do worse
+    #[command(subcommand)]
+    Block(block::Command),
     /// Make the certificates by which nodes know each other
     #[command(subcommand)]
     Cert(cert::Command),
@@ -102,11 +106,16 @@ enum Role {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = password::hide() {
+        eprintln!("murder: {}", service::describe(&error));
+        return ExitCode::FAILURE;
+    }
     let arguments = CommandLine::parse();
     let done = match arguments.command.unwrap_or(Command::Up(arguments.up)) {
         Command::Up(arguments) => up::run(&arguments),
         Command::Down(arguments) => up::down::run(&arguments),
         Command::User(command) => user::run(command),
+        Command::Block(command) => block::run(command),
         Command::Cert(command) => cert::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Who(arguments) => session::who(&arguments),

@@ -1,5 +1,6 @@
 //! Checking passwords without letting hashing bound logins.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,16 +10,17 @@ use murder_mailbox::Identity;
 use parking_lot::Mutex;
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 
-use crate::sasl::Plain;
-use crate::{Account, Directory, hash_password, normalize_user, verify_password};
+use crate::guard::{Attempt, Guard, Standing};
+use crate::turns::Turns;
+use crate::{
+    Account, Directory, IpNet, Login, LoginConfig, NewBlock, hash_password, normalize_user,
+    verify_password,
+};
 
 /// Remembered successes; some 200 bytes each.
 const CACHE_ENTRIES: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
-/// Logins that may wait for a core to hash on. With some 50 hashes a core and second, those
-/// at the end of a longer queue would have given up before their turn.
-const MAX_WAITING: usize = 1000;
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,15 +34,31 @@ pub enum AuthError {
     /// Too many logins are waiting; try again.
     #[error("authentication is temporarily unavailable")]
     Busy,
+    /// Too many logins have failed from this address, or at this account; try again later. The
+    /// password was not looked at.
+    #[error("too many failed logins")]
+    Guessing,
+}
+
+impl AuthError {
+    /// Whether it counts as a failed login of its connection.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::NotAuthorized | Self::Guessing)
+    }
 }
 
 /// How an [`Authenticator`] works.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AuthenticatorConfig {
     /// How long a success is remembered; zero to hash at each login.
     pub cache_for: Duration,
     /// Hashes at the same time; each takes 19 MiB and a core.
     pub concurrent_hashes: usize,
+    /// How long the answer to a failed login is held back.
+    pub failure_delay: Duration,
+    /// What becomes of those who fail often.
+    pub login: LoginConfig,
 }
 
 impl Default for AuthenticatorConfig {
@@ -48,6 +66,8 @@ impl Default for AuthenticatorConfig {
         Self {
             cache_for: Duration::from_secs(60),
             concurrent_hashes: std::thread::available_parallelism().map_or(1, usize::from),
+            failure_delay: Duration::ZERO,
+            login: LoginConfig::default(),
         }
     }
 }
@@ -59,8 +79,10 @@ pub struct Authenticator {
     // Random for each process: what is remembered is worth nothing outside of it.
     key: hmac::Key,
     cache: Mutex<LruCache<String, Remembered>>,
-    hashing: Arc<Semaphore>,
-    admission: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    guard: Guard,
+    new_blocks: Mutex<Option<mpsc::Receiver<NewBlock>>>,
+    failure_delay: Duration,
 }
 
 struct Remembered {
@@ -80,14 +102,17 @@ impl Authenticator {
             .expect("the system's random number generator works");
         // Made before the first login, which would else take twice as long as the others.
         decoy_hash();
-        let concurrent = config.concurrent_hashes.max(1);
+        let (guard, new_blocks) =
+            Guard::new(config.login, config.failure_delay, Arc::clone(&directory));
         Self {
             directory,
             cache_for: config.cache_for,
             key,
             cache: Mutex::new(LruCache::new(CACHE_ENTRIES)),
-            hashing: Arc::new(Semaphore::new(concurrent)),
-            admission: Arc::new(Semaphore::new(concurrent + MAX_WAITING)),
+            turns: Turns::new(config.concurrent_hashes),
+            guard,
+            new_blocks: Mutex::new(Some(new_blocks)),
+            failure_delay: config.failure_delay,
         }
     }
 
@@ -97,11 +122,87 @@ impl Authenticator {
         &self.directory
     }
 
-    /// Who `user` is, if `password` is theirs. The delay after a failure is the caller's.
+    /// The addresses that it blocks, for who tells the others; there is one such.
+    #[must_use]
+    pub fn new_blocks(&self) -> Option<mpsc::Receiver<NewBlock>> {
+        self.new_blocks.lock().take()
+    }
+
+    /// The directory has heard of a block, see [`Directory::blocked`].
+    pub fn block_is_told(&self, network: &IpNet) {
+        self.guard.is_told(network);
+    }
+
+    /// Whether connections from `address` are not to be taken at all.
+    #[must_use]
+    pub fn shuts_out(&self, address: IpAddr) -> bool {
+        self.guard.shuts_out(address)
+    }
+
+    /// Who the client is. Administrators may act as others, and then have the others' rights only.
+    /// A failure is counted and logged, and its answer held back.
     ///
     /// # Errors
-    /// [`AuthError::Failed`] and [`AuthError::Busy`].
-    pub async fn verify(&self, user: &str, password: &str) -> Result<Identity, AuthError> {
+    /// See [`AuthError`].
+    pub async fn log_in(&self, login: &Login<'_>) -> Result<Identity, AuthError> {
+        let attempt = self.guard.attempt(login.peer, &name_of(login.user));
+        let verified = match login.password {
+            Some(password) => self.verify(&attempt, login.user, password).await,
+            None => {
+                self.guard.failed(&attempt);
+                Err(AuthError::Failed)
+            }
+        };
+        let result = verified.and_then(|identity| self.acting_for(identity, login.authzid));
+        match result {
+            Ok(_) => self.guard.succeeded(&attempt),
+            Err(error) => {
+                login.failed(error);
+                if error == AuthError::NotAuthorized {
+                    self.guard.failed(&attempt);
+                }
+                if error.is_failure() {
+                    tokio::time::sleep(self.failure_delay).await;
+                }
+            }
+        }
+        result
+    }
+
+    fn acting_for(&self, identity: Identity, authzid: Option<&str>) -> Result<Identity, AuthError> {
+        let Some(other) = authzid else {
+            return Ok(identity);
+        };
+        let other = normalize_user(other).map_err(|_| AuthError::NotAuthorized)?;
+        if other == identity.user {
+            Ok(identity)
+        } else if identity.admin {
+            self.identity(&other).ok_or(AuthError::NotAuthorized)
+        } else {
+            Err(AuthError::NotAuthorized)
+        }
+    }
+
+    /// Who `user` is, if `password` is theirs.
+    async fn verify(
+        &self,
+        attempt: &Attempt,
+        user: &str,
+        password: &str,
+    ) -> Result<Identity, AuthError> {
+        let standing = self.guard.standing(attempt);
+        let paid = match standing {
+            Standing::Known => Duration::MAX,
+            Standing::Stranger(delay) => delay,
+            Standing::Refused => return Err(AuthError::Guessing),
+        };
+        if let Standing::Stranger(delay) = standing
+            && !delay.is_zero()
+        {
+            // Before the password is looked at: who has guessed right hears of it no sooner.
+            let _waits = self.guard.waits(attempt);
+            tokio::time::sleep(delay).await;
+        }
         let account = normalize_user(user)
             .ok()
             .and_then(|name| self.directory.account(&name))
@@ -111,58 +212,39 @@ impl Authenticator {
         {
             return Ok(account.identity());
         }
-        let _admitted = self.admission.try_acquire().map_err(|_| AuthError::Busy)?;
-        let permit = self
-            .hashing
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| AuthError::Busy)?;
+        let class = self.guard.class(attempt, &standing);
+        let turn = self.turns.take(class).await?;
         // Another session of the same user may have been checked while this one waited.
         if let Some(account) = &account
             && self.is_remembered(account, password)
         {
             return Ok(account.identity());
         }
+        // Or many others may have failed, who came at the same time.
+        match self.guard.standing(attempt) {
+            Standing::Refused => return Err(AuthError::Guessing),
+            Standing::Stranger(delay) if delay > paid && paid.is_zero() => {
+                return Err(AuthError::Guessing);
+            }
+            Standing::Stranger(_) | Standing::Known => {}
+        }
         let hash = account
             .as_ref()
             .map_or_else(|| decoy_hash().to_owned(), |a| a.password_hash.clone());
         let given = password.to_owned();
-        let matches = tokio::task::spawn_blocking(move || {
-            let matches = verify_password(&given, &hash);
-            // Held to the end even if the session has gone: the core is busy all the same.
-            drop(permit);
-            matches
-        })
-        .await
-        .unwrap_or(false);
+        // The turn goes along: the core is busy to the end even if the session has gone.
+        let hashing =
+            tokio::task::spawn_blocking(move || (verify_password(&given, &hash), Some(turn)));
+        let (matches, _turn) = hashing.await.unwrap_or((false, None));
         match account {
             Some(account) if matches => {
                 self.remember(&account, password);
                 Ok(account.identity())
             }
-            _ => Err(AuthError::Failed),
-        }
-    }
-
-    /// Who the client of a PLAIN exchange is. Administrators may act as others, and then
-    /// have the others' rights only.
-    ///
-    /// # Errors
-    /// See [`AuthError`].
-    pub async fn verify_plain(&self, plain: &Plain) -> Result<Identity, AuthError> {
-        let identity = self.verify(&plain.authcid, &plain.password).await?;
-        match &plain.authzid {
-            None => Ok(identity),
-            Some(other) => {
-                let other = normalize_user(other).map_err(|_| AuthError::NotAuthorized)?;
-                if other == identity.user {
-                    Ok(identity)
-                } else if identity.admin {
-                    self.identity(&other).ok_or(AuthError::NotAuthorized)
-                } else {
-                    Err(AuthError::NotAuthorized)
-                }
+            _ => {
+                // Before the next one's turn, which may be the same guesser's.
+                self.guard.failed(attempt);
+                Err(AuthError::Failed)
             }
         }
     }
@@ -218,6 +300,12 @@ impl std::fmt::Debug for Authenticator {
     }
 }
 
+/// The name that failures are counted under: the account's, or what was given if it can be no
+/// account's.
+fn name_of(user: &str) -> String {
+    normalize_user(user).unwrap_or_else(|_| user.to_owned())
+}
+
 /// What an unknown user's password is checked against, so that it takes as long.
 fn decoy_hash() -> &'static str {
     static DECOY: OnceLock<String> = OnceLock::new();
@@ -255,6 +343,19 @@ mod tests {
         }
     }
 
+    fn login<'a>(user: &'a str, password: &'a str) -> Login<'a> {
+        Login {
+            protocol: "imap",
+            peer: [192, 0, 2, 1].into(),
+            session: "s",
+            mechanism: "PLAIN",
+            tls: true,
+            user,
+            authzid: None,
+            password: Some(password),
+        }
+    }
+
     fn over(account: Account) -> (Arc<Changing>, Authenticator) {
         let directory = Arc::new(Changing {
             account: RwLock::new(account),
@@ -267,7 +368,7 @@ mod tests {
     #[tokio::test]
     async fn lets_in_only_with_the_password() {
         let (_, auth) = over(bob("secret"));
-        let identity = auth.verify("Bob", "secret").await.unwrap();
+        let identity = auth.log_in(&login("Bob", "secret")).await.unwrap();
         assert_eq!(identity.user, "bob");
         assert_eq!(identity.groups, ["staff"]);
         for (user, password) in [
@@ -277,14 +378,17 @@ mod tests {
             ("carol", "nobody's password"),
             ("a/b", "secret"),
         ] {
-            assert_eq!(auth.verify(user, password).await, Err(AuthError::Failed));
+            assert_eq!(
+                auth.log_in(&login(user, password)).await,
+                Err(AuthError::Failed)
+            );
         }
     }
 
     #[tokio::test]
     async fn a_success_is_remembered_until_the_password_changes() {
         let (directory, auth) = over(bob("secret"));
-        auth.verify("bob", "secret").await.unwrap();
+        auth.log_in(&login("bob", "secret")).await.unwrap();
         let account = directory.account.read().clone();
         assert!(auth.is_remembered(&account, "secret"));
         assert!(!auth.is_remembered(&account, "other"));
@@ -292,16 +396,22 @@ mod tests {
         *directory.account.write() = bob("other");
         let account = directory.account.read().clone();
         assert!(!auth.is_remembered(&account, "secret"));
-        assert_eq!(auth.verify("bob", "secret").await, Err(AuthError::Failed));
-        auth.verify("bob", "other").await.unwrap();
+        assert_eq!(
+            auth.log_in(&login("bob", "secret")).await,
+            Err(AuthError::Failed)
+        );
+        auth.log_in(&login("bob", "other")).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_disabled_account_is_shut_out_at_once() {
         let (directory, auth) = over(bob("secret"));
-        auth.verify("bob", "secret").await.unwrap();
+        auth.log_in(&login("bob", "secret")).await.unwrap();
         directory.account.write().disabled = true;
-        assert_eq!(auth.verify("bob", "secret").await, Err(AuthError::Failed));
+        assert_eq!(
+            auth.log_in(&login("bob", "secret")).await,
+            Err(AuthError::Failed)
+        );
         assert_eq!(auth.identity("bob"), None);
     }
 
@@ -312,7 +422,7 @@ mod tests {
         let sessions: Vec<_> = (0..50)
             .map(|_| {
                 let auth = auth.clone();
-                tokio::spawn(async move { auth.verify("bob", "secret").await })
+                tokio::spawn(async move { auth.log_in(&login("bob", "secret")).await })
             })
             .collect();
         for session in sessions {
@@ -329,21 +439,20 @@ mod tests {
         };
         let directory = StaticDirectory::new([admin, bob("secret")]);
         let auth = Authenticator::new(Arc::new(directory), AuthenticatorConfig::default());
-        let plain = |authzid: &str, authcid: &str| Plain {
-            authzid: (!authzid.is_empty()).then(|| authzid.to_owned()),
-            authcid: authcid.to_owned(),
-            password: "secret".into(),
+        let plain = |authzid: &'static str, authcid: &'static str| Login {
+            authzid: (!authzid.is_empty()).then_some(authzid),
+            ..login(authcid, "secret")
         };
-        let as_bob = auth.verify_plain(&plain("bob", "admin")).await.unwrap();
+        let as_bob = auth.log_in(&plain("bob", "admin")).await.unwrap();
         assert_eq!((as_bob.user.as_str(), as_bob.admin), ("bob", false));
-        assert!(auth.verify_plain(&plain("", "admin")).await.unwrap().admin);
-        assert!(auth.verify_plain(&plain("BOB", "bob")).await.is_ok());
+        assert!(auth.log_in(&plain("", "admin")).await.unwrap().admin);
+        assert!(auth.log_in(&plain("BOB", "bob")).await.is_ok());
         assert_eq!(
-            auth.verify_plain(&plain("admin", "bob")).await,
+            auth.log_in(&plain("admin", "bob")).await,
             Err(AuthError::NotAuthorized)
         );
         assert_eq!(
-            auth.verify_plain(&plain("nobody", "admin")).await,
+            auth.log_in(&plain("nobody", "admin")).await,
             Err(AuthError::NotAuthorized)
         );
     }
@@ -351,9 +460,61 @@ mod tests {
     use crate::StaticDirectory;
 
     #[tokio::test]
+    async fn guessers_are_refused_whoever_they_guess_at() {
+        let (_, auth) = over(bob("secret"));
+        for (user, address) in [("bob", [192, 0, 2, 7]), ("nobody", [192, 0, 2, 8])] {
+            let guess = |password: &'static str| Login {
+                peer: address.into(),
+                ..login(user, password)
+            };
+            for _ in 0..20 {
+                let refused = auth.log_in(&guess("wrong")).await;
+                assert_eq!(refused, Err(AuthError::Failed));
+            }
+            for password in ["wrong", "secret"] {
+                let refused = auth.log_in(&guess(password)).await;
+                assert_eq!(refused, Err(AuthError::Guessing), "{user}");
+            }
+            assert!(auth.shuts_out(address.into()));
+        }
+        // The owner comes in from elsewhere.
+        let elsewhere = Login {
+            peer: [198, 51, 100, 1].into(),
+            ..login("bob", "secret")
+        };
+        auth.log_in(&elsewhere).await.unwrap();
+        assert_eq!(
+            auth.new_blocks().unwrap().try_recv().unwrap().reason,
+            "20 failed logins"
+        );
+    }
+
+    #[tokio::test]
+    async fn guesses_that_come_at_once_are_no_way_around() {
+        let (_, auth) = over(bob("secret"));
+        let auth = Arc::new(auth);
+        let guesses: Vec<_> = (0..200)
+            .map(|n| {
+                let auth = auth.clone();
+                tokio::spawn(async move {
+                    let password = format!("wrong{n}");
+                    auth.log_in(&login("bob", &password)).await
+                })
+            })
+            .collect();
+        let mut looked_at = 0;
+        for guess in guesses {
+            looked_at += usize::from(guess.await.unwrap() == Err(AuthError::Failed));
+        }
+        // As many more as were being hashed when the last of the twenty was.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert!((20..20 + cores).contains(&looked_at), "{looked_at}");
+    }
+
+    #[tokio::test]
     async fn nothing_secret_is_printed() {
         let (directory, auth) = over(bob("secret"));
-        auth.verify("bob", "secret").await.unwrap();
+        auth.log_in(&login("bob", "secret")).await.unwrap();
         let account = directory.account.read().clone();
         assert!(!format!("{auth:?} {account:?}").contains("argon2"));
     }

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use murder_mailbox::Identity;
+
+use crate::Blocked;
 
 /// One user's account.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -48,6 +51,12 @@ impl fmt::Debug for Account {
 pub trait Directory: Send + Sync {
     /// The account with this normalised name.
     fn account(&self, name: &str) -> Option<Account>;
+
+    /// Whether logins from `address` are refused, as far as others have said.
+    fn blocked(&self, address: IpAddr) -> Option<Blocked> {
+        let _ = address;
+        None
+    }
 }
 
 /// Hears that accounts have changed, once the change can be looked up.
@@ -83,5 +92,9 @@ impl Directory for StaticDirectory {
 impl<D: Directory + ?Sized> Directory for std::sync::Arc<D> {
     fn account(&self, name: &str) -> Option<Account> {
         (**self).account(name)
+    }
+
+    fn blocked(&self, address: IpAddr) -> Option<Blocked> {
+        (**self).blocked(address)
     }
 }

@@ -8,17 +8,29 @@
 //!   that the password was checked against, so a changed password counts at once.
 //! * Unknown users, wrong passwords and disabled accounts cost the same time and give the
 //!   same error.
+//! * Failed logins are counted by address and by account name, whether there is such an account
+//!   or not, and are told in one form (see [`Login`]).
 //! * The name in an [`murder_mailbox::Identity`] is always normalised.
 
 mod authenticator;
+mod config;
 mod directory;
+mod guard;
+mod login;
+mod network;
 mod password;
 pub mod sasl;
+mod turns;
 mod user_name;
 mod users_file;
 
 pub use authenticator::{AuthError, Authenticator, AuthenticatorConfig};
+pub use config::{LoginConfig, MAX_BLOCK};
 pub use directory::{Account, AccountObserver, Directory, StaticDirectory};
+pub use guard::{Blocked, NewBlock};
+pub use ipnet::IpNet;
+pub use login::Login;
+pub use network::{NetworkError, client_network, parse_network};
 pub use password::{HashError, check_hash, hash_password, verify_password};
-pub use user_name::{UserNameError, normalize_user};
+pub use user_name::{GroupNameError, UserNameError, may_be_made, normalize_group, normalize_user};
 pub use users_file::{UsersFile, UsersFileError};

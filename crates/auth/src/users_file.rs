@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::RwLock;
 
-use crate::{Account, Directory, StaticDirectory, check_hash, normalize_user};
+use crate::{Account, Directory, StaticDirectory, check_hash, normalize_group, normalize_user};
 
 /// How often at most the file is looked at for changes.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -197,7 +197,11 @@ fn parse_line(line: &str) -> Result<Account, &'static str> {
     let mut account = Account {
         name,
         password_hash: password_hash.to_owned(),
-        groups: list(fields.next()),
+        groups: list(fields.next())
+            .iter()
+            .map(|group| normalize_group(group))
+            .collect::<Result<_, _>>()
+            .map_err(|_| "not a valid group name")?,
         ..Account::default()
     };
     for flag in list(fields.next()) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use murder_auth::LoginConfig;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
@@ -42,6 +43,8 @@ pub struct BackendConfig {
     pub tls: Option<TlsConfig>,
     /// `[partitions.NAME]`: where the mail is.
     pub partitions: BTreeMap<String, PartitionSection>,
+    /// `[login]`: what becomes of those who guess passwords.
+    pub login: LoginConfig,
     /// `[limits]`: what a client may use of the node.
     pub limits: LimitsConfig,
     /// `[http]`: health, readiness and metrics.
@@ -134,9 +137,12 @@ pub struct LmtpConfig {
     pub open: bool,
     /// The most bytes in a message. Default: 67108864.
     pub message_limit: u64,
-    /// Whether a `Return-Path:` with the envelope's sender is put before the message; else it is
-    /// stored byte for byte as it came. Default: false.
+    /// Whether a `Return-Path:` with the envelope's sender is put before a message, in the place of
+    /// those that it has. Default: true.
     pub return_path: bool,
+    /// Whether a `Received:` is put before a message, with the client from whom it came. Default:
+    /// true. Without both, messages are stored byte for byte as they came.
+    pub received: bool,
 }
 
 impl Default for LmtpConfig {
@@ -146,7 +152,8 @@ impl Default for LmtpConfig {
             advertise: None,
             open: false,
             message_limit: 64 << 20,
-            return_path: false,
+            return_path: true,
+            received: true,
         }
     }
 }
@@ -358,6 +365,7 @@ impl BackendConfig {
             cluster.check(mistakes);
         }
         self.mupdate.check(mistakes);
+        self.login.check(mistakes);
         if let Some(tls) = &self.tls {
             tls.check(mistakes);
         }
@@ -508,7 +516,7 @@ mod tests {
         assert_eq!(config.imap.max_command, 65_536);
         assert_eq!(config.imap.append_limit, 67_108_864);
         assert_eq!(config.lmtp.message_limit, 67_108_864);
-        assert!(!config.lmtp.open && !config.lmtp.return_path);
+        assert!(!config.lmtp.open && config.lmtp.return_path && config.lmtp.received);
         assert_eq!(config.admin, AdminConfig::default());
         // As the store has them.
         let partition = &config.partitions["default"];
@@ -543,6 +551,10 @@ mod tests {
             (
                 format!("{ALONE}[limits]\nlogin_timeout_seconds = 0\n"),
                 "limits.login_timeout_seconds",
+            ),
+            (
+                format!("{ALONE}[login]\nblock_seconds = 0\n"),
+                "login.block_seconds",
             ),
             (
                 format!("{murder}{imaps}[lmtp]\nadvertise = \"be1\"\n"),

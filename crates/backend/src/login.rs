@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use murder_auth::AuthError;
+use murder_auth::{AuthError, Login};
 use murder_mailbox::Identity;
+use murder_net::{Connection, Peer, SessionId};
 use murder_sessions::{About, Claim, NotEntered, Presence};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::node::Node;
 
@@ -24,16 +25,12 @@ pub(crate) struct LoggedIn {
 /// Why somebody has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotLoggedIn {
-    /// Unknown user, wrong password or disabled account. Counts as a failed login.
-    Failed,
-    /// The password was right, but not for acting as that user. Counts as a failed login.
-    NotAuthorized,
+    /// It was not said, or not so, who they are.
+    Refused(AuthError),
     /// Nobody's account is known here: the master has not been heard yet, or has none.
     NoAccounts,
     /// The master has not been heard for longer than the configuration allows.
     Outdated,
-    /// Too many logins are being checked.
-    Busy,
     /// The user has as many connections as a user may.
     TooManyConnections,
 }
@@ -41,7 +38,23 @@ pub(crate) enum NotLoggedIn {
 impl NotLoggedIn {
     /// Whether it counts as a failed login.
     pub(crate) const fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::NotAuthorized)
+        matches!(self, Self::Refused(error) if error.is_failure())
+    }
+}
+
+/// Tells of a frontend that acts for a user, whether it is let in or not. Of the client's own login
+/// the frontend tells.
+pub(crate) fn log_vouched(
+    protocol: &'static str,
+    session: SessionId,
+    frontend: Option<Peer>,
+    user: &str,
+    let_in: bool,
+) {
+    let frontend = frontend.map(|peer| peer.name);
+    match let_in {
+        true => murder_net::audit!("vouched", frontend, protocol, %session, user),
+        false => murder_net::audit!("vouched_failed", frontend, protocol, %session, user),
     }
 }
 
@@ -60,55 +73,47 @@ impl Node {
             .is_some_and(|(limit, replica)| replica.is_older_than(limit))
     }
 
+    /// Whether a connection is closed at once: its address is blocked. Nodes are known by their
+    /// certificates, whatever their addresses.
+    pub(crate) fn shuts_out(&self, connection: &Connection) -> bool {
+        connection.stream.peer().is_none()
+            && self.authenticator.shuts_out(connection.peer_addr.ip())
+    }
+
     /// What `name` claims to be, to be asked for before the password is checked.
-    pub(crate) fn claim(&self, name: &str) -> Claim {
+    fn claim(&self, name: &str) -> Claim {
         self.sessions.claim(self.authenticator.directory(), name)
     }
 
-    /// Ends a login whose password was checked with `result`: enters it among the sessions,
-    /// makes the INBOX of one who has none, and holds the answer to a failed one back. `claimed`
-    /// is the name that was given, and `claim` what it was before that.
+    /// Checks the password, enters the login among the sessions, and makes the INBOX of one who has
+    /// none. Whatever comes of it is logged, and the answer to a failed login held back.
     pub(crate) async fn log_in(
         self: &Arc<Self>,
+        login: &Login<'_>,
         about: About,
-        claimed: &str,
-        claim: Claim,
-        result: Result<Identity, AuthError>,
     ) -> Result<LoggedIn, NotLoggedIn> {
-        let (peer, tls, protocol) = (about.peer, about.tls, about.protocol.as_str());
         if self.is_outdated() {
+            login.failed("the accounts are out of date");
             return Err(NotLoggedIn::Outdated);
         }
-        let identity = match result {
-            Ok(identity) => identity,
-            Err(AuthError::Busy) => return Err(NotLoggedIn::Busy),
-            // Without any account nobody is unknown.
-            Err(_) if self.lacks_accounts() => return Err(NotLoggedIn::NoAccounts),
-            Err(error) => {
-                /// The most of a name that is logged; no user's is longer.
-                const MAX_LOGGED: usize = 255;
-                let claimed = &claimed[..claimed.floor_char_boundary(MAX_LOGGED)];
-                info!(user = ?claimed, %peer, protocol, %error, "login failed");
-                tokio::time::sleep(self.config.limits.failed_login_delay()).await;
-                return Err(match error {
-                    AuthError::NotAuthorized => NotLoggedIn::NotAuthorized,
-                    _ => NotLoggedIn::Failed,
-                });
-            }
-        };
+        // Without any account nobody is unknown.
+        if self.lacks_accounts() {
+            login.failed("no accounts are known yet");
+            return Err(NotLoggedIn::NoAccounts);
+        }
+        let claim = self.claim(login.user);
+        let identity = self.authenticator.log_in(login).await;
+        let identity = identity.map_err(NotLoggedIn::Refused)?;
         let directory = self.authenticator.directory();
         let presence = match self.sessions.enter(directory, claim, &identity, about) {
             Ok(presence) => presence,
             Err(NotEntered::TooMany) => {
-                info!(
-                    user = identity.user,
-                    protocol, "too many connections of this user"
-                );
+                login.failed("too many connections of this user");
                 return Err(NotLoggedIn::TooManyConnections);
             }
             Err(NotEntered::Ended(why)) => {
-                info!(user = identity.user, %peer, protocol, %why, "login failed");
-                return Err(NotLoggedIn::Failed);
+                login.failed(why);
+                return Err(NotLoggedIn::Refused(AuthError::Failed));
             }
         };
         if self.cluster.is_none()
@@ -117,7 +122,7 @@ impl Node {
             // Login works all the same: other mailboxes may be there.
             warn!(user = identity.user, %error, "could not create the INBOX");
         }
-        info!(user = identity.user, %peer, tls, protocol, "logged in");
+        login.succeeded(&identity.user);
         Ok(LoggedIn { identity, presence })
     }
 }

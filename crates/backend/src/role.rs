@@ -162,7 +162,14 @@ impl Backend {
             partitions,
             opener,
             cluster,
-            authenticator: Authenticator::new(directory, AuthenticatorConfig::default()),
+            authenticator: Authenticator::new(
+                directory,
+                AuthenticatorConfig {
+                    failure_delay: config.limits.failed_login_delay(),
+                    login: config.login.clone(),
+                    ..AuthenticatorConfig::default()
+                },
+            ),
             sessions,
             tls,
             health,
@@ -183,6 +190,7 @@ impl Backend {
         node.open_partitions().await?;
         let session = enter(&node, &addresses).await;
         node.shutdown.spawn(status::measure(Arc::clone(&node)));
+        node.shutdown.spawn(tell_blocks(Arc::clone(&node)));
         listeners.serve(&node);
         let killed = CancellationToken::new();
         if let Some(listener) = admin {
@@ -413,6 +421,15 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
         Some(Arc::clone(&session)),
     ));
     Some(session)
+}
+
+/// Tells the other nodes of the addresses that are blocked here; a backend that works alone has
+/// nobody to tell.
+async fn tell_blocks(node: Arc<Node>) {
+    let Some(cluster) = &node.cluster else { return };
+    let replica = Arc::clone(&cluster.replica);
+    let telling = murder_mupdate::tell_blocks(&node.authenticator, replica);
+    node.shutdown.token().run_until_cancelled(telling).await;
 }
 
 /// Bound sockets that do not accept yet.

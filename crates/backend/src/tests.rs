@@ -107,6 +107,8 @@ impl Murder {
         };
         config.imap.tls_listen = vec![free_port()];
         config.lmtp.listen = vec![free_port()];
+        // So that what was delivered is what was sent.
+        (config.lmtp.return_path, config.lmtp.received) = (false, false);
         config.http.listen = Some(free_port());
         for partition in ["default", "fast"] {
             let path = self.dir.path().join(name).join(partition);

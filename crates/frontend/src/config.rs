@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use murder_auth::LoginConfig;
 use murder_mailbox::NamespaceConfig;
 use murder_mupdate::record::valid_partition;
 use murder_net::config::{
@@ -44,6 +45,9 @@ pub struct FrontendConfig {
     /// `[tls]`: the certificate that mail clients see.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
+    /// `[login]`: what becomes of those who guess passwords.
+    #[serde(default)]
+    pub login: LoginConfig,
     /// `[limits]`: what a client may use of the node.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -161,6 +165,7 @@ impl FrontendConfig {
             "mupdate.masters",
             "`mupdate.masters` is missing: a frontend needs a master",
         );
+        self.login.check(mistakes);
         self.mupdate.check(mistakes);
         self.admin.check(mistakes);
         if let Some(tls) = &self.tls {
@@ -309,6 +314,7 @@ mod tests {
                 "backend_timeout_seconds",
             ),
             ("[lmtp]\nmax_recipients = 1\n", "max_recipients"),
+            ("[login]\nhalf_life_seconds = 0\n", "half_life_seconds"),
             ("[lmtp]\nmessage_limit = 0\n", "lmtp.message_limit"),
             ("[imap]\nappend_limit = 0\n", "imap.append_limit"),
             ("[limits]\nmax_connections = 0\n", "limits.max_connections"),

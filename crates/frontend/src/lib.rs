@@ -23,6 +23,8 @@ mod autocreate;
 mod backend;
 mod config;
 mod copy;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod imap;
 mod lmtp;
 mod metrics;

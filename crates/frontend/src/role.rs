@@ -12,7 +12,7 @@ use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
 use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::tls::TlsServer;
-use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_net::{Health, Listener, Metrics, NodeTls, Role, ShutOut, Shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::FrontendConfig;
@@ -128,6 +128,7 @@ impl Frontend {
         report(&replica, &health);
         shutdown.spawn(report_changes(replica, health.clone(), shutdown.token()));
         shutdown.spawn(expire(Arc::downgrade(&shared), shutdown.token()));
+        shutdown.spawn(tell_blocks(shared.clone(), shutdown.token()));
         if let Some(listener) = admin_listener {
             let sessions = shared.sessions.clone();
             murder_sessions::admin::serve(sessions, health.clone(), listener, &shutdown, &killed)?;
@@ -137,6 +138,11 @@ impl Frontend {
                 Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
         }
 
+        let of_blocks = Arc::downgrade(&shared);
+        let shut_out = ShutOut::new(move |address| {
+            let shared = of_blocks.upgrade();
+            shared.is_some_and(|shared| shared.authenticator.shuts_out(address))
+        });
         const FULL: &[u8] = b"* BYE [UNAVAILABLE] Too many connections\r\n";
         let imaps_listeners = imaps_listeners
             .into_iter()
@@ -145,6 +151,7 @@ impl Frontend {
             let shared = shared.clone();
             listener
                 .with_refusal(FULL)
+                .without(shut_out.clone())
                 .spawn(&shutdown, move |connection| {
                     imap::serve(shared.clone(), connection)
                 });
@@ -357,6 +364,13 @@ async fn report_changes(replica: Arc<Replica>, health: Health, stop: Cancellatio
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// Tells the others of the addresses that are blocked here.
+async fn tell_blocks(shared: Arc<Shared>, stop: CancellationToken) {
+    let replica = shared.router.replica().clone();
+    let telling = murder_mupdate::tell_blocks(&shared.authenticator, replica);
+    stop.run_until_cancelled(telling).await;
 }
 
 /// Closes connections to backends that nobody has needed for a while.

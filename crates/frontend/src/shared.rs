@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub login_timeout: Duration,
     /// How long a client may say nothing.
     pub idle_timeout: Duration,
+    /// How often one in IDLE is told that the server is still there.
+    pub idle_notify: Duration,
     /// After so long without a command the backend of a selected mailbox is told that the client
     /// is still there.
     pub keep_alive: Duration,
@@ -59,8 +61,6 @@ pub(crate) struct Settings {
     pub write_timeout: Duration,
     /// Octets that may wait for a client.
     pub high_water: usize,
-    /// How long the answer to a failed login is held back.
-    pub failed_login_delay: Duration,
     /// After so long without a word of the master nobody may log in.
     pub max_authority_age: Option<Duration>,
 }
@@ -165,17 +165,24 @@ impl Shared {
                 max_recipients: lmtp.max_recipients,
                 login_timeout: limits.login_timeout(),
                 idle_timeout: limits.idle_timeout(),
+                idle_notify: limits.idle_notify(),
                 // Backends send silent sessions away after a time of the same order.
                 keep_alive: limits.idle_timeout() / 6,
                 write_timeout: limits.slow_reader(),
                 high_water: limits.slow_reader_bytes,
-                failed_login_delay: limits.failed_login_delay(),
                 max_authority_age: config.mupdate.max_authority_age(),
             },
             router: Router::new(replica.clone()),
             pool,
             lmtp: LmtpPool::new(dialer, config.node.name.clone()),
-            authenticator: Authenticator::new(replica, AuthenticatorConfig::default()),
+            authenticator: Authenticator::new(
+                replica,
+                AuthenticatorConfig {
+                    failure_delay: limits.failed_login_delay(),
+                    login: config.login.clone(),
+                    ..AuthenticatorConfig::default()
+                },
+            ),
             sessions,
             metrics: FrontendMetrics::new(metrics),
             goodbye: shutdown.token(),

@@ -85,6 +85,21 @@ impl<S: Transport> Wire<S> {
         }
     }
 
+    /// Buffers without a connection.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn unconnected() -> Self {
+        Self {
+            stream: None,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            high_water: usize::MAX,
+            busy: false,
+            unflushed: false,
+            beat: None,
+            unacknowledged: false,
+        }
+    }
+
     /// Fails with this pulse from now on, whatever it waits for.
     pub(crate) fn depend_on(&mut self, beat: Beat) {
         self.beat = Some(beat);

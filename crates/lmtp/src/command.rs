@@ -1,10 +1,12 @@
 //! LMTP commands as clients write them (RFC 2033, RFC 5321 section 4.1).
 
+use std::net::IpAddr;
+
 /// One command line, taken apart as far as delivery needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `LHLO name`.
-    Lhlo,
+    /// `LHLO name`, with the name if it can be a host's.
+    Lhlo(Option<String>),
     /// `STARTTLS` (RFC 3207).
     StartTls,
     /// `MAIL FROM:<…>`.
@@ -25,11 +27,17 @@ pub enum Command {
     Xforward(Forwarded),
 }
 
-/// What XFORWARD says of a message. What else it may say is passed over.
+/// What XFORWARD says of a message. Other attributes are passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Forwarded {
-    /// `IDENT=`: the id that the client knows it by, its queue id.
+    /// `IDENT=`: what the client knows the message by, its queue id.
     pub ident: Option<String>,
+    /// `HELO=`: what the client's client calls itself.
+    pub helo: Option<String>,
+    /// `ADDR=`: where that is.
+    pub address: Option<IpAddr>,
+    /// `PROTO=LMTPS` (RFC 3848): it came under TLS.
+    pub tls: bool,
     /// `SESSION=`, which is ours: the session in which a frontend got it.
     pub session: Option<String>,
 }
@@ -98,7 +106,7 @@ impl Command {
         };
         match verb.to_ascii_uppercase().as_str() {
             "LHLO" if rest.is_empty() => Err(CommandError::Syntax),
-            "LHLO" => Ok(Self::Lhlo),
+            "LHLO" => Ok(Self::Lhlo(host(rest))),
             "HELO" | "EHLO" => Err(CommandError::NotLmtp),
             "STARTTLS" => bare(Self::StartTls),
             "MAIL" => {
@@ -136,7 +144,7 @@ impl Command {
             "NOOP" => Ok(Self::Noop),
             "VRFY" => Ok(Self::Vrfy),
             "QUIT" => bare(Self::Quit),
-            "XFORWARD" => xforward(rest),
+            "XFORWARD" => Forwarded::parse(rest).map(Self::Xforward),
             _ => Err(CommandError::Unknown),
         }
     }
@@ -195,27 +203,65 @@ impl Recipient {
     }
 }
 
-/// `XFORWARD 1*(attribute "=" xtext)`
-fn xforward(rest: &str) -> Result<Command, CommandError> {
-    /// Longer than any queue id, or session's name.
-    const MAX_VALUE: usize = 255;
-    if rest.is_empty() {
-        return Err(CommandError::Syntax);
-    }
-    let mut forwarded = Forwarded::default();
-    for attribute in rest.split_ascii_whitespace() {
-        let (name, value) = attribute.split_once('=').ok_or(CommandError::Syntax)?;
-        let known = !value.is_empty() && !value.starts_with('[') && value.len() <= MAX_VALUE;
-        let place = match name.to_ascii_uppercase().as_str() {
-            "IDENT" => &mut forwarded.ident,
-            "SESSION" => &mut forwarded.session,
-            _ => continue,
-        };
-        if known {
-            *place = Some(value.to_owned());
+impl Forwarded {
+    /// `1*(attribute "=" xtext)`
+    fn parse(rest: &str) -> Result<Self, CommandError> {
+        if rest.is_empty() {
+            return Err(CommandError::Syntax);
         }
+        let mut forwarded = Self::default();
+        for attribute in rest.split_ascii_whitespace() {
+            let (name, value) = attribute.split_once('=').ok_or(CommandError::Syntax)?;
+            if value.is_empty() || value.starts_with("[UN") || value.len() > MAX_VALUE {
+                continue;
+            }
+            match name.to_ascii_uppercase().as_str() {
+                "IDENT" if !value.starts_with('[') => forwarded.ident = Some(value.to_owned()),
+                "HELO" => forwarded.helo = host(value),
+                "ADDR" => {
+                    let address = value.strip_prefix("IPV6:").unwrap_or(value);
+                    forwarded.address = address.parse().ok();
+                }
+                "SESSION" if !value.starts_with('[') => forwarded.session = Some(value.to_owned()),
+                "PROTO" => forwarded.tls = value.eq_ignore_ascii_case("LMTPS"),
+                _ => {}
+            }
+        }
+        Ok(forwarded)
     }
-    Ok(Command::Xforward(forwarded))
+
+    /// The command that says it to a server that `takes` some of the attributes; `None` when there
+    /// is nothing to say.
+    #[must_use]
+    pub fn command(&self, takes: impl Fn(&str) -> bool) -> Option<String> {
+        let address = self.address.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("IPV6:{address}"),
+        });
+        let mut line = String::from("XFORWARD");
+        for (name, value) in [
+            ("IDENT", self.ident.as_deref()),
+            ("HELO", self.helo.as_deref()),
+            ("ADDR", address.as_deref()),
+            ("PROTO", self.tls.then_some("LMTPS")),
+            ("SESSION", self.session.as_deref()),
+        ] {
+            if let Some(value) = value.filter(|_| takes(name)) {
+                line += &format!(" {name}={value}");
+            }
+        }
+        (line.len() > "XFORWARD".len()).then_some(line)
+    }
+}
+
+/// The most of an attribute of XFORWARD, and of a host's name (RFC 1035 section 2.3.4).
+const MAX_VALUE: usize = 255;
+
+/// A host's name or an address in brackets, if `text` can be one: it can then stand anywhere.
+fn host(text: &str) -> Option<String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let is_one = !text.is_empty() && text.len() <= MAX_VALUE && text.chars().all(good);
+    is_one.then(|| text.to_owned())
 }
 
 fn keyword<'a>(rest: &'a str, keyword: &str) -> Result<&'a str, CommandError> {
@@ -335,6 +381,7 @@ mod tests {
         let both = Forwarded {
             ident: Some("4XyZ".into()),
             session: Some("k3f9qz-1a".into()),
+            ..Forwarded::default()
         };
         assert_eq!(
             Command::parse(b"XFORWARD SESSION=k3f9qz-1a IDENT=4XyZ"),
@@ -354,8 +401,50 @@ mod tests {
     }
 
     #[test]
+    fn forwarded() {
+        assert_eq!(Forwarded::default().command(|_| true), None);
+        let of = |address: &str| Forwarded {
+            ident: Some("4XyZ".into()),
+            helo: Some("mx.example.org".into()),
+            address: Some(address.parse().unwrap()),
+            tls: true,
+            session: Some("k3f9qz-1a".into()),
+        };
+        let less = of("192.0.2.1").command(|attribute| attribute == "IDENT");
+        assert_eq!(less.as_deref(), Some("XFORWARD IDENT=4XyZ"));
+        for (forwarded, line) in [
+            (
+                of("::ffff:192.0.2.1"),
+                "XFORWARD IDENT=4XyZ HELO=mx.example.org ADDR=192.0.2.1 PROTO=LMTPS \
+                 SESSION=k3f9qz-1a",
+            ),
+            (
+                of("2001:db8::1"),
+                "XFORWARD IDENT=4XyZ HELO=mx.example.org ADDR=IPV6:2001:db8::1 PROTO=LMTPS \
+                 SESSION=k3f9qz-1a",
+            ),
+        ] {
+            assert_eq!(forwarded.command(|_| true).as_deref(), Some(line));
+            let address = forwarded.address.map(|address| address.to_canonical());
+            let read = Command::parse(line.as_bytes());
+            assert_eq!(
+                read,
+                Ok(Command::Xforward(Forwarded {
+                    address,
+                    ..forwarded
+                }))
+            );
+        }
+        let odd = Command::parse(b"XFORWARD ADDR=nowhere HELO=(x PROTO=SMTP NAME=[UNAVAILABLE]");
+        assert_eq!(odd, Ok(Command::Xforward(Forwarded::default())));
+    }
+
+    #[test]
     fn the_rest() {
-        assert_eq!(Command::parse(b"lhlo x"), Ok(Command::Lhlo));
+        let lhlo = |name: &str| Ok(Command::Lhlo(Some(name.to_owned())));
+        assert_eq!(Command::parse(b"lhlo x"), lhlo("x"));
+        assert_eq!(Command::parse(b"LHLO [IPv6:::1]"), lhlo("[IPv6:::1]"));
+        assert_eq!(Command::parse(b"LHLO (x"), Ok(Command::Lhlo(None)));
         assert_eq!(Command::parse(b"EHLO x"), Err(CommandError::NotLmtp));
         assert_eq!(Command::parse(b"DATA now"), Err(CommandError::Syntax));
         assert_eq!(Command::parse(b"BREW tea"), Err(CommandError::Unknown));

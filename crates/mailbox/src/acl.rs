@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::nfc;
+
 /// A set of rights (RFC 4314 section 2.1), one bit a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Rights(u16);
@@ -268,6 +270,7 @@ impl Acl {
     /// The rights that stand beside exactly this identifier.
     #[must_use]
     pub fn get(&self, identifier: &str) -> Rights {
+        let identifier = nfc(identifier);
         self.entries()
             .find(|(id, _)| *id == identifier)
             .map_or(Rights::NONE, |(_, rights)| rights)
@@ -278,14 +281,15 @@ impl Acl {
     /// # Errors
     /// [`AclError::Identifier`] and [`AclError::TooMany`].
     pub fn set(&mut self, identifier: &str, rights: Rights) -> Result<(), AclError> {
-        let name = identifier.strip_prefix('-').unwrap_or(identifier);
+        let identifier = nfc(identifier);
+        let name = identifier.strip_prefix('-').unwrap_or(&identifier);
         if name.is_empty()
             || identifier.len() > Self::MAX_IDENTIFIER
             || identifier.chars().any(char::is_control)
         {
             return Err(AclError::Identifier);
         }
-        let place = self.entries.iter().position(|(id, _)| id == identifier);
+        let place = self.entries.iter().position(|(id, _)| *id == identifier);
         match (place, rights.is_empty()) {
             (Some(at), true) => {
                 self.entries.remove(at);
@@ -295,15 +299,16 @@ impl Acl {
             (None, false) if self.entries.len() >= Self::MAX_ENTRIES => {
                 return Err(AclError::TooMany);
             }
-            (None, false) => self.entries.push((identifier.to_owned(), rights)),
+            (None, false) => self.entries.push((identifier.into_owned(), rights)),
         }
         Ok(())
     }
 
     /// Removes `identifier`; true when it was there.
     pub fn remove(&mut self, identifier: &str) -> bool {
+        let identifier = nfc(identifier);
         let before = self.entries.len();
-        self.entries.retain(|(id, _)| id != identifier);
+        self.entries.retain(|(id, _)| *id != identifier);
         self.entries.len() != before
     }
 
@@ -350,6 +355,18 @@ mod tests {
 
     fn rights(text: &str) -> Rights {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn identifiers_are_composed() {
+        let mut acl = Acl::parse("zoe\u{308}\tlr\t-group:Bu\u{308}ro\tr\t").unwrap();
+        assert_eq!(acl.get("zo\u{eb}"), rights("lr"));
+        assert_eq!(acl.to_string(), "zo\u{eb}\tlr\t-group:B\u{fc}ro\tr\t");
+        acl.set("zoe\u{308}", rights("l")).unwrap();
+        assert_eq!(acl.entries().count(), 2);
+        let zoe = Identity::user("zo\u{eb}");
+        assert_eq!(acl.rights_of(&zoe, None), rights("l"));
+        assert!(acl.remove("-group:Bu\u{308}ro"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use murder_auth::Account;
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_net::tls::{ALPN_H2, Revocation, TlsClient, role_server_name};
 use murder_net::{Health, Role, Stream};
+use murder_proto::v1::blocks_client::BlocksClient;
 use murder_proto::v1::directory_client::DirectoryClient;
 use murder_proto::v1::mupdate_client::MupdateClient as Rpc;
 use murder_proto::v1::{self, operation, reconcile_request, reconcile_response};
@@ -406,6 +407,21 @@ impl MupdateClient {
         DirectoryClient::new(self.channel.clone())
     }
 
+    pub(crate) fn blocks(&self) -> BlocksClient<Channel> {
+        BlocksClient::new(self.channel.clone())
+    }
+
+    /// Waits for the next message of a stream within the deadline of a call.
+    pub(crate) async fn within_call<T>(
+        &self,
+        message: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, MupdateError> {
+        match timeout(self.call_timeout, message).await {
+            Ok(message) => Ok(message?),
+            Err(_) => Err(MupdateError::Unavailable("no answer in time".into())),
+        }
+    }
+
     /// Waits for an answer within the deadline of a call.
     pub(crate) async fn within<T>(
         &self,
@@ -419,7 +435,7 @@ impl MupdateClient {
 
     /// Calls, and calls again when the connection was found closed before the request went
     /// out, as it is when the master has just restarted. All within the deadline of a call.
-    async fn call<R: Clone, T, F>(
+    pub(crate) async fn call<R: Clone, T, F>(
         &self,
         request: R,
         attempt: impl Fn(R) -> F,
@@ -1034,10 +1050,7 @@ impl MupdateClient {
             })
             .await?;
         let mut accounts = Vec::new();
-        while let Some(part) = timeout(self.call_timeout, stream.message())
-            .await
-            .map_err(|_| MupdateError::Unavailable("no answer in time".into()))??
-        {
+        while let Some(part) = self.within_call(stream.message()).await? {
             accounts.extend(part.accounts.into_iter().map(account_from_proto));
         }
         Ok(accounts)

@@ -23,6 +23,7 @@ const PARTITION: i64 = 2;
 const NODE: i64 = 3;
 const ACCOUNT: i64 = 4;
 const REVOCATION: i64 = 5;
+const BLOCK: i64 = 40;
 
 /// Why the file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +209,8 @@ impl Disk {
             Some(Kind::NodeGone(name)) => (NODE, name, true),
             Some(Kind::Account(account)) => (ACCOUNT, &account.name, false),
             Some(Kind::AccountGone(name)) => (ACCOUNT, name, true),
+            Some(Kind::Block(block)) => (BLOCK, &block.network, false),
+            Some(Kind::BlockGone(network)) => (BLOCK, network, true),
             Some(Kind::Revocation(revocation)) => (REVOCATION, &revocation.name, false),
             Some(Kind::RevocationGone(name)) => (REVOCATION, name, true),
             None => return Ok(()),

@@ -16,6 +16,7 @@
 //! * No watcher can make the master hold more than its history's bound.
 
 mod actor;
+mod blocks;
 pub mod client;
 pub mod consensus;
 mod disk;
@@ -30,6 +31,7 @@ mod session;
 pub mod state;
 mod tables;
 
+pub use blocks::tell_blocks;
 pub use client::{
     Activate, Changed, Committed, DescribedMurder, DescribedNode, DescribedPartition, Difference,
     DifferenceKind, Found, Held, MupdateClient, MupdateClientConfig, Operation, ReconcileReport,
@@ -42,7 +44,7 @@ pub use master::{
     GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,
 };
 pub use record::{
-    Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
+    Block, Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
     PartitionIdentity, PartitionState, Report, SpecialUses, node_of,
 };
 pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};

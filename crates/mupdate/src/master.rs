@@ -1,6 +1,7 @@
 //! The master as a running role: configuration, listeners, services.
 
 mod audit;
+mod blocks;
 mod caller;
 mod config;
 mod directory;
@@ -23,6 +24,7 @@ use murder_net::expiry::CertificateFile;
 use murder_net::grpc;
 use murder_net::tls::Revocation;
 use murder_net::{Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_proto::v1::blocks_server::{self, BlocksServer};
 use murder_proto::v1::directory_server::{self, DirectoryServer};
 use murder_proto::v1::mupdate_server::{self, MupdateServer};
 use tokio_util::sync::CancellationToken;
@@ -115,7 +117,11 @@ impl Master {
         let stop = shutdown.token();
         let common = grpc::common_services(
             master.health.clone(),
-            &[mupdate_server::SERVICE_NAME, directory_server::SERVICE_NAME],
+            &[
+                mupdate_server::SERVICE_NAME,
+                directory_server::SERVICE_NAME,
+                blocks_server::SERVICE_NAME,
+            ],
             murder_proto::FILE_DESCRIPTOR_SET,
         )?;
         let server = grpc::server(STREAMS)
@@ -124,7 +130,8 @@ impl Master {
                 service.clone(),
                 of_this_murder(service.clone()),
             ))
-            .add_service(DirectoryServer::new(service))
+            .add_service(DirectoryServer::new(service.clone()))
+            .add_service(BlocksServer::new(service))
             .serve_with_incoming_shutdown(connections, stop.cancelled_owned());
         shutdown.spawn(async move {
             if let Err(error) = server.await {

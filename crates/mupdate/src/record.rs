@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_auth::Account;
+use murder_auth::{Account, IpNet, parse_network};
 use murder_mailbox::{Acl, MailboxId, MailboxName, SpecialUse};
 use murder_net::tls::Revocation;
 use murder_proto::v1;
@@ -237,6 +237,61 @@ impl Report {
     }
 }
 
+/// Why nobody logs in from a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// When it ends, milliseconds since 1970; 0: when it is taken back.
+    pub until_ms: u64,
+    /// The operator or the node that has made it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Whether that was an operator.
+    pub operator: bool,
+}
+
+impl Block {
+    /// Whether it is over.
+    #[must_use]
+    pub const fn is_over(&self, now_ms: u64) -> bool {
+        self.until_ms != 0 && self.until_ms <= now_ms
+    }
+
+    /// Its wire form.
+    #[must_use]
+    pub fn to_proto(&self, network: &IpNet) -> v1::Block {
+        v1::Block {
+            network: network.to_string(),
+            until_ms: self.until_ms,
+            by: self.by.clone(),
+            reason: self.reason.clone(),
+            operator: self.operator,
+        }
+    }
+
+    /// From its wire form.
+    ///
+    /// # Errors
+    /// When the network is none.
+    pub fn from_proto(block: v1::Block) -> Result<(IpNet, Self), InvalidRecord> {
+        let network = network_of(&block.network)?;
+        let block = Self {
+            until_ms: block.until_ms,
+            by: block.by,
+            reason: block.reason,
+            operator: block.operator,
+        };
+        Ok((network, block))
+    }
+}
+
+fn network_of(text: &str) -> Result<IpNet, InvalidRecord> {
+    parse_network(text).map_err(|_| InvalidRecord {
+        what: "block",
+        name: text.to_owned(),
+    })
+}
+
 /// One record as it is after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -248,6 +303,8 @@ pub enum Change {
     Node(String, Option<Node>),
     /// An account.
     Account(String, Option<Account>),
+    /// A block of a network.
+    Block(IpNet, Option<Block>),
     /// What is revoked of the certificates of a name.
     Revocation(String, Option<Revocation>),
 }
@@ -536,6 +593,8 @@ impl Change {
             Self::Node(name, None) => Kind::NodeGone(name.clone()),
             Self::Account(_, Some(account)) => Kind::Account(account_to_proto(account)),
             Self::Account(name, None) => Kind::AccountGone(name.clone()),
+            Self::Block(network, Some(block)) => Kind::Block(block.to_proto(network)),
+            Self::Block(network, None) => Kind::BlockGone(network.to_string()),
             Self::Revocation(_, Some(revocation)) => {
                 Kind::Revocation(revocation_to_proto(revocation))
             }
@@ -577,6 +636,11 @@ impl Change {
                 Ok(Self::Account(account.name.clone(), Some(account)))
             }
             Some(Kind::AccountGone(name)) => Ok(Self::Account(name, None)),
+            Some(Kind::Block(block)) => {
+                let (network, block) = Block::from_proto(block)?;
+                Ok(Self::Block(network, Some(block)))
+            }
+            Some(Kind::BlockGone(network)) => Ok(Self::Block(network_of(&network)?, None)),
             Some(Kind::Revocation(revocation)) => {
                 let revocation = revocation_from_proto(revocation);
                 Ok(Self::Revocation(revocation.name.clone(), Some(revocation)))
@@ -595,7 +659,9 @@ pub(crate) fn topic_of(change: &v1::Change) -> v1::Topic {
     use v1::change::Kind;
     match &change.kind {
         Some(Kind::Mailbox(_) | Kind::MailboxGone(_)) => v1::Topic::Mailboxes,
-        Some(Kind::Account(_) | Kind::AccountGone(_)) => v1::Topic::Users,
+        Some(Kind::Account(_) | Kind::AccountGone(_) | Kind::Block(_) | Kind::BlockGone(_)) => {
+            v1::Topic::Users
+        }
         Some(
             Kind::Partition(_)
             | Kind::PartitionGone(_)

@@ -1,11 +1,12 @@
 //! A full copy of what the master replicates, in memory and on disk.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use murder_auth::{Account, AccountObserver, Directory};
+use murder_auth::{Account, AccountObserver, Blocked, Directory};
 use murder_mailbox::MailboxName;
 use murder_net::tls::Revocation;
 use murder_proto::v1::{self, watch_response};
@@ -41,7 +42,7 @@ const MAX_REVISION_CHANGES: usize = 4_000_000;
 pub enum Topic {
     /// The location map.
     Mailboxes,
-    /// Accounts with their password hashes.
+    /// Accounts with their password hashes, and blocks.
     Users,
     /// Nodes and partitions.
     Nodes,
@@ -488,6 +489,15 @@ impl Replica {
 impl Directory for Replica {
     fn account(&self, name: &str) -> Option<Account> {
         Self::account(self, name)
+    }
+
+    fn blocked(&self, address: IpAddr) -> Option<Blocked> {
+        let tables = self.read();
+        let block = tables.block_of(address, now_ms())?;
+        Some(match block.operator {
+            true => Blocked::ByOperator,
+            false => Blocked::ByNode,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! decided here too, so that every master decides alike, and its outcome is what the caller
 //! is answered.
 
+mod blocks;
 mod directory;
 mod ids;
 mod mailboxes;
@@ -241,6 +242,8 @@ impl State {
             Some(Command::PartitionAdopted(adopted)) => settle(change.partition_adopted(adopted)),
             Some(Command::Forgotten(forgotten)) => settle(change.forgotten(forgotten)),
             Some(Command::Succeeded(succeeded)) => settle(change.succeeded(succeeded)),
+            Some(Command::Blocked(block)) => settle(change.blocked(block)),
+            Some(Command::Unblocked(network)) => settle(change.unblocked(network)),
             Some(Command::Founded(founded)) => {
                 if change.state.murder_id.is_empty() {
                     change.state.murder_id.clone_from(&founded.murder_id);

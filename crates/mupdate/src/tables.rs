@@ -1,13 +1,14 @@
-//! Everything that is replicated, in memory: the location map, nodes, partitions, accounts, and what
-//! certificates are revoked.
+//! Everything that is replicated, in memory: the location map, nodes, partitions, accounts, blocks,
+//! and what certificates are revoked.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use murder_auth::Account;
+use murder_auth::{Account, IpNet};
 use murder_net::tls::Revocation;
 
 use crate::map::LocationMap;
-use crate::record::{Change, Node, Partition};
+use crate::record::{Block, Change, Node, Partition};
 
 /// The replicated tables, the same on the master and on each replica.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Tables {
     pub partitions: BTreeMap<String, Partition>,
     /// Accounts by normalised login name.
     pub accounts: BTreeMap<String, Account>,
+    /// Networks from which nobody logs in.
+    pub blocks: BTreeMap<IpNet, Block>,
     /// What is revoked of certificates, by the name in them.
     pub revocations: BTreeMap<String, Revocation>,
 }
@@ -50,9 +53,32 @@ impl Tables {
             Change::Account(name, account) => {
                 Change::Account(name.clone(), put(&mut self.accounts, name, account))
             }
+            Change::Block(network, block) => {
+                let before = match block {
+                    Some(block) => self.blocks.insert(*network, block.clone()),
+                    None => self.blocks.remove(network),
+                };
+                Change::Block(*network, before)
+            }
             Change::Revocation(name, revocation) => {
                 Change::Revocation(name.clone(), put(&mut self.revocations, name, revocation))
             }
         }
+    }
+
+    /// The block that `address` is under, an operator's before others.
+    #[must_use]
+    pub fn block_of(&self, address: IpAddr, now_ms: u64) -> Option<&Block> {
+        if self.blocks.is_empty() {
+            return None;
+        }
+        let host = IpNet::from(address.to_canonical());
+        // There may be many; the networks that an address can be in are few.
+        let networks = (0..=host.prefix_len())
+            .filter_map(|length| Some(IpNet::new(host.addr(), length).ok()?.trunc()));
+        let blocks = networks.filter_map(|network| self.blocks.get(&network));
+        blocks
+            .filter(|block| !block.is_over(now_ms))
+            .max_by_key(|block| block.operator)
     }
 }

@@ -36,7 +36,7 @@ pub use config::{ConfigError, load};
 pub use drain::Shutdown;
 pub use health::{Condition, Health};
 pub use limits::{Limit, Slot};
-pub use listener::{Connection, Listener};
+pub use listener::{Connection, Listener, ShutOut};
 pub use metrics::Metrics;
 pub use seldom::{Alarm, Cancelled};
 pub use session_id::SessionId;

@@ -1,8 +1,9 @@
 //! Accepting connections, within limits.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,24 @@ pub struct Listener {
     tls: Option<TlsServer>,
     limits: ConnectionLimits,
     refusal: &'static [u8],
+    shut_out: Option<ShutOut>,
+}
+
+/// Says which addresses get no connection at all.
+#[derive(Clone)]
+pub struct ShutOut(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl ShutOut {
+    /// Those for which `is_shut_out` is true.
+    pub fn new(is_shut_out: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_shut_out))
+    }
+}
+
+impl fmt::Debug for ShutOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShutOut").finish_non_exhaustive()
+    }
 }
 
 impl Listener {
@@ -61,7 +80,15 @@ impl Listener {
             tls: None,
             limits: ConnectionLimits::new(&LimitsConfig::default()),
             refusal: b"",
+            shut_out: None,
         })
+    }
+
+    /// Closes connections of these addresses without a word.
+    #[must_use]
+    pub fn without(mut self, shut_out: ShutOut) -> Self {
+        self.shut_out = Some(shut_out);
+        self
     }
 
     /// Does a TLS handshake at once (implicit TLS).
@@ -141,6 +168,12 @@ impl Listener {
         H: Fn(Connection) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        if let Some(ShutOut(is_shut_out)) = &self.shut_out
+            && is_shut_out(peer_addr.ip())
+        {
+            debug!(peer = %peer_addr, listener = %self.address, "connection of a blocked address");
+            return;
+        }
         let slot = match self.limits.admit(peer_addr.ip()) {
             Ok(slot) => slot,
             Err(reason) => {

@@ -1,6 +1,6 @@
 //! A scriptable POP3 client (RFC 1939).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +30,16 @@ impl Pop3Client {
     /// When the server does not greet.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = within("connecting", ClientStream::connect(address)).await?;
+        Self::greeted(stream, address).await
+    }
+
+    /// The same from one of this machine's addresses.
+    ///
+    /// # Errors
+    /// When the server does not greet.
+    pub async fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = ClientStream::connect_from(source, address);
+        let stream = within("connecting", stream).await?;
         Self::greeted(stream, address).await
     }
 

@@ -1,6 +1,6 @@
 //! A client's connection, with or without TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -73,6 +73,21 @@ impl ClientStream {
         let stream = TcpStream::connect(address)
             .await
             .with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self::Plain(stream))
+    }
+
+    /// The same from one of this machine's addresses.
+    pub async fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = match source {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind((source, 0).into())?;
+        let stream = socket
+            .connect(address)
+            .await
+            .with_context(|| format!("cannot connect from {source} to {address}"))?;
         stream.set_nodelay(true)?;
         Ok(Self::Plain(stream))
     }

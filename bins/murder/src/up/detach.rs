@@ -11,6 +11,7 @@ use super::lock::{Holder, Lock};
 use super::topology::Topology;
 use super::{Arguments, fleet, make_dir, report};
 use crate::output::tail;
+use crate::password::VARIABLE;
 
 /// What the background process says on its standard output, once, when all is ready.
 const READY: &str = "ready";
@@ -33,6 +34,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| log.display().to_string())?;
     let mut child = Command::new(std::env::current_exe()?)
         .args(background_arguments(arguments, &dir))
+        .envs(
+            arguments
+                .password
+                .as_ref()
+                .map(|password| (VARIABLE, password)),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log_output)
@@ -76,7 +83,6 @@ fn background_arguments(arguments: &Arguments, dir: &std::path::Path) -> Vec<std
         arguments.frontends.map(|n| n.to_string().into()),
     );
     option("users", arguments.users.map(|n| n.to_string().into()));
-    option("password", arguments.password.clone().map(Into::into));
     option(
         "base-port",
         arguments.base_port.map(|n| n.to_string().into()),

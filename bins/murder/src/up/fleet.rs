@@ -19,6 +19,7 @@ use super::plan::Plan;
 use super::topology::Topology;
 use crate::http::not_ready_reasons;
 use crate::output::tail;
+use crate::password::VARIABLE;
 
 /// How long all nodes together may take to answer; they take a fraction of a second.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -230,6 +231,7 @@ impl Member {
             command.env(THREADS, self.threads.to_string());
         }
         let child = command
+            .env_remove(VARIABLE)
             .arg("role")
             .arg(self.node.kind.role().as_str())
             .arg("--config")

@@ -23,6 +23,7 @@ use lock::Lock;
 use plan::Plan;
 
 use crate::output::print_line;
+use crate::password;
 
 /// Where a local murder lives when nothing else is said.
 pub const DEFAULT_DIR: &str = "./murder-local";
@@ -46,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub users: Option<u32>,
     /// Everyone's password, also the administrator's [default: secret, or as before]
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", env = password::VARIABLE, hide_env_values = true)]
     pub password: Option<String>,
     /// Take ports from this one upwards, instead of free ones
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1024..))]

@@ -38,6 +38,9 @@ use crate::node::Node;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
+    if node.shuts_out(&connection) {
+        return;
+    }
     // In a box, as a future holds its arguments twice: before and while it runs.
     let session = Box::new(session::Session::new(node, connection));
     session.run().await;

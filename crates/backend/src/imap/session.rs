@@ -113,7 +113,7 @@ pub(crate) struct Session {
     /// The session's place among those that are logged in; `None` before login.
     pub presence: Option<Presence>,
     /// Its name in logs.
-    id: SessionId,
+    pub id: SessionId,
     /// What the client has enabled.
     pub enabled: Enabled,
     /// The client's address.

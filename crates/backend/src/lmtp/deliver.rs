@@ -12,6 +12,7 @@ use murder_store::{
 
 use super::recipient::Target;
 use super::reply::{self, Reply};
+use super::strip::ReturnPaths;
 use super::trace::Trace;
 use crate::node::now;
 
@@ -30,6 +31,10 @@ pub(super) struct Incoming {
     nul: bool,
     /// CRC32C of what has come.
     crc: u32,
+    /// Bytes of `memory` that did not come, but were put before the message.
+    added: usize,
+    /// Takes former deliveries' `Return-Path:` out, where this one's is put in.
+    return_paths: Option<ReturnPaths>,
     /// What the client calls the message.
     ident: Option<String>,
     /// By what the message is known, once its header has come.
@@ -48,8 +53,15 @@ struct Place {
 }
 
 impl Incoming {
-    /// Nothing yet of what `sender` announced. `limit` is the most bytes in a message.
-    pub(super) fn new(targets: Vec<Target>, sender: &Sender, limit: u64) -> Self {
+    /// Nothing yet of what `sender` announced. `limit` is the most bytes in a message; `added` is
+    /// put before it, and with `strips` fields `Return-Path:` are taken out of it.
+    pub(super) fn new(
+        targets: Vec<Target>,
+        sender: &Sender,
+        limit: u64,
+        added: String,
+        strips: bool,
+    ) -> Self {
         let mut places: Vec<Place> = Vec::new();
         let mut recipients = Vec::with_capacity(targets.len());
         // Two addresses of one mailbox are one delivery.
@@ -85,7 +97,10 @@ impl Incoming {
         Self {
             places,
             recipients,
-            memory: Vec::new(),
+            added: added.len(),
+            return_paths: strips.then(ReturnPaths::default),
+            declared: sender.size.unwrap_or(0).min(limit) + added.len() as u64,
+            memory: added.into_bytes(),
             on_disk: false,
             size: 0,
             limit,
@@ -93,7 +108,6 @@ impl Incoming {
             crc: 0,
             ident: sender.forwarded.ident.clone(),
             trace: None,
-            declared: sender.size.unwrap_or(0).min(limit),
         }
     }
 
@@ -115,13 +129,24 @@ impl Incoming {
             return;
         }
         self.crc = crc32c::crc32c_append(self.crc, &bytes);
+        match &mut self.return_paths {
+            None => self.keep(bytes).await,
+            Some(return_paths) => {
+                for kept in return_paths.strip(bytes) {
+                    self.keep(kept).await;
+                }
+            }
+        }
+    }
+
+    async fn keep(&mut self, bytes: Bytes) {
         if !self.on_disk {
             if self.memory.len() + bytes.len() <= INLINE_LIMIT {
                 self.memory.extend_from_slice(&bytes);
                 return;
             }
             self.on_disk = true;
-            self.trace = Trace::find(self.ident.as_deref(), &self.memory);
+            self.trace = Trace::find(self.ident.as_deref(), &self.memory[self.added..]);
             let begun = Bytes::from(std::mem::take(&mut self.memory));
             for place in &mut self.places {
                 place.staged = Some(place.partition.stage(self.declared).await);
@@ -142,16 +167,19 @@ impl Incoming {
     }
 
     /// Delivers it: what each recipient is told, in order.
-    pub(super) async fn deliver(self) -> Vec<Reply> {
+    pub(super) async fn deliver(mut self) -> Vec<Reply> {
         if self.size > self.limit {
             return vec![reply::TOO_LARGE; self.recipients.len()];
         }
         if self.nul {
             return vec![reply::NUL; self.recipients.len()];
         }
+        if let Some(mut return_paths) = self.return_paths.take() {
+            self.keep(return_paths.finish()).await;
+        }
         let trace = match self.on_disk {
             true => self.trace,
-            false => Trace::find(self.ident.as_deref(), &self.memory),
+            false => Trace::find(self.ident.as_deref(), &self.memory[self.added..]),
         };
         let (size, crc) = (self.size, self.crc);
         let inline = Bytes::from(self.memory);

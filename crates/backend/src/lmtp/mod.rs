@@ -1,8 +1,9 @@
 //! The LMTP server (RFC 2033).
 //!
 //! It takes mail from the nodes of the cluster that are frontends, from this machine, and with
-//! `[lmtp] open` from anybody. A message is stored byte for byte as it came (dots unstuffed); no
-//! trace headers are added but, with `[lmtp] return_path`, a `Return-Path:`. One with NULs is refused.
+//! `[lmtp] open` from anybody. A message is stored byte for byte as it came (dots unstuffed), behind
+//! `Return-Path:` and `Received:` (RFC 5321 section 4.4; `[lmtp] return_path` and `received`); a
+//! `Return-Path:` of a delivery before is taken out. One with NULs is refused.
 //!
 //! What a mail server delivers again for want of an answer is taken, and is there once: [`trace`]
 //! says by what it is known.
@@ -13,9 +14,11 @@
 //! the INBOX.
 
 mod deliver;
+mod fields;
 mod recipient;
 mod reply;
 mod session;
+mod strip;
 mod trace;
 mod unstuff;
 

@@ -14,11 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::deliver::Incoming;
+use super::fields::{self, Received};
 use super::recipient::{Target, resolve};
 use super::reply::{self, Reply};
 use super::unstuff::Unstuffer;
 use crate::line::{LineCutter, TooLong};
-use crate::node::Node;
+use crate::node::{Node, now};
 
 /// The most bytes in a command line: RFC 5321 section 4.5.3.1.4 wants 512 and room for
 /// extensions.
@@ -56,10 +57,13 @@ pub(super) struct Session {
     output: Vec<u8>,
     greeted: bool,
     transaction: Option<Transaction>,
-    /// What the client says of the message of the next transaction.
+    /// What the client calls itself.
+    helo: Option<String>,
+    /// What it has said of the message of the next transaction.
     forwarded: Forwarded,
-    /// The connection's name, and its other end.
+    /// Its name in logs, and in the messages that come by it, which are counted.
     id: SessionId,
+    messages: u64,
     peer: IpAddr,
     errors: u32,
 }
@@ -90,6 +94,8 @@ impl Client {
 struct Transaction {
     sender: Sender,
     targets: Vec<Target>,
+    /// As they came.
+    recipients: Vec<String>,
 }
 
 /// Why a session ends.
@@ -131,7 +137,9 @@ impl Session {
             output: Vec::new(),
             greeted: false,
             transaction: None,
+            helo: None,
             forwarded: Forwarded::default(),
+            messages: 0,
             errors: 0,
         };
         session.know_client();
@@ -247,8 +255,9 @@ impl Session {
 
     async fn obey(&mut self, command: Command) -> Result<Step, Reply> {
         Ok(match command {
-            Command::Lhlo => {
+            Command::Lhlo(name) => {
                 self.greeted = true;
+                self.helo = name;
                 self.transaction = None;
                 self.forwarded = Forwarded::default();
                 self.say_capabilities();
@@ -270,6 +279,7 @@ impl Session {
                 self.transaction = Some(Transaction {
                     sender,
                     targets: Vec::new(),
+                    recipients: Vec::new(),
                 });
                 Step::Reply(reply::SENDER_OK)
             }
@@ -285,7 +295,10 @@ impl Session {
                     Err(refusal) => Err(refusal),
                 };
                 match resolved {
-                    Ok(target) => transaction.targets.push(target),
+                    Ok(target) => {
+                        transaction.targets.push(target);
+                        transaction.recipients.push(recipient.path);
+                    }
                     Err(refusal) => {
                         let sender = self.transaction.as_ref().map(|t| &t.sender);
                         self.audit(sender, &recipient.path, None, &refusal, None);
@@ -342,13 +355,13 @@ impl Session {
             true => "250-STARTTLS\r\n",
             false => "",
         };
-        let session = match self.client {
-            Client::Frontend => " SESSION",
-            Client::Trusted | Client::Stranger => "",
+        let forwards = match self.client {
+            Client::Frontend => "IDENT HELO ADDR PROTO SESSION",
+            Client::Trusted | Client::Stranger => "IDENT",
         };
         let lines = format!(
             "250-{}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n\
-             250-XFORWARD IDENT{session}\r\n{starttls}250 SIZE {}\r\n",
+             250-XFORWARD {forwards}\r\n{starttls}250 SIZE {}\r\n",
             self.node.config.node.name, self.node.config.lmtp.message_limit
         );
         self.output.extend_from_slice(lines.as_bytes());
@@ -356,18 +369,20 @@ impl Session {
 
     /// Takes the message, delivers it, and tells of each recipient.
     async fn data(&mut self, transaction: Transaction) -> Result<(), End> {
-        let Transaction { sender, targets } = transaction;
+        let Transaction {
+            sender,
+            targets,
+            recipients,
+        } = transaction;
         let limit = self.node.config.lmtp.message_limit;
-        let mut prefix = Bytes::new();
-        if self.node.config.lmtp.return_path {
-            prefix = format!("Return-Path: <{}>\r\n", sender.path).into();
-        }
+        self.messages += 1;
+        let added = self.added(&sender, &recipients);
+        let strips = self.node.config.lmtp.return_path;
         let recipients: Vec<_> = targets
             .iter()
             .map(|target| (target.recipient.clone(), target.mailbox.clone()))
             .collect();
-        let mut incoming = Incoming::new(targets, &sender, limit + prefix.len() as u64);
-        incoming.take(prefix).await;
+        let mut incoming = Incoming::new(targets, &sender, limit, added, strips);
         self.receive(&mut incoming, limit).await?;
         let size = incoming.size();
         let began = Instant::now();
@@ -385,6 +400,43 @@ impl Session {
             reply.write(&mut self.output);
         }
         Ok(())
+    }
+
+    /// What is put before a message (RFC 5321 section 4.4).
+    fn added(&self, sender: &Sender, recipients: &[String]) -> String {
+        let lmtp = &self.node.config.lmtp;
+        let mut added = String::new();
+        if lmtp.return_path {
+            added += &fields::return_path(&sender.path);
+        }
+        if lmtp.received {
+            let own_peer = self.stream.peer();
+            let (frontend, name, address, tls) = match self.client {
+                // What it says of its client.
+                Client::Frontend => {
+                    let Forwarded {
+                        helo, address, tls, ..
+                    } = &sender.forwarded;
+                    (own_peer.as_ref(), helo, *address, *tls)
+                }
+                _ => (None, &self.helo, Some(self.peer), self.stream.is_tls()),
+            };
+            let received = Received {
+                name: name.as_deref(),
+                address,
+                frontend: frontend.map(|peer| &*peer.name),
+                by: &self.node.config.node.name,
+                tls,
+                id: format!("{}.{}", self.id, self.messages),
+                only_for: match recipients {
+                    [only] => Some(only),
+                    _ => None,
+                },
+                time: now(),
+            };
+            added += &received.field();
+        }
+        added
     }
 
     /// Notes what became of a message for a recipient.

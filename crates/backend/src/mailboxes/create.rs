@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use murder_auth::may_be_made;
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse, uidvalidity};
 use murder_mupdate::{Activate, MupdateError, Reserve};
 use murder_store::{CreateMailbox, MailboxMeta, Partition, StoreError};
@@ -29,6 +30,14 @@ pub(super) enum Origin<'a> {
     Inbox(&'a MailboxName),
     /// Everything that this deleted mailbox had.
     Deleted(MailboxId),
+}
+
+/// A home is made for nobody but who could log in.
+pub(super) fn check_new(name: &MailboxName) -> Result<(), ChangeError> {
+    match may_be_made(name) {
+        true => Ok(()),
+        false => Err(ChangeError::Cannot("Nobody can log in by that name")),
+    }
 }
 
 impl Node {
@@ -119,6 +128,7 @@ impl Node {
         &self,
         new: NewMailbox<'_>,
     ) -> Result<(Done, MailboxMeta), ChangeError> {
+        check_new(new.name)?;
         let id = new.id;
         let Some(cluster) = &self.cluster else {
             // The store raises it when the name had a greater one before.

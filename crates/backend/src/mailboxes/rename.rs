@@ -6,7 +6,7 @@ use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, check_rename
 use murder_mupdate::{Activate, MupdateError, Operation, Reserve};
 use murder_store::{Partition, Renamed};
 
-use super::create::{NewMailbox, Origin};
+use super::create::{NewMailbox, Origin, check_new};
 use super::order::Unfinished;
 use super::{ChangeError, Done};
 use crate::node::{Cluster, Found, Node};
@@ -73,6 +73,7 @@ impl Node {
             },
         };
         self.check_unknown(identity, to)?;
+        check_new(to)?;
         check_rename(from, to, identity.admin)?;
         let place = self.place_for(identity, to).await?;
         if self.find(to).is_some() {

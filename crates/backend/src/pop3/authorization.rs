@@ -3,18 +3,18 @@
 use std::io;
 use std::sync::Arc;
 
-use murder_auth::AuthError;
+use murder_auth::Login;
 use murder_auth::sasl::{self, Plain, SaslError};
 use murder_mailbox::Identity;
 use murder_pop3::Secret;
-use murder_sessions::{Claim, Presence};
+use murder_sessions::Presence;
 use tokio::time::timeout_at;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::maildrop::Maildrop;
 use super::reply::{self, Reply, ok};
 use super::session::{Done, End, Session, State, Stop};
-use crate::login::LoggedIn;
+use crate::login::{LoggedIn, log_vouched};
 
 impl From<SaslError> for Stop {
     fn from(_: SaslError) -> Self {
@@ -90,12 +90,8 @@ pub(super) async fn pass(session: &mut Session, password: &Secret) -> Done {
         return Err(reply::NEEDS_TLS.into());
     }
     let name = name.ok_or(Stop::Bad(reply::SAY_USER))?;
-    let claim = session.node.claim(&name);
-    let result = match std::str::from_utf8(password.expose()) {
-        Ok(password) => session.node.authenticator.verify(&name, password).await,
-        Err(_) => Err(AuthError::Failed),
-    };
-    log_in(session, &name, claim, result).await
+    let password = std::str::from_utf8(password.expose()).ok();
+    log_in(session, "USER", &name, None, password).await
 }
 
 /// AUTH with PLAIN and EXTERNAL (RFC 1734, RFC 2449 section 6.3, RFC 4616, RFC 4422 appendix A).
@@ -109,9 +105,19 @@ pub(super) async fn auth(
         "PLAIN" if session.may_log_in() => {
             let message = response(session, initial_response).await?;
             let plain = Plain::parse(&message)?;
-            let claim = session.node.claim(&plain.authcid);
-            let result = session.node.authenticator.verify_plain(&plain).await;
-            log_in(session, &plain.authcid, claim, result).await
+            let Plain {
+                authzid,
+                authcid,
+                password,
+            } = &plain;
+            log_in(
+                session,
+                "PLAIN",
+                authcid,
+                authzid.as_deref(),
+                Some(password),
+            )
+            .await
         }
         "PLAIN" => Err(reply::NEEDS_TLS.into()),
         "EXTERNAL" if session.is_frontend() => {
@@ -144,26 +150,36 @@ async fn response(session: &mut Session, initial: Option<Secret>) -> Result<Vec<
     }
 }
 
-/// Lets the user in whose password was right. `claimed`: the name that was given, and `claim`
-/// what it was before the password was checked.
+/// Lets the user in if the password is right; `None` is one that is nobody's.
 async fn log_in(
     session: &mut Session,
-    claimed: &str,
-    claim: Claim,
-    result: Result<Identity, AuthError>,
+    mechanism: &'static str,
+    user: &str,
+    authzid: Option<&str>,
+    password: Option<&str>,
 ) -> Done {
+    let about = session.about();
+    let login = Login {
+        protocol: about.protocol.as_str(),
+        peer: session.peer,
+        session: &about.id.to_string(),
+        mechanism,
+        tls: about.tls,
+        user,
+        authzid,
+        password,
+    };
     let node = Arc::clone(&session.node);
-    let LoggedIn { identity, presence } =
-        match node.log_in(session.about(), claimed, claim, result).await {
-            Ok(logged_in) => logged_in,
-            Err(error) => {
-                if error.is_failure() {
-                    node.pop3.metrics.failed_logins.inc();
-                    session.failed_logins += 1;
-                }
-                return Err(Stop::Refused(error.into()));
+    let LoggedIn { identity, presence } = match node.log_in(&login, about).await {
+        Ok(logged_in) => logged_in,
+        Err(error) => {
+            if error.is_failure() {
+                node.pop3.metrics.failed_logins.inc();
+                session.failed_logins += 1;
             }
-        };
+            return Err(Stop::Refused(error.into()));
+        }
+    };
     enter(session, identity, presence, false).await
 }
 
@@ -176,9 +192,16 @@ async fn vouched(session: &mut Session, user: &str) -> Done {
     }
     let Some(identity) = node.identity_vouched(user).await else {
         node.pop3.metrics.failed_logins.inc();
+        log_vouched("pop3", session.id, session.stream.peer(), user, false);
         return Err(reply::NO_SUCH_USER.into());
     };
-    debug!(user = identity.user, "logged in through a frontend");
+    log_vouched(
+        "pop3",
+        session.id,
+        session.stream.peer(),
+        &identity.user,
+        true,
+    );
     let presence = node.enter_vouched(&identity, session.about());
     enter(session, identity, presence, true).await
 }

@@ -46,6 +46,9 @@ impl Pop3 {
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
+    if node.shuts_out(&connection) {
+        return;
+    }
     // In a box: the task of an accepted connection is as large as the largest that it may become.
     Box::pin(session::Session::new(node, connection).run()).await;
 }

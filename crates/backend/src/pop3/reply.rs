@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use murder_auth::AuthError;
 use murder_pop3::CommandError;
 use murder_sessions::End;
 use murder_store::StoreError;
@@ -137,11 +138,16 @@ impl From<End> for Reply {
 impl From<NotLoggedIn> for Reply {
     fn from(error: NotLoggedIn) -> Self {
         match error {
-            NotLoggedIn::Failed => err(AUTH, "Authentication failed"),
-            NotLoggedIn::NotAuthorized => err(AUTH, "Not authorized to act as that user"),
+            NotLoggedIn::Refused(AuthError::Failed) => err(AUTH, "Authentication failed"),
+            NotLoggedIn::Refused(AuthError::NotAuthorized) => {
+                err(AUTH, "Not authorized to act as that user")
+            }
+            NotLoggedIn::Refused(AuthError::Busy) => err(TEMPORARY, "Too many logins, try again"),
+            NotLoggedIn::Refused(AuthError::Guessing) => {
+                err(TEMPORARY, "Too many failed logins, try again later")
+            }
             NotLoggedIn::NoAccounts => err(TEMPORARY, "No accounts are known yet, try again"),
             NotLoggedIn::Outdated => OUTDATED,
-            NotLoggedIn::Busy => err(TEMPORARY, "Too many logins, try again"),
             NotLoggedIn::TooManyConnections => err(IN_USE, "Too many connections of yours"),
         }
     }
@@ -177,7 +183,7 @@ mod tests {
             (ok("2 320"), "+OK 2 320\r\n"),
             (refused("No such message"), "-ERR No such message\r\n"),
             (
-                NotLoggedIn::Failed.into(),
+                NotLoggedIn::Refused(AuthError::Failed).into(),
                 "-ERR [AUTH] Authentication failed\r\n",
             ),
             (

@@ -106,6 +106,8 @@ pub(super) struct Session {
     pub node: Arc<Node>,
     pub stream: ClientStream,
     pub state: State,
+    /// Its name in logs.
+    pub id: SessionId,
     /// The client's address.
     pub peer: IpAddr,
     /// Logins that failed.
@@ -116,8 +118,6 @@ pub(super) struct Session {
     pub output: Vec<u8>,
     /// The session's place among those that are logged in; `None` before login.
     pub presence: Option<Presence>,
-    /// Its name in logs.
-    id: SessionId,
     /// The connection's span, in which `user` is recorded.
     pub span: Span,
     /// Bytes that have come and are not used yet. None are held while idle.
@@ -132,6 +132,7 @@ impl Session {
     pub(super) fn new(node: Arc<Node>, connection: Connection) -> Self {
         let limits = &node.config.limits;
         Self {
+            id: connection.session,
             peer: connection.peer_addr.ip().to_canonical(),
             stream: ClientStream::new(connection.stream, limits.slow_reader()),
             state: State::Authorization(None),
@@ -139,7 +140,6 @@ impl Session {
             login_deadline: Instant::now() + limits.login_timeout(),
             output: Vec::new(),
             presence: None,
-            id: connection.session,
             span: Span::current(),
             input: BytesMut::new(),
             lines: LineCutter::new(MAX_LINE),

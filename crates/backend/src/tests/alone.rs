@@ -1,6 +1,6 @@
 //! A backend without a master, and what of a node does not depend on one.
 
-use murder_auth::sasl::Plain;
+use murder_auth::Login;
 use murder_net::config::Mistakes;
 use murder_net::service::Service;
 use murder_store::StoreError;
@@ -44,19 +44,18 @@ async fn works_alone() {
         .collect();
     assert_eq!(protocols, ["imap", "lmtp"]);
     let node = backend.node();
-    let plain = |authcid: &str, password: &str| Plain {
+    let login = |password: &'static str| Login {
+        protocol: "imap",
+        peer: [127, 0, 0, 1].into(),
+        session: "s",
+        mechanism: "PLAIN",
+        tls: true,
+        user: "bob",
         authzid: None,
-        authcid: authcid.into(),
-        password: password.into(),
+        password: Some(password),
     };
-    let right = plain("bob", "secret");
-    let bob = node.authenticator.verify_plain(&right).await.unwrap();
-    assert!(
-        node.authenticator
-            .verify_plain(&plain("bob", "wrong"))
-            .await
-            .is_err()
-    );
+    let bob = node.authenticator.log_in(&login("secret")).await.unwrap();
+    assert!(node.authenticator.log_in(&login("wrong")).await.is_err());
 
     node.autocreate_inbox(&bob).await.unwrap();
     node.autocreate_inbox(&bob).await.unwrap();

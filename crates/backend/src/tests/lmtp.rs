@@ -564,7 +564,7 @@ async fn only_frontends_say_whose_session_it_is() {
         frontend
             .lhlo()
             .await
-            .contains(&"250-XFORWARD IDENT SESSION".to_owned())
+            .contains(&"250-XFORWARD IDENT HELO ADDR PROTO SESSION".to_owned())
     );
     for (client, session) in [(&mut stranger, "forged-1"), (&mut frontend, "k3f9qz-1a")] {
         let said = client
@@ -608,7 +608,7 @@ async fn a_known_user_without_an_inbox_is_not_unknown() {
 }
 
 #[tokio::test]
-async fn alone_an_inbox_is_made_and_a_return_path_kept() {
+async fn alone_an_inbox_is_made_and_messages_say_where_they_come_from() {
     let dir = tempfile::tempdir().unwrap();
     let hash = murder_auth::hash_password("secret").unwrap();
     let users = dir.path().join("users");
@@ -618,23 +618,69 @@ async fn alone_an_inbox_is_made_and_a_return_path_kept() {
     config.node.data_dir = dir.path().into();
     config.users.file = Some(users);
     config.lmtp.listen = vec![free_port()];
-    config.lmtp.return_path = true;
     config.lmtp.message_limit = 1000;
     let path = dir.path().join("mail");
     let section = PartitionSection::new(path);
     config.partitions.insert("default".into(), section);
-    let backend = Backend::start(config).await.unwrap();
+    let backend = Backend::start(config.clone()).await.unwrap();
     let mut client = Client::connect(&backend).await;
     assert!(!client.lhlo().await.contains(&"250-STARTTLS".to_owned()));
     assert_eq!(client.say("STARTTLS").await, "502 5.5.1");
-    let told = client.deliver(&["none", "bob@example.org"], b"x\r\n").await;
-    assert_eq!(told, ["550 5.1.1", "250 2.1.5"]);
-    let body = "Return-Path: <sender@example.org>\r\nx\r\n";
-    assert_eq!(bodies(backend.node(), "user/bob").await, [body]);
+    let mail = b"Return-Path: <list@example.org>\r\nSubject: x\r\n\r\nReturn-Path: y\r\n";
+    // The second is the first again.
+    for _ in 0..2 {
+        client
+            .say("XFORWARD IDENT=4XyZ ADDR=192.0.2.1 HELO=evil")
+            .await;
+        let told = client.deliver(&["none", "bob@example.org"], mail).await;
+        assert_eq!(told, ["550 5.1.1", "250 2.1.5"]);
+    }
+    let texts = async |backend: &Backend| -> Vec<String> {
+        let bodies = bodies(backend.node(), "user/bob").await;
+        let text = |body: Bytes| String::from_utf8(body.to_vec()).unwrap();
+        bodies.into_iter().map(text).collect()
+    };
+    let told = texts(&backend).await;
+    let [body] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let expected = "Return-Path: <sender@example.org>\r\n\
+                    Received: from test ([127.0.0.1])\r\n\tby alone with LMTP id ";
+    assert!(body.starts_with(expected), "{body}");
+    let (_, rest) = body
+        .split_once("\r\n\tfor <bob@example.org>;\r\n\t")
+        .unwrap();
+    let (date, rest) = rest.split_once("\r\n").unwrap();
+    assert!(date.ends_with(" +0000"), "{date}");
+    assert_eq!(rest, "Subject: x\r\n\r\nReturn-Path: y\r\n");
     // The limit is the message's own.
     let mut full = vec![b'x'; 998];
     full.extend_from_slice(b"\r\n");
     assert_eq!(client.deliver(&["bob"], &full).await, ["250 2.1.5"]);
+    // A large one goes to disk as it comes; it is known again all the same.
+    drop(client);
+    backend.kill().await;
+    config.lmtp.message_limit = 1 << 20;
+    let backend = Backend::start(config).await.unwrap();
+    let mut client = Client::greeted(&backend).await;
+    let mut large = b"Received: by x with ESMTP id 7; now\r\nRETURN-PATH:\r\n <y>\r\n\r\n".to_vec();
+    large.resize(800_000, b'x');
+    large.extend_from_slice(b"\r\n");
+    for _ in 0..2 {
+        assert_eq!(
+            client.deliver(&["bob", "bob+x"], &large).await,
+            ["250 2.1.5"; 2]
+        );
+    }
+    let told = texts(&backend).await;
+    assert_eq!(told.len(), 3);
+    let (ours, theirs) = told[2].split_once(" +0000\r\n").unwrap();
+    // Nobody hears of the others.
+    assert!(
+        ours.starts_with("Return-Path: ") && !ours.contains("for <"),
+        "{ours}"
+    );
+    assert!(theirs.starts_with("Received: by x with ESMTP id 7; now\r\n\r\nxxx"));
 }
 
 #[tokio::test]

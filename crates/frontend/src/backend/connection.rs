@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use murder_imap::node::DELETED;
 use murder_imap::{NodeCommand, NodeId, put_number};
 use murder_net::{Alarm, Stream};
@@ -212,15 +212,8 @@ impl Connection {
     /// Queues a command that is put together of these parts; its tag.
     pub(crate) fn send_parts(&mut self, command: &[&[u8]]) -> u32 {
         self.last_tag = self.last_tag.wrapping_add(1);
-        let tag = self.last_tag;
-        self.wire.put(b"f");
-        put_number(&mut self.wire.output, tag.into());
-        self.wire.put(b" ");
-        for part in command {
-            self.wire.put(part);
-        }
-        self.wire.put(b"\r\n");
-        tag
+        put_command(&mut self.wire.output, self.last_tag, command);
+        self.last_tag
     }
 
     /// Says which id that has which the next command makes.
@@ -427,4 +420,15 @@ pub(crate) enum Said {
     Answer(Answer),
     /// An untagged status.
     Status(Completion),
+}
+
+/// A command as it stands on the wire.
+pub(crate) fn put_command(output: &mut BytesMut, tag: u32, parts: &[&[u8]]) {
+    output.extend_from_slice(b"f");
+    put_number(output, tag.into());
+    output.extend_from_slice(b" ");
+    for part in parts {
+        output.extend_from_slice(part);
+    }
+    output.extend_from_slice(b"\r\n");
 }

@@ -78,6 +78,20 @@ impl Client {
         }
     }
 
+    /// One that is not connected: its input is put into it.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn unconnected(limits: Limits) -> Self {
+        Self {
+            wire: Wire::unconnected(),
+            limits,
+            line: 0,
+            searched: 0,
+            gone_ahead: false,
+            skip: None,
+            skippable: Some(0),
+        }
+    }
+
     /// Other limits, from the next command on.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

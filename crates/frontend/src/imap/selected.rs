@@ -171,10 +171,7 @@ impl Selected {
             .as_deref_mut()
             .ok_or(Refusal::SelectedLost)?;
         self.last_command = Instant::now();
-        let tag = match arguments {
-            [] => connection.send(name.as_bytes()),
-            _ => connection.send_parts(&[name.as_bytes(), b" ", arguments]),
-        };
+        let tag = connection.send_parts(&relayed_parts(name, arguments));
         self.under_way.push_back(UnderWay {
             tag,
             client_tag,
@@ -372,6 +369,12 @@ fn is_the_frontends(answer: &[u8]) -> bool {
     ]
     .iter()
     .any(|own| word.eq_ignore_ascii_case(own))
+}
+
+/// What a backend is sent of a command: its name, and what the client wrote after it.
+pub(crate) fn relayed_parts<'a>(name: &'a str, arguments: &'a [u8]) -> [&'a [u8]; 3] {
+    let space: &[u8] = if arguments.is_empty() { b"" } else { b" " };
+    [name.as_bytes(), space, arguments]
 }
 
 /// `* OK [CODE] text`. What a backend has to say about itself goes to the log, not to the client;

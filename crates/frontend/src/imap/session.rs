@@ -94,6 +94,15 @@ pub(crate) enum Ended {
     Removed(End),
 }
 
+/// An IDLE with nothing selected.
+pub(super) struct Idle {
+    tag: Box<str>,
+    /// When the client has been silent for too long.
+    pub until: Instant,
+    /// When it is told that the server is still there.
+    pub notify_at: Instant,
+}
+
 /// A session.
 pub(crate) struct Session {
     /// What all sessions share.
@@ -119,8 +128,8 @@ pub(crate) struct Session {
     bad_commands: u32,
     /// A command that waits for those before it.
     pub(super) waiting: Option<Input>,
-    /// The client is in IDLE with nothing selected; its tag.
-    idle: Option<Box<str>>,
+    /// The client is in IDLE with nothing selected. In one with a mailbox the backend speaks.
+    pub(super) idle: Option<Box<Idle>>,
     /// The client has closed its half.
     pub(super) end_of_input: bool,
     /// The node goes down, or the session has to end: nothing more is taken, what is under way is
@@ -297,7 +306,12 @@ impl Session {
         if line.name == "IDLE" && !matches!(self.state, State::NotAuthenticated) {
             if line.arguments.is_empty() {
                 self.client.wire.put(b"+ idling\r\n");
-                self.idle = Some(line.tag);
+                let now = Instant::now();
+                self.idle = Some(Box::new(Idle {
+                    tag: line.tag,
+                    until: now + self.shared.settings.idle_timeout,
+                    notify_at: now + self.shared.settings.idle_notify,
+                }));
             } else {
                 self.bad(&line.tag, "IDLE takes no arguments")?;
             }
@@ -457,7 +471,8 @@ impl Session {
             self.tell_selected();
             return;
         }
-        if let Some(tag) = self.idle.take() {
+        if let Some(idle) = self.idle.take() {
+            let tag = idle.tag;
             let completion = if line.eq_ignore_ascii_case(b"DONE") {
                 crate::imap::errors::ok("IDLE completed")
             } else {
@@ -581,7 +596,7 @@ impl Session {
 }
 
 /// Commands that go to the selected mailbox's backend as they are.
-fn is_relayed(name: &str) -> bool {
+pub(crate) fn is_relayed(name: &str) -> bool {
     matches!(
         name,
         "NOOP"

@@ -20,7 +20,10 @@ impl Session {
         let now = Instant::now();
         let mut until = match self.state {
             State::NotAuthenticated => self.login_until,
-            _ => now + settings.idle_timeout,
+            _ => match &self.idle {
+                Some(idle) => idle.until.min(idle.notify_at),
+                None => now + settings.idle_timeout,
+            },
         };
         if stalled {
             until = until.min(now + settings.write_timeout);
@@ -114,6 +117,13 @@ impl Session {
                     .map_err(|torn| Ended::Torn(torn.0)),
                 None => Ok(()),
             };
+        }
+        if let Some(idle) = &mut self.idle
+            && Instant::now() < idle.until
+        {
+            idle.notify_at = Instant::now() + self.shared.settings.idle_notify;
+            self.client.wire.put(b"* OK Still here\r\n");
+            return Ok(());
         }
         Err(Ended::Idle)
     }

@@ -336,24 +336,18 @@ async fn attempt(
         mail.push_str(" BODY=8BITMIME");
     }
     // All in one go (RFC 2920); DATA may be the last of a group.
-    let mut forwarded = String::new();
-    for (attribute, value) in [
-        ("IDENT", &sender.forwarded.ident),
-        ("SESSION", &sender.forwarded.session),
-    ] {
-        if let Some(value) = value.as_ref().filter(|_| connection.forwards(attribute)) {
-            forwarded.push_str(&format!(" {attribute}={value}"));
-        }
-    }
-    if !forwarded.is_empty() {
-        connection.send(&format!("XFORWARD{forwarded}"));
+    let forwarded = sender
+        .forwarded
+        .command(|attribute| connection.forwards(attribute));
+    if let Some(command) = &forwarded {
+        connection.send(command);
     }
     connection.send(&mail);
     for path in paths {
         connection.send(&format!("RCPT TO:<{path}>"));
     }
     connection.send("DATA");
-    if !forwarded.is_empty() {
+    if forwarded.is_some() {
         // Without it the backend knows the message less well, which is no reason not to deliver.
         next(&mut connection).await?;
     }

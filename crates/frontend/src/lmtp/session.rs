@@ -62,6 +62,8 @@ pub(super) struct Session {
     peer: IpAddr,
     greeted: bool,
     sender: Option<Sender>,
+    /// What the client calls itself.
+    helo: Option<String>,
     /// What the client calls the message of the next transaction.
     ident: Option<String>,
     recipients: Vec<Target>,
@@ -84,6 +86,7 @@ impl Session {
             peer,
             greeted: false,
             sender: None,
+            helo: None,
             ident: None,
             recipients: Vec::new(),
             bad_commands: 0,
@@ -204,8 +207,9 @@ impl Session {
     async fn command(&mut self, command: Command) -> Result<(), Ended> {
         let out_of_order = |text: &str| Reply::new(503, format!("5.5.1 {text}"));
         let reply = match command {
-            Command::Lhlo => {
+            Command::Lhlo(name) => {
                 self.reset();
+                self.helo = name;
                 self.greeted = true;
                 self.extensions();
                 self.bad_commands = 0;
@@ -226,6 +230,8 @@ impl Session {
             Command::Mail(_) | Command::Xforward(_) if self.sender.is_some() => {
                 return self.bad(&out_of_order("A transaction is under way"));
             }
+            // Where the message was before the client had it is in what the client has written
+            // into it.
             Command::Xforward(forwarded) => {
                 self.ident = forwarded.ident;
                 Reply::new(250, "2.0.0 OK")
@@ -290,6 +296,9 @@ impl Session {
         }
         sender.forwarded = Forwarded {
             ident: self.ident.take(),
+            helo: self.helo.clone(),
+            address: Some(self.peer),
+            tls: self.is_secure(),
             session: Some(self.id.to_string()),
         };
         self.sender = Some(sender);

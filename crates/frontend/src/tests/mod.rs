@@ -8,6 +8,7 @@ mod lifecycle;
 mod lmtp;
 mod login;
 mod relay;
+mod relayed;
 mod routing;
 
 mod fake_imap;
@@ -252,6 +253,7 @@ impl Murder {
             placement: Default::default(),
             admin: Default::default(),
             tls: None,
+            login: Default::default(),
             limits: LimitsConfig {
                 failed_login_delay_ms: 1,
                 ..Default::default()

@@ -1,7 +1,7 @@
 //! From names to backends: misses, moved mailboxes, backends that are down, changes that show.
 
 use murder_mailbox::{Acl, MailboxId};
-use murder_mupdate::{Activate, Reserve, SpecialUses};
+use murder_mupdate::{Activate, Reserve, SpecialUses, UserUpdate};
 
 use super::{Murder, name};
 
@@ -338,6 +338,33 @@ impl Murder {
         client.expect("sel OK ").await;
         (client, backend)
     }
+}
+
+/// A backend ends what acts for an account that was away; another session has no part in it.
+#[tokio::test]
+async fn no_connection_outlives_the_account() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    let mut client = murder.login("bob").await;
+    client.send("a STATUS INBOX (MESSAGES)\r\n").await;
+    let mut old = murder.imap_at("be1").await;
+    old.answer("STATUS \"user/bob\" (MESSAGES)", "{tag} OK before\r\n")
+        .await;
+    client.expect("a OK before").await;
+    for disabled in [true, false] {
+        let update = UserUpdate {
+            disabled: Some(disabled),
+            ..UserUpdate::default()
+        };
+        murder.operator.update_user("bob", update).await.unwrap();
+    }
+    murder.catch_up().await;
+    let mut client = murder.login("bob").await;
+    client.send("a STATUS INBOX (MESSAGES)\r\n").await;
+    let mut new = murder.imap_at("be1").await;
+    new.answer("STATUS \"user/bob\" (MESSAGES)", "{tag} OK after\r\n")
+        .await;
+    client.expect("a OK after").await;
+    murder.stop().await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use murder_auth::normalize_group;
 use murder_proto::v1::directory_server::Directory;
 use murder_proto::v1::{self, directory_operation::Kind, log_entry::Command};
 use tonic::{Request, Response, Status};
@@ -19,7 +20,17 @@ const LIST_PART: usize = 500;
 /// Names of each kind in an answer of what is held under a name: some 100 bytes each.
 const HELD_PART: usize = 1000;
 
-fn adding(account: v1::Account, with_mail: bool) -> Kind {
+/// Groups as they are compared; what can be no group's name is the state's to refuse.
+fn normalized(groups: &mut [String]) {
+    for group in groups {
+        if let Ok(normal) = normalize_group(group) {
+            *group = normal;
+        }
+    }
+}
+
+fn adding(mut account: v1::Account, with_mail: bool) -> Kind {
+    normalized(&mut account.groups);
     match with_mail {
         true => Kind::Add(account),
         false => Kind::AddIfFree(v1::AddUserRequest {
@@ -102,7 +113,11 @@ impl Directory for Service {
         &self,
         request: Request<v1::UpdateUserRequest>,
     ) -> Result<Response<v1::DirectoryResponse>, Status> {
-        let operation = Kind::Update(request.get_ref().clone());
+        let mut update = request.get_ref().clone();
+        if let Some(groups) = &mut update.groups {
+            normalized(&mut groups.groups);
+        }
+        let operation = Kind::Update(update);
         self.change_directory(&request, vec![operation]).await
     }
 

@@ -195,6 +195,15 @@ impl Watcher {
                 .await?;
         }
         if self.wants(v1::Topic::Users) {
+            let blocks: Vec<_> = {
+                let state = self.service.consensus.state();
+                let blocks = state.tables().blocks.iter();
+                blocks
+                    .map(|(network, block)| block.to_proto(network))
+                    .collect()
+            };
+            self.records(blocks.into_iter().map(v1::change::Kind::Block))
+                .await?;
             let mut last = String::new();
             loop {
                 let accounts: Vec<v1::Account> = self

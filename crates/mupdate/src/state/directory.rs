@@ -1,6 +1,6 @@
 //! Operations on accounts.
 
-use murder_auth::{Account, check_hash, normalize_user};
+use murder_auth::{Account, check_hash, normalize_group, normalize_user};
 use murder_proto::v1::{self, ErrorKind, directory_operation::Kind};
 
 use super::{Changing, Refusal, refuse};
@@ -8,8 +8,6 @@ use crate::record::{Change, account_from_proto};
 
 /// The most groups of one account; each replica holds them all.
 const MAX_GROUPS: usize = 1000;
-/// The most bytes in a group's name; `group:` and it must fit an ACL identifier.
-const MAX_GROUP: usize = 200;
 
 impl Changing<'_> {
     pub(super) fn directory_batch(&mut self, batch: &v1::DirectoryBatch) -> Result<(), Refusal> {
@@ -105,13 +103,7 @@ fn check(account: &Account) -> Result<(), Refusal> {
             format!("user {name}: not an argon2 hash in PHC form"),
         );
     }
-    let good = |group: &String| {
-        !group.is_empty()
-            && group.len() <= MAX_GROUP
-            && !group
-                .chars()
-                .any(|c| c.is_control() || c.is_whitespace() || matches!(c, ',' | ':'))
-    };
+    let good = |group: &String| normalize_group(group).as_ref() == Ok(group);
     if account.groups.len() > MAX_GROUPS || !account.groups.iter().all(good) {
         return refuse(
             ErrorKind::InvalidArgument,

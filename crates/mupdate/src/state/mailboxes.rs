@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use murder_auth::may_be_made;
 use murder_mailbox::MailboxName;
 use murder_proto::v1::{self, ErrorKind, operation::Kind};
 
@@ -15,6 +16,17 @@ use crate::record::{
 /// The most mailboxes that one rename may move: all of them are one revision, which every
 /// replica holds in memory at once.
 const MAX_RENAME: usize = 100_000;
+
+/// A home is made for nobody but who could log in.
+fn check_new(name: &MailboxName) -> Result<(), Refusal> {
+    match may_be_made(name) {
+        true => Ok(()),
+        false => refuse(
+            ErrorKind::InvalidArgument,
+            format!("{name}: nobody can log in by the name of its home"),
+        ),
+    }
+}
 
 impl Changing<'_> {
     pub(super) fn batch(&mut self, batch: &v1::Batch) -> Outcome {
@@ -65,6 +77,7 @@ impl Changing<'_> {
         let partition = parse_partition(&request.partition)?;
         let acl = parse_acl(&request.acl)?;
         self.demand(&partition)?;
+        check_new(&name)?;
         if let Some(holder) = self.state.tables.map.find(&name) {
             // The answer to the first try was lost.
             let again = holder.id == id
@@ -186,6 +199,7 @@ impl Changing<'_> {
     fn rename(&mut self, request: &v1::RenameRequest) -> Result<Option<Mailbox>, Refusal> {
         let from = parse_name(&request.from)?;
         let to = parse_name(&request.to)?;
+        check_new(&to)?;
         if from == to || (request.subtree && to.is_below(&from)) {
             return refuse(
                 ErrorKind::InvalidArgument,

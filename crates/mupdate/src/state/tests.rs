@@ -1106,6 +1106,27 @@ fn a_murder_succeeds_others() {
     );
 }
 
+#[test]
+fn homes_are_of_those_who_could_log_in() {
+    let mut log = Log::default();
+    log.make("user/bob", "be1!default");
+    for name in [
+        "user/anyone",
+        "user/-x",
+        "user/group:x/y",
+        "user/Bob",
+        "user/zoe\u{308}",
+    ] {
+        for kind in [reserve(name, "be1!default"), rename("user/bob", name)] {
+            assert_eq!(
+                kind_of(log.one("be1", kind)),
+                ErrorKind::InvalidArgument,
+                "{name}"
+            );
+        }
+    }
+}
+
 /// Whoever has a backend's key cannot have another's mailbox taken for its own.
 #[test]
 fn an_id_is_one_mailboxs() {

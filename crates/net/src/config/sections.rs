@@ -244,6 +244,9 @@ pub struct LimitsConfig {
     /// A logged-in client that says nothing for so long is logged out, in seconds; RFC 9051 5.4
     /// wants at least 1800. Default: 1800.
     pub idle_timeout_seconds: u64,
+    /// How often a client in IDLE is told that the server is still there, in seconds; 0 for never.
+    /// Keeps connections in the tables of address translators. Default: 120.
+    pub idle_notify_seconds: u64,
     /// A client that does not take a single byte of an answer for so long is disconnected, in
     /// seconds. Default: 120.
     pub slow_reader_seconds: u64,
@@ -261,6 +264,7 @@ impl Default for LimitsConfig {
             failed_login_delay_ms: 1_000,
             login_timeout_seconds: 60,
             idle_timeout_seconds: 1_800,
+            idle_notify_seconds: 120,
             slow_reader_seconds: 120,
             slow_reader_bytes: 256 * 1024,
         }
@@ -302,6 +306,15 @@ impl LimitsConfig {
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_timeout_seconds)
+    }
+
+    /// [`idle_notify_seconds`](Self::idle_notify_seconds); for never, longer than any IDLE.
+    #[must_use]
+    pub fn idle_notify(&self) -> Duration {
+        match self.idle_notify_seconds {
+            0 => self.idle_timeout().saturating_mul(2),
+            seconds => Duration::from_secs(seconds),
+        }
     }
 
     /// [`slow_reader_seconds`](Self::slow_reader_seconds).

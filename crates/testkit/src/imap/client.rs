@@ -1,7 +1,7 @@
 //! The client.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
@@ -48,6 +48,18 @@ impl ImapClient {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         within("connecting", async {
             let stream = ClientStream::connect(address).await?;
+            Self::greeted(stream, address).await
+        })
+        .await
+    }
+
+    /// Connects from one of this machine's addresses, and reads the greeting.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        within("connecting", async {
+            let stream = ClientStream::connect_from(source, address).await?;
             Self::greeted(stream, address).await
         })
         .await

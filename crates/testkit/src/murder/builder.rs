@@ -100,6 +100,13 @@ impl Builder {
         self
     }
 
+    /// A line of `[login]` of every frontend and backend.
+    #[must_use]
+    pub fn login_setting(mut self, line: &str) -> Self {
+        add(&mut self.extra.login, line);
+        self
+    }
+
     /// A line of `[partitions.default]` of every backend.
     #[must_use]
     pub fn partition_setting(mut self, line: &str) -> Self {

@@ -49,6 +49,8 @@ pub(super) struct Extra {
     pub imap: String,
     /// Lines of `[lmtp]`.
     pub lmtp: String,
+    /// Lines of `[login]`.
+    pub login: String,
     /// Lines of `[mupdate]`.
     pub mupdate: String,
     /// Lines of `[limits]`.
@@ -85,9 +87,14 @@ pub(super) fn text(
         text += "proxy_admins = true\n";
     }
     text += &format!(
-        "{}\n\n[lmtp]\nlisten = [\"{}\"]\n{}\n\n[admin]\nlisten = \"{}\"\n\n",
-        extra.imap, at.lmtp, extra.lmtp, at.admin
+        "{}\n\n[admin]\nlisten = \"{}\"\n\n[lmtp]\nlisten = [\"{}\"]\n{}\n",
+        extra.imap, at.admin, at.lmtp, extra.lmtp
     );
+    if role == Role::Backend {
+        // So that what was delivered is what was sent.
+        text += "return_path = false\nreceived = false\n";
+    }
+    text += "\n";
     if role == Role::Backend {
         text += &format!(
             "[pop3]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\n\
@@ -99,5 +106,5 @@ pub(super) fn text(
             extra.partition
         );
     }
-    text + &format!("[limits]\n{}\n", extra.limits)
+    text + &format!("[login]\n{}\n\n[limits]\n{}\n", extra.login, extra.limits)
 }

@@ -1,10 +1,10 @@
 //! SETACL, DELETEACL, GETACL, LISTRIGHTS and MYRIGHTS (RFC 4314).
 
-use murder_auth::normalize_user;
-use murder_imap::{AclMode, MailboxArg};
+use murder_auth::{normalize_group, normalize_user};
+use murder_imap::{AclMode, Code, MailboxArg};
 use murder_mailbox::{Acl, MailboxName, Rights};
 
-use crate::imap::errors::{OpError, OpResult, bad, no_such_mailbox, ok};
+use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox, ok};
 use crate::imap::op::create::changed;
 use crate::imap::session::Session;
 use crate::mailboxes::AclChange;
@@ -111,9 +111,12 @@ fn identifier(who: &str) -> Result<String, OpError> {
         return Ok(format!("{negative}anyone"));
     }
     if let Some(group) = name.strip_prefix("group:") {
-        return match group.is_empty() || group.chars().any(char::is_control) {
-            true => Err(bad("Identifier is not valid")),
-            false => Ok(who.to_owned()),
+        return match normalize_group(group) {
+            Ok(group) => Ok(format!("{negative}group:{group}")),
+            Err(_) if who.len() > Acl::MAX_IDENTIFIER => {
+                Err(no(Code::Cannot, "Identifier is too long"))
+            }
+            Err(_) => Err(bad("Identifier is not valid")),
         };
     }
     let user = normalize_user(name).map_err(|_| bad("Identifier is not valid"))?;

@@ -6,11 +6,12 @@ use murder_auth::sasl::{self, Plain, SaslError};
 use murder_imap::server::Line;
 use murder_imap::{Code, Secret};
 use murder_mailbox::Namespace;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::imap::errors::{OpError, OpResult, bad, no, ok_code};
 use crate::imap::op::{capability, login};
 use crate::imap::session::{Session, User};
+use crate::login::log_vouched;
 
 /// AUTHENTICATE, with an initial response or without
 pub(crate) async fn authenticate(
@@ -22,9 +23,19 @@ pub(crate) async fn authenticate(
         "PLAIN" if capability::may_log_in(session) => {
             let message = response(session, initial_response).await?;
             let plain = Plain::parse(message.expose()).map_err(malformed)?;
-            let claim = session.node.claim(&plain.authcid);
-            let result = session.node.authenticator.verify_plain(&plain).await;
-            login::finish(session, &plain.authcid, claim, result).await
+            let Plain {
+                authzid,
+                authcid,
+                password,
+            } = &plain;
+            login::finish(
+                session,
+                "PLAIN",
+                authcid,
+                authzid.as_deref(),
+                Some(password),
+            )
+            .await
         }
         "PLAIN" => Err(login::privacy_required()),
         "EXTERNAL" if capability::is_frontend(session) => {
@@ -86,9 +97,16 @@ async fn vouched(session: &mut Session, user: Option<&str>) -> OpResult {
     }
     let Some(identity) = session.node.identity_vouched(user).await else {
         session.node.imap.failed_logins.inc();
+        log_vouched("imap", session.id, session.stream.peer(), user, false);
         return Err(refused());
     };
-    debug!(user = identity.user, "logged in through a frontend");
+    log_vouched(
+        "imap",
+        session.id,
+        session.stream.peer(),
+        &identity.user,
+        true,
+    );
     let presence = session.node.enter_vouched(&identity, session.about());
     session.logged_in(
         User {

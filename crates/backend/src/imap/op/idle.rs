@@ -2,9 +2,11 @@
 
 use std::io;
 
-use murder_imap::CommandReader;
 use murder_imap::server::Line;
+use murder_imap::{CommandReader, Status};
+use murder_net::Alarm;
 use murder_sessions::news_of;
+use tokio::time::Instant;
 
 use crate::imap::dispatch::boxed;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
@@ -13,11 +15,17 @@ use crate::imap::session::{Session, State};
 use crate::imap::updates::{Expunges, deleted, news};
 use crate::stream::ClientStream;
 
+/// What a client is told that has not been told anything for a while.
+const STILL_HERE: &str = "Still here";
+
 /// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the
 /// client is done. While it waits it holds no buffer. The caller ends it, by dropping it, when the
 /// client is silent for too long and when the node drains.
 pub(crate) async fn idle(session: &mut Session) -> OpResult {
     session.writer.continuation("idling");
+    let every = session.node.config.limits.idle_notify();
+    let mut due = Instant::now() + every;
+    let mut alarm = Alarm::new(due);
     loop {
         // Before the comparison, so that no change falls in between.
         let mut wake = Wake::of(session);
@@ -40,6 +48,7 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
         wake.set_due(session);
         if !session.writer.is_empty() {
             session.flush().await?;
+            due = Instant::now() + every;
         }
         let line = tokio::select! {
             heard = news_of(session.presence.as_ref()) => {
@@ -48,6 +57,10 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
             }
             line = next_line(&mut session.reader, &mut session.stream) => line?,
             () = wake.wait() => continue,
+            () = alarm.until(due) => {
+                session.writer.untagged(Status::Ok, None, STILL_HERE);
+                continue;
+            }
         };
         return match line {
             Line::Line(line) if line.trim_ascii().eq_ignore_ascii_case(b"DONE") => {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use murder_auth::AuthError;
+use murder_auth::{AuthError, Login};
 use murder_imap::{Code, Secret};
-use murder_mailbox::{Identity, Namespace};
-use murder_sessions::Claim;
+use murder_mailbox::Namespace;
 
 use crate::imap::errors::{OpError, OpResult, no, ok_code};
 use crate::imap::op::capability;
@@ -17,12 +16,7 @@ pub(crate) async fn login(session: &mut Session, user: String, password: &Secret
     if !capability::may_log_in(session) {
         return Err(privacy_required());
     }
-    let claim = session.node.claim(&user);
-    let result = match password.expose_str() {
-        Some(password) => session.node.authenticator.verify(&user, password).await,
-        None => Err(AuthError::Failed),
-    };
-    finish(session, &user, claim, result).await
+    finish(session, "LOGIN", &user, None, password.expose_str()).await
 }
 
 /// Passwords are not taken without TLS.
@@ -30,26 +24,36 @@ pub(crate) fn privacy_required() -> OpError {
     no(Code::PrivacyRequired, "Use TLS first")
 }
 
-/// Lets the user in whose password was right, and holds the answer back for the others.
-/// `claimed`: the name that was given, and `claim` what it was before the password was checked.
+/// Lets the user in if the password is right; `None` is one that is nobody's.
 pub(crate) async fn finish(
     session: &mut Session,
-    claimed: &str,
-    claim: Claim,
-    result: Result<Identity, AuthError>,
+    mechanism: &'static str,
+    user: &str,
+    authzid: Option<&str>,
+    password: Option<&str>,
 ) -> OpResult {
+    let about = session.about();
+    let login = Login {
+        protocol: about.protocol.as_str(),
+        peer: session.peer,
+        session: &about.id.to_string(),
+        mechanism,
+        tls: about.tls,
+        user,
+        authzid,
+        password,
+    };
     let node = Arc::clone(&session.node);
-    let LoggedIn { identity, presence } =
-        match node.log_in(session.about(), claimed, claim, result).await {
-            Ok(logged_in) => logged_in,
-            Err(refused) => {
-                if refused.is_failure() {
-                    node.imap.failed_logins.inc();
-                    session.failed_logins += 1;
-                }
-                return Err(answer(refused));
+    let LoggedIn { identity, presence } = match node.log_in(&login, about).await {
+        Ok(logged_in) => logged_in,
+        Err(refused) => {
+            if refused.is_failure() {
+                node.imap.failed_logins.inc();
+                session.failed_logins += 1;
             }
-        };
+            return Err(answer(refused));
+        }
+    };
     let namespace = Namespace::client(
         session.node.config.namespace.clone(),
         &identity.user,
@@ -70,14 +74,21 @@ pub(super) const OUTDATED: &str = "The accounts are out of date here, try again 
 
 fn answer(refused: NotLoggedIn) -> OpError {
     match refused {
-        NotLoggedIn::Failed => no(Code::AuthenticationFailed, "Authentication failed"),
-        NotLoggedIn::NotAuthorized => no(
+        NotLoggedIn::Refused(AuthError::Failed) => {
+            no(Code::AuthenticationFailed, "Authentication failed")
+        }
+        NotLoggedIn::Refused(AuthError::NotAuthorized) => no(
             Code::AuthorizationFailed,
             "Not authorized to act as that user",
         ),
+        NotLoggedIn::Refused(AuthError::Busy) => {
+            no(Code::Unavailable, "Too many logins, try again")
+        }
+        NotLoggedIn::Refused(AuthError::Guessing) => {
+            no(Code::Unavailable, "Too many failed logins, try again later")
+        }
         NotLoggedIn::NoAccounts => no(Code::Unavailable, "No accounts are known yet, try again"),
         NotLoggedIn::Outdated => no(Code::Unavailable, OUTDATED),
-        NotLoggedIn::Busy => no(Code::Unavailable, "Too many logins, try again"),
         NotLoggedIn::TooManyConnections => no(Code::Limit, "Too many connections of this user"),
     }
 }

@@ -1,10 +1,10 @@
 //! LOGIN and AUTHENTICATE (RFC 9051 sections 6.2.2 and 6.2.3, RFC 4959, RFC 4616).
 
 use bytes::Bytes;
-use murder_auth::AuthError;
 use murder_auth::sasl::{self, Plain};
-use murder_mailbox::{Identity, Namespace};
-use murder_sessions::{About, Claim, NotEntered, Protocol};
+use murder_auth::{AuthError, Login};
+use murder_mailbox::Namespace;
+use murder_sessions::{About, NotEntered, Protocol};
 
 use crate::autocreate;
 use crate::backend::connection::ActingFor;
@@ -30,13 +30,7 @@ pub(crate) async fn login(session: &mut Session, mut arguments: Arguments<'_>) -
         authcid: user,
         password,
     };
-    let claim = session.shared.claim(&plain.authcid);
-    let result = session
-        .shared
-        .authenticator
-        .verify(&plain.authcid, &plain.password)
-        .await;
-    finish(session, &plain, claim, result).await
+    log_in(session, "LOGIN", &plain).await
 }
 
 /// AUTHENTICATE PLAIN [initial response]
@@ -69,9 +63,7 @@ pub(crate) async fn authenticate(session: &mut Session, mut arguments: Arguments
     check_populated(session).await?;
     let message = sasl::decode(&response).map_err(malformed)?;
     let plain = Plain::parse(&message).map_err(malformed)?;
-    let claim = session.shared.claim(&plain.authcid);
-    let result = session.shared.authenticator.verify_plain(&plain).await;
-    finish(session, &plain, claim, result).await
+    log_in(session, "PLAIN", &plain).await
 }
 
 /// Without the accounts nobody is unknown; and with outdated ones, somebody may be known who should
@@ -105,56 +97,50 @@ async fn read_line(session: &mut Session) -> Result<Bytes, OpError> {
     }
 }
 
-async fn finish(
-    session: &mut Session,
-    plain: &Plain,
-    claim: Claim,
-    result: Result<Identity, AuthError>,
-) -> OpResult {
-    let metrics = &session.shared.metrics;
-    let identity = match result {
-        Ok(identity) => identity,
-        Err(AuthError::Busy) => {
-            return Err(Refusal::Unavailable("Too many logins, try again".into()).into());
-        }
-        Err(error) => {
-            metrics.logins_failed.inc();
-            session.failed_logins += 1;
-            tracing::info!(user = plain.authcid, %error, "login failed");
-            let delay = session.shared.settings.failed_login_delay;
-            tokio::time::sleep(delay).await;
-            return Err(match error {
-                AuthError::NotAuthorized => Refusal::AuthorizationFailed,
-                _ => Refusal::AuthenticationFailed,
-            }
-            .into());
-        }
-    };
+async fn log_in(session: &mut Session, mechanism: &'static str, plain: &Plain) -> OpResult {
+    let shared = session.shared.clone();
     let about = About {
         id: session.id,
         protocol: Protocol::Imap,
         peer: session.peer.to_canonical(),
         tls: session.secure,
     };
-    let directory = session.shared.authenticator.directory();
-    let entered = session
-        .shared
-        .sessions
-        .enter(directory, claim, &identity, about);
-    let presence = match entered {
+    let login = Login {
+        protocol: about.protocol.as_str(),
+        peer: session.peer,
+        session: &about.id.to_string(),
+        mechanism,
+        tls: session.secure,
+        user: &plain.authcid,
+        authzid: plain.authzid.as_deref(),
+        password: Some(&plain.password),
+    };
+    let claim = shared.claim(&plain.authcid);
+    let identity = match shared.authenticator.log_in(&login).await {
+        Ok(identity) => identity,
+        Err(error) => {
+            if error.is_failure() {
+                shared.metrics.logins_failed.inc();
+                session.failed_logins += 1;
+            }
+            return Err(refusal(error).into());
+        }
+    };
+    let directory = shared.authenticator.directory();
+    let presence = match shared.sessions.enter(directory, claim, &identity, about) {
         Ok(presence) => presence,
         Err(NotEntered::TooMany) => {
-            tracing::info!(user = identity.user, "too many connections of this user");
+            login.failed("too many connections of this user");
             return Err(Refusal::Limit("Too many connections of this user").into());
         }
         Err(NotEntered::Ended(why)) => {
-            tracing::info!(user = identity.user, %why, "login failed");
+            login.failed(why);
             return Err(Refusal::AuthenticationFailed.into());
         }
     };
-    metrics.logins.inc();
+    shared.metrics.logins.inc();
     tracing::Span::current().record("user", identity.user.as_str());
-    tracing::info!(user = identity.user, secure = session.secure, "logged in");
+    login.succeeded(&identity.user);
     let namespace = Namespace::client(
         session.shared.settings.namespace.clone(),
         &identity.user,
@@ -185,4 +171,15 @@ async fn finish(
         code: Some(format!("CAPABILITY {}", capability::list(session))),
         text: "Logged in".into(),
     })
+}
+
+fn refusal(error: AuthError) -> Refusal {
+    match error {
+        AuthError::Failed => Refusal::AuthenticationFailed,
+        AuthError::NotAuthorized => Refusal::AuthorizationFailed,
+        AuthError::Busy => Refusal::Unavailable("Too many logins, try again".into()),
+        AuthError::Guessing => {
+            Refusal::Unavailable("Too many failed logins, try again later".into())
+        }
+    }
 }

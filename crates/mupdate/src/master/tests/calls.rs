@@ -1,9 +1,13 @@
 //! Calls and their answers, roles, restarts.
 
-use murder_auth::{Account, AuthError, Authenticator, AuthenticatorConfig, hash_password};
+use murder_auth::{
+    Account, AuthError, Authenticator, AuthenticatorConfig, Blocked, Directory, Login,
+    hash_password, parse_network,
+};
 use murder_mailbox::{Acl, SpecialUse};
 
 use super::*;
+use crate::blocks::tell_blocks;
 use crate::client::{Operation, UserUpdate};
 use crate::error::MupdateError;
 use crate::record::MailboxState;
@@ -275,21 +279,37 @@ async fn users_log_in_by_the_replica() {
     connected(&replica).await;
     replica.barrier(LONG).await.unwrap();
     let auth = Authenticator::new(replica.clone(), AuthenticatorConfig::default());
-    let identity = auth.verify("Bob", "secret").await.unwrap();
+    let login = |user: &'static str, password: &'static str| Login {
+        protocol: "imap",
+        peer: [127, 0, 0, 1].into(),
+        session: "s",
+        mechanism: "PLAIN",
+        tls: true,
+        user,
+        authzid: None,
+        password: Some(password),
+    };
+    let identity = auth.log_in(&login("Bob", "secret")).await.unwrap();
     assert_eq!(identity.groups, ["staff"]);
     // A new password counts as soon as the replica has it, whatever is cached.
     let hash = hash_password("other").unwrap();
     let revision = operator.set_password("bob", &hash).await.unwrap();
     replica.wait_for(revision, LONG).await.unwrap();
-    assert_eq!(auth.verify("bob", "secret").await, Err(AuthError::Failed));
-    auth.verify("bob", "other").await.unwrap();
+    assert_eq!(
+        auth.log_in(&login("bob", "secret")).await,
+        Err(AuthError::Failed)
+    );
+    auth.log_in(&login("bob", "other")).await.unwrap();
     let update = UserUpdate {
         disabled: Some(true),
         ..UserUpdate::default()
     };
     let revision = operator.update_user("bob", update).await.unwrap();
     replica.wait_for(revision, LONG).await.unwrap();
-    assert_eq!(auth.verify("bob", "other").await, Err(AuthError::Failed));
+    assert_eq!(
+        auth.log_in(&login("bob", "other")).await,
+        Err(AuthError::Failed)
+    );
     let revision = operator.delete_user("alice").await.unwrap();
     replica.wait_for(revision, LONG).await.unwrap();
     assert_eq!(replica.account("alice"), None);
@@ -308,4 +328,88 @@ async fn a_client_tries_each_master() {
     ));
     let found = client.find(&name("board")).await.unwrap();
     assert_eq!(found.mailbox, None);
+}
+
+#[tokio::test]
+async fn an_address_that_one_node_blocks_is_blocked_on_all() {
+    let mut murder = Murder::start().await;
+    let (fe1, fe2) = (murder.replica("fe1").await, murder.replica("fe2").await);
+    connected(&fe2).await;
+    let told = Authenticator::new(fe1.clone(), AuthenticatorConfig::default());
+    let telling = tell_blocks(&told, fe1.clone());
+    let guess = async {
+        let guess = Login {
+            protocol: "imap",
+            peer: [192, 0, 2, 1].into(),
+            session: "s",
+            mechanism: "PLAIN",
+            tls: true,
+            user: "nobody",
+            authzid: None,
+            password: Some("guess"),
+        };
+        while told.log_in(&guess).await != Err(AuthError::Guessing) {}
+        let elsewhere = Authenticator::new(fe2.clone(), AuthenticatorConfig::default());
+        let mut revisions = fe2.changed();
+        while !elsewhere.shuts_out(guess.peer) {
+            revisions.changed().await.unwrap();
+        }
+        assert_eq!(elsewhere.log_in(&guess).await, Err(AuthError::Guessing));
+    };
+    tokio::select! {
+        () = telling => unreachable!("it tells as long as there may be something to tell"),
+        () = guess => {}
+    }
+
+    let operator = murder.client("op", "operator");
+    let listed = operator.list_blocks().await.unwrap();
+    let (network, block) = &listed[0];
+    assert_eq!(
+        (network.to_string().as_str(), block.by.as_str()),
+        ("192.0.2.1/32", "fe1")
+    );
+    assert!(!block.operator && block.until_ms > 0);
+    // What nodes may not: networks, for ever, what they hear of others'.
+    let node = murder.client("be1", "backend");
+    let network = |text: &str| parse_network(text).unwrap();
+    for (blocked, seconds) in [
+        ("198.51.100.0/24", 60),
+        ("198.51.100.1", 0),
+        ("198.51.100.1", 90_000),
+    ] {
+        let refused = node
+            .block(network(blocked), Duration::from_secs(seconds), "x")
+            .await;
+        assert!(
+            matches!(refused, Err(MupdateError::PermissionDenied(_))),
+            "{refused:?}"
+        );
+    }
+    let refused = node.unblock(network("192.0.2.1")).await;
+    assert!(
+        matches!(refused, Err(MupdateError::PermissionDenied(_))),
+        "{refused:?}"
+    );
+    assert!(matches!(
+        node.list_blocks().await,
+        Err(MupdateError::PermissionDenied(_))
+    ));
+
+    // An operator's are for networks, and outlive the master; nobody's are for ever.
+    operator
+        .block(network("2001:db8::/32"), Duration::ZERO, "abuse")
+        .await
+        .unwrap();
+    let revision = operator.unblock(network("192.0.2.1")).await.unwrap();
+    fe2.wait_for(revision, LONG).await.unwrap();
+    murder.restart().await;
+    let fe3 = murder.replica("fe3").await;
+    connected(&fe3).await;
+    for replica in [fe2, fe3] {
+        let blocked = |address: &str| replica.blocked(address.parse().unwrap());
+        assert_eq!(blocked("2001:db8::1"), Some(Blocked::ByOperator));
+        assert_eq!(blocked("192.0.2.1"), None);
+    }
+    let gone = operator.unblock(network("192.0.2.1")).await;
+    assert!(matches!(gone, Err(MupdateError::NotFound(_))), "{gone:?}");
 }
