@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use crate::guard::{Attempt, Guard, Standing};
 use crate::turns::Turns;
 use crate::{
-    Account, Directory, IpNet, Login, LoginConfig, NewBlock, hash_password, normalize_user,
-    verify_password,
+    Account, Directory, IpNet, Login, LoginConfig, NewBlock, bounded, hash_password,
+    normalize_user, verify_password,
 };
 
 /// Remembered successes; some 200 bytes each.
@@ -108,7 +108,7 @@ impl Authenticator {
             directory,
             cache_for: config.cache_for,
             key,
-            cache: Mutex::new(LruCache::new(CACHE_ENTRIES)),
+            cache: Mutex::new(bounded(CACHE_ENTRIES)),
             turns: Turns::new(config.concurrent_hashes),
             guard,
             new_blocks: Mutex::new(Some(new_blocks)),

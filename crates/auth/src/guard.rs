@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::turns::Class;
-use crate::{Directory, LoginConfig, client_network};
+use crate::{Directory, LoginConfig, bounded, client_network};
 
 /// Entries of each table; some 100 bytes each. Who fails with so many names or from so many
 /// addresses that others are forgotten has paid for each.
@@ -145,11 +145,11 @@ impl Guard {
             directory,
             hasher: RandomState::new(),
             tables: Mutex::new(Tables {
-                addresses: LruCache::new(ENTRIES),
-                accounts: LruCache::new(ENTRIES),
-                known: LruCache::new(ENTRIES),
-                good: LruCache::new(ENTRIES),
-                blocked: LruCache::new(ENTRIES),
+                addresses: bounded(ENTRIES),
+                accounts: bounded(ENTRIES),
+                known: bounded(ENTRIES),
+                good: bounded(ENTRIES),
+                blocked: bounded(ENTRIES),
             }),
             untold,
         };

@@ -24,6 +24,11 @@ mod turns;
 mod user_name;
 mod users_file;
 
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
 pub use authenticator::{AuthError, Authenticator, AuthenticatorConfig};
 pub use config::{LoginConfig, MAX_BLOCK};
 pub use directory::{Account, AccountObserver, Directory, StaticDirectory};
@@ -34,3 +39,11 @@ pub use network::{NetworkError, client_network, parse_network};
 pub use password::{HashError, check_hash, hash_password, verify_password};
 pub use user_name::{GroupNameError, UserNameError, may_be_made, normalize_group, normalize_user};
 pub use users_file::{UsersFile, UsersFileError};
+
+/// An empty table of at most so many entries, which takes memory for those that are in it:
+/// [`LruCache::new`] takes it for all of them at once.
+fn bounded<K: Hash + Eq, V>(entries: NonZeroUsize) -> LruCache<K, V> {
+    let mut table = LruCache::unbounded();
+    table.resize(entries);
+    table
+}

@@ -119,6 +119,9 @@ impl Segments {
         damage: Arc<DamageCell>,
     ) -> Self {
         let open_files = NonZeroUsize::new(open_files).unwrap_or(NonZeroUsize::MIN);
+        // Not `new`, which takes memory for all of them at once.
+        let mut checked = LruCache::unbounded();
+        checked.resize(CHECKED);
         Self {
             io,
             dir,
@@ -126,7 +129,7 @@ impl Segments {
             open: Mutex::new(LruCache::new(open_files)),
             pins: Mutex::default(),
             removed: Mutex::default(),
-            checked: Mutex::new(LruCache::new(CHECKED)),
+            checked: Mutex::new(checked),
             damage,
         }
     }

@@ -32,7 +32,10 @@ struct Measured {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAILBOXES)))
+        // Not `new`, which takes memory for all of them at once.
+        let mut sizes = LruCache::unbounded();
+        sizes.resize(MAILBOXES);
+        Self(Mutex::new(sizes))
     }
 }
 
