@@ -202,7 +202,7 @@ pub struct LogConfig {
     /// `error`, `warn`, `info`, `debug`, `trace`, or filters such as
     /// `info,murder_backend=debug`. Default: `info`.
     pub level: String,
-    /// A file for [audit events](crate::audit), which SIGHUP opens anew. Default: none, they go
+    /// A file for [audit events](mod@crate::audit), which SIGHUP opens anew. Default: none, they go
     /// with the rest.
     #[serde(deserialize_with = "optional_path")]
     pub audit: Option<PathBuf>,
