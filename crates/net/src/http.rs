@@ -269,6 +269,19 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_the_answers_is_cut_off() {
+        let shutdown = Shutdown::new();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let address = serve(listen, Health::new(), Metrics::new("x"), &shutdown).unwrap();
+        let started = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let requests = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+        // Until nothing is taken any more, and then until the connection has ended.
+        while stream.write_all(&requests).await.is_ok() {}
+        assert!(started.elapsed() <= CONNECTION_LIFE + REQUEST);
+    }
+
     #[tokio::test]
     async fn answers_follow_the_conditions() {
         let shutdown = Shutdown::new();

@@ -47,6 +47,23 @@ async fn names_are_canonical_at_backends_and_the_clients_own_here() {
     murder.stop().await;
 }
 
+/// What is held of a backend's answers to one command has a bound, whatever each of them is.
+#[tokio::test]
+async fn a_backend_that_answers_without_end_is_given_up() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    murder.make("user/bob/x", "be1", "bob").await;
+    let mut client = murder.login("bob").await;
+    client.send("a STATUS x (MESSAGES)\r\n").await;
+    let mut backend = murder.imap_at("be1").await;
+    backend.expect("STATUS \"user/bob/x\" (MESSAGES)").await;
+    let answer = format!("* STATUS {} (MESSAGES 1)\r\n", "x".repeat(900 << 10));
+    let flood =
+        tokio::spawn(async move { while backend.peer.try_send(answer.as_bytes()).await {} });
+    client.expect("a NO [UNAVAILABLE] ").await;
+    flood.await.unwrap();
+    murder.stop().await;
+}
+
 #[tokio::test]
 async fn a_miss_costs_a_barrier_and_no_backend() {
     let mut murder = Murder::start(&[("bob", "be1")]).await;
