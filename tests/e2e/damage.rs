@@ -70,9 +70,12 @@ async fn lost_files_are_said_and_no_mail_is_forgotten() -> Tested {
     assert_eq!(writable as u32, 0);
     for user in ["user1", "user2"] {
         let mut client = select(&murder, user).await?;
-        let bodies = client.fetch_all().await?.into_iter();
-        let wanted = (1..=3).map(|n| (n, message(&format!("{user}-{n}"))));
-        assert!(bodies.eq(wanted));
+        let bodies = client.fetch_all().await?;
+        assert!(bodies.iter().map(|(uid, _)| *uid).eq(1..=3));
+        for (uid, body) in bodies {
+            // Below the fields that the delivery has put before it.
+            assert!(body.ends_with(&message(&format!("{user}-{uid}"))));
+        }
         client.no("UID STORE 1 +FLAGS (\\Flagged)", "").await?;
     }
     let kept = murder.stop_and_keep().await?.context("a directory")?;
