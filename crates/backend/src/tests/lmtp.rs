@@ -548,7 +548,7 @@ async fn only_frontends_say_whose_session_it_is() {
     let writer = std::sync::Mutex::new(std::fs::File::create(&log).unwrap());
     let subscriber = tracing_subscriber::fmt().with_ansi(false);
     let subscriber = subscriber.with_writer(writer).finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let _log = tracing::subscriber::set_default(subscriber);
     let backend = with_users(&murder, &["bob"]).await;
     let mut stranger = Client::connect(&backend).await;
     assert!(

@@ -269,7 +269,7 @@ async fn one_session_id_finds_both_sides() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let _log = tracing::subscriber::set_default(subscriber);
     let server = Server::with_tls(|_| {});
     server.create("user/bob").await;
     let mut client = server.connect_for("bob").await;

@@ -25,7 +25,7 @@ async fn nobody_but_nodes_knows_of_it() {
     let writer = std::sync::Mutex::new(std::fs::File::create(&log).unwrap());
     let subscriber = tracing_subscriber::fmt().with_ansi(false);
     let subscriber = subscriber.with_writer(writer).finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let _log = tracing::subscriber::set_default(subscriber);
     let (server, mut frontend) = selected().await;
     let mut bob = server.login("bob").await;
     let mut stranger = server.connect().await;
