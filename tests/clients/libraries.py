@@ -59,10 +59,15 @@ def lmtp_email_test_data_byte_for_byte(murder):
             message = re.sub(rb"\r\n|\r|\n", b"\r\n", raw)
             message += b"" if message.endswith(b"\r\n") else b"\r\n"
             assert lmtp.sendmail("sender@example.org", [user], message) == {}
-            wanted[message] += 1
+            # The delivery puts its own before the message (RFC 5321 section 4.4).
+            head, blank, rest = (b"\r\n" + message).partition(b"\r\n\r\n")
+            head = re.sub(rb"(?i)\r\nReturn-Path:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*", b"", head)
+            wanted[(head + blank + rest)[2:]] += 1
+    trace = rb"\AReturn-Path: <sender@example\.org>\r\nReceived: (?:[^;\r\n]|\r\n[ \t])*;(?:\r\n[ \t])?[^\r\n]*\r\n"
     with murder.imap(1, user) as client:
         ok(client.select("INBOX", readonly=True))
-        assert collections.Counter(bodies(client).values()) == wanted
+        found = collections.Counter(re.sub(trace, b"", body) for body in bodies(client).values())
+        assert found == wanted, list((found - wanted) + (wanted - found))[:2]
 
 
 @check
@@ -214,10 +219,12 @@ def curl_pop3_and_pop3s(murder):
             assert lmtp.sendmail("s@example.org", [user], message) == {}
     plain = "pop3://%s:%d" % murder.address("backends", 0, "pop3")
     tls = "pop3s://%s:%d" % murder.address("backends", 0, "pop3s")
-    size = len(b"Subject: number 1\r\n\r\n.dot\r\n")
+    with murder.imap(0, user) as client:
+        ok(client.select("INBOX", readonly=True))
+        size, other = (len(body) for body in bodies(client).values())
     for url, more in ((plain, []), (plain, ["--ssl-reqd", "--cacert", murder.ca]), (tls, ["--cacert", murder.ca])):
         listing = run("curl", "-sS", "-u", login, *more, f"{url}/")
-        assert listing.split() == ["1", str(size), "2", str(size)], listing
+        assert listing.split() == ["1", str(size), "2", str(other)], listing
         assert "number 2\n\n.dot\n" in run("curl", "-sS", "-u", login, *more, f"{url}/2")
     run("curl", "-sS", "-u", login, f"{plain}/1", "-X", "DELE", "--head")
     listing = run("curl", "-sS", "-u", login, f"{plain}/", "-X", "UIDL")
