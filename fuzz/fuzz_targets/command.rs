@@ -2,16 +2,14 @@
 //! written and parsed back to the same.
 #![no_main]
 
-mod pieces;
-
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
+use murder_frontend::fuzzing::{Pieces, now};
 use murder_imap::server::Limits;
 use murder_imap::{
     AppendData, AppendNext, CatPart, CommandReader, Event, LiteralHead, MessageUrl, encode,
     parse_command,
 };
-use pieces::{Pieces, now};
 
 /// The messages of an APPEND are read, or left to be skipped, by turns.
 #[derive(Debug, PartialEq)]

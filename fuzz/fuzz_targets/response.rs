@@ -2,11 +2,9 @@
 //! response parses and is written to the same octets again.
 #![no_main]
 
-mod pieces;
-
 use libfuzzer_sys::fuzz_target;
+use murder_frontend::fuzzing::{Pieces, now};
 use murder_imap::{NameEncoding, Response, ResponseReader, ResponseWriter, response};
-use pieces::{Pieces, now};
 
 fn written(response: &Response) -> Vec<u8> {
     let mut writer = ResponseWriter::new(NameEncoding::Utf8);

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use clap::Subcommand;
 use murder_auth::{IpNet, parse_network};
 use serde::Serialize;
 
 use crate::operator::Target;
 use crate::output::{Table, print_json, print_line};
-use crate::units::show_time;
+use crate::units::{read_duration, show_time};
 
 /// What can be done with blocks.
 #[derive(Debug, Subcommand)]
@@ -136,38 +135,4 @@ fn list(to: &To) -> anyhow::Result<()> {
         })
         .collect();
     Table::new(["network", "until", "by", "reason"]).print(&rows)
-}
-
-/// Reads `90m`, `12h`, `3d`, `1w`.
-fn read_duration(text: &str) -> anyhow::Result<Duration> {
-    let known = "a time such as 30s, 90m, 12h, 3d or 1w";
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().context(known)?;
-    let unit = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        "w" => 7 * 24 * 3600,
-        _ => bail!(known),
-    };
-    match number.checked_mul(unit) {
-        Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
-        _ => bail!(known),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn durations() {
-        assert_eq!(read_duration("90m").unwrap(), Duration::from_secs(5400));
-        assert_eq!(read_duration("1w").unwrap(), Duration::from_secs(604_800));
-        for odd in ["", "m", "5", "0s", "5y", "-1d", "99999999999999999999d"] {
-            assert!(read_duration(odd).is_err(), "{odd}");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Times and sizes as people write and read them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
@@ -77,6 +77,32 @@ pub fn read_storage(text: &str) -> anyhow::Result<Limit> {
     Ok(Limit(Some(kibibytes)))
 }
 
+/// Reads `90m`, `12h`, `3d`, `1w`.
+///
+/// # Errors
+/// When it is none, or nothing.
+pub fn read_duration(text: &str) -> anyhow::Result<Duration> {
+    let known = "a time such as 30s, 90m, 12h, 3d or 1w";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().context(known)?;
+    let unit = seconds_of(&text[digits.len()..]).context(known)?;
+    match number.checked_mul(unit.into()) {
+        Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => bail!(known),
+    }
+}
+
+fn seconds_of(unit: &str) -> Option<u32> {
+    match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(24 * 3600),
+        "w" => Some(7 * 24 * 3600),
+        _ => None,
+    }
+}
+
 /// Reads a time: so long ago (`90m`, `12h`, `3d`, `1w`), or `2026-11-25`, `2026-11-25T03:44` in
 /// UTC.
 ///
@@ -87,15 +113,8 @@ pub fn read_time(text: &str) -> anyhow::Result<i64> {
                  2026-11-25T03:44";
     let ago = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     if let Ok(number) = ago.parse::<i64>() {
-        let unit = match &text[ago.len()..] {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 24 * 3600,
-            "w" => 7 * 24 * 3600,
-            _ => bail!(known),
-        };
-        let ago = number.checked_mul(unit).context(known)?;
+        let unit = seconds_of(&text[ago.len()..]).context(known)?;
+        let ago = number.checked_mul(unit.into()).context(known)?;
         return Ok(now().saturating_sub(ago));
     }
     let text = text.trim_end_matches('Z');
@@ -140,6 +159,15 @@ fn now() -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(read_duration("90m").unwrap(), Duration::from_secs(5400));
+        assert_eq!(read_duration("1w").unwrap(), Duration::from_secs(604_800));
+        for odd in ["", "m", "5", "0s", "5y", "-1d", "99999999999999999999d"] {
+            assert!(read_duration(odd).is_err(), "{odd}");
+        }
+    }
 
     #[test]
     fn times() {

@@ -50,7 +50,6 @@ impl LoginConfig {
     pub fn check(&self, mistakes: &mut Mistakes) {
         /// Mail clients give up after some 30 seconds.
         const MOST_DELAY: u64 = 60;
-        let most_block = MAX_BLOCK.as_secs();
         mistakes.ensure(
             self.max_delay_seconds <= MOST_DELAY,
             "login.max_delay_seconds",
@@ -61,10 +60,10 @@ impl LoginConfig {
             "login.half_life_seconds",
             "`login.half_life_seconds` must not be 0",
         );
-        mistakes.ensure(
-            (1..=most_block).contains(&self.block_seconds),
+        mistakes.ensure_between(
             "login.block_seconds",
-            format!("`login.block_seconds` is not between 1 and {most_block}"),
+            &self.block_seconds,
+            &(1..=MAX_BLOCK.as_secs()),
         );
     }
 }

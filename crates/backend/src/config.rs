@@ -408,12 +408,7 @@ impl BackendConfig {
             ("imap.append_limit", self.imap.append_limit),
             ("lmtp.message_limit", self.lmtp.message_limit),
         ] {
-            let fits = (1..=LARGEST_MESSAGE).contains(&limit);
-            mistakes.ensure(
-                fits,
-                key,
-                format!("`{key}` is not between 1 and {LARGEST_MESSAGE}"),
-            );
+            mistakes.ensure_between(key, &limit, &(1..=LARGEST_MESSAGE));
         }
         mistakes.ensure_distinct(&[
             ("imap.listen", &self.imap.listen),

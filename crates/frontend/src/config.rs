@@ -192,12 +192,7 @@ impl FrontendConfig {
             ("imap.append_limit", self.imap.append_limit),
             ("lmtp.message_limit", self.lmtp.message_limit),
         ] {
-            let fits = (1..=LARGEST_MESSAGE).contains(&limit);
-            mistakes.ensure(
-                fits,
-                key,
-                format!("`{key}` is not between 1 and {LARGEST_MESSAGE}"),
-            );
+            mistakes.ensure_between(key, &limit, &(1..=LARGEST_MESSAGE));
         }
         for (key, seconds) in [
             (

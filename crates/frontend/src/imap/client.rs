@@ -67,22 +67,18 @@ impl Client {
     /// Over `stream`, with commands as `limits` has them (but for APPEND's message, which the
     /// caller looks at) and room for `high_water` octets of answers.
     pub(crate) fn new(stream: Stream, limits: Limits, high_water: usize) -> Self {
-        Self {
-            wire: Wire::new(stream, high_water),
-            limits,
-            line: 0,
-            searched: 0,
-            gone_ahead: false,
-            skip: None,
-            skippable: Some(0),
-        }
+        Self::over(Wire::new(stream, high_water), limits)
     }
 
     /// One that is not connected: its input is put into it.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn unconnected(limits: Limits) -> Self {
+        Self::over(Wire::unconnected(), limits)
+    }
+
+    fn over(wire: Wire, limits: Limits) -> Self {
         Self {
-            wire: Wire::unconnected(),
+            wire,
             limits,
             line: 0,
             searched: 0,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 /// What is wrong beyond each value by itself: found by the checks of sections and roles, told in the
 /// order of the file.
@@ -45,6 +46,21 @@ impl Mistakes {
         if !right {
             self.add(key, message);
         }
+    }
+
+    /// Adds one unless the value is in `range`.
+    pub fn ensure_between<T: PartialOrd + fmt::Display>(
+        &mut self,
+        key: &str,
+        value: &T,
+        range: &RangeInclusive<T>,
+    ) {
+        let (least, most) = (range.start(), range.end());
+        self.ensure(
+            range.contains(value),
+            key,
+            format!("`{key}` is not between {least} and {most}"),
+        );
     }
 
     /// Whether something is wrong with a key, or with what is below it.
