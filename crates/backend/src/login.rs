@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_net::{Connection, Peer};
+use murder_net::{Actor, Connection, Peer};
 use murder_session::{About, Credentials, LoggedIn, NotLoggedIn};
 use tracing::warn;
 
@@ -50,14 +50,21 @@ impl Node {
                     false if self.lacks_accounts() => Err(NotLoggedIn::NoAccounts),
                     false => Ok(()),
                 };
+                let (session, client) = (about.id, about.peer);
                 let logged_in = sessions.log_in(authenticator, ready, about, password);
                 let logged_in = logged_in.await?;
-                if self.cluster.is_none()
-                    && let Err(error) = self.autocreate_inbox(&logged_in.identity).await
-                {
-                    // Login works all the same: other mailboxes may be there.
-                    let user = &logged_in.identity.user;
-                    warn!(user, %error, "could not create the INBOX");
+                if self.cluster.is_none() {
+                    let identity = &logged_in.identity;
+                    let actor = Actor {
+                        user: Some(identity.user.clone()),
+                        operator: None,
+                        session: Some(session.to_string()),
+                        client: Some(client),
+                    };
+                    if let Err(error) = actor.scope(self.autocreate_inbox(identity)).await {
+                        // Login works all the same: other mailboxes may be there.
+                        warn!(user = identity.user, %error, "could not create the INBOX");
+                    }
                 }
                 Ok(logged_in)
             }

@@ -38,6 +38,6 @@ pub use offer::{Offer, response};
 pub use pool::{Kept, Pool, PoolLimits};
 pub use register::{
     About, CUT_OFF_AFTER, Claim, End, Listed, News, NotEntered, Overdue, Presence, Protocol,
-    Sessions, news_of,
+    Sessions, ShownMailbox, news_of,
 };
 pub use stream::ClientStream;

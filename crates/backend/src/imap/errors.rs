@@ -6,8 +6,8 @@ use std::{fmt, io};
 use murder_auth::AuthError;
 use murder_imap::mailbox::MailboxArgError;
 use murder_imap::{Code, Status};
+use murder_location::MupdateError;
 use murder_mailbox::NameError;
-use murder_mupdate::MupdateError;
 use murder_session::{Goodbye, NotLoggedIn};
 use murder_store::StoreError;
 

@@ -95,6 +95,23 @@ fn a_session_ends_with_its_account_and_no_other_does() {
 }
 
 #[test]
+fn operators_see_the_mailbox_that_is_selected() {
+    let (sessions, accounts) = (Sessions::new(0), Accounts::of(&["bob"]));
+    let bob = open(&sessions, &accounts, "bob", "bob").unwrap();
+    let shown = || sessions.list(None)[0].mailbox();
+    assert_eq!(shown(), None);
+    let inbox = bob.show_selected("user/bob");
+    assert_eq!(shown().as_deref(), Some("user/bob"));
+    let archive = bob.show_selected("user/bob/Archive");
+    drop(inbox);
+    assert_eq!(shown().as_deref(), Some("user/bob/Archive"));
+    drop(archive);
+    assert_eq!(shown(), None);
+    let vouched = sessions.enter_vouched(&accounts, "bob", about());
+    assert!(vouched.show_selected("user/bob").is_none());
+}
+
+#[test]
 fn groups_end_nothing_and_are_looked_up_again() {
     let (sessions, accounts) = (Sessions::new(0), Accounts::of(&["bob"]));
     let bob = open(&sessions, &accounts, "bob", "bob").unwrap();

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use murder_imap::{Command, FetchData, Flag, Response, Untagged, parse_command};
-use murder_mailbox::{Identity, Namespace};
+use murder_mailbox::Identity;
 use murder_net::{Connection, SessionId, Stream};
 use murder_store::{Flags, MailboxHandle, Partition, StoreMode, StoreOp, UidSet};
 
 use super::support::{Server, message, short};
 use crate::imap::op;
 use crate::imap::selected::flag_words;
-use crate::imap::session::{Session, State, User};
+use crate::imap::session::{Session, State};
 use crate::imap::updates::{Expunges, report};
 
 /// Numbers that a seed determines (splitmix64).
