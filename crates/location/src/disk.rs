@@ -11,8 +11,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::record::{Change, InvalidRecord};
 use crate::tables::Tables;
 
-/// Of the file's layout; another one is refused.
-const LAYOUT: i64 = 1;
+/// The format level of what is in the file: tables, records and, at the master, entries of the log.
+/// It is raised by each change that a version before would not understand, or would apply
+/// otherwise; a file of another level is refused whole.
+pub const FORMAT_LEVEL: i64 = 2;
 /// Bytes of a murder's identity.
 pub const MURDER_ID: usize = 16;
 /// Pages of the write-ahead log between checkpoints, 4 KiB each.
@@ -40,8 +42,14 @@ pub enum DiskError {
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// Another version has made it.
-    #[error("layout {0} is not the one of this version ({LAYOUT})")]
-    Layout(i64),
+    #[error(
+        "it was made by another version: its format level is {0}, and this version reads level \
+         {FORMAT_LEVEL}"
+    )]
+    Level(i64),
+    /// The log has an entry that this version does not understand: it would have refused it.
+    #[error("the entry at revision {0} of the log is another version's: nothing after it is read")]
+    Entry(u64),
     /// A record is no message.
     #[error("damaged record: {0}")]
     Decode(#[from] prost::DecodeError),
@@ -92,7 +100,7 @@ impl Disk {
     /// Opens or makes the file. No other process can have it open at the same time.
     ///
     /// # Errors
-    /// When it cannot be used, or is of another layout.
+    /// When it cannot be used, or is of another format level.
     pub fn open(path: &Path, synchronous: Synchronous) -> Result<Self, DiskError> {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|source| DiskError::Io {
@@ -121,8 +129,8 @@ impl Disk {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // Takes the lock now rather than at the first write.
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-        let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match layout {
+        let level: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match level {
             0 => {
                 connection.execute_batch(
                     "BEGIN;
@@ -131,11 +139,11 @@ impl Disk {
                          PRIMARY KEY (kind, name)) WITHOUT ROWID;
                      CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
                 )?;
-                connection.pragma_update(None, "user_version", LAYOUT)?;
+                connection.pragma_update(None, "user_version", FORMAT_LEVEL)?;
                 connection.execute_batch("COMMIT")?;
             }
-            LAYOUT => {}
-            other => return Err(DiskError::Layout(other)),
+            FORMAT_LEVEL => {}
+            other => return Err(DiskError::Level(other)),
         }
         Ok(Self { connection })
     }
@@ -303,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn another_layout_is_refused() {
+    fn another_level_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.sqlite3");
         let disk = Disk::open(&path, Synchronous::Full).unwrap();
@@ -313,7 +321,7 @@ mod tests {
         drop(disk);
         assert!(matches!(
             Disk::open(&path, Synchronous::Full),
-            Err(DiskError::Layout(99))
+            Err(DiskError::Level(99))
         ));
     }
 }

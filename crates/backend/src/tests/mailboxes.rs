@@ -194,13 +194,15 @@ async fn rename_takes_the_subtree_along() {
     let backend = murder.backend("be1").await;
     let node = backend.node();
     let (alice, bob) = (user("alice"), user("bob"));
-    for text in ["user/bob", "user/bob/a", "user/bob/a/b", "user/bob/c"] {
+    for text in [
+        "user/bob",
+        "user/bob/a",
+        "user/bob/a/b",
+        "user/bob/a/f",
+        "user/bob/c",
+    ] {
         create(node, &bob, text).await.unwrap();
     }
-    // Part of it in another partition.
-    node.create_mailbox(&bob, &name("user/bob/a/f"), Some("fast"), None)
-        .await
-        .unwrap();
     append(node, "user/bob/a/b", b"Subject: kept\r\n\r\n").await;
     let id = node.find(&name("user/bob/a/b")).unwrap().meta.id;
 

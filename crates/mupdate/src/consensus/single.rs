@@ -226,7 +226,10 @@ impl Writer {
         let entries = log::after(&self.disk, self.machine.flushed())?;
         for (revision, entry) in &entries {
             self.logged = *revision;
-            self.machine.apply(*revision, entry);
+            // What is in the log was accepted.
+            if self.machine.apply(*revision, entry).is_refusal() {
+                return Err(DiskError::Entry(*revision));
+            }
         }
         if !entries.is_empty() {
             tracing::info!(

@@ -5,6 +5,7 @@ use std::path::Path;
 use murder_mailbox::MailboxName;
 use murder_proto::v1::log_entry::Command;
 use murder_proto::v1::{self, operation::Kind};
+use prost::Message;
 
 use super::{SingleNode, SingleNodeConfig};
 use crate::consensus::{Consensus, History};
@@ -234,4 +235,45 @@ async fn refused_proposals_are_no_entries() {
     drop(node);
     let node = open(dir.path());
     assert_eq!((*node.revisions().borrow(), count(&node)), (before + 2, 3));
+}
+
+/// An entry of a newer version stops the master; nothing is skipped, and nothing is lost by that.
+#[tokio::test]
+async fn an_unknown_entry_stops_the_master() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = open(dir.path());
+    propose_all(&node, 0..3).await;
+    node.kill();
+    drop(node);
+    let log = rusqlite::Connection::open(dir.path().join("mupdate.sqlite3")).unwrap();
+    let last: i64 = log
+        .query_row("SELECT MAX(revision) FROM log", [], |row| row.get(0))
+        .unwrap();
+    // Field 1000 of a log entry, empty; and after it one that is known.
+    let unknown = [0xc2, 0x3e, 0x00];
+    let known = reserve(3).encode_to_vec();
+    for (revision, entry) in [(last + 1, &unknown[..]), (last + 2, &known)] {
+        log.execute(
+            "INSERT INTO log VALUES (?1, ?2)",
+            rusqlite::params![revision, entry],
+        )
+        .unwrap();
+    }
+    drop(log);
+    for _ in 0..2 {
+        let refused = SingleNode::open(&config(dir.path(), 1_000_000))
+            .err()
+            .unwrap();
+        let said = refused.to_string();
+        let at = format!("revision {}", last + 1);
+        assert!(
+            said.contains(&at) && said.contains("another version"),
+            "{said}"
+        );
+    }
+    let log = rusqlite::Connection::open(dir.path().join("mupdate.sqlite3")).unwrap();
+    log.execute("DELETE FROM log WHERE revision = ?1", [last + 1])
+        .unwrap();
+    drop(log);
+    assert_eq!(count(&open(dir.path())), 4);
 }
