@@ -99,7 +99,7 @@ impl BodyWriter {
     pub(crate) async fn create(
         segments: Arc<Segments>,
         metrics: Arc<Metrics>,
-        owner: (u64, [u8; 16]),
+        origin: segment::Origin,
         size_hint: u64,
     ) -> Result<Self, StoreError> {
         let blob = blocking(move || {
@@ -121,7 +121,7 @@ impl BodyWriter {
             blob.file
                 .allocate(segment::HEADER_BYTES + size_hint)
                 .and_then(|()| {
-                    let header = segment::Header::new(owner, number, 0).encode();
+                    let header = segment::Header::new(origin, number, 0).encode();
                     blob.file.write_all_at(&mut [IoSlice::new(&header)], 0)
                 })
                 .map_err(|e| StoreError::io("creating a body file", &e))?;

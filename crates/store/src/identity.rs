@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
+use crate::journal::segment;
 
 /// The file's name in the partition's directory.
 pub(crate) const FILE: &str = "identity";
@@ -68,6 +69,10 @@ pub(crate) struct Checkpoint {
     pub began: i64,
     /// The UIDs that records up to this one gave out.
     pub uids: u64,
+    /// The partition's epoch: no later record has a lower one.
+    pub epoch: u64,
+    /// The level of the journal: no later segment has a lower one.
+    pub level: u32,
 }
 
 /// What the file says.
@@ -98,10 +103,12 @@ impl Stamp {
             self.checkpoint.began.cast_unsigned(),
             self.last_home,
             self.checkpoint.uids,
+            self.checkpoint.epoch,
         ];
         for (word, at) in words.iter().zip((48..).step_by(8)) {
             out[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
+        out[120..124].copy_from_slice(&self.checkpoint.level.to_le_bytes());
         let crc = crc32c::crc32c(&out[..BYTES - 4]);
         out[BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -131,6 +138,12 @@ impl Stamp {
             word.copy_from_slice(&said[48 + nth * 8..56 + nth * 8]);
             u64::from_le_bytes(word)
         };
+        let mut level = [0; 4];
+        level.copy_from_slice(&said[120..124]);
+        let level = u32::from_le_bytes(level);
+        if level > segment::LEVEL {
+            return Err(NEWER);
+        }
         Ok(Self {
             identity: Identity {
                 partition: array(16),
@@ -144,6 +157,8 @@ impl Stamp {
                 last_file: word(4),
                 began: word(5).cast_signed(),
                 uids: word(7),
+                epoch: word(8),
+                level,
             },
             last_home: word(6),
         })
@@ -266,6 +281,8 @@ mod tests {
                 last_file: 4,
                 began: -5,
                 uids: 7,
+                epoch: 8,
+                level: 1,
             },
             last_home: 6,
         };

@@ -87,6 +87,26 @@ impl Partition {
         self.shared.identity
     }
 
+    /// The partition's epoch, which its records carry: the number of the change of owner that made
+    /// this node its owner.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch()
+    }
+
+    /// Takes a greater epoch: when this returns no record of a lower one is written any more, and
+    /// the next start knows it. A lower one than the partition has changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn raise_epoch(&self, epoch: u64) -> Result<(), StoreError> {
+        if self.shared.epoch.fetch_max(epoch, Ordering::AcqRel) >= epoch {
+            return Ok(());
+        }
+        // Behind it is what was on its way.
+        self.shared.checkpoint().await
+    }
+
     /// The LSN of the last record that is durable: every change that was answered has this or a
     /// lower one.
     #[must_use]
@@ -110,7 +130,7 @@ impl Partition {
     pub async fn check_disk(&self, bytes: u64) -> Result<(), StoreError> {
         self.shared.check_writable()?;
         let (segments, uncounted) = (Arc::clone(&self.shared.segments), Arc::default());
-        BodyWriter::create(segments, uncounted, self.shared.owner(), bytes).await?;
+        BodyWriter::create(segments, uncounted, self.shared.origin, bytes).await?;
         Ok(())
     }
 

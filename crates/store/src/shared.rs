@@ -25,6 +25,7 @@ use crate::health::HealthCell;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::items::Items;
+use crate::journal::segment;
 use crate::metrics::Metrics;
 use crate::partition_db;
 use crate::queue::{JournalQueue, Submission};
@@ -50,8 +51,10 @@ pub(crate) type Examined = HashMap<u64, i64>;
 pub(crate) struct Shared {
     pub config: PartitionConfig,
     pub identity: Identity,
-    /// The partition's own random number.
-    pub tag: u64,
+    /// What the journal's files say of themselves.
+    pub origin: segment::Origin,
+    /// The partition's epoch.
+    pub epoch: AtomicU64,
     pub catalogue: Catalogue,
     pub recents: Recents,
     /// Messages that are being moved.
@@ -116,9 +119,17 @@ impl Shared {
         self.fulltext.close();
     }
 
-    /// What files of the journal name as theirs: tag and id of the partition.
-    pub fn owner(&self) -> (u64, [u8; 16]) {
-        (self.tag, self.identity.partition)
+    /// The partition's epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The epoch that records carry.
+    pub fn epoch_of_records(&self) -> u64 {
+        match self.origin.level >= segment::WITH_EPOCHS {
+            true => self.epoch(),
+            false => 0,
+        }
     }
 
     pub fn db_path(&self) -> PathBuf {
@@ -143,7 +154,7 @@ impl Shared {
         BodyWriter::create(
             Arc::clone(&self.segments),
             Arc::clone(&self.metrics),
-            self.owner(),
+            self.origin,
             size_hint,
         )
         .await

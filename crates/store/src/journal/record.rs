@@ -2,7 +2,7 @@
 //!
 //! Layout, little-endian: tag (8), CRC32C of the rest of the header (4), command length (4),
 //! bodies length (8), LSN (8), durable LSN (8), first home (8), number of homes (4), CRC32C of
-//! the command (4), zeros (8). Then the command, then the bodies, whose checksums are in the
+//! the command (4), epoch (8). Then the command, then the bodies, whose checksums are in the
 //! command; zeros up to a multiple of 8.
 
 /// Bytes of a record's header.
@@ -25,6 +25,9 @@ pub(crate) struct Header {
     pub home: u64,
     pub homes: u32,
     pub command_crc: u32,
+    /// The partition's epoch when this was written: never lower than that of a record before it. 0
+    /// below segment level 2.
+    pub epoch: u64,
 }
 
 impl Header {
@@ -38,6 +41,7 @@ impl Header {
         out[40..48].copy_from_slice(&self.home.to_le_bytes());
         out[48..52].copy_from_slice(&self.homes.to_le_bytes());
         out[52..56].copy_from_slice(&self.command_crc.to_le_bytes());
+        out[56..64].copy_from_slice(&self.epoch.to_le_bytes());
         let crc = crc32c::crc32c(&out[12..]);
         out[8..12].copy_from_slice(&crc.to_le_bytes());
         out
@@ -60,6 +64,7 @@ impl Header {
             home: word(40)?,
             homes: half(48)?,
             command_crc: half(52)?,
+            epoch: word(56)?,
         };
         (header.tag == tag && crc32c::crc32c(bytes.get(12..HEADER_BYTES)?) == half(8)?)
             .then_some(header)
@@ -92,6 +97,7 @@ mod tests {
             home: 3,
             homes: 1,
             command_crc: 5,
+            epoch: 9,
         };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes, 7), Some(header));

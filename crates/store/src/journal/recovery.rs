@@ -10,6 +10,7 @@ use super::record::{ALIGN, HEADER_BYTES, Header};
 use super::segment;
 use crate::command::{Command, Op};
 use crate::error::StoreError;
+use crate::identity::Checkpoint;
 use crate::io::{JournalFile, JournalIo};
 
 /// A record that is whole.
@@ -37,16 +38,20 @@ pub(crate) struct Scan {
     pub end: (u64, u64),
     /// The LSN of the next record to be written.
     pub next_lsn: u64,
+    /// The epoch of the last record.
+    pub epoch: u64,
+    /// The greatest level of a segment.
+    pub level: u32,
 }
 
-/// Reads the journal from `from` (segment, offset), where the record after `checkpoint` is.
+/// Reads the journal from a checkpoint on.
 pub(crate) fn scan(
     io: &dyn JournalIo,
     dir: &Path,
     tag: u64,
-    checkpoint: u64,
-    from: (u64, u64),
+    from: &Checkpoint,
 ) -> Result<Scan, StoreError> {
+    let (checkpoint, from, epoch) = (from.lsn, (from.segment, from.offset), from.epoch);
     let segments: Vec<u64> = files(io, dir)?
         .into_iter()
         .filter_map(|f| match f {
@@ -57,6 +62,7 @@ pub(crate) fn scan(
     let mut scan = Scan {
         end: from,
         next_lsn: checkpoint + 1,
+        epoch,
         ..Scan::default()
     };
     let mut expected = checkpoint + 1;
@@ -110,13 +116,22 @@ pub(crate) fn scan(
                 scan.damage = damage(bytes.len() as u64);
                 return Ok(scan);
             }
-            Some(_) if number == from.0 => position = from.1.max(position),
-            Some(_) => {}
+            Some(h) => {
+                scan.level = scan.level.max(h.level);
+                if number == from.0 {
+                    position = from.1.max(position);
+                }
+            }
         }
         scan.end = (number, position);
         loop {
             match record_at(&bytes, position, tag, expected) {
+                Found::Whole(record, _) if record.epoch < scan.epoch => {
+                    scan.damage = Some(stale(&path, &record, scan.epoch));
+                    return Ok(scan);
+                }
                 Found::Whole(record, next_lsn) => {
+                    scan.epoch = record.epoch;
                     scan.records.push(Place {
                         lsn: record.lsn,
                         segment: number,
@@ -149,6 +164,9 @@ pub(crate) fn scan(
 
 /// The last record that is whole in the newest segment with a good header, reading no other; 0
 /// when there is none.
+///
+/// # Errors
+/// [`StoreError::Newer`], [`StoreError::Io`].
 pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, StoreError> {
     if !dir.exists() {
         return Ok(0);
@@ -164,16 +182,25 @@ pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, Store
             Err(e) => return Err(StoreError::io("opening a journal segment", &e)),
         };
         let bytes = read(&*opened)?;
-        let header = segment::Header::decode(&bytes);
-        let Some(header) = header.filter(|h| h.tag == tag && h.number == number) else {
+        let newer = |offset: u64| StoreError::Newer {
+            path: file.path(dir),
+            offset,
+        };
+        let header = segment::Header::of(&bytes, tag, number).map_err(|_| newer(0))?;
+        let Some(header) = header else {
             continue;
         };
         let (mut expected, mut position) = (header.first_lsn, segment::HEADER_BYTES);
-        while let Found::Whole(record, next_lsn) = record_at(&bytes, position, tag, expected) {
-            expected = next_lsn;
-            position += record.total();
+        loop {
+            match record_at(&bytes, position, tag, expected) {
+                Found::Whole(record, next_lsn) => {
+                    expected = next_lsn;
+                    position += record.total();
+                }
+                Found::Newer => return Err(newer(position)),
+                Found::Nothing => return Ok(expected.saturating_sub(1)),
+            }
         }
-        return Ok(expected.saturating_sub(1));
     }
     Ok(0)
 }
@@ -186,6 +213,16 @@ pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
         Ok(bytes)
     };
     read().map_err(|e: std::io::Error| StoreError::io("reading a journal segment", &e))
+}
+
+/// A record of a former owner behind one of a later owner: it must never be applied, nor be taken
+/// for a torn tail, whose end is cut.
+fn stale(path: &Path, record: &Header, epoch: u64) -> StoreError {
+    let Header { lsn, epoch: is, .. } = record;
+    StoreError::damaged(
+        path,
+        format!("record {lsn} is of epoch {is}, behind one of epoch {epoch}"),
+    )
 }
 
 /// The headers of the oldest and of the newest segment that have good ones.

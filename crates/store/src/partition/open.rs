@@ -29,6 +29,7 @@ use crate::io::{DiskIo, JournalIo};
 use crate::journal::files::{SegmentName, files};
 use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
+use crate::journal::segment::{self, Origin};
 use crate::metrics::Metrics;
 use crate::partition_db::PartitionDb;
 use crate::queue::JournalQueue;
@@ -126,6 +127,13 @@ impl Partition {
             Arc::clone(&damage),
         );
         let from = db.checkpoint;
+        let mut origin = Origin {
+            tag: db.tag,
+            partition: db.identity.partition,
+            level: from
+                .level
+                .max(config.journal_level.clamp(1, segment::LEVEL)),
+        };
         segments.raise_number(from.last_file.max(last_file));
         for file in files(&*io, &segments.dir)? {
             segments.raise_number(file.number());
@@ -133,10 +141,9 @@ impl Partition {
         let (mut scan, losses) = read(&Journal {
             io: &*io,
             dir: &segments.dir,
-            tag: db.tag,
             from,
             applied,
-            owner: (db.tag, db.identity.partition),
+            origin,
             older: &mended.older,
         })?;
         if applied >= scan.next_lsn && scan.damage.is_none() {
@@ -144,6 +151,7 @@ impl Partition {
             let why = format!("it ends at record {end}, homes have applied record {applied}");
             scan.damage = Some(StoreError::damaged(&segments.dir, why));
         }
+        origin.level = origin.level.max(scan.level);
         scan.damage = why.or(scan.damage);
         let health = HealthCell::default();
         if let Some(damage) = &scan.damage {
@@ -158,7 +166,8 @@ impl Partition {
         let inboxes: Vec<Arc<Inbox>> = (0..shards).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
             identity: db.identity,
-            tag: db.tag,
+            epoch: AtomicU64::new(config.epoch.max(scan.epoch)),
+            origin,
             catalogue,
             claims: Arc::default(),
             recents: Recents::default(),
@@ -225,6 +234,7 @@ impl Partition {
             partition = shared.config.name,
             homes,
             mailboxes,
+            epoch = shared.epoch(),
             replayed = scan.records.len(),
             "partition is open"
         );
@@ -242,20 +252,17 @@ impl Partition {
 pub(super) struct Journal<'a> {
     pub io: &'a dyn JournalIo,
     pub dir: &'a Path,
-    pub tag: u64,
     pub from: Checkpoint,
     /// The last record that homes have applied.
     pub applied: u64,
-    /// Tag and id of the partition.
-    pub owner: (u64, [u8; 16]),
+    pub origin: Origin,
     /// In repair: homes that are older than the checkpoint, with their last records.
     pub older: &'a BTreeMap<u64, u64>,
 }
 
 impl Journal<'_> {
     fn scan(&self) -> Result<Scan, StoreError> {
-        let place = (self.from.segment, self.from.offset);
-        recovery::scan(self.io, self.dir, self.tag, self.from.lsn, place)
+        recovery::scan(self.io, self.dir, self.origin.tag, &self.from)
     }
 }
 
@@ -424,6 +431,8 @@ fn finish_replay(
             last_file: shared.segments.last_number(),
             began: checkpoint::now(),
             uids: shared.reporting.journaled(),
+            epoch: shared.epoch_of_records(),
+            level: shared.origin.level,
         },
         done: Some(done),
     };

@@ -141,7 +141,7 @@ impl Checkpointer {
                 );
                 continue;
             }
-            match segments.remove_if_unused(file, at.lsn, self.shared.tag) {
+            match segments.remove_if_unused(file, at.lsn, self.shared.origin.tag) {
                 Ok(true) => {
                     self.shared.damage.forget_file(number);
                     self.db.forget_segment(number)?;

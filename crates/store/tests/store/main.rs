@@ -7,6 +7,7 @@ mod compaction;
 mod copies;
 mod crashes;
 mod damage;
+mod epochs;
 mod faulty;
 mod full;
 mod fulltext;
