@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::journal::segment;
+use crate::sink::JournalSink;
 
 /// Bodies up to this many bytes travel in the journal record; larger ones are staged in a
 /// file of their own, so that neither memory nor a batch has to hold them.
@@ -110,6 +111,11 @@ pub struct PartitionConfig {
     /// next; one that the journal has already is never lowered. Default the newest that this version
     /// knows.
     pub journal_level: u32,
+    /// Who has to have a record before it is answered, beside this node's disk. Default nobody.
+    pub sink: Option<Arc<dyn JournalSink>>,
+    /// Bytes of journal that are kept for a [`JournalReader`](crate::JournalReader) at most: a slower
+    /// one gets no further. Default 4 GiB.
+    pub reader_bytes: u64,
     /// The most UIDs that are given out beyond what the master knows, and what a mailbox's UIDNEXT
     /// jumps by at least when an old copy is put back. Default 2^20; others are for tests.
     pub uid_gap: u32,
@@ -151,6 +157,8 @@ impl PartitionConfig {
             has_master: false,
             epoch: 0,
             journal_level: segment::LEVEL,
+            sink: None,
+            reader_bytes: 4 << 30,
             uid_gap: UID_GAP,
         }
     }

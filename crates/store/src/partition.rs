@@ -33,7 +33,8 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::blob::{BodyWriter, blocking};
+use crate::blob::BodyWriter;
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::config::PartitionConfig;
 use crate::damage::Damage;
@@ -41,6 +42,7 @@ use crate::error::StoreError;
 use crate::handles::Handles;
 use crate::health::Health;
 use crate::identity::Identity;
+use crate::journal::reader::{JournalReadError, JournalReader};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 
@@ -112,6 +114,18 @@ impl Partition {
     #[must_use]
     pub fn durable_lsn(&self) -> u64 {
         self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// Reads the journal from the record `from` on, or the first one behind it, while it is written.
+    /// What its reader has yet to read is kept.
+    ///
+    /// # Errors
+    /// See [`JournalReadError`].
+    pub async fn read_journal(&self, from: u64) -> Result<JournalReader, JournalReadError> {
+        let shared = &self.shared;
+        let (segments, tag) = (Arc::clone(&shared.segments), shared.origin.tag);
+        let (synced, closing) = (shared.synced.subscribe(), shared.closing.subscribe());
+        blocking(move || Ok(JournalReader::open(&segments, tag, from, synced, closing))).await?
     }
 
     /// Begins to take a large body. `size_hint` bytes of disk are set aside for it.

@@ -17,7 +17,8 @@ use crate::catalogue::{DirtyHomes, HomeListing};
 use crate::checkpoint::Changes;
 use crate::error::{StoreError, is_of_the_disk};
 use crate::home::{HomeOnDisk, HomeState, SegmentChange, SegmentChanges};
-use crate::identity::{Checkpoint, Identity, Stamp};
+use crate::identity::{Identity, Stamp};
+use crate::journal::checkpoint::Checkpoint;
 
 /// The file's name in the partition's directory.
 pub(crate) const FILE: &str = "partition.db";

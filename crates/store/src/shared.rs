@@ -10,7 +10,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
-use crate::blob::{BodyWriter, StagedBody, blocking};
+use crate::blob::{BodyWriter, StagedBody};
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::catalogue::Catalogue;
 use crate::claims::Claims;
@@ -26,13 +27,13 @@ use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::items::Items;
 use crate::journal::segment;
+use crate::journal::segments::{SegmentPin, Segments};
 use crate::metrics::Metrics;
 use crate::partition_db;
 use crate::queue::{JournalQueue, Submission};
 use crate::readers::Readers;
 use crate::recents::Recents;
 use crate::reporting::Reporting;
-use crate::segments::{SegmentPin, Segments};
 use crate::watch::Watchers;
 
 /// Bytes of commands and bodies that may wait for the journal: a few batches; beyond that,
@@ -79,7 +80,9 @@ pub(crate) struct Shared {
     pub compaction: tokio::sync::Mutex<Examined>,
     /// The last record that a checkpoint has counted.
     pub settled: AtomicU64,
-    /// The last record that is durable.
+    /// The last record that is on this node's disk.
+    pub synced: watch::Sender<u64>,
+    /// The last record that is durable: on the disk, and where else it has to be.
     pub durable: AtomicU64,
     pub waiting: Arc<Semaphore>,
     pub large_bodies: Arc<Semaphore>,

@@ -5,6 +5,9 @@
 //! the command (4), epoch (8). Then the command, then the bodies, whose checksums are in the
 //! command; zeros up to a multiple of 8.
 
+use crate::body::BodyLocation;
+use crate::command::Op;
+
 /// Bytes of a record's header.
 pub(crate) const HEADER_BYTES: usize = 64;
 /// Records begin at multiples of this.
@@ -79,6 +82,26 @@ impl Header {
     pub fn total(&self) -> u64 {
         (self.bodies_at() + self.bodies_len).next_multiple_of(ALIGN)
     }
+}
+
+/// Where the bodies of a record's messages are.
+pub(crate) fn locations(op: &Op, segment: u64, place: u64, command_len: u64) -> Vec<BodyLocation> {
+    let mut offset = place + HEADER_BYTES as u64 + command_len;
+    op.messages()
+        .iter()
+        .map(|message| {
+            message.location().unwrap_or_else(|| {
+                let location = BodyLocation {
+                    segment,
+                    offset,
+                    len: message.len,
+                    crc: message.crc,
+                };
+                offset += u64::from(message.len);
+                location
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,15 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use prost::Message as _;
-
+use super::cursor::{Cursor, Found, decode};
 use super::files::{SegmentName, files};
 use super::record::{ALIGN, HEADER_BYTES, Header};
 use super::segment;
-use crate::command::{Command, Op};
+use crate::command::Op;
 use crate::error::StoreError;
-use crate::identity::Checkpoint;
 use crate::io::{JournalFile, JournalIo};
+use crate::journal::checkpoint::Checkpoint;
 
 /// A record that is whole.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +64,6 @@ pub(crate) fn scan(
         epoch,
         ..Scan::default()
     };
-    let mut expected = checkpoint + 1;
     if from.0 > 0 && !segments.contains(&from.0) {
         // It is kept until a later checkpoint, whatever lives in it.
         scan.damage = Some(StoreError::Corrupt {
@@ -105,7 +103,7 @@ pub(crate) fn scan(
             }
             // Records between the last one and this segment's first are missing: they were
             // durable when the segment was made.
-            Some(h) if h.first_lsn > expected => {
+            Some(h) if h.first_lsn > scan.next_lsn => {
                 scan.damage = Some(StoreError::Corrupt {
                     segment: scan.end.0,
                     offset: scan.end.1,
@@ -123,30 +121,34 @@ pub(crate) fn scan(
                 }
             }
         }
-        scan.end = (number, position);
+        let mut cursor = Cursor {
+            bytes: &*bytes,
+            tag,
+            position,
+            expected: scan.next_lsn,
+            epoch: scan.epoch,
+            check_bodies: true,
+        };
         loop {
-            match record_at(&bytes, position, tag, expected) {
-                Found::Whole(record, _) if record.epoch < scan.epoch => {
-                    scan.damage = Some(stale(&path, &record, scan.epoch));
+            let found = cursor.next().map_err(|e| unread(&e))?;
+            scan.end = (number, cursor.position);
+            (scan.next_lsn, scan.epoch) = (cursor.expected, cursor.epoch);
+            match found {
+                Found::Record { header, offset, .. } => scan.records.push(Place {
+                    lsn: header.lsn,
+                    segment: number,
+                    offset,
+                    command_len: header.command_len,
+                }),
+                Found::Stale(header) => {
+                    scan.damage = Some(stale(&path, &header, scan.epoch));
                     return Ok(scan);
                 }
-                Found::Whole(record, next_lsn) => {
-                    scan.epoch = record.epoch;
-                    scan.records.push(Place {
-                        lsn: record.lsn,
-                        segment: number,
-                        offset: position,
-                        command_len: record.command_len,
-                    });
-                    expected = next_lsn;
-                    scan.next_lsn = expected;
-                    position += record.total();
-                    scan.end = (number, position);
-                }
-                Found::Newer => return Err(newer(position)),
+                Found::Newer => return Err(newer(cursor.position)),
                 Found::Nothing => break,
             }
         }
+        let (position, expected) = (cursor.position, cursor.expected);
         let rest = bytes.get(position as usize..).unwrap_or_default();
         if rest.iter().all(|&b| b == 0) {
             continue;
@@ -190,15 +192,14 @@ pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, Store
         let Some(header) = header else {
             continue;
         };
-        let (mut expected, mut position) = (header.first_lsn, segment::HEADER_BYTES);
+        let mut cursor = Cursor::first(&*bytes, &header, true);
         loop {
-            match record_at(&bytes, position, tag, expected) {
-                Found::Whole(record, next_lsn) => {
-                    expected = next_lsn;
-                    position += record.total();
+            match cursor.next().map_err(|e| unread(&e))? {
+                Found::Record { .. } => {}
+                Found::Newer => return Err(newer(cursor.position)),
+                Found::Stale(_) | Found::Nothing => {
+                    return Ok(cursor.expected.saturating_sub(1));
                 }
-                Found::Newer => return Err(newer(position)),
-                Found::Nothing => return Ok(expected.saturating_sub(1)),
             }
         }
     }
@@ -212,12 +213,16 @@ pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
         file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     };
-    read().map_err(|e: std::io::Error| StoreError::io("reading a journal segment", &e))
+    read().map_err(|e: std::io::Error| unread(&e))
+}
+
+fn unread(e: &std::io::Error) -> StoreError {
+    StoreError::io("reading a journal segment", e)
 }
 
 /// A record of a former owner behind one of a later owner: it must never be applied, nor be taken
 /// for a torn tail, whose end is cut.
-fn stale(path: &Path, record: &Header, epoch: u64) -> StoreError {
+pub(crate) fn stale(path: &Path, record: &Header, epoch: u64) -> StoreError {
     let Header { lsn, epoch: is, .. } = record;
     StoreError::damaged(
         path,
@@ -248,49 +253,6 @@ pub(crate) fn ends(
         }
     }
     Ok(found)
-}
-
-/// What is found where a record is looked for.
-enum Found {
-    /// The expected record, and all its checksums are right; and the LSN of the next.
-    Whole(Header, u64),
-    /// Its checksums are right, and it says what this version does not know.
-    Newer,
-    Nothing,
-}
-
-fn record_at(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Found {
-    let whole = || -> Option<Found> {
-        let bytes = bytes.get(usize::try_from(position).ok()?..)?;
-        let header = Header::decode(bytes, tag).filter(|h| h.lsn == expected)?;
-        let command_end = HEADER_BYTES + header.command_len as usize;
-        let command = bytes.get(HEADER_BYTES..command_end)?;
-        if crc32c::crc32c(command) != header.command_crc {
-            return None;
-        }
-        let Some(op) = decode(command) else {
-            return Some(Found::Newer);
-        };
-        let bodies_end = command_end.checked_add(usize::try_from(header.bodies_len).ok()?)?;
-        let mut bodies = bytes.get(command_end..bodies_end)?;
-        for message in op.messages().iter().filter(|m| m.location().is_none()) {
-            let (body, rest) = bodies.split_at_checked(message.len as usize)?;
-            if crc32c::crc32c(body) != message.crc {
-                return None;
-            }
-            bodies = rest;
-        }
-        let next_lsn = op.next_lsn(header.lsn);
-        bodies.is_empty().then_some(Found::Whole(header, next_lsn))
-    };
-    whole().unwrap_or(Found::Nothing)
-}
-
-/// A command of which everything is known; `None` for one that a newer version wrote, whose
-/// unknown fields would be passed over in silence otherwise.
-pub(crate) fn decode(command: &[u8]) -> Option<Op> {
-    let decoded = Command::decode(command).ok()?;
-    (decoded.encoded_len() == command.len()).then_some(decoded.op)?
 }
 
 /// A record behind a bad one that was written when `expected` was durable already: then the

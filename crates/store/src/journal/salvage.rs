@@ -6,14 +6,15 @@
 
 use std::path::Path;
 
+use super::cursor::decode;
 use super::files::{SegmentName, files};
 use super::record::{ALIGN, HEADER_BYTES, Header};
-use super::recovery::{Place, Scan, decode, read};
+use super::recovery::{Place, Scan, read};
 use super::segment;
 use crate::body::BodyLocation;
 use crate::error::StoreError;
-use crate::identity::Checkpoint;
 use crate::io::JournalIo;
+use crate::journal::checkpoint::Checkpoint;
 
 /// Records of which nothing is left.
 #[derive(Debug, Clone, PartialEq, Eq)]

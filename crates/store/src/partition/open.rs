@@ -17,19 +17,22 @@ use crate::checkpoint::{self, Round};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
 use crate::damage::DamageCell;
-use crate::entry::{Entry, distribute, locations};
+use crate::entry::{Entry, distribute};
 use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::Handles;
 use crate::health::HealthCell;
 use crate::home::schema;
-use crate::identity::{self, Checkpoint};
+use crate::identity;
 use crate::inbox::{Inbox, ShardSender, ToShard};
 use crate::io::{DiskIo, JournalIo};
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files::{SegmentName, files};
+use crate::journal::record::locations;
 use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
 use crate::journal::segment::{self, Origin};
+use crate::journal::segments::Segments;
 use crate::metrics::Metrics;
 use crate::partition_db::PartitionDb;
 use crate::queue::JournalQueue;
@@ -37,7 +40,6 @@ use crate::readers::Readers;
 use crate::recents::Recents;
 use crate::reporting::Reporting;
 use crate::reserve;
-use crate::segments::Segments;
 use crate::shared::{LARGE_BODIES, Shared, WAITING_KIB};
 use crate::threads::checkpoint::Checkpointer;
 use crate::threads::index;
@@ -192,6 +194,7 @@ impl Partition {
             closing: tokio::sync::watch::Sender::new(false),
             compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
+            synced: tokio::sync::watch::Sender::new(scan.next_lsn - 1),
             durable: AtomicU64::new(scan.next_lsn - 1),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),

@@ -5,13 +5,14 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use crate::checkpoint::{self, Round};
-use crate::entry::{Entry, distribute, locations};
+use crate::entry::{Entry, distribute};
 use crate::error::{StoreError, is_full};
-use crate::identity::Checkpoint;
 use crate::inbox::{ShardSender, ToShard};
 use crate::io::JournalFile;
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files::SegmentName;
-use crate::journal::{record, segment};
+use crate::journal::record::{self, locations};
+use crate::journal::segment;
 use crate::metrics::Metrics;
 use crate::queue::{BoxedSubmission, Submission};
 use crate::shared::Shared;
@@ -247,8 +248,14 @@ impl Writer {
         }
         let bytes = end - current.position;
         current.position = end;
-        self.shared.set_durable(durable_lsn + part.len() as u64);
         self.end = (current.number, end);
+        let last_lsn = durable_lsn + part.len() as u64;
+        self.shared.synced.send_replace(last_lsn);
+        if let Some(sink) = &self.shared.config.sink {
+            sink.wait(self.next_lsn..=last_lsn)
+                .map_err(Failure::Broken)?;
+        }
+        self.shared.set_durable(last_lsn);
         self.since_checkpoint += bytes;
         let metrics = &self.shared.metrics;
         Metrics::add(&metrics.batches, 1);
