@@ -1,10 +1,11 @@
 //! The durable copy.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use murder_proto::v1;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use super::Topic;
 use crate::disk::{Disk, DiskError, Meta, Synchronous, now_ms};
@@ -66,15 +67,15 @@ pub(super) fn open_copy(path: &Path, topics: &[Topic]) -> Result<(Disk, Meta, Ta
 /// How long what has come is gathered for one transaction, which costs more than what is in it:
 /// after a kill the copy is older by so much.
 const GATHER: Duration = Duration::from_millis(50);
-/// With so much of [`super::COPY_QUEUE`] in use it is written at once.
-const GATHERED: usize = super::COPY_QUEUE / 2;
+/// So much is written at once.
+const GATHERED: usize = super::COPY_QUEUE;
 
 /// Writes the durable copy until the replica is gone, always whole revisions (in transactions
 /// which, unlike the master's, need not wait for the disk).
 ///
 /// After a failed write the copy stays at the last revision that it has whole, and is
 /// written again from the next snapshot, or by the next process from there on.
-pub(super) fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyWork>) {
+pub(super) async fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyWork>) {
     let mut writer = CopyWriter {
         disk,
         meta,
@@ -83,7 +84,14 @@ pub(super) fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyW
         in_step_without_reset: true,
     };
     let mut gathered = Vec::new();
-    while work.blocking_recv_many(&mut gathered, super::COPY_QUEUE) > 0 {
+    while work.recv_many(&mut gathered, super::COPY_QUEUE).await > 0 {
+        let end = Instant::now() + GATHER;
+        while gathered.len() < GATHERED {
+            let more = work.recv_many(&mut gathered, super::COPY_QUEUE);
+            if timeout_at(end, more).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
         let joined = joined(&gathered);
         for (item, joined) in gathered.drain(..).zip(joined) {
             if let Err(error) = writer.write(item, joined) {
@@ -93,10 +101,6 @@ pub(super) fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyW
                 writer.in_step_without_reset = false;
                 tracing::error!(%error, "durable copy not written; it stays as it was");
             }
-        }
-        let since = Instant::now();
-        while since.elapsed() < GATHER && work.len() < GATHERED && !work.is_closed() {
-            std::thread::sleep(GATHER / 10);
         }
     }
     // Half a revision, if any, goes with the connection.
@@ -218,8 +222,8 @@ mod tests {
     }
 
     /// However revisions are gathered, the copy is at a whole one: the last before what was broken off.
-    #[test]
-    fn whole_revisions_only() {
+    #[tokio::test]
+    async fn whole_revisions_only() {
         let cases: [(Vec<CopyWork>, u64, &[&str]); 4] = [
             (
                 vec![put("a"), commit(1), put("b"), commit(2)],
@@ -265,7 +269,7 @@ mod tests {
                 sender.try_send(item).ok().unwrap();
             }
             drop(sender);
-            write_copy(&disk, meta, receiver);
+            write_copy(&disk, meta, receiver).await;
             drop(disk);
             let (_, meta, tables) = open_copy(&path, &Topic::ALL).unwrap();
             assert_eq!(meta.revision, revision);
