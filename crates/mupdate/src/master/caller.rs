@@ -1,7 +1,7 @@
 //! Who calls, by certificate, and what that allows.
 
 use murder_net::{Actor, Role, grpc};
-use murder_proto::v1::{ErrorDetail, ErrorKind};
+use murder_proto::v1::{self, ErrorDetail, ErrorKind};
 use tonic::{Request, Status};
 
 /// Writes an audit event of what a caller does: who that is, then fields as `tracing` takes them.
@@ -19,6 +19,15 @@ macro_rules! audited {
 }
 pub(super) use audited;
 
+/// What a caller's entries may change; by default, as the master's own, everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// Only what is in partitions that this node owns; empty: anything.
+    pub node: String,
+    /// The partition that it writes for, by its own word.
+    pub partition: Option<v1::PartitionEpoch>,
+}
+
 /// The peer of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
@@ -28,6 +37,8 @@ pub(super) struct Caller {
     pub roles: Vec<Role>,
     /// On whose behalf it calls, by its own word.
     pub actor: Actor,
+    /// The partition that it writes for, by its own word.
+    pub partition: Option<v1::PartitionEpoch>,
 }
 
 impl Caller {
@@ -38,6 +49,7 @@ impl Caller {
             name: peer.name.clone(),
             roles: peer.roles.clone(),
             actor: murder_location::actor::told(request.metadata()),
+            partition: murder_location::client::partition_of(request.metadata()),
         })
     }
 
@@ -70,12 +82,15 @@ impl Caller {
         Err(self.denied("this certificate has no role in the murder"))
     }
 
-    /// Which node's records it may write: empty for all.
-    pub fn may_write(&self) -> Result<String, Status> {
+    /// Which records it may write.
+    pub fn may_write(&self) -> Result<Authority, Status> {
         if self.is_master_or_operator() {
-            Ok(String::new())
+            Ok(Authority::default())
         } else if self.has(Role::Backend) {
-            Ok(self.name.clone())
+            Ok(Authority {
+                node: self.name.clone(),
+                partition: self.partition.clone(),
+            })
         } else {
             Err(self.denied("only backends and operators change mailbox records"))
         }
@@ -140,19 +155,20 @@ mod tests {
             name: name.into(),
             roles: vec![role],
             actor: Actor::default(),
+            partition: None,
         }
     }
 
     #[test]
     fn roles_allow_what_they_are_for() {
         let backend = caller("be1", Role::Backend);
-        assert_eq!(backend.may_write().unwrap(), "be1");
+        assert_eq!(backend.may_write().unwrap().node, "be1");
         assert!(backend.may_administer().is_err());
         assert!(backend.may_be("be1").is_ok() && backend.may_be("be2").is_err());
         let frontend = caller("fe1", Role::Frontend);
         assert!(frontend.may_read().is_ok() && frontend.may_write().is_err());
         let operator = caller("ops", Role::Operator);
-        assert_eq!(operator.may_write().unwrap(), "");
+        assert_eq!(operator.may_write().unwrap(), Authority::default());
         assert!(operator.may_administer().is_ok() && operator.may_be("ops").is_err());
     }
 }

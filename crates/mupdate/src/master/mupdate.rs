@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::audit;
-use super::caller::{Caller, audited, invalid, too_large, unavailable};
+use super::caller::{Authority, Caller, audited, invalid, too_large, unavailable};
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::state::Outcome;
@@ -71,12 +71,13 @@ pub(super) fn parts<T: Send + 'static>(
 impl Service {
     pub async fn propose(
         &self,
-        restricted_to: String,
+        authority: Authority,
         command: Command,
     ) -> Result<(u64, Outcome), Status> {
         let entry = v1::LogEntry {
             time_ms: now_ms(),
-            restricted_to,
+            restricted_to: authority.node,
+            partition: authority.partition,
             command: Some(command),
         };
         self.consensus.propose(entry).await.map_err(unavailable)
@@ -106,14 +107,14 @@ impl Service {
         operations: Vec<v1::Operation>,
     ) -> Result<(u64, Vec<Result<Option<Mailbox>, v1::ErrorDetail>>), Status> {
         let caller = Caller::of(request)?;
-        let restricted_to = caller.may_write()?;
+        let authority = caller.may_write()?;
         if operations.len() > MAX_BATCH {
             return Err(too_large(format!("more than {MAX_BATCH} operations")));
         }
         let batch = v1::Batch {
             operations: operations.clone(),
         };
-        match self.propose(restricted_to, Command::Batch(batch)).await? {
+        match self.propose(authority, Command::Batch(batch)).await? {
             (revision, Outcome::Batch(results)) => {
                 // All of it is done, or nothing.
                 if results.iter().all(Result::is_ok) {
@@ -166,11 +167,11 @@ impl Mupdate for Service {
         self.one(request, operation::Kind::Activate).await
     }
 
-    async fn deactivate(
+    async fn begin_delete(
         &self,
-        request: Request<v1::DeactivateRequest>,
+        request: Request<v1::BeginDeleteRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        self.one(request, operation::Kind::Deactivate).await
+        self.one(request, operation::Kind::BeginDelete).await
     }
 
     async fn delete(
@@ -248,7 +249,11 @@ impl Mupdate for Service {
     ) -> Result<Response<Self::ListStream>, Status> {
         Caller::of(&request)?.may_read()?;
         self.consensus.read_barrier().await.map_err(unavailable)?;
-        let v1::ListRequest { prefix, partition } = request.into_inner();
+        let v1::ListRequest {
+            prefix,
+            partition,
+            owner,
+        } = request.into_inner();
         let consensus = self.consensus.clone();
         let mut last: Option<String> = None;
         let mut complete = false;
@@ -256,12 +261,11 @@ impl Mupdate for Service {
             if complete {
                 return None;
             }
-            let wanted = |of: &str| {
-                partition.is_empty()
-                    || of == partition
-                    || (partition.ends_with('!') && of.starts_with(&partition))
-            };
             let state = consensus.state();
+            let wanted = |of: &str| {
+                (partition.is_empty() || of == partition)
+                    && (owner.is_empty() || state.tables().owner_of(of) == Some(&owner))
+            };
             let from = match &last {
                 None => Bound::Included(prefix.as_str()),
                 Some(last) => Bound::Excluded(last.as_str()),
@@ -333,7 +337,7 @@ impl Mupdate for Service {
             self.consensus.state().lower_uidvalidity(now_ms())
         } else {
             let command = Command::UidvalidityLowered(v1::UidvalidityLowered {});
-            self.propose(String::new(), command).await?;
+            self.propose(Authority::default(), command).await?;
             let after = self.consensus.state().last_uidvalidity();
             audited!(&caller, "murder.lower-uidvalidity", before, after);
             after
@@ -410,7 +414,7 @@ impl Mupdate for Service {
             serials,
             taken_back: take_back,
         });
-        let revision = match self.propose(String::new(), revoked).await? {
+        let revision = match self.propose(Authority::default(), revoked).await? {
             (_, Outcome::Refused(detail)) => return Err(detail.into_status()),
             (revision, _) => revision,
         };
@@ -451,13 +455,13 @@ impl Mupdate for Service {
         request: Request<Streaming<v1::ReconcileRequest>>,
     ) -> Result<Response<Self::ReconcileStream>, Status> {
         let caller = Caller::of(&request)?;
-        let restricted_to = caller.may_write()?;
-        let slot = self.reconciling.take(&restricted_to);
+        let authority = caller.may_write()?;
+        let slot = self.reconciling.take(&authority.node);
         let slot = slot.ok_or_else(|| unavailable("too many reconciliations at once"))?;
         Ok(Response::new(super::reconcile::start(
             self.clone(),
             caller,
-            restricted_to,
+            authority,
             slot,
             request.into_inner(),
         )))

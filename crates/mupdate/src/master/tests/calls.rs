@@ -8,7 +8,7 @@ use murder_mailbox::{Acl, SpecialUse};
 
 use super::*;
 use murder_location::MupdateError;
-use murder_location::client::{Operation, UserUpdate};
+use murder_location::client::{Operation, Selection, UserUpdate};
 use murder_location::record::MailboxState;
 use murder_location::tell_blocks;
 
@@ -32,7 +32,7 @@ async fn a_mailbox_comes_into_being() {
     assert_eq!(active.location.state, MailboxState::Active);
     assert_eq!(*active.location.acl, Acl::owned_by("bob"));
     assert!(active.location.special_use.contains(SpecialUse::Sent));
-    assert_eq!(active.location.node(), "be1");
+    assert_eq!(&*active.location.partition, "be1!default");
 
     let frontend = murder.client("fe1", "frontend");
     let found = frontend.find(&new.name).await.unwrap();
@@ -143,7 +143,7 @@ async fn roles_bound_what_a_caller_may_do() {
     let be1 = murder.client("be1", "backend");
     let (_, board) = make(&be1, "board", "be1!default").await;
     let denied = |result: Result<_, MupdateError>| match result {
-        Err(MupdateError::PermissionDenied(_)) => {}
+        Err(MupdateError::PermissionDenied(_) | MupdateError::NotOwner(_)) => {}
         other => panic!("{other:?}"),
     };
     // A backend has its own partitions only.
@@ -200,6 +200,7 @@ async fn strangers_are_not_let_in() {
 #[tokio::test]
 async fn list_gives_prefixes_and_partitions() {
     let murder = Murder::start().await;
+    let _session = super::sessions::open_with(&murder, "be1", &["default", "fast"]).await;
     let operator = murder.client("ops", "operator");
     let mut operations = Vec::new();
     for number in 0..5000 {
@@ -212,7 +213,16 @@ async fn list_gives_prefixes_and_partitions() {
     operations.push(Operation::Reserve(reserve("other", "be2!default")));
     operator.commit(operations).await.unwrap();
     let list = async |prefix: &str, partition: &str| {
-        let all = operator.list(prefix, partition).await.unwrap();
+        let (partition, owner) = match partition.strip_suffix('!') {
+            Some(owner) => ("", owner),
+            None => (partition, ""),
+        };
+        let selection = Selection {
+            prefix,
+            partition,
+            owner,
+        };
+        let all = operator.list(selection).await.unwrap();
         let all = all.collect().await.unwrap();
         assert!(all.is_sorted_by(|a, b| a.name < b.name));
         all.len()
