@@ -7,6 +7,7 @@ mod mailboxes;
 mod metadata;
 mod nodes;
 mod reconcile;
+mod together;
 
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub use mailboxes::{
 pub use metadata::{CallMetadata, partition_of};
 pub use nodes::{DescribedMurder, DescribedNode, DescribedPartition};
 pub use reconcile::{Difference, DifferenceKind, Held, ReconcileReport};
+pub use together::MOST_TOGETHER;
+
+use together::Together;
 
 use crate::error::MupdateError;
 use crate::membership::Membership;
@@ -66,6 +70,7 @@ pub struct MupdateClient {
     channel: Channel,
     call_timeout: Duration,
     metadata: CallMetadata,
+    together: Together,
     tls: TlsClient,
 }
 
@@ -77,6 +82,7 @@ impl MupdateClient {
             channel: connect::channel(config.masters, config.tls.clone()),
             call_timeout: config.call_timeout,
             metadata: CallMetadata::default(),
+            together: Together::default(),
             tls: config.tls,
         }
     }
