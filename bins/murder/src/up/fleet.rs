@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::node::{Kind, Node, Service};
 use super::plan::Plan;
 use super::topology::Topology;
