@@ -23,6 +23,7 @@ pub mod http;
 pub mod limits;
 pub mod listener;
 pub mod log;
+mod memory;
 pub mod metrics;
 pub mod seldom;
 pub mod service;

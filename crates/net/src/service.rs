@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{ConfigError, LogConfig, Mistakes, NodeConfig};
 use crate::expiry::CertificateFile;
-use crate::{Health, config, expiry, log, tls};
+use crate::{Health, config, expiry, log, memory, tls};
 
 /// The exit code for a configuration that cannot be used.
 pub const EXIT_CONFIG: u8 = 2;
@@ -161,6 +161,9 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     log::init(S::log(&config))?;
     raise_open_files();
+    if let Err(error) = memory::without_huge_pages() {
+        tracing::debug!(%error, "huge pages cannot be done without");
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all();
     match S::node(&config).worker_threads {
@@ -186,6 +189,7 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
         let signal = tokio::select! {
             signal = signals.stop() => signal,
             never = expiring => match never {},
+            never = memory::give_back() => match never {},
         };
         tracing::info!(role = S::NAME, signal, "stopping");
         notify(&[NotifyState::Stopping]);
