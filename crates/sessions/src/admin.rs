@@ -42,19 +42,10 @@ pub fn serve(
     shutdown: &Shutdown,
     killed: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let mut services = Services::new();
+    services.add(service(sessions));
     let descriptors = murder_proto::FILE_DESCRIPTOR_SET;
-    let common = grpc::common_services(health, &[SERVICE_NAME], descriptors)?;
-    let connections = grpc::accept(listener, shutdown, killed);
-    let server = grpc::server(CALLS)
-        .add_routes(common)
-        .add_service(service(sessions))
-        .serve_with_incoming_shutdown(connections, shutdown.token().cancelled_owned());
-    shutdown.spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC server ended");
-        }
-    });
-    Ok(())
+    services.serve(listener, CALLS, descriptors, health, shutdown, killed)
 }
 
 /// The service, for callers with an operator's certificate.
