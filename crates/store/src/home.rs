@@ -15,7 +15,7 @@ mod quota;
 mod relocate;
 mod restored;
 mod retention;
-mod rows;
+pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod transfer;
 
@@ -29,15 +29,16 @@ use murder_mailbox::{MailboxId, SpecialUse};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::catalogue::Listed;
-use crate::checkpoint::HomeState;
 use crate::command::Op;
+use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::{StoreError, is_of_the_disk};
-use crate::handles::Handles;
-use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::segments::Segments;
 use crate::uidset::UidSet;
-use crate::view::{Keywords, ViewChange};
+use crate::view::{Keywords, MailboxView, ViewChange};
 use crate::watch::{AnnotationNote, MailboxCounters};
+
+/// The views of mailboxes that somebody has open.
+pub(crate) type OpenViews<'a> = &'a dyn Fn(MailboxId) -> Option<Arc<MailboxView>>;
 
 /// A mailbox's row.
 #[derive(Debug, Clone)]
@@ -109,6 +110,15 @@ impl SegmentChange {
 
 /// Changes by segment number.
 pub(crate) type SegmentChanges = BTreeMap<u64, SegmentChange>;
+
+/// What is noted of a home at a checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HomeState {
+    /// When it has something to forget; 0 for never.
+    pub purge_at: i64,
+    /// The last record that it has applied.
+    pub lsn: u64,
+}
 
 /// What a group of records did, for those outside the home.
 #[derive(Debug, Default)]
@@ -376,9 +386,9 @@ impl Home {
         &mut self,
         entries: &[Arc<Entry>],
         segments: &Segments,
-        handles: &Handles,
+        open: OpenViews<'_>,
     ) -> Result<Effects, StoreError> {
-        self.try_apply(entries, segments, handles)
+        self.try_apply(entries, segments, open)
             .map_err(|e| self.sort_out(e))
     }
 
@@ -386,7 +396,7 @@ impl Home {
         &mut self,
         entries: &[Arc<Entry>],
         segments: &Segments,
-        handles: &Handles,
+        open: OpenViews<'_>,
     ) -> Result<Effects, Stop> {
         let mut effects = Effects::default();
         for entry in entries {
@@ -400,7 +410,7 @@ impl Home {
             }
             effects
                 .results
-                .push(Some(self.apply_one(entry, segments, handles)?));
+                .push(Some(self.apply_one(entry, segments, open)?));
             self.applied_lsn = entry.lsn;
         }
         let new = entries.iter().zip(&effects.results);
@@ -499,7 +509,7 @@ impl Home {
         &mut self,
         entry: &Entry,
         segments: &Segments,
-        handles: &Handles,
+        open: OpenViews<'_>,
     ) -> Result<ApplyResult, Stop> {
         match &entry.op {
             Op::Create(c) => self.create(c),
@@ -511,7 +521,7 @@ impl Home {
             Op::RenameHome(c) => self.rename_home(c),
             Op::DropHome(_) => self.drop_home(),
             Op::Append(c) => self.append(c, entry, segments),
-            Op::Store(c) => self.store(c, handles),
+            Op::Store(c) => self.store(c, open),
             Op::Expunge(c) => self.expunge(c),
             Op::Copy(c) => self.copy(c),
             Op::CopyAcross(c) if c.target_home == self.id => self.arrive(c, entry, segments),

@@ -6,13 +6,13 @@ use std::time::Instant;
 use murder_mime::{all_address_search_text, fold, for_each_text, header_search_text, loosen_onto};
 use rusqlite::params;
 
-use super::database::{self, Index};
-use super::sum_of;
+use crate::body::BodyLocation;
 use crate::error::StoreError;
+use crate::fulltext::database::{self, Index};
+use crate::fulltext::sum_of;
 use crate::home::schema;
-use crate::message::BodyLocation;
 use crate::metrics::Metrics;
-use crate::partition::Shared;
+use crate::shared::Shared;
 
 /// Messages in one transaction.
 const BATCH: usize = 64;

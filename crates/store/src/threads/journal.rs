@@ -4,17 +4,17 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use super::{BoxedSubmission, Entry, Submission, record, segment};
 use crate::checkpoint::{self, Round};
+use crate::entry::{Entry, distribute, locations};
 use crate::error::{StoreError, is_full};
-use crate::inbox::ShardSender;
+use crate::identity::Checkpoint;
+use crate::inbox::{ShardSender, ToShard};
 use crate::io::JournalFile;
-use crate::message::BodyLocation;
+use crate::journal::files::SegmentName;
+use crate::journal::{record, segment};
 use crate::metrics::Metrics;
-use crate::partition::Shared;
-use crate::partition_db::Checkpoint;
-use crate::segments::SegmentName;
-use crate::shard::ToShard;
+use crate::queue::{BoxedSubmission, Submission};
+use crate::shared::Shared;
 
 /// The thread's priority: every change waits for it, and it for the disk most of the time, which
 /// does nothing while it waits for a processor.
@@ -359,40 +359,4 @@ impl Drop for Writer {
         // Whatever it ended of: nobody would take what waits.
         self.shared.queue.abandon();
     }
-}
-
-/// Adds an entry to the lists of the shards of its homes, once each.
-pub(crate) fn distribute(entry: &Arc<Entry>, by_shard: &mut [Vec<Arc<Entry>>]) {
-    let shards = by_shard.len() as u64;
-    for home in &entry.homes {
-        let list = &mut by_shard[(home % shards) as usize];
-        if list.last().is_none_or(|last| last.lsn != entry.lsn) {
-            list.push(Arc::clone(entry));
-        }
-    }
-}
-
-/// Where the bodies of a record's messages are.
-pub(crate) fn locations(
-    op: &crate::command::Op,
-    segment: u64,
-    place: u64,
-    command_len: u64,
-) -> Vec<BodyLocation> {
-    let mut offset = place + record::HEADER_BYTES as u64 + command_len;
-    op.messages()
-        .iter()
-        .map(|message| {
-            message.location().unwrap_or_else(|| {
-                let location = BodyLocation {
-                    segment,
-                    offset,
-                    len: message.len,
-                    crc: message.crc,
-                };
-                offset += u64::from(message.len);
-                location
-            })
-        })
-        .collect()
 }

@@ -7,13 +7,22 @@
 //! does not count, so that nobody waits for it but those behind it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{BoxedSubmission, Submission};
+use crate::blob::StagedBody;
+use crate::command::Command;
+use crate::entry::Answer;
 use crate::error::StoreError;
+use crate::items::Items;
+use crate::journal::record;
+use crate::reporting::Reserved;
+use crate::segments::SegmentPin;
 
 /// The most records in a batch: what one write of headers, commands and bodies can carry
 /// without the first of them waiting long for the last.
@@ -24,6 +33,38 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// that of the journal thread; where one is free this costs no time. With more it would cost more
 /// than it saves.
 const FEW: usize = 8;
+
+/// A command on its way to the journal.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub command: Command,
+    /// [`Op::homes`](crate::command::Op::homes) of the command.
+    pub homes: Vec<u64>,
+    pub encoded: Vec<u8>,
+    /// The bodies that travel in the record, in the order of the messages.
+    pub bodies: Vec<Bytes>,
+    /// What is known of the messages, in their order; empty to compute it when applying.
+    pub items: Vec<Arc<Items>>,
+    pub staged: Vec<StagedBody>,
+    pub pins: Vec<SegmentPin>,
+    pub answer: oneshot::Sender<Answer>,
+    /// UIDs that are set aside for it, until it is journaled.
+    pub reserved: Option<Reserved>,
+    /// Its part of the bytes that may wait for the journal.
+    pub _permit: OwnedSemaphorePermit,
+}
+
+/// One of those that wait: it is large, and handed on several times.
+pub(crate) type BoxedSubmission = Box<Submission>;
+
+impl Submission {
+    /// Bytes of its record.
+    pub fn record_bytes(&self) -> u64 {
+        let bodies: u64 = self.bodies.iter().map(|b| b.len() as u64).sum();
+        (record::HEADER_BYTES as u64 + self.encoded.len() as u64 + bodies)
+            .next_multiple_of(record::ALIGN)
+    }
+}
 
 /// Commands on their way to the journal thread. What they hold is bounded in bytes by the
 /// submitters' permits.

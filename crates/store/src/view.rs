@@ -12,7 +12,7 @@ mod keywords;
 mod row;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub(crate) use change::{Relocated, RowState, ViewChange};
 pub use chunk::{CHUNK_ROWS, Chunk};
@@ -22,6 +22,7 @@ use murder_mailbox::MailboxId;
 pub use row::MessageRow;
 
 use crate::flags::Flags;
+use crate::segments::Generation;
 use crate::uidset::UidSet;
 
 /// A mailbox at one moment.
@@ -41,15 +42,6 @@ pub struct MailboxView {
     pub(crate) starts: Vec<u32>,
     pub(crate) messages: u32,
     pub(crate) generation: Arc<Generation>,
-}
-
-/// Shared by the views of a mailbox between two compactions of its bodies: while one of them
-/// exists, the files that they refer to stay.
-#[derive(Debug, Default)]
-pub(crate) struct Generation {
-    /// An older view refers to files that the next ones refer to as well, so that an older
-    /// generation keeps the newer ones.
-    pub next: OnceLock<Arc<Generation>>,
 }
 
 impl MailboxView {

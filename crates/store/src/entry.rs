@@ -1,29 +1,21 @@
-//! The partition's log of commands: what must be durable before an answer, and nothing else.
-
-pub(crate) mod queue;
-pub(crate) mod record;
-pub(crate) mod recovery;
-pub(crate) mod salvage;
-pub(crate) mod segment;
-pub(crate) mod writer;
+//! A journaled command on its way to its homes, and what came of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use murder_mailbox::MailboxId;
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use crate::blob::StagedBody;
-use crate::command::{Command, Op};
+use crate::body::BodyLocation;
+use crate::command::Op;
 use crate::error::StoreError;
 use crate::items::Items;
+use crate::journal::record;
 use crate::mailbox::Renamed;
-use crate::message::{Appended, BodyLocation, Copied, Expunged, Stored};
-use crate::reporting::Reserved;
+use crate::message::{Appended, Copied, Expunged, Stored};
 use crate::retention::Purged;
-use crate::segments::{SegmentPin, Segments};
+use crate::segments::Segments;
 use crate::uidset::UidSet;
 
 /// What applying a command to a home gave.
@@ -61,29 +53,6 @@ pub(crate) type ApplyResult = Result<Outcome, StoreError>;
 /// [`Op::homes`](crate::command::Op::homes), or why nothing was journaled.
 pub(crate) type Answer = Result<Vec<ApplyResult>, StoreError>;
 
-/// A command on its way to the journal.
-#[derive(Debug)]
-pub(crate) struct Submission {
-    pub command: Command,
-    /// [`Op::homes`](crate::command::Op::homes) of the command.
-    pub homes: Vec<u64>,
-    pub encoded: Vec<u8>,
-    /// The bodies that travel in the record, in the order of the messages.
-    pub bodies: Vec<Bytes>,
-    /// What is known of the messages, in their order; empty to compute it when applying.
-    pub items: Vec<Arc<Items>>,
-    pub staged: Vec<StagedBody>,
-    pub pins: Vec<SegmentPin>,
-    pub answer: oneshot::Sender<Answer>,
-    /// UIDs that are set aside for it, until it is journaled.
-    pub reserved: Option<Reserved>,
-    /// Its part of the bytes that may wait for the journal.
-    pub _permit: OwnedSemaphorePermit,
-}
-
-/// One of those that wait: it is large, and handed on several times.
-pub(crate) type BoxedSubmission = Box<Submission>;
-
 /// A journaled command on its way to its homes.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -112,15 +81,6 @@ enum Arrival {
 struct Answers {
     results: BTreeMap<u64, ApplyResult>,
     sender: Option<oneshot::Sender<Answer>>,
-}
-
-impl Submission {
-    /// Bytes of its record.
-    pub fn record_bytes(&self) -> u64 {
-        let bodies: u64 = self.bodies.iter().map(|b| b.len() as u64).sum();
-        (record::HEADER_BYTES as u64 + self.encoded.len() as u64 + bodies)
-            .next_multiple_of(record::ALIGN)
-    }
 }
 
 impl Entry {
@@ -216,4 +176,35 @@ impl Entry {
             }
         }
     }
+}
+
+/// Adds an entry to the lists of the shards of its homes, once each.
+pub(crate) fn distribute(entry: &Arc<Entry>, by_shard: &mut [Vec<Arc<Entry>>]) {
+    let shards = by_shard.len() as u64;
+    for home in &entry.homes {
+        let list = &mut by_shard[(home % shards) as usize];
+        if list.last().is_none_or(|last| last.lsn != entry.lsn) {
+            list.push(Arc::clone(entry));
+        }
+    }
+}
+
+/// Where the bodies of a record's messages are.
+pub(crate) fn locations(op: &Op, segment: u64, place: u64, command_len: u64) -> Vec<BodyLocation> {
+    let mut offset = place + record::HEADER_BYTES as u64 + command_len;
+    op.messages()
+        .iter()
+        .map(|message| {
+            message.location().unwrap_or_else(|| {
+                let location = BodyLocation {
+                    segment,
+                    offset,
+                    len: message.len,
+                    crc: message.crc,
+                };
+                offset += u64::from(message.len);
+                location
+            })
+        })
+        .collect()
 }

@@ -13,9 +13,8 @@
 //!
 //! Small homes have none: to look at their few messages takes no time.
 
-mod database;
+pub(crate) mod database;
 mod query;
-mod worker;
 
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -28,9 +27,8 @@ use tokio::sync::watch;
 pub(crate) use database::{EXTENSIONS, remove, remove_all};
 use query::Reader;
 pub use query::{TextCandidates, TextFilter};
-pub(crate) use worker::run;
 
-use crate::message::BodyLocation;
+use crate::body::BodyLocation;
 
 /// Read connections to indexes that are kept, each with 16 bytes an indexed message.
 const READERS: usize = 16;
@@ -108,7 +106,7 @@ impl FullText {
     }
 
     /// Waits for the next home that is due; `None` when the partition closes.
-    fn next(&self) -> Option<u64> {
+    pub fn next(&self) -> Option<u64> {
         let mut waiting = self.waiting.lock();
         waiting.working = false;
         self.tell(&waiting);
@@ -132,7 +130,7 @@ impl FullText {
     }
 
     /// A pause; whether the partition closes.
-    fn pause(&self, time: Duration) -> bool {
+    pub fn pause(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut waiting = self.waiting.lock();
         while !waiting.closed {
@@ -172,6 +170,6 @@ impl FullText {
 }
 
 /// What an entry says of the body that it was made from.
-fn sum_of(body: BodyLocation) -> i64 {
+pub(crate) fn sum_of(body: BodyLocation) -> i64 {
     (i64::from(body.len) << 32) | i64::from(body.crc)
 }
