@@ -1,7 +1,7 @@
 //! Who may do what ends when it ends: accounts, passwords, groups, the administrators' flag, and
 //! an operator's word.
 
-use murder_mupdate::UserUpdate;
+use murder_location::UserUpdate;
 use murder_testkit::{ImapClient, Murder, Pop3Client, Status, wait_until};
 
 use crate::operator::{done, refused, told};

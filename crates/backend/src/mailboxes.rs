@@ -32,9 +32,9 @@ mod restore;
 
 use std::sync::Arc;
 
+use murder_location::MupdateError;
 use murder_mailbox::acl::AclError;
 use murder_mailbox::{Identity, MailboxName, NameError, RenameError, Rights};
-use murder_mupdate::MupdateError;
 use murder_net::Actor;
 use murder_store::StoreError;
 use tokio::sync::oneshot;

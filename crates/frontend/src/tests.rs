@@ -21,12 +21,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use murder_auth::Account;
-use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_mupdate::{
-    Activate, GrpcConfig, Master, MasterConfig, MasterLimitsConfig, MupdateClient,
-    MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, PartitionState, PartitionStatus,
-    Reserve, SpecialUses,
+use murder_location::{
+    Activate, MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus,
+    PartitionState, PartitionStatus, Reserve, SpecialUses,
 };
+use murder_mailbox::{Acl, MailboxId, MailboxName};
+use murder_mupdate::{GrpcConfig, Master, MasterConfig, MasterLimitsConfig};
 use murder_net::config::{ClusterConfig, HttpConfig, LimitsConfig, LogConfig, NodeConfig};
 use murder_net::{Ca, Health, Listener, NodeTls, Shutdown};
 use tempfile::TempDir;

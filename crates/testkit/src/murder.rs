@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use murder_mupdate::{Master, MupdateClient};
+use murder_location::MupdateClient;
+use murder_mupdate::Master;
 use tempfile::TempDir;
 
 use crate::imap::ImapClient;

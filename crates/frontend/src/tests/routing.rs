@@ -1,7 +1,7 @@
 //! From names to backends: misses, moved mailboxes, backends that are down, changes that show.
 
+use murder_location::{Activate, Reserve, SpecialUses, UserUpdate};
 use murder_mailbox::{Acl, MailboxId};
-use murder_mupdate::{Activate, Reserve, SpecialUses, UserUpdate};
 
 use super::{Murder, name};
 

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::recent::{PART_BYTES, PART_REVISIONS, Recent};
 use super::{BoxFuture, Consensus, ConsensusError, History, Revision};
-use crate::disk::{Disk, DiskError, Meta, Synchronous, now_ms};
-use crate::record::Change;
 use crate::state::{Outcome, State};
+use murder_location::disk::{Disk, DiskError, Meta, Synchronous, now_ms};
+use murder_location::record::Change;
 
 /// Proposals in one transaction; more wait for the next.
 const GROUP: usize = 1024;
@@ -35,6 +35,11 @@ const FLUSH_REVISIONS: usize = 512;
 const FLUSH_CHANGES: usize = 4096;
 /// And how long the oldest of them may wait.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
+
+/// What the master keeps in its file beside the tables that it replicates.
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS log (revision INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS history (revision INTEGER PRIMARY KEY, changes BLOB NOT NULL);";
 
 /// How a [`SingleNode`] works.
 #[derive(Debug, Clone)]
@@ -234,12 +239,13 @@ impl Writer {
         let disk = Disk::open(&config.dir.join("mupdate.sqlite3"), Synchronous::Full)?;
         let (meta, tables) = disk.load()?;
         let state = State::of(tables, &meta);
+        disk.connection.execute_batch(TABLES)?;
         let (revisions, bytes) = disk.connection.query_row(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(changes)), 0) FROM history",
             [],
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
         )?;
-        let floor = disk.history_floor()?;
+        let floor = disk.number("history_floor")?;
         let mut writer = Self {
             disk,
             shared: Arc::new(Shared {
@@ -527,7 +533,10 @@ impl Writer {
                 .connection
                 .prepare_cached("DELETE FROM history WHERE revision <= ?1")?
                 .execute([signed(history.floor)])?;
-            self.disk.put_history_floor(history.floor)?;
+            self.disk
+                .connection
+                .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('history_floor', ?1)")?
+                .execute([history.floor.to_be_bytes()])?;
         }
         Ok(())
     }

@@ -380,7 +380,7 @@ impl LocationMap {
     }
 
     /// Reserved and moving mailboxes: there are never many.
-    pub(crate) fn unsettled(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn unsettled(&self) -> impl Iterator<Item = Entry<'_>> {
         self.unsettled.keys().filter_map(|name| self.entry(name))
     }
 

@@ -33,7 +33,7 @@ pub struct HealthProblem {
 
 impl NodeHealth {
     /// Of a node, or of the master.
-    pub(crate) fn of(health: &Health) -> Self {
+    pub fn of(health: &Health) -> Self {
         let problems = health.troubles().into_iter().filter_map(|(name, is)| {
             let (reason, unhealthy) = match is {
                 Condition::Ok => return None,
@@ -50,7 +50,7 @@ impl NodeHealth {
     }
 
     /// From its wire form, whoever has made it.
-    pub(crate) fn from_proto(health: v1::NodeHealth) -> Self {
+    pub fn from_proto(health: v1::NodeHealth) -> Self {
         let problems = health.problems.into_iter().map(|problem| HealthProblem {
             condition: problem.condition,
             reason: problem.reason,
@@ -75,7 +75,7 @@ impl NodeHealth {
     }
 
     /// Its wire form.
-    pub(crate) fn to_proto(&self) -> v1::NodeHealth {
+    pub fn to_proto(&self) -> v1::NodeHealth {
         let problems = self.problems.iter().map(|problem| v1::HealthProblem {
             condition: problem.condition.clone(),
             reason: problem.reason.clone(),

@@ -18,7 +18,7 @@ const KEY: &str = "murder-known-bin";
 
 /// What a node knows of its murder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub struct Known {
     /// Which.
     pub murder_id: Vec<u8>,
     /// The newest revision that it has seen.
@@ -44,11 +44,11 @@ impl Known {
 
 /// Shared by a client and the replica that follows its master.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Membership(Arc<RwLock<Option<Known>>>);
+pub struct Membership(Arc<RwLock<Option<Known>>>);
 
 impl Membership {
     /// From now on every call says so.
-    pub fn set(&self, murder_id: &[u8], revision: u64) {
+    pub(crate) fn set(&self, murder_id: &[u8], revision: u64) {
         if murder_id.len() != MURDER_ID {
             return;
         }

@@ -183,7 +183,8 @@ pub struct PartitionIdentity {
 
 impl PartitionIdentity {
     /// From its wire form; `None` when there is none, or it makes no sense.
-    pub(crate) fn from_proto(id: &[u8], copy: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn from_proto(id: &[u8], copy: &[u8]) -> Option<Self> {
         Some(Self {
             id: id.try_into().ok()?,
             copy: copy.try_into().ok()?,
@@ -191,7 +192,8 @@ impl PartitionIdentity {
     }
 
     /// The wire form: id and copy, empty for none.
-    pub(crate) fn to_proto(of: Option<Self>) -> (Vec<u8>, Vec<u8>) {
+    #[must_use]
+    pub fn to_proto(of: Option<Self>) -> (Vec<u8>, Vec<u8>) {
         of.map_or_else(Default::default, |of| (of.id.into(), of.copy.into()))
     }
 }
@@ -378,16 +380,20 @@ impl Mailbox {
 }
 
 /// The ACL that gives the owner of `name` every right, when it has an owner.
+#[must_use]
 pub(crate) fn owner_acl(name: &MailboxName) -> Option<Acl> {
     name.owner_user().map(|user| Acl::owned_by(&user))
 }
 
 /// Unknown attributes (a newer master's) are passed over.
-pub(crate) fn special_uses_from(texts: &[String]) -> SpecialUses {
+#[must_use]
+pub fn special_uses_from(texts: &[String]) -> SpecialUses {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-pub(crate) fn mailbox_to_proto(name: &MailboxName, location: &Location) -> v1::Mailbox {
+/// The wire form of a mailbox.
+#[must_use]
+pub fn mailbox_to_proto(name: &MailboxName, location: &Location) -> v1::Mailbox {
     let is_owner_acl = is_owner_acl(name, &location.acl);
     v1::Mailbox {
         name: name.as_str().to_owned(),
@@ -409,6 +415,7 @@ pub(crate) fn mailbox_to_proto(name: &MailboxName, location: &Location) -> v1::M
 }
 
 /// Whether `acl` is what [`owner_acl`] would make.
+#[must_use]
 pub(crate) fn is_owner_acl(name: &MailboxName, acl: &Acl) -> bool {
     let mut entries = acl.entries();
     match (entries.next(), entries.next()) {
@@ -543,7 +550,9 @@ impl Partition {
     }
 }
 
-pub(crate) fn account_to_proto(account: &Account) -> v1::Account {
+/// The wire form of an account.
+#[must_use]
+pub fn account_to_proto(account: &Account) -> v1::Account {
     v1::Account {
         name: account.name.clone(),
         password_hash: account.password_hash.clone(),
@@ -553,7 +562,9 @@ pub(crate) fn account_to_proto(account: &Account) -> v1::Account {
     }
 }
 
-pub(crate) fn account_from_proto(account: v1::Account) -> Account {
+/// An account from its wire form.
+#[must_use]
+pub fn account_from_proto(account: v1::Account) -> Account {
     Account {
         name: account.name,
         password_hash: account.password_hash,
@@ -563,7 +574,9 @@ pub(crate) fn account_from_proto(account: v1::Account) -> Account {
     }
 }
 
-pub(crate) fn revocation_to_proto(revocation: &Revocation) -> v1::Revocation {
+/// The wire form of what is revoked of certificates.
+#[must_use]
+pub fn revocation_to_proto(revocation: &Revocation) -> v1::Revocation {
     v1::Revocation {
         name: revocation.name.clone(),
         issued_until: revocation.issued_until,
@@ -571,7 +584,9 @@ pub(crate) fn revocation_to_proto(revocation: &Revocation) -> v1::Revocation {
     }
 }
 
-pub(crate) fn revocation_from_proto(revocation: v1::Revocation) -> Revocation {
+/// What is revoked of certificates, from its wire form.
+#[must_use]
+pub fn revocation_from_proto(revocation: v1::Revocation) -> Revocation {
     Revocation {
         name: revocation.name,
         issued_until: revocation.issued_until,
@@ -655,7 +670,8 @@ impl Change {
 }
 
 /// What kind of change a wire change is.
-pub(crate) fn topic_of(change: &v1::Change) -> v1::Topic {
+#[must_use]
+pub fn topic_of(change: &v1::Change) -> v1::Topic {
     use v1::change::Kind;
     match &change.kind {
         Some(Kind::Mailbox(_) | Kind::MailboxGone(_)) => v1::Topic::Mailboxes,

@@ -14,7 +14,7 @@ use crate::tables::Tables;
 /// Of the file's layout; another one is refused.
 const LAYOUT: i64 = 1;
 /// Bytes of a murder's identity.
-pub(crate) const MURDER_ID: usize = 16;
+pub const MURDER_ID: usize = 16;
 /// Pages of the write-ahead log between checkpoints, 4 KiB each.
 const CHECKPOINT_PAGES: i64 = 4000;
 
@@ -27,18 +27,25 @@ const BLOCK: i64 = 40;
 
 /// Why the file could not be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DiskError {
+pub enum DiskError {
+    /// A directory or a file cannot be used.
     #[error("cannot use {path}")]
     Io {
+        /// Which.
         path: PathBuf,
+        /// Why.
         source: std::io::Error,
     },
+    /// SQLite cannot read or write it.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// Another version has made it.
     #[error("layout {0} is not the one of this version ({LAYOUT})")]
     Layout(i64),
+    /// A record is no message.
     #[error("damaged record: {0}")]
     Decode(#[from] prost::DecodeError),
+    /// A record makes no sense.
     #[error("damaged record: {0}")]
     Record(#[from] InvalidRecord),
 }
@@ -53,7 +60,7 @@ impl DiskError {
 
 /// How hard a committed transaction is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Synchronous {
+pub enum Synchronous {
     /// It survives a power failure.
     Full,
     /// A power failure may lose the last ones, never part of one.
@@ -62,22 +69,30 @@ pub(crate) enum Synchronous {
 
 /// What is known beside the records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Meta {
+pub struct Meta {
+    /// That the records are of.
     pub revision: u64,
+    /// The murder that they are of.
     pub murder_id: Vec<u8>,
     /// The murders that this one succeeds; a master's only.
     pub predecessors: Vec<Vec<u8>>,
+    /// The greatest UIDVALIDITY ever given; a master's only.
     pub last_uidvalidity: u32,
     /// Milliseconds since 1970 of the last write.
     pub saved_ms: u64,
 }
 
-pub(crate) struct Disk {
+/// The file.
+pub struct Disk {
+    /// For what else its owner keeps in it; the tables `record` and `meta` are this module's.
     pub connection: Connection,
 }
 
 impl Disk {
     /// Opens or makes the file. No other process can have it open at the same time.
+    ///
+    /// # Errors
+    /// When it cannot be used, or is of another layout.
     pub fn open(path: &Path, synchronous: Synchronous) -> Result<Self, DiskError> {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|source| DiskError::Io {
@@ -114,9 +129,7 @@ impl Disk {
                      CREATE TABLE record (
                          kind INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
                          PRIMARY KEY (kind, name)) WITHOUT ROWID;
-                     CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-                     CREATE TABLE log (revision INTEGER PRIMARY KEY, entry BLOB NOT NULL);
-                     CREATE TABLE history (revision INTEGER PRIMARY KEY, changes BLOB NOT NULL);",
+                     CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
                 )?;
                 connection.pragma_update(None, "user_version", LAYOUT)?;
                 connection.execute_batch("COMMIT")?;
@@ -128,6 +141,9 @@ impl Disk {
     }
 
     /// Everything that is there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a record makes no sense.
     pub fn load(&self) -> Result<(Meta, Tables), DiskError> {
         let mut tables = Tables::default();
         let mut statement = self
@@ -161,29 +177,28 @@ impl Disk {
             .optional()?)
     }
 
-    fn number(&self, key: &str) -> Result<u64, DiskError> {
+    /// A number known beside the records; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn number(&self, key: &str) -> Result<u64, DiskError> {
         Ok(self.meta(key)?.map_or(0, |bytes| {
             bytes.try_into().map(u64::from_be_bytes).unwrap_or_default()
         }))
     }
 
-    /// The revision after which the history has everything.
-    pub fn history_floor(&self) -> Result<u64, DiskError> {
-        self.number("history_floor")
-    }
-
-    /// Within the transaction that removes the history up to there.
-    pub fn put_history_floor(&self, floor: u64) -> Result<(), DiskError> {
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('history_floor', ?1)")?
-            .execute([floor.to_be_bytes()])?;
-        Ok(())
-    }
-
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// When SQLite cannot.
     pub fn begin(&self) -> Result<(), DiskError> {
         Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
     }
 
+    /// Ends it; what it wrote is durable as [`Disk::open`] was told.
+    ///
+    /// # Errors
+    /// When SQLite cannot.
     pub fn commit(&self) -> Result<(), DiskError> {
         Ok(self.connection.execute_batch("COMMIT")?)
     }
@@ -198,6 +213,9 @@ impl Disk {
     }
 
     /// Writes a record, or removes it. Within a transaction.
+    ///
+    /// # Errors
+    /// When SQLite cannot.
     pub fn put(&self, change: &v1::Change) -> Result<(), DiskError> {
         use v1::change::Kind;
         let (kind, name, gone) = match &change.kind {
@@ -228,12 +246,18 @@ impl Disk {
     }
 
     /// Removes all records. Within a transaction.
+    ///
+    /// # Errors
+    /// When SQLite cannot.
     pub fn clear(&self) -> Result<(), DiskError> {
         self.connection.execute("DELETE FROM record", [])?;
         Ok(())
     }
 
     /// Writes what is known beside the records. Within their transaction.
+    ///
+    /// # Errors
+    /// When SQLite cannot.
     pub fn put_meta(&self, meta: &Meta) -> Result<(), DiskError> {
         let mut statement = self
             .connection
@@ -249,7 +273,7 @@ impl Disk {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))

@@ -26,7 +26,7 @@ pub(crate) fn tell(metadata: &mut MetadataMap) {
 }
 
 /// What a caller says of it; nobody where it says nothing, or something that makes no sense.
-pub(crate) fn told(metadata: &MetadataMap) -> Actor {
+pub fn told(metadata: &MetadataMap) -> Actor {
     let value = metadata.get_bin(KEY).and_then(|v| v.to_bytes().ok());
     let told = value.and_then(|bytes| v1::Actor::decode(bytes).ok());
     let told = told.unwrap_or_default();
