@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::grpc;
+use murder_net::grpc::{self, Services};
 use murder_net::{Actor, Listener};
 use murder_proto::v1;
-use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
+use murder_proto::v1::backend_admin_server::{BackendAdmin, BackendAdminServer};
 use murder_sessions::admin::operators_only;
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -47,30 +47,14 @@ pub(crate) fn serve(
     listener: Listener,
     killed: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let common = grpc::common_services(
-        node.health.clone(),
-        &[
-            backend_admin_server::SERVICE_NAME,
-            murder_sessions::admin::SERVICE_NAME,
-        ],
-        murder_proto::FILE_DESCRIPTOR_SET,
-    )?;
-    let connections = grpc::accept(listener, &node.shutdown, killed);
-    let service = Service(Arc::clone(node));
-    let server = grpc::server(CALLS)
-        .add_routes(common)
-        .add_service(BackendAdminServer::with_interceptor(
-            service,
-            operators_only,
-        ))
-        .add_service(murder_sessions::admin::service(Arc::clone(&node.sessions)))
-        .serve_with_incoming_shutdown(connections, node.shutdown.token().cancelled_owned());
-    node.shutdown.spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC server ended");
-        }
-    });
-    Ok(())
+    let mut services = Services::new();
+    services.add(BackendAdminServer::with_interceptor(
+        Service(Arc::clone(node)),
+        operators_only,
+    ));
+    services.add(murder_sessions::admin::service(Arc::clone(&node.sessions)));
+    let (descriptors, health) = (murder_proto::FILE_DESCRIPTOR_SET, node.health.clone());
+    services.serve(listener, CALLS, descriptors, health, &node.shutdown, killed)
 }
 
 /// Who calls, for the log.

@@ -11,7 +11,7 @@ use murder_auth::{
 };
 use murder_location::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
-    ReplicaConfig, Topic,
+    ReplicaConfig, Topic, service,
 };
 use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
@@ -392,14 +392,28 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
     let config = &node.config;
     let reached_by = |advertise: &Option<String>, bound: &[SocketAddr]| {
         let bound = bound.first().map(SocketAddr::to_string);
-        advertise.clone().or(bound).unwrap_or_default()
+        advertise.clone().or(bound)
     };
     let description = NodeDescription {
         name: config.node.name.clone(),
-        imaps: reached_by(&config.imap.advertise, &addresses.imaps),
-        lmtp: reached_by(&config.lmtp.advertise, &addresses.lmtp),
-        http: reached_by(&None, addresses.http.as_slice()),
-        admin: reached_by(&config.admin.advertise, addresses.admin.as_slice()),
+        services: [
+            (
+                service::IMAPS,
+                reached_by(&config.imap.advertise, &addresses.imaps),
+            ),
+            (
+                service::LMTP,
+                reached_by(&config.lmtp.advertise, &addresses.lmtp),
+            ),
+            (service::HTTP, reached_by(&None, addresses.http.as_slice())),
+            (
+                service::ADMIN,
+                reached_by(&config.admin.advertise, addresses.admin.as_slice()),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(kind, address)| Some((kind.to_owned(), address?)))
+        .collect(),
         weight: config.node.weight,
     };
     let status = NodeStatus {

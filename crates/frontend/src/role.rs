@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use murder_location::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
-    ReplicaConfig, Topic,
+    ReplicaConfig, Topic, service,
 };
 use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
@@ -168,14 +168,24 @@ impl Frontend {
         let addresses = &frontend.addresses;
         let description = NodeDescription {
             name: config.node.name,
-            imaps: first(&addresses.imaps),
-            lmtp: first(&addresses.lmtp),
-            http: addresses.http.map(|a| a.to_string()).unwrap_or_default(),
-            admin: config
-                .admin
-                .advertise
-                .or_else(|| addresses.admin.map(|a| a.to_string()))
-                .unwrap_or_default(),
+            services: [
+                (
+                    service::IMAPS,
+                    addresses.imaps.first().map(ToString::to_string),
+                ),
+                (
+                    service::LMTP,
+                    addresses.lmtp.first().map(ToString::to_string),
+                ),
+                (service::HTTP, addresses.http.map(|a| a.to_string())),
+                (
+                    service::ADMIN,
+                    (config.admin.advertise).or_else(|| addresses.admin.map(|a| a.to_string())),
+                ),
+            ]
+            .into_iter()
+            .filter_map(|(kind, address)| Some((kind.to_owned(), address?)))
+            .collect(),
             weight: 0,
         };
         let health = frontend.health.clone();
@@ -321,13 +331,6 @@ fn bind(addresses: &[SocketAddr], limits: &ConnectionLimits) -> std::io::Result<
         .iter()
         .map(|address| Ok(Listener::bind(*address)?.with_limits(limits.clone())))
         .collect()
-}
-
-fn first(addresses: &[SocketAddr]) -> String {
-    addresses
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }
 
 /// Ready once there is a copy of the map; one that is not kept up serves on.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use murder_auth::Account;
 use murder_location::{
     Activate, MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus,
-    PartitionState, PartitionStatus, Reserve, SpecialUses,
+    PartitionState, PartitionStatus, Reserve, SpecialUses, service,
 };
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_mupdate::{GrpcConfig, Master, MasterConfig, MasterLimitsConfig};
@@ -169,10 +169,11 @@ impl Murder {
         let session = client.register(
             NodeDescription {
                 name: node.into(),
-                imaps: imaps.local_addr().to_string(),
-                lmtp: lmtp.local_addr().to_string(),
-                http: String::new(),
-                admin: String::new(),
+                services: [
+                    (service::IMAPS.into(), imaps.local_addr().to_string()),
+                    (service::LMTP.into(), lmtp.local_addr().to_string()),
+                ]
+                .into(),
                 weight: 1,
             },
             NodeStatus {

@@ -1,5 +1,6 @@
 //! A node's session with the master.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use murder_net::Health;
@@ -27,14 +28,9 @@ const QUEUE: usize = 4;
 pub struct NodeDescription {
     /// Must be the certificate's name.
     pub name: String,
-    /// `host:port` for IMAP over TLS, as other nodes reach it; empty for none.
-    pub imaps: String,
-    /// `host:port` for LMTP; empty for none.
-    pub lmtp: String,
-    /// `host:port` for health and metrics; empty for none.
-    pub http: String,
-    /// `host:port` for operators' calls; empty for none.
-    pub admin: String,
+    /// What it serves, by kind (see [`service`](crate::record::service)), and its `host:port` as other
+    /// nodes reach it.
+    pub services: BTreeMap<String, String>,
     /// Relative share of new homes; [`MAX_WEIGHT`](murder_net::config::MAX_WEIGHT) at most.
     pub weight: u32,
 }
@@ -128,6 +124,7 @@ impl NodeStatus {
 /// [`NodeSession::close`] it just ends, and the master calls the node down.
 #[derive(Debug)]
 pub struct NodeSession {
+    description: watch::Sender<Option<NodeDescription>>,
     status: watch::Sender<NodeStatus>,
     registered: watch::Receiver<Option<u64>>,
     recorded: watch::Receiver<Vec<RecordedReport>>,
@@ -136,19 +133,15 @@ pub struct NodeSession {
 }
 
 impl NodeSession {
-    pub(crate) fn open(
-        client: MupdateClient,
-        node: NodeDescription,
-        status: NodeStatus,
-        health: Health,
-    ) -> Self {
-        let (status, statuses) = watch::channel(status);
+    pub(crate) fn new(client: MupdateClient, health: Health) -> Self {
+        let (description, described) = watch::channel(None);
+        let (status, statuses) = watch::channel(NodeStatus::default());
         let (registering, registered) = watch::channel(None);
         let (recording, recorded) = watch::channel(Vec::new());
         let goodbye = CancellationToken::new();
         let session = Session {
             client,
-            node,
+            node: NodeDescription::default(),
             incarnation: uuid::Uuid::new_v4(),
             statuses,
             changes: health.changes(),
@@ -158,12 +151,18 @@ impl NodeSession {
             goodbye: goodbye.clone(),
         };
         Self {
+            description,
             status,
             registered,
             recorded,
             goodbye,
-            task: tokio::spawn(session.run()),
+            task: tokio::spawn(session.run(described)),
         }
+    }
+
+    /// Enters the murder. Before that the master hears nothing.
+    pub fn open(&self, node: NodeDescription) {
+        self.description.send_replace(Some(node));
     }
 
     /// Tells the master that the node wants nothing new, or does again.
@@ -236,7 +235,14 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self) {
+    async fn run(mut self, mut described: watch::Receiver<Option<NodeDescription>>) {
+        let goodbye = self.goodbye.clone();
+        let opened = goodbye.run_until_cancelled(described.wait_for(Option::is_some));
+        let Some(Ok(Some(node))) = opened.await.map(|opened| opened.map(|node| node.clone()))
+        else {
+            return;
+        };
+        self.node = node;
         let mut pause = BACKOFF.0;
         let mut refused = None;
         loop {
@@ -293,10 +299,7 @@ impl Session {
         let status = self.status();
         send(Kind::Hello(v1::Hello {
             node: self.node.name.clone(),
-            imaps: self.node.imaps.clone(),
-            lmtp: self.node.lmtp.clone(),
-            http: self.node.http.clone(),
-            admin: self.node.admin.clone(),
+            services: self.node.services.clone(),
             weight: self.node.weight,
             incarnation: self.incarnation.as_bytes().to_vec(),
             status: Some(status),

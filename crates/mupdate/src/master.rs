@@ -21,12 +21,12 @@ use std::time::Duration;
 use anyhow::Context;
 use murder_net::config::{LogConfig, Mistakes, NodeConfig};
 use murder_net::expiry::CertificateFile;
-use murder_net::grpc;
+use murder_net::grpc::Services;
 use murder_net::tls::Revocation;
 use murder_net::{Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_proto::v1::blocks_server::{self, BlocksServer};
-use murder_proto::v1::directory_server::{self, DirectoryServer};
-use murder_proto::v1::mupdate_server::{self, MupdateServer};
+use murder_proto::v1::blocks_server::BlocksServer;
+use murder_proto::v1::directory_server::DirectoryServer;
+use murder_proto::v1::mupdate_server::MupdateServer;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
@@ -113,31 +113,22 @@ impl Master {
                 Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
         }
         shutdown.spawn(nodes::sweep(service.clone()));
-        let connections = grpc::accept(listener, &shutdown, &master.killed);
-        let stop = shutdown.token();
-        let common = grpc::common_services(
-            master.health.clone(),
-            &[
-                mupdate_server::SERVICE_NAME,
-                directory_server::SERVICE_NAME,
-                blocks_server::SERVICE_NAME,
-            ],
-            murder_proto::FILE_DESCRIPTOR_SET,
+        let mut services = Services::new();
+        services.add(MupdateServer::with_interceptor(
+            service.clone(),
+            of_this_murder(service.clone()),
+        ));
+        services.add(DirectoryServer::new(service.clone()));
+        services.add(BlocksServer::new(service));
+        let (descriptors, health) = (murder_proto::FILE_DESCRIPTOR_SET, master.health.clone());
+        services.serve(
+            listener,
+            STREAMS,
+            descriptors,
+            health,
+            &shutdown,
+            &master.killed,
         )?;
-        let server = grpc::server(STREAMS)
-            .add_routes(common)
-            .add_service(MupdateServer::with_interceptor(
-                service.clone(),
-                of_this_murder(service.clone()),
-            ))
-            .add_service(DirectoryServer::new(service.clone()))
-            .add_service(BlocksServer::new(service))
-            .serve_with_incoming_shutdown(connections, stop.cancelled_owned());
-        shutdown.spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the gRPC server ended");
-            }
-        });
         Ok(master)
     }
 

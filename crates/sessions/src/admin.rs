@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use murder_auth::normalize_user;
-use murder_net::{Health, Listener, Role, Shutdown, grpc};
+use murder_net::grpc::{self, Services};
+use murder_net::{Health, Listener, Role, Shutdown};
 use murder_proto::v1::session_admin_server::{SessionAdmin, SessionAdminServer};
 use murder_proto::v1::{self, ErrorDetail, ErrorKind, end_sessions_request};
 use tokio::sync::mpsc;
@@ -14,8 +15,6 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use crate::register::{Listed, Sessions};
-
-pub use murder_proto::v1::session_admin_server::SERVICE_NAME;
 
 /// Sessions in one message of an answer: some 100 octets each.
 const IN_MESSAGE: usize = 500;

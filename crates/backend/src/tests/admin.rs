@@ -1,5 +1,6 @@
 //! Operators' calls: who may make them, and what is left when a step of one fails.
 
+use murder_location::service;
 use murder_net::grpc;
 use murder_proto::v1::backend_admin_client::BackendAdminClient;
 use murder_proto::v1::{self, ErrorDetail, ErrorKind};
@@ -78,7 +79,7 @@ async fn only_operators_may_call() {
     until("the address is known", || async {
         replica
             .node("be1")
-            .is_some_and(|node| node.admin == address)
+            .is_some_and(|node| node.service(service::ADMIN) == Some(&*address))
     })
     .await;
     // A drain ends calls and connections.

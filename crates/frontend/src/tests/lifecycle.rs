@@ -25,7 +25,7 @@ async fn a_frontend_is_a_node_of_the_murder() {
     let named = FrontendService::addresses(murder.frontend());
     let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["imap", "imaps", "lmtp", "http"]);
-    assert_eq!(node.imaps, named[1].1.to_string());
+    assert_eq!(node.service("imaps"), Some(&*named[1].1.to_string()));
     let frontend = murder.frontend.take().unwrap();
     let replica = frontend.replica().clone();
     frontend.shutdown(Duration::from_secs(10)).await;
