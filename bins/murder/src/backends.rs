@@ -272,7 +272,7 @@ impl<T> Asked<T> {
             };
             match answer {
                 Ok(answer) => asked.answers.push((backend, answer)),
-                Err(error) => asked.failures.push(murder_net::service::describe(&error)),
+                Err(error) => asked.failures.push(murder_node::describe(&error)),
             }
         }
         asked

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::grpc::{self, Services};
-use murder_net::{Actor, Listener};
+use murder_net::{Actor, grpc};
+use murder_node::NodeRuntime;
 use murder_proto::v1;
 use murder_proto::v1::backend_admin_server::{BackendAdmin, BackendAdminServer};
 use murder_sessions::admin::operators_only;
@@ -29,8 +29,6 @@ use tonic::{Request, Response, Status};
 use crate::node::Node;
 use errors::{invalid, refused, unavailable};
 
-/// Calls at the same time on one connection: operators are few, and a tool asks one thing.
-const CALLS: u32 = 16;
 /// Messages of an answer that wait for a slow operator.
 const QUEUE: usize = 4;
 /// Entries in one message of an answer: some 100 bytes each.
@@ -38,23 +36,12 @@ const ENTRIES: usize = 500;
 /// An operator's tool that takes nothing for so long is gone.
 const STALL: Duration = Duration::from_secs(60);
 
-/// Takes calls until the drain begins; `killed` ends the connections.
-///
-/// # Errors
-/// When the server cannot describe itself.
-pub(crate) fn serve(
-    node: &Arc<Node>,
-    listener: Listener,
-    killed: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut services = Services::new();
-    services.add(BackendAdminServer::with_interceptor(
+/// Operators will be able to make these calls.
+pub(crate) fn add(node: &Arc<Node>, runtime: &NodeRuntime) {
+    runtime.add_admin_service(BackendAdminServer::with_interceptor(
         Service(Arc::clone(node)),
         operators_only,
     ));
-    services.add(murder_sessions::admin::service(Arc::clone(&node.sessions)));
-    let (descriptors, health) = (murder_proto::FILE_DESCRIPTOR_SET, node.health.clone());
-    services.serve(listener, CALLS, descriptors, health, &node.shutdown, killed)
 }
 
 /// Who calls, for the log.

@@ -26,16 +26,21 @@ use murder_location::{
     PartitionState, PartitionStatus, Reserve, SpecialUses, service,
 };
 use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_mupdate::{GrpcConfig, Master, MasterConfig, MasterLimitsConfig};
+use murder_mupdate::{GrpcConfig, MasterConfig, MasterLimitsConfig};
 use murder_net::config::{ClusterConfig, HttpConfig, LimitsConfig, LogConfig, NodeConfig};
 use murder_net::{Ca, Health, Listener, NodeTls, Shutdown};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::{Frontend, FrontendConfig};
+use crate::FrontendConfig;
 use fake_imap::FakeImap;
 use fake_lmtp::FakeLmtp;
 use peer::Peer;
+
+/// A node with the role.
+type Frontend = murder_node::Node<crate::Frontend>;
+/// A node with the role.
+type Master = murder_node::Node<murder_mupdate::Master>;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -150,7 +155,7 @@ impl Murder {
             limits: MasterLimitsConfig::default(),
         };
         let master = Master::start(config).await.unwrap();
-        self.master_address = master.addresses().grpc;
+        self.master_address = master.address();
         self.master = Some(master);
     }
 

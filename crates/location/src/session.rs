@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use murder_net::Health;
 use murder_proto::v1::{self, register_request};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -129,7 +129,8 @@ pub struct NodeSession {
     registered: watch::Receiver<Option<u64>>,
     recorded: watch::Receiver<Vec<RecordedReport>>,
     goodbye: CancellationToken,
-    task: JoinHandle<()>,
+    aborting: AbortHandle,
+    task: Mutex<JoinHandle<()>>,
 }
 
 impl NodeSession {
@@ -150,13 +151,15 @@ impl NodeSession {
             recording,
             goodbye: goodbye.clone(),
         };
+        let task = tokio::spawn(session.run(described));
         Self {
             description,
             status,
             registered,
             recorded,
             goodbye,
-            task: tokio::spawn(session.run(described)),
+            aborting: task.abort_handle(),
+            task: Mutex::new(task),
         }
     }
 
@@ -208,17 +211,23 @@ impl NodeSession {
     }
 
     /// Says goodbye: the node is down at once, without a lease to wait for.
-    pub async fn close(mut self) {
+    pub async fn close(&self) {
         self.goodbye.cancel();
-        if timeout(GOODBYE, &mut self.task).await.is_err() {
+        let mut task = self.task.lock().await;
+        if !task.is_finished() && timeout(GOODBYE, &mut *task).await.is_err() {
             tracing::debug!("the master did not answer the goodbye");
         }
+    }
+
+    /// Ends it without a word: the master calls the node down.
+    pub fn abort(&self) {
+        self.aborting.abort();
     }
 }
 
 impl Drop for NodeSession {
     fn drop(&mut self) {
-        self.task.abort();
+        self.abort();
     }
 }
 

@@ -118,18 +118,24 @@ impl ConfigFile {
 
     /// Reads it as a `T`; `None` when there is none. What is wrong is told at the [end](Self::finish).
     ///
-    /// Tables `apart` hold sections that stand for those at top level, key by key, but each for one
-    /// reader; the first is this reader's.
+    /// The sections in the table `own` stand for those at top level, key by key. Those in the tables of
+    /// `others` are nothing to this reader.
     pub fn read<T: DeserializeOwned>(
         &mut self,
-        apart: &[&str],
+        own: Option<&str>,
+        others: &[&str],
         check: impl FnOnce(&T, &mut Mistakes),
     ) -> Option<T> {
         let guard = FolderGuard::enter(self.folder.clone());
-        let (config, reading) = document::read(&self.text, apart, check);
+        let (config, reading) = document::read(&self.text, own, others, check);
         drop(guard);
         self.readings.push(reading);
         config
+    }
+
+    /// Checks what is in no reader's part.
+    pub fn check(&mut self, check: impl FnOnce(&mut Mistakes)) {
+        self.readings.push(document::check(&self.text, check));
     }
 
     /// Whether all that has been read is right.
@@ -145,7 +151,7 @@ impl ConfigFile {
         check: impl FnOnce(&T, &mut Mistakes),
     ) -> Result<T, ConfigError> {
         let file = self.file.clone();
-        let config = self.read(&[], check);
+        let config = self.read(None, &[], check);
         self.finish()?;
         config.ok_or_else(|| ConfigError::unfit(&file, "cannot be used"))
     }
@@ -303,8 +309,8 @@ mod tests {
                     [two.grpc]\ntimeout = 9\n";
         let mut file = ConfigFile::new(text, Path::new("n.toml"), "/".into());
         assert!(file.has("grpc") && file.has("one") && !file.has("cluster"));
-        let one: Config = file.read(&["one", "two"], |_, _| {}).unwrap();
-        let two: Other = file.read(&["two", "one"], |_, _| {}).unwrap();
+        let one: Config = file.read(Some("one"), &["two"], |_, _| {}).unwrap();
+        let two: Other = file.read(Some("two"), &["one"], |_, _| {}).unwrap();
         file.finish().unwrap();
         assert_eq!(
             (one.imap.listen, one.imap.max_line),
@@ -316,10 +322,10 @@ mod tests {
         let text = "[imap]\nlisen = []\n[nod]\n[one.imap]\nmax_lin = 1\n[two.node]\nname = 1\n\
                     [grpc]\ntimeout = \"x\"\n";
         let mut file = ConfigFile::new(text, Path::new("n.toml"), "/".into());
-        let _: Option<Config> = file.read(&["one", "two"], |_, mistakes| {
+        let _: Option<Config> = file.read(Some("one"), &["two"], |_, mistakes| {
             mistakes.add("imap.max_line", "`imap.max_line` is odd");
         });
-        let _: Option<Other> = file.read(&["two", "one"], |_, mistakes| {
+        let _: Option<Other> = file.read(Some("two"), &["one"], |_, mistakes| {
             mistakes.add("imap.listen", "`imap.listen` is missing");
         });
         assert_eq!(

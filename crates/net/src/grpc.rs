@@ -19,7 +19,7 @@ use tonic::Request;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint};
 
-pub use services::Services;
+pub use services::{Service, Services};
 
 use crate::tls::{ALPN_H2, Peer, TlsClient};
 use crate::{Connection, Listener, Shutdown, Stream};

@@ -45,7 +45,7 @@ impl Drop for Counted {
 }
 
 /// A node's metrics, as one of its roles adds to them. Clones are the same ones.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Of all roles.
     registry: Arc<Mutex<Registry>>,
@@ -57,11 +57,7 @@ impl Metrics {
     /// of the process already in it.
     #[must_use]
     pub fn new(role: &str) -> Self {
-        Self {
-            registry: Arc::default(),
-            role: String::new(),
-        }
-        .of(role)
+        Self::default().of(role)
     }
 
     /// The same for another of the node's roles.

@@ -22,7 +22,7 @@ async fn backend(murder: &Murder) -> Backend {
 
 async fn client(murder: &Murder, backend: &Backend, role: Role) -> Client {
     let tls = NodeTls::load(&murder.files("caller", role)).unwrap();
-    let address = backend.addresses().admin.unwrap().to_string();
+    let address = backend.runtime().admin().unwrap().to_string();
     let name = murder_net::tls::server_name("be1", Role::Backend);
     let channel = grpc::connect(&address, name, &tls.client()).await;
     Client::new(channel.unwrap())
@@ -75,7 +75,7 @@ async fn only_operators_may_call() {
     assert_eq!(partitions.unwrap().into_inner().partitions.len(), 2);
     // The master tells where it is.
     let replica = &backend.node().cluster.as_ref().unwrap().replica;
-    let address = backend.addresses().admin.unwrap().to_string();
+    let address = backend.runtime().admin().unwrap().to_string();
     until("the address is known", || async {
         replica
             .node("be1")

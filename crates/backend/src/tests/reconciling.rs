@@ -246,7 +246,7 @@ async fn the_master_knows_how_the_node_is() {
     for (kind, address) in [
         (service::IMAPS, addresses.imaps[0]),
         (service::LMTP, addresses.lmtp[0]),
-        (service::HTTP, addresses.http.unwrap()),
+        (service::HTTP, backend.runtime().http().unwrap()),
     ] {
         assert_eq!(node.service(kind), Some(&*address.to_string()));
     }

@@ -33,11 +33,11 @@ struct Unknown {
 /// Reads a `T`, and checks it. A key that is unknown, or whose value does not fit, is noted and passed
 /// over, so that the next one is found, too.
 ///
-/// `apart`: tables of whose keys each stands for the one at top level, but only for one reader; the
-/// first is this reader's.
+/// The keys in the table `own` stand for those at top level; the tables of `others` are not known.
 pub(super) fn read<T: DeserializeOwned>(
     text: &str,
-    apart: &[&str],
+    own: Option<&str>,
+    others: &[&str],
     check: impl FnOnce(&T, &mut Mistakes),
 ) -> (Option<T>, Reading) {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -47,13 +47,13 @@ pub(super) fn read<T: DeserializeOwned>(
         return (None, reading);
     }
     let mut left = table.clone();
-    if let Some((own, others)) = apart.split_first() {
-        for other in others {
-            if let Some((key, _)) = left.get_mut().remove_entry(*other) {
-                let (key, span) = (key.get_ref().to_string(), key.span());
-                reading.note_unknown(key, place(text, span.start), Vec::new());
-            }
+    for other in others {
+        if let Some((key, _)) = left.get_mut().remove_entry(*other) {
+            let at = place(text, key.span().start);
+            reading.note_unknown((*other).to_owned(), at, Vec::new());
         }
+    }
+    if let Some(own) = own {
         overlay(left.get_mut(), own);
     }
     let merged = left.clone();
@@ -79,22 +79,42 @@ pub(super) fn read<T: DeserializeOwned>(
         remove(left.get_mut(), &path);
         passed_over.push(path.join("."));
     };
-    let mut mistakes = Mistakes::default();
-    check(&config, &mut mistakes);
-    for Mistake { key, message } in mistakes.into_inner() {
-        // What is said of keys that were passed over is not meant.
-        let of_it = |other: &String| is_at_or_below(other, &key) || is_at_or_below(&key, other);
-        if !passed_over.iter().any(of_it) {
-            let place = span_of(merged.get_ref(), &key).map(|span| place(text, span.start));
-            reading.wrong.push(PlacedMistake { place, message });
-        }
-    }
+    reading.note_mistakes(text, merged.get_ref(), &passed_over, |mistakes| {
+        check(&config, mistakes);
+    });
     (Some(config), reading)
+}
+
+/// Checks what is in no reader's part.
+pub(super) fn check(text: &str, check: impl FnOnce(&mut Mistakes)) -> Reading {
+    let (table, _) = DeTable::parse_recoverable(text);
+    let mut reading = Reading::default();
+    reading.note_mistakes(text, table.get_ref(), &[], check);
+    reading
 }
 
 impl Reading {
     fn note_unknown(&mut self, key: String, place: (usize, usize), valid: Vec<String>) {
         self.unknown.push(Unknown { key, place, valid });
+    }
+
+    /// Notes what a check says, but not of keys that were passed over, which is not meant.
+    fn note_mistakes(
+        &mut self,
+        text: &str,
+        table: &DeTable<'_>,
+        passed_over: &[String],
+        check: impl FnOnce(&mut Mistakes),
+    ) {
+        let mut mistakes = Mistakes::default();
+        check(&mut mistakes);
+        for Mistake { key, message } in mistakes.into_inner() {
+            let of_it = |other: &String| is_at_or_below(other, &key) || is_at_or_below(&key, other);
+            if !passed_over.iter().any(of_it) {
+                let place = span_of(table, &key).map(|span| place(text, span.start));
+                self.wrong.push(PlacedMistake { place, message });
+            }
+        }
     }
 
     fn knows(&self, key: &str) -> bool {

@@ -19,13 +19,33 @@ use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-use tower::Service;
-
 use super::{KEEP_ALIVE, accept};
 use crate::{Health, Listener, Shutdown};
 
 /// How often a watched health is looked at: a monitor does not need it sooner.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// A generated server, with or without an interceptor.
+pub trait Service: NamedService {
+    /// Adds it.
+    fn add_to(self, routes: &mut RoutesBuilder);
+}
+
+impl<S> Service for S
+where
+    S: tower::Service<http::Request<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    fn add_to(self, routes: &mut RoutesBuilder) {
+        routes.add_service(self);
+    }
+}
 
 /// What a gRPC listener serves.
 #[derive(Debug, Default)]
@@ -42,18 +62,8 @@ impl Services {
     }
 
     /// Adds a service.
-    pub fn add<S>(&mut self, service: S)
-    where
-        S: Service<http::Request<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Response: IntoResponse,
-        S::Future: Send + 'static,
-    {
-        self.routes.add_service(service);
+    pub fn add<S: Service>(&mut self, service: S) {
+        service.add_to(&mut self.routes);
         self.names.push(S::NAME);
     }
 
