@@ -23,7 +23,6 @@ use murder_sessions::admin::operators_only;
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::node::Node;

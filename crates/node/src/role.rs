@@ -114,7 +114,7 @@ fn read<C: RoleConfig>(
 ) -> Option<ReadRole> {
     // A program with one role has nobody to keep sections apart from.
     let own = C::OWN_TABLE.filter(|_| !others.is_empty());
-    let config: C = file.read(own, others, |config, mistakes| {
+    let config: C = file.read(own, others, |config: &C, mistakes| {
         crate::config::check(config, mistakes);
         listens.extend(config.listens());
         let all: Vec<_> = listens.iter().map(|(key, of)| (*key, &**of)).collect();
