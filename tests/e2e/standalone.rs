@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use murder_backend::{Backend, BackendConfig};
-use murder_node::Node;
 use murder_net::{Ca, Role};
+use murder_node::Node;
 use murder_testkit::{ImapClient, LmtpClient, Trust, cheap_hash};
 
 use crate::{Tested, message};

@@ -19,7 +19,7 @@ use murder_net::{Actor, grpc};
 use murder_node::NodeRuntime;
 use murder_proto::v1;
 use murder_proto::v1::backend_admin_server::{BackendAdmin, BackendAdminServer};
-use murder_sessions::admin::operators_only;
+use murder_session::admin::operators_only;
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;

@@ -119,8 +119,16 @@ impl Backend {
             tracing::warn!("neither `users.file` nor `mupdate.masters`: nobody can log in");
         }
         let (imap, lmtp) = (&config.imap.advertise, &config.lmtp.advertise);
-        runtime.offer(service::IMAPS, addresses.imaps.first().copied(), imap.as_deref());
-        runtime.offer(service::LMTP, addresses.lmtp.first().copied(), lmtp.as_deref());
+        runtime.offer(
+            service::IMAPS,
+            addresses.imaps.first().copied(),
+            imap.as_deref(),
+        );
+        runtime.offer(
+            service::LMTP,
+            addresses.lmtp.first().copied(),
+            lmtp.as_deref(),
+        );
         let node = Arc::new(Node {
             partitions,
             opener,
@@ -130,9 +138,6 @@ impl Backend {
             tls,
             health: runtime.health().clone(),
             counters: Counters::new(&metrics),
-            imap: imap::ImapMetrics::new(&metrics),
-            progress_interval: imap::PROGRESS_INTERVAL,
-            pop3: pop3::Pop3::new(&metrics),
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
@@ -369,7 +374,11 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(config: &BackendConfig, limits: &LimitsConfig, tls: Option<&TlsServer>) -> anyhow::Result<Self> {
+    fn bind(
+        config: &BackendConfig,
+        limits: &LimitsConfig,
+        tls: Option<&TlsServer>,
+    ) -> anyhow::Result<Self> {
         let limits = fitting(limits, 1, 3);
         let imap_limits = ConnectionLimits::new(&limits);
         let pop3_limits = ConnectionLimits::new(&limits);
@@ -420,22 +429,28 @@ impl Listeners {
     }
 
     fn serve(self, node: &Arc<Node>) {
+        let imap = Arc::new(imap::Imap::new(&node.metrics));
+        let pop3 = Arc::new(pop3::Pop3::new(&node.metrics));
+        let lmtp = Arc::new(lmtp::Lmtp::new(&node.metrics));
         for listener in self.imap.into_iter().chain(self.imaps) {
-            let shared = Arc::clone(node);
-            listener.spawn(&node.shutdown, move |connection: Connection| {
-                imap::serve(Arc::clone(&shared), connection)
+            let (node, imap) = (Arc::clone(node), Arc::clone(&imap));
+            let shutdown = node.shutdown.clone();
+            listener.spawn(&shutdown, move |connection: Connection| {
+                imap::serve(Arc::clone(&node), Arc::clone(&imap), connection)
             });
         }
         for listener in self.pop3.into_iter().chain(self.pop3s) {
-            let shared = Arc::clone(node);
-            listener.spawn(&node.shutdown, move |connection: Connection| {
-                pop3::serve(Arc::clone(&shared), connection)
+            let (node, pop3) = (Arc::clone(node), Arc::clone(&pop3));
+            let shutdown = node.shutdown.clone();
+            listener.spawn(&shutdown, move |connection: Connection| {
+                pop3::serve(Arc::clone(&node), Arc::clone(&pop3), connection)
             });
         }
         for listener in self.lmtp {
-            let shared = Arc::clone(node);
-            listener.spawn(&node.shutdown, move |connection: Connection| {
-                lmtp::serve(Arc::clone(&shared), connection)
+            let (node, lmtp) = (Arc::clone(node), Arc::clone(&lmtp));
+            let shutdown = node.shutdown.clone();
+            listener.spawn(&shutdown, move |connection: Connection| {
+                lmtp::serve(Arc::clone(&node), Arc::clone(&lmtp), connection)
             });
         }
     }

@@ -83,7 +83,11 @@ impl Frontend {
         ));
         metrics::of_shared(&metrics, Arc::downgrade(&shared));
         report(replica, &health);
-        shutdown.spawn(report_changes(Arc::clone(replica), health, shutdown.token()));
+        shutdown.spawn(report_changes(
+            Arc::clone(replica),
+            health,
+            shutdown.token(),
+        ));
         shutdown.spawn(expire(Arc::downgrade(&shared), shutdown.token()));
 
         let of_blocks = Arc::downgrade(&shared);
@@ -144,9 +148,8 @@ impl Drop for Frontend {
 impl RunningRole for Frontend {
     fn listeners(&self) -> Vec<(Role, &'static str, SocketAddr)> {
         let FrontendAddresses { imap, imaps, lmtp } = &self.addresses;
-        let named = |name: &'static str| {
-            move |address: &SocketAddr| (Role::Frontend, name, *address)
-        };
+        let named =
+            |name: &'static str| move |address: &SocketAddr| (Role::Frontend, name, *address);
         imap.iter()
             .map(named("imap"))
             .chain(imaps.iter().map(named("imaps")))

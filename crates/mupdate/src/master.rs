@@ -100,7 +100,14 @@ impl Master {
         services.add(DirectoryServer::new(service.clone()));
         services.add(BlocksServer::new(service));
         let (descriptors, health) = (murder_proto::FILE_DESCRIPTOR_SET, runtime.health().clone());
-        services.serve(listener, STREAMS, descriptors, health, &shutdown, &master.killed)?;
+        services.serve(
+            listener,
+            STREAMS,
+            descriptors,
+            health,
+            &shutdown,
+            &master.killed,
+        )?;
         Ok(master)
     }
 

@@ -27,7 +27,10 @@ impl<R: RunningRole> Node<R> {
     /// When its configuration cannot be used, or it cannot be started.
     pub async fn start<C: RoleConfig<Running = R>>(config: C) -> anyhow::Result<Self> {
         Mistakes::of(|mistakes| config.check(mistakes))?;
-        Self::start_with(config.runtime(), async |runtime| config.start(runtime).await).await
+        Self::start_with(config.runtime(), async |runtime| {
+            config.start(runtime).await
+        })
+        .await
     }
 
     /// The same with a role that is started in another way.

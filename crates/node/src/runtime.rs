@@ -15,7 +15,7 @@ use murder_location::{
 use murder_net::config::LimitsConfig;
 use murder_net::grpc::Services;
 use murder_net::{Health, Listener, Metrics, NodeTls, Role, Shutdown, expiry, http};
-use murder_sessions::Sessions;
+use murder_session::Sessions;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -144,8 +144,14 @@ impl NodeRuntime {
             runtime.http = Some(address);
             runtime.offer(service::HTTP, Some(address), None);
         }
-        runtime.offer(service::ADMIN, runtime.admin, runtime.config.admin.advertise.as_deref());
-        runtime.add_admin_service(murder_sessions::admin::service(Arc::clone(&runtime.sessions)));
+        runtime.offer(
+            service::ADMIN,
+            runtime.admin,
+            runtime.config.admin.advertise.as_deref(),
+        );
+        runtime.add_admin_service(murder_session::admin::service(Arc::clone(
+            &runtime.sessions,
+        )));
         Ok(Arc::new(runtime))
     }
 
@@ -252,7 +258,8 @@ impl NodeRuntime {
         let (certificates, health) = (self.config.certificates(), self.health.clone());
         let stop = self.shutdown.token();
         self.shutdown.spawn(async move {
-            stop.run_until_cancelled(expiry::watch(certificates, health)).await;
+            stop.run_until_cancelled(expiry::watch(certificates, health))
+                .await;
         });
         self.health.ok(CONDITION);
         if let Some(master) = &self.master {

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{KEEP_ALIVE, accept};
+use crate::{Health, Listener, Shutdown};
 use axum::http;
 use axum::response::IntoResponse;
 use tokio_stream::wrappers::IntervalStream;
@@ -19,8 +21,6 @@ use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-use super::{KEEP_ALIVE, accept};
-use crate::{Health, Listener, Shutdown};
 
 /// How often a watched health is looked at: a monitor does not need it sooner.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
