@@ -15,6 +15,7 @@ use crate::operator::Target;
 
 /// What `murder node` can be told.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

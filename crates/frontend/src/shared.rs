@@ -133,9 +133,8 @@ impl Shared {
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Self {
-        let FrontendConfig {
-            imap, lmtp, limits, ..
-        } = config;
+        let FrontendConfig { imap, lmtp, .. } = config;
+        let limits = runtime.limits();
         let dialer = Arc::new(Dialer::new(
             replica.clone(),
             node.clone(),
@@ -150,7 +149,7 @@ impl Shared {
         let (seed, _) = Uuid::new_v4().as_u64_pair();
         Self {
             settings: Settings {
-                node: config.node.name.clone(),
+                node: runtime.name().to_owned(),
                 namespace: config.namespace.clone(),
                 allow_plaintext_loopback: imap.allow_plaintext_loopback,
                 max_command: imap.max_command,
@@ -170,7 +169,7 @@ impl Shared {
             },
             router: Router::new(Arc::clone(replica)),
             pool,
-            lmtp: LmtpPool::new(dialer, config.node.name.clone()),
+            lmtp: LmtpPool::new(dialer, runtime.name().to_owned()),
             authenticator: Arc::clone(runtime.authenticator()),
             sessions: Arc::clone(runtime.sessions()),
             metrics: FrontendMetrics::new(metrics),

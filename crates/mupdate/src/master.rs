@@ -86,7 +86,7 @@ impl Master {
             reconciling: Limit::new(reconcile::AT_ONCE),
             shutdown: shutdown.clone(),
             health: runtime.health().clone(),
-            node: Arc::new((config.node.name.clone(), http.unwrap_or_default())),
+            node: Arc::new((runtime.name().to_owned(), http.unwrap_or_default())),
         };
         shutdown.spawn(report_health(service.clone(), runtime.health().clone()));
         shutdown.spawn(follow_revocations(service.clone(), tls.clone()));
