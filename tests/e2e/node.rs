@@ -209,7 +209,8 @@ async fn serves(roles: &[&[Role]]) -> Tested {
     operator.add_user(&bob).await?;
     let mut bob = wait_until("the account", async || nodes.bob().await.ok()).await?;
     bob.select("INBOX").await?;
-    bob.append("INBOX", "(\\Flagged)", &message("appended")).await?;
+    bob.append("INBOX", "\\Flagged", &message("appended"))
+        .await?;
     let door = nodes.address(nodes.with(Frontend), Port::FrontendLmtp);
     let mut lmtp = LmtpClient::connect(door).await?;
     lmtp.lhlo().await?;
@@ -301,13 +302,18 @@ fn a_file_is_for_the_roles_whose_sections_it_has() -> Tested {
             "unknown key `frontend`",
         ),
         (
-            text.replace("[backend.imap]", "[backend.imap]\nallow_all_subscribe = true"),
+            text.replace(
+                "[backend.imap]",
+                "[backend.imap]\nallow_all_subscribe = true",
+            ),
             "unknown key `backend.imap.allow_all_subscribe`",
         ),
         (
             // What both have at top level is both's.
-            text.replace("[backend.lmtp]", "[lmtp]")
-                .replace("[frontend.lmtp]\nlisten", "[frontend.lmtp]\nmax_recipients = 100 #"),
+            text.replace("[backend.lmtp]", "[lmtp]").replace(
+                "[frontend.lmtp]\nlisten",
+                "[frontend.lmtp]\nmax_recipients = 100 #",
+            ),
             "is taken by",
         ),
         (

@@ -81,6 +81,8 @@ pub struct ConfigFile {
     file: PathBuf,
     folder: PathBuf,
     readings: Vec<Reading>,
+    /// By checks of the whole.
+    found: Vec<PlacedMistake>,
 }
 
 impl ConfigFile {
@@ -106,6 +108,7 @@ impl ConfigFile {
             file: file.to_owned(),
             folder,
             readings: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -135,7 +138,7 @@ impl ConfigFile {
 
     /// Checks what is in no reader's part.
     pub fn check(&mut self, check: impl FnOnce(&mut Mistakes)) {
-        self.readings.push(document::check(&self.text, check));
+        self.found.extend(document::check(&self.text, check));
     }
 
     /// Whether all that has been read is right.
@@ -143,7 +146,9 @@ impl ConfigFile {
     /// # Errors
     /// [`ConfigError::Wrong`].
     pub fn finish(self) -> Result<(), ConfigError> {
-        ConfigError::of(&self.file, document::mistakes(self.readings))
+        let mut mistakes = document::mistakes(self.readings);
+        mistakes.extend(self.found);
+        ConfigError::of(&self.file, mistakes)
     }
 
     fn load<T: DeserializeOwned>(
@@ -328,12 +333,14 @@ mod tests {
         let _: Option<Other> = file.read(Some("two"), &["one"], |_, mistakes| {
             mistakes.add("imap.listen", "`imap.listen` is missing");
         });
+        file.check(|mistakes| mistakes.add("one", "`one` is odd"));
         assert_eq!(
             file.finish().unwrap_err().to_string(),
             "n.toml:1:2: `imap.max_line` is odd\n\
              n.toml:1:2: `imap.listen` is missing\n\
              n.toml:2:1: unknown key `imap.lisen`; did you mean `listen`?\n\
              n.toml:3:2: unknown key `nod`; did you mean `node`?\n\
+             n.toml:4:2: `one` is odd\n\
              n.toml:5:1: unknown key `one.imap.max_lin`; did you mean `max_line`?\n\
              n.toml:6:6: unknown key `two.node`; the keys here are `imap`, `grpc`\n\
              n.toml:9:11: `grpc.timeout`: invalid type: string \"x\", expected u32"

@@ -86,11 +86,11 @@ pub(super) fn read<T: DeserializeOwned>(
 }
 
 /// Checks what is in no reader's part.
-pub(super) fn check(text: &str, check: impl FnOnce(&mut Mistakes)) -> Reading {
+pub(super) fn check(text: &str, check: impl FnOnce(&mut Mistakes)) -> Vec<PlacedMistake> {
     let (table, _) = DeTable::parse_recoverable(text);
     let mut reading = Reading::default();
     reading.note_mistakes(text, table.get_ref(), &[], check);
-    reading
+    reading.wrong
 }
 
 impl Reading {
