@@ -81,10 +81,8 @@ pub(crate) enum NoPartition {
 
 impl Found {
     /// Who may do what.
-    pub fn acl(&self) -> Acl {
-        // The store holds what was checked before; nobody but owner and administrators gets
-        // anything from one that cannot be read.
-        Acl::parse(&self.meta.acl).unwrap_or_default()
+    pub fn acl(&self) -> &Acl {
+        &self.meta.acl
     }
 
     /// The rights that `identity` has there.

@@ -136,7 +136,7 @@ fn tell_withheld(node: &Node, name: &str, place: &str, withheld: u64) {
 
 fn held(meta: MailboxMeta) -> Held {
     Held {
-        acl: Acl::parse(&meta.acl).unwrap_or_default(),
+        acl: Acl::clone(&meta.acl),
         name: meta.name,
         id: meta.id,
         uidvalidity: meta.uidvalidity,

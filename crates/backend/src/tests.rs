@@ -137,7 +137,7 @@ impl Murder {
             (Some(record), Some(held)) => {
                 record.id == held.id
                     && record.uidvalidity == held.uidvalidity
-                    && record.acl.to_string() == *held.acl
+                    && *record.acl == *held.acl
             }
             (record, held) => record.is_none() == held.is_none(),
         };

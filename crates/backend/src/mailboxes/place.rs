@@ -80,7 +80,7 @@ impl Node {
         while let Some(name) = above {
             if let Some(found) = self.find(&name) {
                 return Ok(Some(Parent {
-                    acl: found.acl(),
+                    acl: found.acl().clone(),
                     partition: Some(found.partition),
                 }));
             }

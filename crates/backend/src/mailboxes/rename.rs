@@ -132,7 +132,7 @@ impl Node {
             name: to.clone(),
             id: meta.id,
             partition: self.place(&found.partition),
-            acl: found.acl(),
+            acl: found.acl().clone(),
             special_use: meta.special_use.into_iter().collect(),
         };
         let reserved = cluster.client.reserve(reserve).await?;
@@ -253,9 +253,7 @@ impl Node {
             return Ok(done);
         }
         for renamed in renamed {
-            let Ok(mut acl) = Acl::parse(&renamed.meta.acl) else {
-                continue;
-            };
+            let mut acl = Acl::clone(&renamed.meta.acl);
             let rights = acl.get(&old);
             if rights.is_empty() {
                 continue;

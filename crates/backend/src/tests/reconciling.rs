@@ -80,7 +80,7 @@ async fn assert_whole(murder: &Murder, node: &Node) {
     let gone = ["user/bob/c1", "user/bob/d2", "user/bob/r", "user/bob/r/s"];
     murder.assert_none(node, &gone).await;
     let acl = node.find(&name("user/bob/acl")).unwrap().meta.acl;
-    assert_eq!(*acl, Acl::owned_by("bob").to_string());
+    assert_eq!(*acl, Acl::owned_by("bob"));
 }
 
 #[tokio::test]

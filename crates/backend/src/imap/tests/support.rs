@@ -302,7 +302,7 @@ impl Server {
     pub async fn allow(&self, name: &str, identifier: &str, rights: &str) {
         let name = MailboxName::parse_canonical(name).unwrap();
         let found = self.node.find(&name).unwrap();
-        let mut acl = murder_mailbox::Acl::parse(&found.meta.acl).unwrap();
+        let mut acl = murder_mailbox::Acl::clone(&found.meta.acl);
         acl.set(identifier, rights.parse().unwrap()).unwrap();
         let partition = found.partition;
         partition.set_acl(&name, &acl.to_string()).await.unwrap();
