@@ -268,9 +268,9 @@ async fn close(node: &Node) {
         cluster.replica.stop().await;
     }
     status::remember(node);
-    let closing: Vec<_> = node
-        .partitions
-        .values()
+    let open = node.partitions.open();
+    let closing: Vec<_> = open
+        .iter()
         .map(|partition| {
             let name = partition.config().name.clone();
             let partition = Arc::clone(partition);

@@ -249,6 +249,6 @@ async fn bodies(node: &Node, text: &str) -> Vec<Bytes> {
     bodies
 }
 
-fn default_partition(node: &Node) -> &Arc<Partition> {
-    &node.partitions["default"]
+fn default_partition(node: &Node) -> Arc<Partition> {
+    node.partitions.of("default")
 }

@@ -117,7 +117,7 @@ impl Node {
                 _ => wanted,
             };
             return match self.partitions.get(own) {
-                Some(partition) => Ok(Arc::clone(partition)),
+                Some(partition) => Ok(partition),
                 None if self.partitions.contains(own) => Err(ChangeError::NotOpen),
                 None => Err(ChangeError::Cannot("There is no such partition here")),
             };
@@ -125,13 +125,12 @@ impl Node {
         place
             .partition
             .clone()
-            .or_else(|| self.partition_of_home(name.home_key()).cloned())
+            .or_else(|| self.partition_of_home(name.home_key()))
             .or_else(|| {
-                let mut all = self.partitions.values();
-                all.find(|partition| partition.health() == Health::Healthy)
-                    .cloned()
+                let all = self.partitions.open();
+                let mut healthy = all.iter().filter(|open| open.health() == Health::Healthy);
+                healthy.next().or(all.first()).cloned()
             })
-            .or_else(|| self.partitions.values().next().cloned())
             .ok_or(ChangeError::NotOpen)
     }
 }

@@ -159,7 +159,7 @@ impl Node {
         from: &MailboxName,
     ) -> Result<(), ChangeError> {
         let mut rights = Vec::new();
-        for partition in self.partitions.values() {
+        for partition in self.partitions.open().iter() {
             let mailboxes = partition.home_mailboxes(from.home_key());
             let below = mailboxes.iter().filter(|m| m.name.is_below(from));
             let found = below.filter_map(|mailbox| self.find(&mailbox.name));
@@ -271,7 +271,7 @@ impl Node {
             partitions: Vec::new(),
             mailboxes: Vec::new(),
         };
-        for partition in self.partitions.values() {
+        for partition in self.partitions.open().iter() {
             let before = subtree.mailboxes.len();
             for mailbox in partition.home_mailboxes(from.home_key()) {
                 if let Some(new) = mailbox.name.moved(from, to) {

@@ -73,7 +73,7 @@ async fn works_alone() {
     let second = node.find(&text).unwrap().meta;
     assert!(second.uidvalidity > first.uidvalidity);
     // The first one is kept, and comes back beside it.
-    let partition = default_partition(node);
+    let partition = &default_partition(node);
     let kept = partition.restorable("user/bob").await.unwrap().mailboxes;
     let [kept] = <[_; 1]>::try_from(kept).unwrap();
     assert_eq!(kept.id, first.id);

@@ -27,7 +27,7 @@ async fn create(node: &Arc<Node>, text: &str) {
 /// Every step at which a change can be cut off, left as a crash leaves it.
 async fn half_done(node: &Arc<Node>) {
     let master = &node.cluster.as_ref().unwrap().client;
-    let partition = default_partition(node);
+    let partition = &default_partition(node);
     for text in [
         "user/bob",
         "user/bob/d1",

@@ -178,7 +178,7 @@ async fn entries(
     let mut add = |mailbox: &MailboxMeta| {
         entries.extend(entry(user, mailbox, subscribed.contains(&mailbox.name)));
     };
-    for partition in session.node.partitions.values() {
+    for partition in session.node.partitions.open().iter() {
         if looks_everywhere(identity) {
             let homes = match within {
                 Some(home) => vec![Arc::from(home)],
@@ -248,8 +248,8 @@ pub(crate) fn row_about(node: &Node, user: &User, shown: &str, subscribed: bool)
     let found = found.filter(|found| is_visible(&user.identity, &found.meta));
     let below = format!("{shown}{}", user.namespace.separator());
     let has_children = name.is_some_and(|name| {
-        let mut partitions = node.partitions.values();
-        partitions.any(|partition| {
+        let partitions = node.partitions.open();
+        partitions.iter().any(|partition| {
             let mut mailboxes = partition.home_mailboxes(name.home_key()).into_iter();
             mailboxes.any(|other| {
                 let name = user.namespace.render(&other.name);
