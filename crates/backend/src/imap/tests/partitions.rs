@@ -48,7 +48,7 @@ async fn who_has_a_mailbox_of_one_that_closes_goes_and_others_stay() {
     bob.play("C: a NOOP\nS: a OK …").await;
     // What is not found may be there.
     assert!(server.node.may_lack());
-    bob.play("C: b LIST \"\" *\nS: * LIST () \"/\" INBOX\nS: b OK …")
+    bob.play("C: b LIST \"\" *\nS: * LIST (\\HasNoChildren) \"/\" \"INBOX\"\nS: b OK …")
         .await;
 
     // Nothing of it is held any more.
