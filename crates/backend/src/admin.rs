@@ -118,8 +118,9 @@ async fn to_the_end<T: Send + 'static>(
 
 /// The homes that a question is about, partition by partition: one, or all.
 fn homes(node: &Node, wanted: Option<&str>) -> Vec<(Arc<Partition>, Vec<Arc<str>>)> {
-    let partitions = node.partitions.values();
+    let partitions = node.partitions.open();
     partitions
+        .iter()
         .map(|partition| {
             let mut homes = partition.homes();
             if let Some(wanted) = wanted {

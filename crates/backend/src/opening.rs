@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::memory::{Memory, Pending, Remembered};
 use crate::node::{Cluster, Node};
+use crate::partitions::{State, served_by};
 use crate::settlement::{self, Settled};
 use crate::status::condition_of;
 use crate::transfer;
@@ -40,8 +41,10 @@ pub(crate) struct Opener {
 }
 
 /// What a partition must be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
+    /// The node that serves it, if that is another one.
+    pub owner: Option<String>,
     /// `None`: nobody has ever opened one of that name.
     pub identity: Option<Identity>,
     /// How far it had come at least.
@@ -232,6 +235,7 @@ impl Node {
                 expected.mailboxes = mailboxes;
                 expected.identity = partition.identity.map(from_master);
                 expected.epoch = partition.epoch;
+                expected.owner = another(partition.owner, node);
                 expected.report = Report {
                     lsn: partition.report.lsn,
                     uids: partition.report.uids,
@@ -261,14 +265,18 @@ impl Node {
     /// When another process has one: then this is a second one of the node, by mistake.
     pub(crate) async fn open_partitions(self: &Arc<Self>) -> anyhow::Result<Vec<String>> {
         let _one = self.opener.one.lock().await;
-        let closed = self.partitions.closed();
+        let closed = self.partitions.not_open();
         if closed.is_empty() {
             return Ok(Vec::new());
         }
         let expected = self.expected().await;
         let mut opening = tokio::task::JoinSet::new();
         for (name, _) in closed {
-            let expected = expected.get(&name).copied().unwrap_or_default();
+            let expected = expected.get(&name).cloned().unwrap_or_default();
+            if let Some(owner) = &expected.owner {
+                self.follow(&name, owner).await;
+                continue;
+            }
             let node = Arc::clone(self);
             opening.spawn(async move {
                 let opened = node.open_if_expected(&name, &expected).await;
@@ -361,7 +369,8 @@ impl Node {
             "open"
         );
         self.health.ok(&condition_of(name));
-        self.partitions.set_open(name, partition);
+        let served = self.shutdown.token().child_token();
+        self.partitions.set(name, State::Open { partition, served });
     }
 
     /// Compares what is open with what the master knows, which was away when it was opened: what
@@ -372,17 +381,23 @@ impl Node {
     pub(crate) async fn check_open(&self, cluster: &Cluster) -> Result<(), MupdateError> {
         let node = &self.config.node.name;
         let described = cluster.client.describe_partitions(node).await?;
-        for partition in self.partitions.values() {
+        let _one = self.opener.one.lock().await;
+        for partition in self.partitions.open().iter() {
             let name = &partition.config().name;
             let place = self.place_of(name);
             let mut all = described.iter().map(|described| &described.partition);
             let Some(record) = all.find(|record| record.name == place) else {
                 continue;
             };
+            if let Some(owner) = another(record.owner.clone(), node) {
+                self.follow(name, &owner).await;
+                continue;
+            }
             let Some(identity) = record.identity.map(from_master) else {
                 continue;
             };
             let expected = Expected {
+                owner: None,
                 identity: Some(identity),
                 report: Report {
                     lsn: record.report.lsn,
@@ -397,24 +412,38 @@ impl Node {
                 lsn: partition.report().lsn,
             };
             let path = &partition.config().path;
-            if self.partitions.withdrawn(name).is_some() {
-                continue;
-            }
             if let Err(why) = decide(&place, path, &expected, &found) {
-                let why = format!(
-                    "closed again: it was opened while the master was away, but {why}. Restart the \
-                     backend first"
-                );
+                let why =
+                    format!("closed again: it was opened while the master was away, but {why}");
                 tracing::error!(partition = place, why, "a partition is not served any more");
-                self.partitions.withdraw(name, &why);
-                self.health.unhealthy(&condition_of(name), why);
-                close(partition).await;
-                self.look_now.notify_one();
+                self.health.unhealthy(&condition_of(name), why.clone());
+                self.leave(name, State::Closed { why }).await;
             } else if let Err(error) = partition.raise_epoch(record.epoch).await {
                 tracing::warn!(partition = place, %error, "its records do not carry the new epoch");
             }
         }
         Ok(())
+    }
+
+    /// Leaves a partition to the node that serves it.
+    async fn follow(&self, name: &str, owner: &str) {
+        let place = self.place_of(name);
+        let owner = owner.to_owned();
+        tracing::info!(
+            partition = place,
+            owner,
+            "another node serves the partition"
+        );
+        self.health.ok(&condition_of(name));
+        self.leave(name, State::Follower { owner }).await;
+    }
+
+    /// Serves a partition no more, if it does: sessions that have a mailbox of it go.
+    pub(crate) async fn leave(&self, name: &str, next: State) {
+        if let Some(State::Open { partition, .. }) = self.partitions.set(name, next) {
+            self.look_now.notify_one();
+            close(&partition).await;
+        }
     }
 
     /// Notes what a partition is and how far it has come.
@@ -430,7 +459,9 @@ impl Node {
 
     fn leave_closed(&self, name: &str, why: &str) {
         let why = format!("not open: {why}");
-        if self.partitions.set_closed(name, &why) {
+        let next = State::Closed { why: why.clone() };
+        let before = self.partitions.set(name, next);
+        if !matches!(before, Some(State::Closed { why: known }) if known == why) {
             tracing::error!(
                 partition = self.place_of(name),
                 why,
@@ -456,15 +487,15 @@ impl Node {
             return Err(WordError::Unknown(name.to_owned()));
         };
         let place = self.place_of(name);
-        if let Some(why) = self.partitions.withdrawn(name) {
-            return Err(WordError::Unfit(why));
-        }
         if self.partitions.get(name).is_some() {
             let message = format!("{place} is open: it is what it must be");
             return Err(WordError::Unfit(message));
         }
         let failed = |error| WordError::Failed(error);
         let expected = self.expected().await.remove(name).unwrap_or_default();
+        if let Some(owner) = &expected.owner {
+            return Err(WordError::Unfit(format!("{place}: {}", served_by(owner))));
+        }
         let found = inspect(section.path.clone()).await.map_err(failed)?;
         let made_for_init = self.opener.memory.of(name).is_some_and(|remembered| {
             matches!(&found, Found::Partition { identity, .. } if *identity == remembered.identity)
@@ -665,6 +696,11 @@ fn is_in_use(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause.downcast_ref(), Some(StoreError::InUse(_))))
 }
 
+/// The owner of a partition, unless that is this node.
+fn another(owner: String, node: &str) -> Option<String> {
+    (!owner.is_empty() && owner != node).then_some(owner)
+}
+
 async fn inspect(path: std::path::PathBuf) -> anyhow::Result<Found> {
     let looked = tokio::task::spawn_blocking(move || murder_store::inspect(&path));
     Ok(looked.await??)
@@ -699,6 +735,7 @@ mod tests {
 
     fn expected(lsn: u64) -> Expected {
         Expected {
+            owner: None,
             identity: Some(identity(1, 1)),
             report: Report { lsn, uids: 0 },
             epoch: 1,
@@ -718,7 +755,7 @@ mod tests {
         let nobody = Expected::default();
         let recorded = Expected {
             mailboxes: 3,
-            ..nobody
+            ..Expected::default()
         };
         let known = expected(10);
         let path = Path::new("/mail");

@@ -276,9 +276,9 @@ impl RoleConfig for BackendConfig {
 /// Closes what is on disk, once no session is left.
 async fn close(node: &Node) {
     status::remember(node);
-    let closing: Vec<_> = node
-        .partitions
-        .values()
+    let open = node.partitions.open();
+    let closing: Vec<_> = open
+        .iter()
         .map(|partition| {
             let name = partition.config().name.clone();
             let partition = Arc::clone(partition);

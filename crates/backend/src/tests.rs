@@ -144,7 +144,7 @@ impl Murder {
             (Some(record), Some(held)) => {
                 record.id == held.id
                     && record.uidvalidity == held.uidvalidity
-                    && record.acl.to_string() == *held.acl
+                    && *record.acl == *held.acl
             }
             (record, held) => record.is_none() == held.is_none(),
         };
@@ -271,9 +271,10 @@ async fn bodies(node: &Node, text: &str) -> Vec<Bytes> {
 
 /// The master, to write for [`default_partition`].
 fn master_of(node: &Node) -> MupdateClient {
-    node.master_of(node.cluster.as_ref().unwrap(), default_partition(node))
+    let partition = default_partition(node);
+    node.master_of(node.cluster.as_ref().unwrap(), &partition)
 }
 
-fn default_partition(node: &Node) -> &Arc<Partition> {
-    &node.partitions["default"]
+fn default_partition(node: &Node) -> Arc<Partition> {
+    node.partitions.of("default")
 }

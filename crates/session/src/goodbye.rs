@@ -74,6 +74,12 @@ impl Watch {
         }
     }
 
+    /// From now on the session ends when `draining` is cancelled, and not the one before: what it works
+    /// with goes before the node does.
+    pub fn follow(&mut self, draining: CancellationToken) {
+        self.drained = Cancelled::of(draining);
+    }
+
     /// Waits for whatever comes first, `deadline` at the latest. To be used by the session's own
     /// task; can be dropped and called again.
     pub async fn interrupted(

@@ -199,7 +199,7 @@ pub(crate) async fn of_server(
         Err(error) => return Err(error),
     }
     if let Some(partition) = node.server_partition() {
-        annotations.extend(read(partition, Annotated::Server).await?);
+        annotations.extend(read(&partition, Annotated::Server).await?);
     }
     if let Some(contact) = &node.config.imap.contact {
         annotations.extend(wanted.computed(ADMIN, contact));

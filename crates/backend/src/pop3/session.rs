@@ -160,7 +160,7 @@ pub(super) struct Session {
     /// Cuts commands off it.
     lines: LineCutter,
     bad_commands: BadCommands,
-    watch: Watch,
+    pub(super) watch: Watch,
     _open: Counted,
 }
 

@@ -58,7 +58,7 @@ async fn works_alone() {
     node.autocreate_inbox(&bob).await.unwrap();
     node.autocreate_inbox(&admin()).await.unwrap();
     let inbox = node.find(&name("user/bob")).unwrap();
-    assert_eq!(*inbox.meta.acl, Acl::owned_by("bob").to_string());
+    assert_eq!(*inbox.meta.acl, Acl::owned_by("bob"));
     assert!(node.find(&name("user/admin")).is_none());
 
     let text = name("user/bob/a");
@@ -70,7 +70,7 @@ async fn works_alone() {
     let second = node.find(&text).unwrap().meta;
     assert!(second.uidvalidity > first.uidvalidity);
     // The first one is kept, and comes back beside it.
-    let partition = default_partition(node);
+    let partition = &default_partition(node);
     let kept = partition.restorable("user/bob").await.unwrap().mailboxes;
     let [kept] = <[_; 1]>::try_from(kept).unwrap();
     assert_eq!(kept.id, first.id);
@@ -95,7 +95,7 @@ async fn works_alone() {
         .await
         .unwrap();
     let found = node.find(&name("user/robert/b")).unwrap();
-    assert_eq!(*found.meta.acl, Acl::owned_by("robert").to_string());
+    assert_eq!(*found.meta.acl, Acl::owned_by("robert"));
     backend.shutdown(LONG).await;
 
     // Its addresses and files are free at once.

@@ -27,7 +27,7 @@ async fn create(node: &Arc<Node>, text: &str) {
 /// Every step at which a change can be cut off, left as a crash leaves it.
 async fn half_done(node: &Arc<Node>) {
     let master = &master_of(node);
-    let partition = default_partition(node);
+    let partition = &default_partition(node);
     for text in [
         "user/bob",
         "user/bob/d1",
@@ -77,7 +77,7 @@ async fn assert_whole(murder: &Murder, node: &Node) {
     let gone = ["user/bob/c1", "user/bob/d2", "user/bob/r", "user/bob/r/s"];
     murder.assert_none(node, &gone).await;
     let acl = node.find(&name("user/bob/acl")).unwrap().meta.acl;
-    assert_eq!(*acl, Acl::owned_by("bob").to_string());
+    assert_eq!(*acl, Acl::owned_by("bob"));
 }
 
 #[tokio::test]

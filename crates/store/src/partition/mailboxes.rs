@@ -290,6 +290,28 @@ impl Partition {
         self.shared.catalogue.of_home(home)
     }
 
+    /// The mailboxes whose ACLs give `identifier` right `l`, of all homes or of the one with this key,
+    /// in portions, each of which is as of one moment. Those that are in the identifier's own home are
+    /// not among them.
+    pub fn granted(
+        &self,
+        identifier: &str,
+        home: Option<&str>,
+    ) -> impl Iterator<Item = Vec<MailboxMeta>> {
+        let catalogue = &self.shared.catalogue;
+        let home = home.map(|key| catalogue.home(key));
+        let mut after = None;
+        let portions = std::iter::from_fn(move || {
+            let home = match home {
+                Some(None) => return None,
+                home => home.flatten(),
+            };
+            let portion = catalogue.granted(identifier, home, &mut after);
+            (!portion.is_empty()).then_some(portion)
+        });
+        portions.fuse()
+    }
+
     /// The keys of all homes, also of those that only have what can be restored, sorted.
     #[must_use]
     pub fn homes(&self) -> Vec<Arc<str>> {

@@ -54,8 +54,10 @@ impl Notify {
             self.read_subscriptions(session, user).await?;
         }
         if self.groups.any(|events| events.server) {
-            let partitions = session.node.partitions.values();
-            let watch = partitions.map(|partition| partition.watch(Watched::Server, &self.watcher));
+            let partitions = session.node.partitions.open();
+            let watch = partitions
+                .iter()
+                .map(|partition| partition.watch(Watched::Server, &self.watcher));
             self.server = watch.collect();
         }
         Ok(())
@@ -91,12 +93,13 @@ impl Notify {
         }
         if everywhere {
             if self.everywhere.is_empty() {
-                let partitions = session.node.partitions.values();
-                let watch =
-                    partitions.map(|partition| partition.watch(Watched::Names, &self.watcher));
+                let partitions = session.node.partitions.open();
+                let watch = partitions
+                    .iter()
+                    .map(|partition| partition.watch(Watched::Names, &self.watcher));
                 self.everywhere = watch.collect();
             }
-            for partition in session.node.partitions.values() {
+            for partition in session.node.partitions.open().iter() {
                 for key in partition.homes() {
                     if !homes.contains(&*key) && !self.meant(session, user, [&*key]).is_empty() {
                         homes.insert((&*key).into());
@@ -118,8 +121,10 @@ impl Notify {
         if self.watches.len() >= MAX_HOMES {
             return Err(Stopped::Overflow);
         }
-        let partitions = session.node.partitions.values();
-        let watch = partitions.map(|partition| partition.watch(Watched::Home(home), &self.watcher));
+        let partitions = session.node.partitions.open();
+        let watch = partitions
+            .iter()
+            .map(|partition| partition.watch(Watched::Home(home), &self.watcher));
         self.watches.insert(home.into(), watch.collect());
         Ok(())
     }
@@ -152,7 +157,7 @@ impl Notify {
     ) -> HashMap<MailboxId, Meant> {
         let mut all = HashMap::new();
         for home in homes {
-            for partition in session.node.partitions.values() {
+            for partition in session.node.partitions.open().iter() {
                 for meta in partition.home_mailboxes(home) {
                     if !list::is_visible(&user.identity, &meta) {
                         continue;
@@ -323,8 +328,8 @@ impl Notify {
         let new: Vec<Box<str>> = match homes {
             Some(homes) => homes.iter().cloned().collect(),
             None => {
-                let partitions = session.node.partitions.values();
-                let homes = partitions.flat_map(|partition| partition.homes());
+                let partitions = session.node.partitions.open();
+                let homes = partitions.iter().flat_map(|partition| partition.homes());
                 homes.map(|home| (&*home).into()).collect()
             }
         };

@@ -124,8 +124,7 @@ fn identifier(who: &str) -> Result<String, OpError> {
 }
 
 /// What GETACL shows: with the rights that the owner cannot lose.
-fn entries(acl: &str, name: &MailboxName) -> Vec<(String, Rights)> {
-    let acl = Acl::parse(acl).unwrap_or_default();
+fn entries(acl: &Acl, name: &MailboxName) -> Vec<(String, Rights)> {
     let mut entries: Vec<(String, Rights)> = acl
         .entries()
         .map(|(who, rights)| (who.to_owned(), rights))
@@ -204,7 +203,7 @@ mod tests {
     fn the_owner_is_always_shown() {
         let name = MailboxName::parse_canonical("user/bob/x").unwrap();
         let shown = |acl: &str| {
-            let entries = entries(acl, &name);
+            let entries = entries(&Acl::parse(acl).unwrap_or_default(), &name);
             let shown: Vec<_> = entries.iter().map(|(w, r)| format!("{w} {r}")).collect();
             shown.join(", ")
         };

@@ -8,7 +8,7 @@ use murder_imap::{
     Code, List, ListAttribute, ListReturn, ListRow, MailboxArg, MetadataDepth, StatusItem,
 };
 use murder_mailbox::listing::{self, Entry, Query, Row};
-use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
+use murder_mailbox::{Identity, MailboxName, Pattern, Rights};
 use murder_store::{MailboxMeta, StoreError};
 use tokio::task::{spawn_blocking, yield_now};
 
@@ -173,23 +173,40 @@ async fn entries(
     let root = query
         .root()
         .and_then(|root| user.namespace.parse(root).ok());
-    let mut looked_at = 0;
-    for partition in session.node.partitions.values() {
-        let homes = match &root {
-            Some(root) => vec![Arc::from(root.home_key())],
-            None => partition.homes(),
-        };
-        for home in homes {
-            let mailboxes = partition.home_mailboxes(&home);
-            entries.extend(
-                mailboxes
+    let identity = &user.identity;
+    let within = root.as_ref().map(MailboxName::home_key);
+    let mut add = |mailbox: &MailboxMeta| {
+        entries.extend(entry(user, mailbox, subscribed.contains(&mailbox.name)));
+    };
+    for partition in session.node.partitions.open().iter() {
+        if looks_everywhere(identity) {
+            let homes = match within {
+                Some(home) => vec![Arc::from(home)],
+                None => partition.homes(),
+            };
+            let mut looked_at = 0;
+            for home in homes {
+                let mailboxes = partition.home_mailboxes(&home);
+                mailboxes.iter().for_each(&mut add);
+                looked_at += 1 + mailboxes.len();
+                if looked_at >= PORTION {
+                    looked_at = 0;
+                    yield_now().await;
+                }
+            }
+            continue;
+        }
+        let own = MailboxName::inbox_of(&identity.user).ok();
+        let own = own.as_ref().map(MailboxName::home_key);
+        if let Some(own) = own.filter(|own| within.is_none_or(|within| within == *own)) {
+            partition.home_mailboxes(own).iter().for_each(&mut add);
+        }
+        for identifier in identity.identifiers() {
+            for mailboxes in partition.granted(&identifier, within) {
+                let shown = mailboxes
                     .iter()
-                    .filter(|mailbox| is_visible(&user.identity, mailbox))
-                    .filter_map(|mailbox| entry(user, mailbox, subscribed.contains(&mailbox.name))),
-            );
-            looked_at += 1 + mailboxes.len();
-            if looked_at >= PORTION {
-                looked_at = 0;
+                    .filter(|mailbox| is_visible(identity, mailbox));
+                shown.for_each(&mut add);
                 yield_now().await;
             }
         }
@@ -231,8 +248,8 @@ pub(crate) fn row_about(node: &Node, user: &User, shown: &str, subscribed: bool)
     let found = found.filter(|found| is_visible(&user.identity, &found.meta));
     let below = format!("{shown}{}", user.namespace.separator());
     let has_children = name.is_some_and(|name| {
-        let mut partitions = node.partitions.values();
-        partitions.any(|partition| {
+        let partitions = node.partitions.open();
+        partitions.iter().any(|partition| {
             let mut mailboxes = partition.home_mailboxes(name.home_key()).into_iter();
             mailboxes.any(|other| {
                 let name = user.namespace.render(&other.name);
@@ -275,20 +292,19 @@ fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<En
     }
 }
 
-/// Whether the user has right `l`. Of a node's mailboxes nearly all are other users' own, whose
-/// ACLs need not be taken apart.
+/// Whether the user has right `l`.
 pub(crate) fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
-    identity.admin || identity.sees_all || mailbox.name.is_owned_by(&identity.user) || {
-        let acl = &*mailbox.acl;
-        let mentioned = acl.contains("anyone")
-            || acl.contains(&identity.user)
-            || identity.groups.iter().any(|group| acl.contains(group));
-        mentioned
-            && Acl::parse(acl)
-                .unwrap_or_default()
-                .rights_of(identity, None)
-                .contains(Rights::LOOKUP)
-    }
+    looks_everywhere(identity)
+        || mailbox.name.is_owned_by(&identity.user)
+        || mailbox
+            .acl
+            .rights_of(identity, None)
+            .contains(Rights::LOOKUP)
+}
+
+/// Whether the user has right `l` to all mailboxes.
+fn looks_everywhere(identity: &Identity) -> bool {
+    identity.admin || identity.sees_all
 }
 
 /// What the user has subscribed to.

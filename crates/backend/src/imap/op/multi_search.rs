@@ -387,8 +387,9 @@ fn of_home(
     name: &MailboxName,
     wanted: impl Fn(&MailboxName) -> bool,
 ) -> Vec<MailboxName> {
-    let partitions = session.node.partitions.values();
-    let all = partitions.flat_map(|partition| partition.home_mailboxes(name.home_key()));
+    let partitions = session.node.partitions.open();
+    let all = partitions.iter();
+    let all = all.flat_map(|partition| partition.home_mailboxes(name.home_key()));
     let mut names: Vec<_> = all.map(|meta| meta.name).filter(wanted).collect();
     names.sort();
     names

@@ -27,7 +27,7 @@ async fn done(session: &Session, mailbox: &MailboxArg, id: NodeId) -> OpResult {
     let name = session.mailbox_name(mailbox)?;
     let home = name.home_key();
     let partition = session.node.partition_of_home(home);
-    let Some(partition) = partition.cloned() else {
+    let Some(partition) = partition else {
         return Err(OpError::from(StoreError::NoSuchHome));
     };
     match partition.withdraw(&name, id).await {

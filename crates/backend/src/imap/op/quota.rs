@@ -159,8 +159,8 @@ async fn partition_with(
     root: &MailboxName,
 ) -> Result<Option<(Arc<Partition>, Vec<Quota>)>, StoreError> {
     let own = session.node.find(root).map(|found| found.partition);
-    let all = session.node.partitions.values().cloned();
-    for partition in own.into_iter().chain(all) {
+    let all = session.node.partitions.open();
+    for partition in own.into_iter().chain(all.iter().cloned()) {
         match partition.quotas(root.home_key()).await {
             Ok(quotas) if quotas.iter().any(|quota| quota.root == *root) => {
                 return Ok(Some((partition, quotas)));
@@ -203,7 +203,7 @@ fn governed_in(
             }
         }
     }
-    let home = || node.partition_of_home(name.home_key()).cloned();
+    let home = || node.partition_of_home(name.home_key());
     Ok(nearest.map(|found| found.partition).or_else(home))
 }
 

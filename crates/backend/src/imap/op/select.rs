@@ -96,6 +96,8 @@ pub(crate) async fn select(
         true => Code::ReadOnly,
         false => Code::ReadWrite,
     };
+    let served = session.node.partitions.served(&selected.partition);
+    session.watch.follow(served);
     session.state = State::Selected(selected);
     let text = match examine {
         true => "EXAMINE completed",

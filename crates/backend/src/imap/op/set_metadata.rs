@@ -1,11 +1,9 @@
 //! SETMETADATA (RFC 5464 section 4.3): all of it, or nothing.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use murder_imap::{Code, MailboxArg, MetadataEntry};
 use murder_mailbox::Rights;
-use murder_store::{Annotated, AnnotationChange, Partition, StoreError};
+use murder_store::{Annotated, AnnotationChange, StoreError};
+use std::collections::BTreeSet;
 
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::metadata::{self, ADMIN, SHARED_SEEN, SPECIAL_USE};
@@ -116,7 +114,7 @@ async fn of_server(session: &Session, entries: Vec<MetadataEntry>) -> Result<(),
         shared_seen: None,
     };
     if shared > 0 {
-        let partition: &Arc<Partition> = session
+        let partition = session
             .node
             .server_partition()
             .ok_or_else(|| no(Code::Unavailable, "There is no partition here"))?;
