@@ -9,7 +9,6 @@ use murder_net::{Connection, SessionId, Stream};
 use murder_store::{Flags, MailboxHandle, Partition, StoreMode, StoreOp, UidSet};
 
 use super::support::{Server, message, short};
-use crate::imap::op;
 use crate::imap::selected::flag_words;
 use crate::imap::session::Session;
 use crate::imap::state::State;
