@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_imap::transfer::{ADOPTED, REFUSED};
+use murder_location::service;
 use murder_net::tls::server_name;
 use murder_net::{Role, Stream};
 use murder_store::{Departure, Partition, StoreError};
@@ -120,8 +121,7 @@ async fn was_adopted(
     let address = cluster
         .replica
         .node(&to.node)
-        .map(|node| node.imaps)
-        .filter(|address| !address.is_empty())
+        .and_then(|node| node.service(service::IMAPS).map(str::to_owned))
         .ok_or_else(|| anyhow::anyhow!("its address is not known"))?;
     let name = server_name(&to.node, Role::Backend);
     let stream = Stream::connect(&address).await?;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Buf;
+use murder_location::service;
 use murder_net::Stream;
 use murder_session::{Kept, Pool, PoolLimits};
 use tokio::time::timeout;
@@ -144,7 +145,7 @@ async fn connect(
     own_name: &str,
     node: &str,
 ) -> Result<LmtpConnection, BackendError> {
-    let address = dialer.address(node, |node| &node.lmtp)?;
+    let address = dialer.address(node, service::LMTP)?;
     dialer
         .in_time(Service::Lmtp, node, async {
             let tcp = dialer.tcp(node, &address).await?;
