@@ -11,18 +11,21 @@ const AFTER_LOGIN: &str = "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT 
 /// The capabilities of this session at this moment.
 pub(crate) fn list(session: &Session) -> String {
     let limit = session.shared.settings.append_limit;
-    if !matches!(session.state, State::NotAuthenticated) {
+    if !matches!(session.state, State::NotAuthenticated(_)) {
         return format!("{AFTER_LOGIN} APPENDLIMIT={limit}");
     }
     let mut list = String::from("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
     if session.can_start_tls() {
         list.push_str(" STARTTLS");
     }
-    list.push_str(if session.may_log_in() {
-        " AUTH=PLAIN"
-    } else {
-        " LOGINDISABLED"
-    });
+    let offer = session.offer();
+    if !offer.takes_passwords() {
+        list.push_str(" LOGINDISABLED");
+    }
+    for mechanism in offer.mechanisms() {
+        list.push_str(" AUTH=");
+        list.push_str(mechanism);
+    }
     list
 }
 
