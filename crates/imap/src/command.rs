@@ -15,7 +15,6 @@ use crate::secret::Secret;
 use crate::sequence::SequenceSet;
 use crate::sort::{Sort, Thread};
 use crate::tag::Tag;
-use crate::transfer::TransferCommand;
 
 /// A command, complete with its arguments (RFC 9051 section 6).
 ///
@@ -200,7 +199,7 @@ pub enum Command {
     },
     /// UNAUTHENTICATE (RFC 8437)
     Unauthenticate,
-    /// What only frontends say.
+    /// What only nodes say.
     Node(NodeCommand),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
@@ -263,8 +262,6 @@ pub enum Command {
         /// The name.
         mailbox: MailboxArg,
     },
-    /// What only nodes say.
-    Transfer(TransferCommand),
 }
 
 impl Command {
@@ -322,7 +319,6 @@ impl Command {
             Self::GetAcl { .. } => "GETACL",
             Self::ListRights { .. } => "LISTRIGHTS",
             Self::MyRights { .. } => "MYRIGHTS",
-            Self::Transfer(command) => command.name(),
             Self::Node(command) => command.name(),
         }
     }

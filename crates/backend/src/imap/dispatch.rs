@@ -43,13 +43,12 @@ impl Session {
                 boxed(authenticate).await
             }
             // On any connection of a node.
-            (_, C::Transfer(command)) => boxed(op::transfer::transfer(self, command)).await,
+            (_, C::Node(command)) => boxed(op::node::node(self, command)).await,
             (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
             (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
                 Err(bad("Already logged in"))
             }
 
-            (_, C::Node(command)) => boxed(op::node::node(self, command)).await,
             (_, C::Enable { capabilities }) => op::enable::enable(self, &capabilities),
             (_, C::Unauthenticate) => op::unauthenticate::unauthenticate(self),
             (_, C::Namespace) => op::namespace::namespace(self),

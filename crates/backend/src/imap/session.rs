@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_imap::{
-    Command, CommandReader, Event, MailboxArg, NameEncoding, NodeId, ResponseWriter, Status, Tag,
-    server::Limits,
+    Code, Command, CommandReader, Event, MailboxArg, NameEncoding, NodeCode, NodeCommand, NodeId,
+    ResponseWriter, Status, Tag, server::Limits,
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::metrics::Counted;
@@ -266,7 +266,7 @@ impl Session {
                 if self.notify.is_some() {
                     boxed(self.before_change(&command)).await?;
                 }
-                let names_the_next = matches!(command, Command::Node(_));
+                let names_the_next = matches!(command, Command::Node(NodeCommand::NextId(_)));
                 let overdue = Overdue::of(self.presence.as_ref());
                 let result = tokio::select! {
                     biased;
@@ -350,7 +350,7 @@ impl Session {
         };
         // The frontend says it once more, perhaps elsewhere: numbers must be what they were.
         let news = match &completion.code {
-            Some(code) if code.is_not_here() => news.map(|_| Expunges::Held),
+            Some(Code::Node(NodeCode::NotHere)) => news.map(|_| Expunges::Held),
             _ => news,
         };
         if let (State::Selected(_), Some(expunges)) = (&self.state, news) {

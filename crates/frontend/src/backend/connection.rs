@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use murder_imap::node::DELETED;
-use murder_imap::{NodeCommand, NodeId, put_number};
+use murder_imap::{NodeCode, NodeCommand, NodeId, put_number};
 use murder_net::{Alarm, Stream};
 use tokio::time::Instant;
 
@@ -245,7 +244,7 @@ impl Connection {
                     .get(..3)
                     .is_some_and(|word| word.eq_ignore_ascii_case("BYE"))
                 {
-                    self.deleted = status.code(DELETED).is_some();
+                    self.deleted = status.node_code() == Some(NodeCode::Deleted);
                     return Err(match self.deleted {
                         true => BackendError::Deleted {
                             node: self.node.to_string(),

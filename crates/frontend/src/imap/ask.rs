@@ -82,15 +82,15 @@ impl Session {
         let found = router.find_as(viewer, name).await;
         let place = found.map_err(|error| self.missing(name, error))?;
         let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
-        if completion.code("X-NOT-HERE").is_none() {
+        if !completion.is_not_here() {
             return Ok((completion, answers));
         }
         tracing::debug!(mailbox = %name, node = place.node, "not here, looking again");
         let place = router.find_again_as(viewer, name).await?;
         let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
-        match completion.code("X-NOT-HERE") {
-            None => Ok((completion, answers)),
-            Some(_) => Err(not_held(&place)),
+        match completion.is_not_here() {
+            false => Ok((completion, answers)),
+            true => Err(not_held(&place)),
         }
     }
 

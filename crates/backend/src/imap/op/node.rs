@@ -1,23 +1,73 @@
-//! What only frontends say: see [`NodeCommand`].
+//! What only nodes say: see [`murder_imap::node`].
 
-use murder_imap::{Code, MailboxArg, NodeCommand, NodeId};
-use murder_store::StoreError;
+use murder_imap::{MailboxArg, NodeCode, NodeCommand, NodeId};
+use murder_net::Role;
+use murder_store::{Destination, StoreError};
 
 use crate::imap::errors::{OpError, OpResult, bad, no, ok, ok_code};
 use crate::imap::op::append::append_uid;
-use crate::imap::session::Session;
+use crate::imap::op::transfer;
+use crate::imap::session::{Session, State};
 
-/// A command of a frontend.
+/// A command of another node.
 pub(crate) async fn node(session: &mut Session, command: NodeCommand) -> OpResult {
-    if !session.is_frontends() {
-        return Err(bad("unknown command"));
-    }
-    match command {
-        NodeCommand::NextId(id) => {
+    use NodeCommand as N;
+    let peer = session.stream.peer();
+    let is_backend = peer.is_some_and(|peer| peer.has_role(Role::Backend));
+    match (&session.state, command) {
+        (
+            _,
+            N::Outcome {
+                id,
+                partition,
+                home,
+            },
+        ) if is_backend || session.is_frontends() => {
+            transfer::outcome(session, &id, &partition, home).await
+        }
+        (State::NotAuthenticated | State::Logout, _) => Err(bad("Log in first")),
+        // As for any command that is none.
+        _ if !session.is_frontends() => Err(bad("unknown command")),
+        (_, N::NextId(id)) => {
             session.next_id = Some(id);
             Err(OpError::Answered)
         }
-        NodeCommand::Done { mailbox, id } => done(session, &mailbox, id).await,
+        (_, N::Done { mailbox, id }) => done(session, &mailbox, id).await,
+        (State::Selected(_), N::Claim { moving, uid, set }) => {
+            transfer::claim(session, moving, uid, &set).await
+        }
+        (State::Selected(_), N::Export) => transfer::export(session).await,
+        (
+            State::Selected(_),
+            N::Leave {
+                id,
+                node,
+                partition,
+                home,
+            },
+        ) => {
+            let to = Destination {
+                node,
+                partition,
+                home,
+            };
+            transfer::leave(session, &id, to).await
+        }
+        (State::Selected(_), N::Depart) => transfer::depart(session).await,
+        (_, N::Release) => transfer::release(session),
+        (
+            _,
+            N::Receive {
+                id,
+                mailbox,
+                messages,
+                octets,
+            },
+        ) => transfer::receive(session, &id, &mailbox, (messages, octets)).await,
+        (_, N::Stage { block }) => transfer::stage(session, block).await,
+        (_, N::Adopt { messages }) => transfer::adopt(session, messages).await,
+        (_, N::Discard) => transfer::discard(session).await,
+        (_, _) => Err(bad("Select a mailbox first")),
     }
 }
 
@@ -35,7 +85,7 @@ async fn done(session: &Session, mailbox: &MailboxArg, id: NodeId) -> OpResult {
             Some(code) => ok_code(code, "It was done"),
             None => ok("It was done"),
         }),
-        Err(StoreError::Withdrawn) => Err(no(Code::not_done(), "It was not done")),
+        Err(StoreError::Withdrawn) => Err(no(NodeCode::NotDone.into(), "It was not done")),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,78 +1,22 @@
 //! What frontends, and other backends, say about COPY and MOVE from one backend to another: see
-//! [`murder_imap::transfer`] and [`crate::transfer`].
+//! [`murder_imap::node`] and [`crate::transfer`].
 
 use std::sync::Arc;
 
-use murder_imap::transfer::{ADOPTED, CLAIMED, EXPORTED, RECEIVING, REFUSED};
-use murder_imap::{Code, MailboxArg, SequenceSet, TransferCommand};
-use murder_net::Role;
-use murder_store::{Copied, Destination, StoreError, TransferId};
+use murder_imap::{Code, MailboxArg, NodeCode, SequenceSet};
+use murder_store::{Destination, StoreError, TransferId};
 
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, ok, ok_code};
 use crate::imap::op::append::{no_target, refused, target};
-use crate::imap::op::copy::{copy_uid, readable, wanted};
+use crate::imap::op::copy::{copied_uids, copy_uid, readable, wanted};
 use crate::imap::op::store::settable;
-use crate::imap::session::{Session, State};
+use crate::imap::session::Session;
 use crate::imap::updates::{Expunges, report};
 use crate::transfer::{Arrival, ArrivalError, MAX_MESSAGES, Outgoing, Transfer};
 
 /// Octets that one X-EXPORT sends: enough that its end is not waited for often, and little to be
 /// passed over when the destination does not take more.
 const EXPORT_BYTES: usize = 4 << 20;
-
-/// A command of another node.
-pub(crate) async fn transfer(session: &mut Session, command: TransferCommand) -> OpResult {
-    use TransferCommand as T;
-    let peer = session.stream.peer();
-    let is_backend = peer.is_some_and(|peer| peer.has_role(Role::Backend));
-    match (&session.state, command) {
-        (
-            _,
-            T::Outcome {
-                id,
-                partition,
-                home,
-            },
-        ) if is_backend || session.is_frontends() => outcome(session, &id, &partition, home).await,
-        // As for any command that is none.
-        _ if !session.is_frontends() => Err(bad("unknown command")),
-        (State::Selected(_), T::Claim { moving, uid, set }) => {
-            claim(session, moving, uid, &set).await
-        }
-        (State::Selected(_), T::Export) => export(session).await,
-        (
-            State::Selected(_),
-            T::Leave {
-                id,
-                node,
-                partition,
-                home,
-            },
-        ) => {
-            let to = Destination {
-                node,
-                partition,
-                home,
-            };
-            leave(session, &id, to).await
-        }
-        (State::Selected(_), T::Depart) => depart(session).await,
-        (_, T::Release) => release(session),
-        (
-            _,
-            T::Receive {
-                id,
-                mailbox,
-                messages,
-                octets,
-            },
-        ) => receive(session, &id, &mailbox, (messages, octets)).await,
-        (_, T::Stage { block }) => stage(session, block).await,
-        (_, T::Adopt { messages }) => adopt(session, messages).await,
-        (_, T::Discard) => discard(session).await,
-        (_, _) => Err(bad("Select a mailbox first")),
-    }
-}
 
 /// A frontend says something that does not belong there, or no longer: blocks that follow one that
 /// was refused.
@@ -84,7 +28,13 @@ fn id_of(text: &str) -> Result<TransferId, OpError> {
     text.parse().map_err(|_| bad("Not the id of a transfer"))
 }
 
-async fn claim(session: &mut Session, moving: bool, uid: bool, set: &SequenceSet) -> OpResult {
+/// X-CLAIM.
+pub(crate) async fn claim(
+    session: &mut Session,
+    moving: bool,
+    uid: bool,
+    set: &SequenceSet,
+) -> OpResult {
     session.transfer = None;
     let places = readable(session, uid, set, moving).await?;
     let node = Arc::clone(&session.node);
@@ -108,11 +58,12 @@ async fn claim(session: &mut Session, moving: bool, uid: bool, set: &SequenceSet
     let outgoing = Outgoing::new(&node, source, &uids, claim);
     let (messages, octets) = outgoing.amount();
     session.transfer = Some(Box::new(Transfer::Outgoing(outgoing)));
-    let code = Code::Other(format!("{CLAIMED} {messages} {octets}"));
-    Ok(ok_code(code, "Claimed"))
+    let claimed = NodeCode::Claimed { messages, octets };
+    Ok(ok_code(claimed.into(), "Claimed"))
 }
 
-async fn export(session: &mut Session) -> OpResult {
+/// X-EXPORT.
+pub(crate) async fn export(session: &mut Session) -> OpResult {
     let Session {
         transfer,
         writer,
@@ -125,8 +76,9 @@ async fn export(session: &mut Session) -> OpResult {
     let mut sent = 0;
     while sent < EXPORT_BYTES {
         let Some(block) = outgoing.block().await? else {
-            let code = Code::Other(format!("{EXPORTED} {}", outgoing.sent()));
-            return Ok(ok_code(code, "These were all"));
+            let messages = outgoing.sent();
+            let exported = NodeCode::Exported { messages };
+            return Ok(ok_code(exported.into(), "These were all"));
         };
         sent += block.len();
         writer.block(block);
@@ -135,7 +87,8 @@ async fn export(session: &mut Session) -> OpResult {
     Ok(ok("There are more"))
 }
 
-async fn leave(session: &mut Session, id: &str, to: Destination) -> OpResult {
+/// X-LEAVE.
+pub(crate) async fn leave(session: &mut Session, id: &str, to: Destination) -> OpResult {
     let id = id_of(id)?;
     let actor = session.actor();
     match session.transfer.as_deref_mut() {
@@ -145,7 +98,8 @@ async fn leave(session: &mut Session, id: &str, to: Destination) -> OpResult {
     Ok(ok("They may go"))
 }
 
-async fn depart(session: &mut Session) -> OpResult {
+/// X-DEPART.
+pub(crate) async fn depart(session: &mut Session) -> OpResult {
     match session.transfer.take().map(|transfer| *transfer) {
         Some(Transfer::Outgoing(outgoing)) => outgoing.depart().await?,
         _ => return Err(out_of_order()),
@@ -154,14 +108,16 @@ async fn depart(session: &mut Session) -> OpResult {
     Ok(ok("They have gone"))
 }
 
-fn release(session: &mut Session) -> OpResult {
+/// X-RELEASE.
+pub(crate) fn release(session: &mut Session) -> OpResult {
     if let Some(Transfer::Outgoing(outgoing)) = session.transfer.take().map(|transfer| *transfer) {
         outgoing.release();
     }
     Ok(ok("They stay"))
 }
 
-async fn receive(
+/// X-RECEIVE.
+pub(crate) async fn receive(
     session: &mut Session,
     id: &str,
     mailbox: &MailboxArg,
@@ -181,15 +137,18 @@ async fn receive(
     }
     let incoming = found.partition.begin_transfer(id, name);
     let incoming = incoming.map_err(|error| refused(&user, error))?;
-    let partition = &found.partition.config().name;
-    let code = Code::Other(format!("{RECEIVING} {partition} {}", incoming.home()));
+    let receiving = NodeCode::Receiving {
+        partition: found.partition.config().name.clone(),
+        home: incoming.home(),
+    };
     let seen_by = user.seen_in(name).map(str::to_owned);
     let arrival = Arrival::new(&found.partition, incoming, settable(rights), seen_by);
     session.transfer = Some(Box::new(Transfer::Arrival(arrival)));
-    Ok(ok_code(code, "Go ahead"))
+    Ok(ok_code(receiving.into(), "Go ahead"))
 }
 
-async fn stage(session: &mut Session, block: Vec<u8>) -> OpResult {
+/// X-STAGE.
+pub(crate) async fn stage(session: &mut Session, block: Vec<u8>) -> OpResult {
     let staged = match session.transfer.as_deref_mut() {
         Some(Transfer::Arrival(arrival)) => arrival.stage(block).await,
         _ => return Err(out_of_order()),
@@ -202,7 +161,8 @@ async fn stage(session: &mut Session, block: Vec<u8>) -> OpResult {
     Ok(ok("Staged"))
 }
 
-async fn adopt(session: &mut Session, messages: u32) -> OpResult {
+/// X-ADOPT.
+pub(crate) async fn adopt(session: &mut Session, messages: u32) -> OpResult {
     let Some(Transfer::Arrival(mut arrival)) = session.transfer.take().map(|transfer| *transfer)
     else {
         return Err(out_of_order());
@@ -240,29 +200,29 @@ fn not_taken(session: &Session, error: ArrivalError) -> Result<OpError, OpError>
     })
 }
 
-async fn discard(session: &mut Session) -> OpResult {
+/// X-DISCARD.
+pub(crate) async fn discard(session: &mut Session) -> OpResult {
     if let Some(Transfer::Arrival(arrival)) = session.transfer.take().map(|transfer| *transfer) {
         arrival.discard().await?;
     }
     Ok(ok("Discarded"))
 }
 
-async fn outcome(session: &mut Session, id: &str, partition: &str, home: u64) -> OpResult {
+/// X-OUTCOME.
+pub(crate) async fn outcome(
+    session: &mut Session,
+    id: &str,
+    partition: &str,
+    home: u64,
+) -> OpResult {
     let id = id_of(id)?;
     let Some(partition) = session.node.partitions.get(partition) else {
         return Err(no(Code::Unavailable, "There is no such partition"));
     };
     tracing::info!(transfer = %id, "asked what became of a MOVE");
     let code = match partition.settle_transfer(home, id).await? {
-        Some(copied) => format!("{ADOPTED} {}", copied_text(&copied)),
-        None => REFUSED.to_owned(),
+        Some(copied) => NodeCode::Adopted(copied_uids(&copied)),
+        None => NodeCode::Refused,
     };
-    Ok(ok_code(Code::Other(code), "That is what became of it"))
-}
-
-/// The arguments of COPYUID.
-fn copied_text(copied: &Copied) -> String {
-    let code = copy_uid(copied).map(|code| code.to_string());
-    let text = code.as_deref().and_then(|code| code.split_once(' '));
-    text.map_or_else(String::new, |(_, arguments)| arguments.to_owned())
+    Ok(ok_code(code.into(), "That is what became of it"))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use murder_imap::{MailboxArg, NodeCommand, NodeId};
+use murder_imap::{MailboxArg, NodeCode, NodeCommand, NodeId};
 use murder_mailbox::Rights;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal)
         id: *Uuid::now_v7().as_bytes(),
     };
     match put(session, &place, &message).await? {
-        Put::Done(completion) if completion.code("X-NOT-HERE").is_none() => Ok(completion),
+        Put::Done(completion) if !completion.is_not_here() => Ok(completion),
         Put::Done(_) => {
             Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into())
         }
@@ -187,7 +187,9 @@ async fn asked(
             };
             match answer {
                 Some(completion) if completion.is_ok() => return Ok(completion),
-                Some(completion) if completion.code("X-NOT-DONE").is_some() => return Err(()),
+                Some(completion) if completion.node_code() == Some(NodeCode::NotDone) => {
+                    return Err(());
+                }
                 // It may still be starting.
                 _ => sleep(ASK_EVERY).await,
             }
@@ -273,7 +275,7 @@ async fn stream(
         connection.wire.put(end_of_command(&line));
         let completion = finish(session, connection, tag, selected).await;
         return match completion {
-            Ok(completion) if completion.code("X-NOT-HERE").is_some() => Ok(Put::NotHere),
+            Ok(completion) if completion.is_not_here() => Ok(Put::NotHere),
             Ok(completion) => {
                 session.client.skip_message(message.octets);
                 Ok(Put::Done(completion))

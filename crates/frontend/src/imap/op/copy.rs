@@ -1,5 +1,6 @@
 //! COPY and MOVE (RFC 9051 sections 6.4.7 and 6.4.8, RFC 6851).
 
+use murder_imap::SequenceSet;
 use murder_mailbox::{MailboxName, Rights};
 
 use crate::copy::{self, Order, Progress};
@@ -17,10 +18,8 @@ pub(crate) async fn copy(
     mut arguments: Arguments<'_>,
 ) -> OpResult {
     let user = session.user()?;
-    let set = arguments.word()?.to_owned();
-    if !is_sequence_set(&set) {
-        return Err(Syntax.into());
-    }
+    let set = arguments.word()?;
+    let set = SequenceSet::parse(set.as_bytes()).map_err(|_| Syntax)?;
     arguments.space()?;
     let name = arguments.mailbox(&user.namespace, session.encoding)?;
     arguments.end()?;
@@ -33,25 +32,25 @@ pub(crate) async fn copy(
             // Whatever else is wrong is said first, as to any other mailbox. Also one that the user
             // must not know of is asked about here, where it is as good as not there.
             let completion = within(session, line, &set, &name).await?;
-            return match completion.code("X-NOT-HERE") {
-                None => Ok(completion),
-                Some(_) => Err(Refusal::TryCreate.into()),
+            return match completion.is_not_here() {
+                false => Ok(completion),
+                true => Err(Refusal::TryCreate.into()),
             };
         }
         Err(error) => return Err(try_create(error).into()),
     };
     if is_selected_on(session, &place.node) {
         let completion = within(session, line, &set, &name).await?;
-        if completion.code("X-NOT-HERE").is_none() {
+        if !completion.is_not_here() {
             return Ok(completion);
         }
         let again = router.find_again_as(viewer, &name).await;
         place = again.map_err(try_create)?;
         if is_selected_on(session, &place.node) {
             let completion = within(session, line, &set, &name).await?;
-            return match completion.code("X-NOT-HERE") {
-                None => Ok(completion),
-                Some(_) => Err(not_held(&place).into()),
+            return match completion.is_not_here() {
+                false => Ok(completion),
+                true => Err(not_held(&place).into()),
             };
         }
     }
@@ -69,7 +68,12 @@ fn is_selected_on(session: &Session, node: &str) -> bool {
 }
 
 /// To a mailbox on the same backend: its own business.
-async fn within(session: &mut Session, line: &Line, set: &str, name: &MailboxName) -> OpResult {
+async fn within(
+    session: &mut Session,
+    line: &Line,
+    set: &SequenceSet,
+    name: &MailboxName,
+) -> OpResult {
     let State::Selected(selected) = &mut session.state else {
         return Err(Refusal::syntax("Select a mailbox first").into());
     };
@@ -87,11 +91,4 @@ async fn within(session: &mut Session, line: &Line, set: &str, name: &MailboxNam
             "[UNAVAILABLE] The backend of the selected mailbox has gone",
         )
     })
-}
-
-fn is_sequence_set(set: &str) -> bool {
-    set == "$"
-        || set
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b',' | b':' | b'*'))
 }

@@ -85,14 +85,14 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
         Ok((completion, _)) => completion,
         Err(error) => return lost(&shared, error, id, &to).await,
     };
-    if completion.code("X-NOT-HERE").is_some() {
+    if completion.is_not_here() {
         shared.router.barrier().await;
         let place = source(&shared, &user, &from, of_inbox).await?;
         completion = match session.on_backend(&place, line.as_bytes()).await {
             Ok((completion, _)) => completion,
             Err(error) => return lost(&shared, error, id, &to).await,
         };
-        if completion.code("X-NOT-HERE").is_some() {
+        if completion.is_not_here() {
             return Err(RouteError::NotFound.into());
         }
     }

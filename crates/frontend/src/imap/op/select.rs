@@ -67,7 +67,7 @@ pub(crate) async fn select(
     let (mut completion, mut said) =
         attempt(session, &mut connection, &place, name, &parameters).await?;
     let mut place = place;
-    if completion.code("X-NOT-HERE").is_some() {
+    if completion.is_not_here() {
         place = match session
             .shared
             .router
@@ -81,7 +81,7 @@ pub(crate) async fn select(
             }
         };
         (completion, said) = attempt(session, &mut connection, &place, name, &parameters).await?;
-        if completion.code("X-NOT-HERE").is_some() {
+        if completion.is_not_here() {
             give_back(session, connection);
             return Err(not_held(&place).into());
         }

@@ -44,14 +44,14 @@ pub(crate) async fn at_home(
     let shared = session.shared.clone();
     let place = home(&shared, user).await?;
     let (completion, answers) = session.on_backend(&place.node, line).await?;
-    if completion.code("X-NOT-HERE").is_none() {
+    if !completion.is_not_here() {
         return Ok((completion, answers));
     }
     let place = shared.router.find_again(&place.name).await?;
     let (completion, answers) = session.on_backend(&place.node, line).await?;
-    match completion.code("X-NOT-HERE") {
-        None => Ok((completion, answers)),
-        Some(_) => Err(not_held(&place)),
+    match completion.is_not_here() {
+        false => Ok((completion, answers)),
+        true => Err(not_held(&place)),
     }
 }
 
