@@ -104,9 +104,7 @@ fn relayed(octets: &[u8], step: usize) -> Vec<Vec<u8>> {
             match client.next() {
                 Input::More => break,
                 Input::Lost => return relayed,
-                Input::WantsGoAhead => client.go_ahead(),
-                Input::Append(_, literal) => client.skip_message(literal.octets),
-                Input::TooLarge(_) => {}
+                Input::WantsGoAhead | Input::Append(_) | Input::Refused { .. } => {}
                 Input::Command(command) => {
                     let Ok(line) = Line::parse(&command) else {
                         continue;

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use bytes::Buf;
+use murder_imap::framing::announced;
 use murder_imap::node::{BLOCK, stage_head};
 use murder_imap::{NodeCode, NodeCommand};
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::scanner::literal_at_end;
 use crate::backend::{Answer, BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;
 use crate::imap::selected::write_status;
@@ -220,8 +220,8 @@ impl Carrying {
                 }
             }
             Block::None if self.other.is_empty() && is_block(&input[..len]) => {
-                let line = input[..len].strip_suffix(b"\n").unwrap_or(&input[..len]);
-                let Some(octets) = literal_at_end(line).filter(|_| !last) else {
+                let literal = announced(&input[..len]).filter(|_| !last);
+                let Some(octets) = literal.and_then(|literal| literal.len) else {
                     return Err(Fault::Source(source.lost("a block without a size")));
                 };
                 source.wire.input.advance(len);

@@ -239,32 +239,27 @@ impl Session {
         let quiet = self.is_quiet();
         match input {
             Input::More => return Ok(false),
-            Input::WantsGoAhead => {
-                // In the client's stream, `+` must not come in the middle of an answer.
-                if quiet {
-                    self.client.go_ahead();
-                }
-                return Ok(quiet);
-            }
             Input::Command(command) => return self.command(command, quiet).await,
+            // In the client's stream, `+` must not come in the middle of an answer.
             other if !quiet => {
                 self.waiting = Some(other);
                 return Ok(false);
             }
-            Input::Append(head, literal) => {
+            Input::WantsGoAhead => self.client.go_ahead(),
+            Input::Append(start) => {
                 let overdue = Overdue::of(self.presence.as_ref());
-                let append = Box::pin(op::append::append(self, head.clone(), literal));
+                let tag = start.tag.clone();
+                let append = Box::pin(op::append::append(self, start));
                 let result = tokio::select! {
                     biased;
                     result = append => result,
                     end = overdue => return Err(Ended::Removed(end)),
                 };
-                let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
-                self.complete(&tag, "APPEND", result)?;
+                self.complete(tag.as_str(), "APPEND", result)?;
             }
-            Input::TooLarge(head) => {
-                let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
-                self.bad(&tag, "Command line or literal is too long")?;
+            Input::Refused { tag, text } => {
+                let tag = tag.as_ref().map_or("*", |tag| tag.as_str());
+                self.bad(tag, &text)?;
             }
             Input::Lost => return Err(Ended::Abuse("[TOOBIG] That is far too long")),
         }
