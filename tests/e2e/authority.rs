@@ -1,7 +1,7 @@
 //! Who may do what ends when it ends: accounts, passwords, groups, the administrators' flag, and
 //! an operator's word.
 
-use murder_mupdate::UserUpdate;
+use murder_location::UserUpdate;
 use murder_testkit::{ImapClient, Murder, Pop3Client, Status, wait_until};
 
 use crate::operator::{done, refused, told};
@@ -393,6 +393,29 @@ async fn operators_see_and_end_sessions() -> Tested {
             shown(["fe2", "user1", ADMIN, "imap"]),
         ]
     );
+    let mailboxes = |all: &serde_json::Value| {
+        let mut shown: Vec<_> = all.as_array().unwrap().iter().collect();
+        shown.retain(|one| one["mailbox"] != "");
+        let shown = shown
+            .iter()
+            .map(|one| ["node", "mailbox"].map(|key| text(one, key)));
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(mailboxes(&all), [["fe1", "user/user1"].map(str::to_owned)]);
+    let mut at_backend = murder.imap_at_backend(1, "user1").await?;
+    at_backend.ok("CREATE Box").await?;
+    for (command, mailbox) in [
+        ("SELECT Box", "user/user1/Box"),
+        ("EXAMINE INBOX", "user/user1"),
+    ] {
+        at_backend.ok(command).await?;
+        let here = told(&murder, &["who", "--node", "be1"]).await?;
+        assert_eq!(mailboxes(&here), [["be1", mailbox].map(str::to_owned)]);
+    }
+    at_backend.ok("UNSELECT").await?;
+    let here = told(&murder, &["who", "--node", "be1"]).await?;
+    assert!(mailboxes(&here).is_empty(), "{here}");
+    at_backend.ok("LOGOUT").await?;
     let table = done(&murder, &["who", "--user", ADMIN, "--node", "fe2"]).await?;
     assert_eq!(table.lines().count(), 2, "{table}");
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use murder_mupdate::{MupdateClient, MupdateClientConfig};
+use murder_location::{MupdateClient, MupdateClientConfig};
 use murder_net::config::ClusterConfig;
 use murder_net::tls::{TlsClient, server_name};
 use murder_net::{NodeTls, Role, Stream};

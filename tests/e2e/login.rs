@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use murder_auth::Account;
-use murder_mupdate::UserUpdate;
+use murder_location::UserUpdate;
 use murder_testkit::{ImapClient, Murder, Status, cheap_hash, wait_until};
 
 use crate::Tested;

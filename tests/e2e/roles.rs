@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use bytes::{Buf, BufMut, Bytes};
+use murder_location::{Activate, MupdateClient, Reserve, SpecialUses};
 use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_mupdate::{Activate, MupdateClient, Reserve, SpecialUses};
 use murder_net::tls::{TlsClient, role_server_name};
 use murder_net::{Ca, NodeTls, Role, grpc};
 use murder_proto::v1::{self, ErrorKind, operation, reconcile_request, register_request};

@@ -1,7 +1,7 @@
 //! UIDVALIDITYs that are decades ahead do not end CREATE.
 
+use murder_location::{Activate, MupdateClient, MupdateClientConfig};
 use murder_mailbox::MailboxName;
-use murder_mupdate::{Activate, MupdateClient, MupdateClientConfig};
 use murder_net::NodeTls;
 use murder_net::config::ClusterConfig;
 use murder_testkit::{ImapClient, Processes};

@@ -1,8 +1,8 @@
 //! How this tool reaches the admin services of nodes.
 
 use anyhow::{Context, anyhow, bail};
+use murder_location::{DescribedNode, MupdateClient, NodeState, node_of};
 use murder_mailbox::MailboxName;
-use murder_mupdate::{DescribedNode, MupdateClient, NodeState, node_of};
 use murder_net::tls::TlsClient;
 use murder_net::{Role, grpc};
 use murder_proto::v1::ErrorDetail;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
-use murder_mailbox::{MailboxId, MailboxName};
-use murder_mupdate::{
+use murder_location::{
     DescribedMurder, MupdateClient, MupdateError, NodeState, Operation, PartitionState, node_of,
 };
+use murder_mailbox::{MailboxId, MailboxName};
 use serde::Serialize;
 
 use crate::arguments::WrongArguments;

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use clap::Subcommand;
+use murder_location::{Mailbox, MailboxState};
 use murder_mailbox::MailboxName;
-use murder_mupdate::{Mailbox, MailboxState};
 use serde::Serialize;
 
 use crate::arguments::WrongArguments;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use murder_mupdate::{MupdateClient, MupdateClientConfig, MupdateError};
+use murder_location::{MupdateClient, MupdateClientConfig, MupdateError};
 use murder_net::config::{ClusterConfig, MupdateConfig, load_checked};
 use murder_net::tls::TlsClient;
 use murder_net::{ConfigError, NodeTls};

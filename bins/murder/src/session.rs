@@ -71,6 +71,8 @@ struct Shown {
     tls: bool,
     /// Seconds since 1970.
     since: i64,
+    /// The selected mailbox; empty when there is none.
+    mailbox: String,
 }
 
 /// Shows who is logged in.
@@ -101,13 +103,13 @@ pub fn who(arguments: &Who) -> anyhow::Result<()> {
 fn print_table(sessions: &[Shown]) -> anyhow::Result<()> {
     let rows: Vec<_> = sessions.iter().map(Shown::row).collect();
     let headings = [
-        "node", "user", "by", "protocol", "address", "tls", "since", "session",
+        "node", "user", "by", "protocol", "address", "tls", "since", "mailbox", "session",
     ];
     Table::new(headings).print(&rows)
 }
 
 impl Shown {
-    fn row(&self) -> [String; 8] {
+    fn row(&self) -> [String; 9] {
         [
             self.node.clone(),
             self.user.clone(),
@@ -119,6 +121,7 @@ impl Shown {
             self.address.clone(),
             if self.tls { "yes" } else { "no" }.to_owned(),
             show_time(self.since),
+            self.mailbox.clone(),
             self.session.clone(),
         ]
     }
@@ -140,6 +143,7 @@ async fn list(node: &Backend, user: Option<&str>) -> anyhow::Result<Vec<Shown>> 
             address: session.address,
             tls: session.tls,
             since: session.since,
+            mailbox: session.mailbox,
         }));
     }
     Ok(sessions)

@@ -2,7 +2,7 @@
 //! of themselves.
 
 use anyhow::ensure;
-use murder_mupdate::{
+use murder_location::{
     DescribedMurder, DescribedNode, NodeHealth, NodeState, Partition, PartitionState,
 };
 use serde::Serialize;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use murder_auth::{Account, normalize_user};
+use murder_location::{HeldByName, MupdateClient, MupdateError, UserUpdate};
 use murder_mailbox::MailboxName;
-use murder_mupdate::{HeldByName, MupdateClient, MupdateError, UserUpdate};
 use murder_proto::v1;
 use serde::Serialize;
 

@@ -169,6 +169,34 @@ async fn a_supervisor_that_is_killed_takes_its_nodes_along() -> Result<()> {
     place.down()
 }
 
+/// The processes whose arguments, as everybody can list them, have these words in them.
+fn with_arguments(words: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc")? {
+        // Others come and go.
+        let line = std::fs::read(process?.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(words) {
+            found.push(line);
+        }
+    }
+    Ok(found)
+}
+
+/// The supervisor, which outlives the command, and its nodes do not show the password.
+#[tokio::test]
+async fn the_password_is_in_no_arguments_of_what_is_left_running() -> Result<()> {
+    let place = Place::new()?;
+    let password = format!("secret of {}", std::process::id());
+    let topology = place.up(&["--frontends", "1", "--password", &password])?;
+    ensure!(topology["users"]["password"] == *password, "{topology}");
+    let supervisor = place.supervisor()?;
+    ensure!(std::fs::exists(format!("/proc/{supervisor}"))?);
+    let shown = with_arguments(&password)?;
+    ensure!(shown.is_empty(), "{shown:?}");
+    place.down()
+}
+
 #[tokio::test]
 async fn ports_in_use_are_named() -> Result<()> {
     let place = Place::new()?;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use murder_auth::LoginConfig;
+use murder_location::record::valid_partition;
 use murder_mailbox::NamespaceConfig;
-use murder_mupdate::record::valid_partition;
 use murder_net::config::{
     AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig,
     NodeConfig, TlsConfig, path,

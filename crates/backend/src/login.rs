@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use murder_auth::{AuthError, Login};
 use murder_mailbox::Identity;
-use murder_net::{Connection, Peer, SessionId};
+use murder_net::{Actor, Connection, Peer, SessionId};
 use murder_sessions::{About, Claim, NotEntered, Presence};
 use tracing::warn;
 
@@ -102,6 +102,7 @@ impl Node {
             return Err(NotLoggedIn::NoAccounts);
         }
         let claim = self.claim(login.user);
+        let (session, client) = (about.id.to_string(), about.peer);
         let identity = self.authenticator.log_in(login).await;
         let identity = identity.map_err(NotLoggedIn::Refused)?;
         let directory = self.authenticator.directory();
@@ -116,11 +117,17 @@ impl Node {
                 return Err(NotLoggedIn::Refused(AuthError::Failed));
             }
         };
-        if self.cluster.is_none()
-            && let Err(error) = self.autocreate_inbox(&identity).await
-        {
-            // Login works all the same: other mailboxes may be there.
-            warn!(user = identity.user, %error, "could not create the INBOX");
+        if self.cluster.is_none() {
+            let actor = Actor {
+                user: Some(identity.user.clone()),
+                operator: None,
+                session: Some(session),
+                client: Some(client),
+            };
+            if let Err(error) = actor.scope(self.autocreate_inbox(&identity)).await {
+                // Login works all the same: other mailboxes may be there.
+                warn!(user = identity.user, %error, "could not create the INBOX");
+            }
         }
         login.succeeded(&identity.user);
         Ok(LoggedIn { identity, presence })

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use murder_auth::{Account, Authenticator, normalize_user};
+use murder_location::{MupdateClient, Replica};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
-use murder_mupdate::{MupdateClient, Replica};
 use murder_net::tls::TlsServer;
 use murder_net::{Health, Metrics, NodeTls, Shutdown};
 use murder_sessions::{About, Presence, Sessions};

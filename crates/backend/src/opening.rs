@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_mupdate::{MupdateError, PartitionIdentity};
+use murder_location::{MupdateError, PartitionIdentity};
 use murder_net::Actor;
 use murder_store::io::JournalIo;
 use murder_store::{Found, Identity, Partition, PutBack, Report, StoreError};
@@ -115,8 +115,8 @@ const fn from_master(identity: PartitionIdentity) -> Identity {
 }
 
 /// A report, as the master has it.
-pub(crate) const fn report_to_master(report: Report) -> murder_mupdate::Report {
-    murder_mupdate::Report {
+pub(crate) const fn report_to_master(report: Report) -> murder_location::Report {
+    murder_location::Report {
         lsn: report.lsn,
         uids: report.uids,
     }

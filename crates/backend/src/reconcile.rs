@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_mupdate::{
+use murder_location::{
     Activate, DifferenceKind, Held, Mailbox, MailboxState, MupdateClient, MupdateError,
     ReconcileReport,
 };
+use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_store::{Health, MailboxMeta, Partition};
 
 use crate::node::{Cluster, Node};

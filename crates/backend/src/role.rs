@@ -9,7 +9,7 @@ use anyhow::Context;
 use murder_auth::{
     AccountObserver, Authenticator, AuthenticatorConfig, Directory, StaticDirectory, UsersFile,
 };
-use murder_mupdate::{
+use murder_location::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
@@ -428,7 +428,7 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
 async fn tell_blocks(node: Arc<Node>) {
     let Some(cluster) = &node.cluster else { return };
     let replica = Arc::clone(&cluster.replica);
-    let telling = murder_mupdate::tell_blocks(&node.authenticator, replica);
+    let telling = murder_location::tell_blocks(&node.authenticator, replica);
     node.shutdown.token().run_until_cancelled(telling).await;
 }
 

@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use murder_location::{Activate, Location, Mailbox, MailboxState, MupdateClient, Operation};
 use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_mupdate::{Activate, Location, Mailbox, MailboxState, MupdateClient, Operation};
 use murder_store::{CreateMailbox, Partition};
 
 use crate::node::now;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use murder_mupdate::{NodeSession, PartitionState, PartitionStatus, Report};
+use murder_location::{NodeSession, PartitionState, PartitionStatus, Report};
 use murder_store::{Damage, Health, Metrics, Partition, StoreError};
 
 use crate::node::{Cluster, Node};

@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use murder_auth::Account;
+use murder_location::{Mailbox, MailboxState, MupdateClient, MupdateClientConfig};
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName};
-use murder_mupdate::{
-    Mailbox, MailboxState, Master, MasterConfig, MupdateClient, MupdateClientConfig,
-};
+use murder_mupdate::{Master, MasterConfig};
 use murder_net::config::{ClusterConfig, MupdateConfig, NodeConfig};
 use murder_net::{Ca, Condition, NodeTls, Role};
 use murder_store::{AppendMessage, CreateMailbox, Flags, InternalDate, Partition};

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use murder_auth::LoginConfig;
+use murder_location::record::valid_partition;
 use murder_mailbox::NamespaceConfig;
-use murder_mupdate::record::valid_partition;
 use murder_net::config::{
     AdminConfig, ClusterConfig, HttpConfig, LimitsConfig, LogConfig, Mistakes, MupdateConfig,
     NodeConfig, TlsConfig,

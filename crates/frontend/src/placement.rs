@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use murder_mupdate::{Node, NodeState, Partition, PartitionState};
+use murder_location::{Node, NodeState, Partition, PartitionState};
 use serde::{Deserialize, Serialize};
 
 /// How a partition is chosen among those that take new homes.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use murder_mupdate::{
+use murder_location::{
     MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
     ReplicaConfig, Topic,
 };
@@ -369,7 +369,7 @@ async fn report_changes(replica: Arc<Replica>, health: Health, stop: Cancellatio
 /// Tells the others of the addresses that are blocked here.
 async fn tell_blocks(shared: Arc<Shared>, stop: CancellationToken) {
     let replica = shared.router.replica().clone();
-    let telling = murder_mupdate::tell_blocks(&shared.authenticator, replica);
+    let telling = murder_location::tell_blocks(&shared.authenticator, replica);
     stop.run_until_cancelled(telling).await;
 }
 

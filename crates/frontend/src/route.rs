@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use murder_location::{Location, MailboxState, Replica};
 use murder_mailbox::{Identity, MailboxName, Rights};
-use murder_mupdate::{Location, MailboxState, Replica};
 
 /// How long a miss may wait for the master. A client that asks for what is not there waits
 /// no longer than this when the master is slow.

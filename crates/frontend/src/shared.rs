@@ -6,8 +6,8 @@ use std::{fmt, io};
 
 use murder_auth::{Account, AccountObserver, Authenticator, AuthenticatorConfig, Directory};
 use murder_imap::server::Limits;
+use murder_location::Replica;
 use murder_mailbox::{Identity, NamespaceConfig};
-use murder_mupdate::Replica;
 use murder_net::tls::TlsServer;
 use murder_net::{Metrics, NodeTls, Shutdown, Stream};
 use murder_sessions::{Claim, Sessions};

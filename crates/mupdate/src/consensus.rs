@@ -1,6 +1,9 @@
 //! How entries get into the log, and what the log has become: what a quorum and a single
 //! node have in common.
 
+mod history;
+mod log;
+mod machine;
 mod recent;
 mod single;
 
@@ -83,4 +86,9 @@ pub trait Consensus: Send + Sync + 'static {
 
     /// Stops at once, as a crash would; when it returns nothing of the log is open any more.
     fn kill(&self);
+}
+
+/// SQLite's integers are signed; revisions never come near the difference.
+fn signed(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
 }

@@ -24,9 +24,9 @@ pub(crate) use nodes::heard;
 
 use ids::Ids;
 
-use crate::disk::Meta;
-use crate::record::{Change, Location, Mailbox, mailbox_to_proto, node_of};
-use crate::tables::Tables;
+use murder_location::Tables;
+use murder_location::disk::Meta;
+use murder_location::record::{Change, Location, Mailbox, mailbox_to_proto, node_of};
 
 /// Everything that the master knows, at one revision.
 #[derive(Debug, Default)]
@@ -393,7 +393,7 @@ fn parse_id(bytes: &[u8]) -> Result<MailboxId, Refusal> {
 }
 
 fn parse_partition(text: &str) -> Result<Arc<str>, Refusal> {
-    if crate::record::valid_partition(text) {
+    if murder_location::record::valid_partition(text) {
         Ok(text.into())
     } else {
         refuse(

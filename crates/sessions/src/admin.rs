@@ -164,6 +164,7 @@ fn session(listed: &Listed) -> v1::Session {
         since: since.map_or(0, |since| {
             i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
         }),
+        mailbox: listed.mailbox().as_deref().unwrap_or_default().to_owned(),
     }
 }
 

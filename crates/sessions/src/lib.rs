@@ -14,5 +14,5 @@ mod register;
 
 pub use register::{
     About, CUT_OFF_AFTER, Claim, End, Listed, News, NotEntered, Overdue, Presence, Protocol,
-    Sessions, news_of,
+    Sessions, ShownMailbox, news_of,
 };

@@ -159,6 +159,12 @@ impl Listed {
     pub fn since(&self) -> SystemTime {
         self.0.since
     }
+
+    /// The mailbox that it has selected, by the canonical name that this had then.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Arc<str>> {
+        self.0.mailbox.lock().clone()
+    }
 }
 
 struct Entry {
@@ -171,6 +177,8 @@ struct Entry {
     admin: bool,
     about: About,
     since: SystemTime,
+    /// The selected mailbox, which only operators ask for.
+    mailbox: Mutex<Option<Arc<str>>>,
     news: AtomicU8,
     task: AtomicWaker,
 }
@@ -342,6 +350,7 @@ impl Sessions {
             admin,
             about,
             since: SystemTime::now(),
+            mailbox: Mutex::default(),
             news: AtomicU8::new(NOTHING),
             task: AtomicWaker::new(),
         })
@@ -513,6 +522,40 @@ impl Presence {
     pub fn user(&self) -> &Arc<str> {
         &self.entry.user
     }
+
+    /// Shows operators that the session has selected `mailbox`, a canonical name, until what is
+    /// returned is dropped; `None` for a connection that they do not see.
+    #[must_use]
+    pub fn show_selected(&self, mailbox: &str) -> Option<ShownMailbox> {
+        self.entry.is_of_client().then(|| {
+            let mailbox: Arc<str> = mailbox.into();
+            *self.entry.mailbox.lock() = Some(Arc::clone(&mailbox));
+            ShownMailbox {
+                entry: Arc::clone(&self.entry),
+                mailbox,
+            }
+        })
+    }
+}
+
+/// What operators see of a selected mailbox; dropping it ends that.
+#[derive(Debug)]
+pub struct ShownMailbox {
+    entry: Arc<Entry>,
+    mailbox: Arc<str>,
+}
+
+impl Drop for ShownMailbox {
+    fn drop(&mut self) {
+        let mut shown = self.entry.mailbox.lock();
+        // The next mailbox may have been selected before this one is let go of.
+        if shown
+            .as_ref()
+            .is_some_and(|m| Arc::ptr_eq(m, &self.mailbox))
+        {
+            *shown = None;
+        }
+    }
 }
 
 impl Drop for Presence {
@@ -675,6 +718,23 @@ mod tests {
             accounts.delete(&sessions, "carol");
             assert_eq!(ended(&carol), Some(End::Deleted));
         }
+    }
+
+    #[test]
+    fn operators_see_the_mailbox_that_is_selected() {
+        let (sessions, accounts) = (Sessions::new(0), Accounts::of(&["bob"]));
+        let bob = open(&sessions, &accounts, "bob", "bob").unwrap();
+        let shown = || sessions.list(None)[0].mailbox();
+        assert_eq!(shown(), None);
+        let inbox = bob.show_selected("user/bob");
+        assert_eq!(shown().as_deref(), Some("user/bob"));
+        let archive = bob.show_selected("user/bob/Archive");
+        drop(inbox);
+        assert_eq!(shown().as_deref(), Some("user/bob/Archive"));
+        drop(archive);
+        assert_eq!(shown(), None);
+        let vouched = sessions.enter_vouched(&accounts, "bob", about());
+        assert!(vouched.show_selected("user/bob").is_none());
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::body::BodyLocation;
 use crate::config::INLINE_LIMIT;
 use crate::error::StoreError;
 use crate::io::JournalFile;
+use crate::journal::files::SegmentName;
 use crate::journal::segment;
-use crate::message::BodyLocation;
 use crate::metrics::Metrics;
-use crate::segments::{SegmentName, SegmentPin, Segments};
+use crate::segments::{SegmentPin, Segments};
 
 /// Bytes collected before they are written: one write for many network reads, and all that
 /// an APPEND of any size holds in memory.

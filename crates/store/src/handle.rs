@@ -1,9 +1,10 @@
 //! An open mailbox: its newest view, shared by everyone who has it open.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
@@ -12,17 +13,22 @@ use tokio::sync::{OnceCell, watch};
 use crate::blob::blocking;
 use crate::claims::Claim;
 use crate::error::StoreError;
+use crate::fulltext::{TextCandidates, TextFilter};
 use crate::items::FetchedItems;
 use crate::mailbox::MailboxMeta;
-use crate::partition::Shared;
+use crate::shared::Shared;
 use crate::uidset::UidSet;
 use crate::view::{MailboxView, MessageRow, ViewChange};
+
+/// Every handle that exists.
+pub(crate) type Registry = Mutex<HashMap<MailboxId, Weak<MailboxHandle>>>;
 
 /// A mailbox that somebody has open. Cheap to clone as an `Arc`; one a mailbox.
 pub struct MailboxHandle {
     id: MailboxId,
     home: u64,
     shared: Arc<Shared>,
+    registry: Arc<Registry>,
     state: Mutex<State>,
     pub(crate) loaded: OnceCell<()>,
     version: watch::Sender<u64>,
@@ -46,11 +52,17 @@ impl fmt::Debug for MailboxHandle {
 }
 
 impl MailboxHandle {
-    pub(crate) fn new(id: MailboxId, home: u64, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        id: MailboxId,
+        home: u64,
+        shared: Arc<Shared>,
+        registry: Arc<Registry>,
+    ) -> Self {
         Self {
             id,
             home,
             shared,
+            registry,
             state: Mutex::new(State::Loading(Vec::new())),
             loaded: OnceCell::new(),
             version: watch::Sender::new(0),
@@ -63,10 +75,6 @@ impl MailboxHandle {
     #[must_use]
     pub fn id(&self) -> MailboxId {
         self.id
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 
     pub(crate) fn home(&self) -> u64 {
@@ -237,6 +245,23 @@ impl MailboxHandle {
         Ok(uids)
     }
 
+    /// What the full-text index says about these filters; `None` when there is none, and when it
+    /// cannot be read: then every message is to be looked at.
+    pub async fn text_candidates(&self, filters: &[TextFilter]) -> Option<TextCandidates> {
+        let expressions = self.shared.fulltext.expressions(filters)?;
+        let view = self.view();
+        let (shared, home) = (Arc::clone(&self.shared), self.home);
+        let ask = move || Ok(shared.fulltext.ask(&shared.homes_dir, home, &expressions));
+        let candidates = blocking(ask).await.ok().flatten();
+        // Somebody searches here, so that it pays to be up to date.
+        let last = view.row(view.len());
+        let missing = |row| candidates.as_ref().is_none_or(|c| !c.has(&row));
+        if last.is_some_and(missing) {
+            self.shared.fulltext.mark(home);
+        }
+        candidates
+    }
+
     /// Takes the view that was read from the database, and what happened meanwhile.
     pub(crate) fn finish_loading(&self, mut view: MailboxView, recent: u32) {
         let recent = self.shared.recents.get(self.id).unwrap_or(0).max(recent);
@@ -296,6 +321,13 @@ impl MailboxHandle {
 
 impl Drop for MailboxHandle {
     fn drop(&mut self) {
-        self.shared.handles.forget(self.id);
+        let mut registry = self.registry.lock();
+        // Another handle may have taken its place meanwhile.
+        if registry
+            .get(&self.id)
+            .is_some_and(|h| h.strong_count() == 0)
+        {
+            registry.remove(&self.id);
+        }
     }
 }

@@ -1,18 +1,18 @@
 //! The registry of open mailboxes, and the views kept warm for mailboxes nobody has open.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use lru::LruCache;
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 
-use crate::handle::MailboxHandle;
+use crate::handle::{MailboxHandle, Registry};
+use crate::view::MailboxView;
 
 /// Every handle that exists, and strong references to those used lately.
 #[derive(Debug)]
 pub(crate) struct Handles {
-    all: Mutex<HashMap<MailboxId, Weak<MailboxHandle>>>,
+    all: Arc<Registry>,
     warm: Mutex<Warm>,
     limit: usize,
 }
@@ -26,7 +26,7 @@ struct Warm {
 impl Handles {
     pub fn new(limit: usize) -> Self {
         Self {
-            all: Mutex::default(),
+            all: Arc::default(),
             warm: Mutex::new(Warm {
                 handles: LruCache::unbounded(),
                 bytes: 0,
@@ -40,28 +40,24 @@ impl Handles {
         self.all.lock().get(&id)?.upgrade()
     }
 
+    /// The newest view of a mailbox, if somebody has it open.
+    pub fn view(&self, id: MailboxId) -> Option<Arc<MailboxView>> {
+        self.get(id)?.loaded_view()
+    }
+
     /// The handle of a mailbox, made by `make` when there is none.
     pub fn get_or_make(
         &self,
         id: MailboxId,
-        make: impl FnOnce() -> MailboxHandle,
+        make: impl FnOnce(Arc<Registry>) -> MailboxHandle,
     ) -> Arc<MailboxHandle> {
         let mut all = self.all.lock();
         if let Some(handle) = all.get(&id).and_then(Weak::upgrade) {
             return handle;
         }
-        let handle = Arc::new(make());
+        let handle = Arc::new(make(Arc::clone(&self.all)));
         all.insert(id, Arc::downgrade(&handle));
         handle
-    }
-
-    /// Called when a handle is dropped.
-    pub fn forget(&self, id: MailboxId) {
-        let mut all = self.all.lock();
-        // Another handle may have taken its place meanwhile.
-        if all.get(&id).is_some_and(|h| h.strong_count() == 0) {
-            all.remove(&id);
-        }
     }
 
     /// Keeps a handle warm, at the cost of those used longest ago.
@@ -108,45 +104,5 @@ impl Handles {
             std::mem::replace(&mut warm.handles, LruCache::unbounded())
         };
         drop(old);
-    }
-}
-
-/// Recent marks that are not in the homes' databases yet: `\Recent` is not worth a journal
-/// record, and a crash may show a message as recent twice.
-#[derive(Debug, Default)]
-pub(crate) struct Recents {
-    marks: Mutex<HashMap<MailboxId, (u64, u32)>>,
-}
-
-impl Recents {
-    pub fn set(&self, home: u64, id: MailboxId, uid: u32) {
-        self.marks.lock().insert(id, (home, uid));
-    }
-
-    pub fn get(&self, id: MailboxId) -> Option<u32> {
-        self.marks.lock().get(&id).map(|&(_, uid)| uid)
-    }
-
-    /// Whether there is any.
-    pub fn any(&self) -> bool {
-        !self.marks.lock().is_empty()
-    }
-
-    /// The marks of the homes that `mine` accepts; they stay until [`Recents::written`].
-    pub fn of(&self, mine: impl Fn(u64) -> bool) -> Vec<(u64, MailboxId, u32)> {
-        self.marks
-            .lock()
-            .iter()
-            .filter(|(_, (home, _))| mine(*home))
-            .map(|(&id, &(home, uid))| (home, id, uid))
-            .collect()
-    }
-
-    /// Forgets a mark that is in its home's database.
-    pub fn written(&self, id: MailboxId, uid: u32) {
-        let mut marks = self.marks.lock();
-        if marks.get(&id).is_some_and(|&(_, mark)| mark == uid) {
-            marks.remove(&id);
-        }
     }
 }

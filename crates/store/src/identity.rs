@@ -10,7 +10,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
-use crate::partition_db::Checkpoint;
 
 /// The file's name in the partition's directory.
 pub(crate) const FILE: &str = "identity";
@@ -51,6 +50,24 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({self})")
     }
+}
+
+/// The last checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Checkpoint {
+    /// Every record up to this one is durable in the homes.
+    pub lsn: u64,
+    /// Where the next record is looked for.
+    pub segment: u64,
+    /// Where in that segment.
+    pub offset: u64,
+    /// No file of the journal had a greater number.
+    pub last_file: u64,
+    /// When it began, in seconds since 1970 by the system's clock: no home had anything of a later
+    /// record before.
+    pub began: i64,
+    /// The UIDs that records up to this one gave out.
+    pub uids: u64,
 }
 
 /// What the file says.

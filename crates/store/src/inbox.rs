@@ -3,15 +3,17 @@
 //! A shard commits a home's work later than it shows it, so that many commands share one
 //! transaction. Whoever reads the home's database asks here for the commit first.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::checkpoint::Round;
+use crate::entry::Entry;
 use crate::error::StoreError;
-use crate::shard::ToShard;
 
 /// Commands that may wait for a shard. When there are more, the journal thread waits, and with it
 /// everybody.
@@ -19,6 +21,34 @@ const QUEUE: usize = 2048;
 /// How long a shard without work keeps transactions open: the next command of the home may be
 /// on its way.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// What a shard is sent.
+#[derive(Debug)]
+pub(crate) enum ToShard {
+    /// Journaled commands, ascending by LSN.
+    Entries(Vec<Arc<Entry>>),
+    /// Report what has changed up to here.
+    Checkpoint(Round),
+    /// Records are lost, in repair: of one home, or of any.
+    Lost {
+        lsn: u64,
+        home: Option<u64>,
+        /// Collects the homes that are concerned.
+        concerned: Arc<Mutex<BTreeSet<u64>>>,
+    },
+    /// Recovery is over.
+    Replayed(Sender<()>),
+}
+
+impl ToShard {
+    /// How many commands it has.
+    pub fn commands(&self) -> usize {
+        match self {
+            Self::Entries(entries) => entries.len(),
+            _ => 0,
+        }
+    }
+}
 
 /// A shard's inbox.
 #[derive(Debug, Default)]

@@ -22,6 +22,7 @@
 
 mod annotation;
 mod blob;
+mod body;
 mod catalogue;
 mod checkpoint;
 mod claims;
@@ -29,6 +30,7 @@ mod command;
 mod config;
 mod contents;
 mod damage;
+mod entry;
 mod error;
 mod flags;
 mod fulltext;
@@ -46,13 +48,16 @@ mod message;
 mod metrics;
 mod partition;
 mod partition_db;
+mod queue;
 mod quota;
 mod readers;
+mod recents;
 mod reporting;
 mod reserve;
 mod retention;
 mod segments;
-mod shard;
+mod shared;
+mod threads;
 mod transfer;
 mod uidset;
 mod view;
@@ -60,6 +65,7 @@ mod watch;
 
 pub use annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, MAX_ANNOTATIONS};
 pub use blob::{BodyWriter, StagedBody};
+pub use body::BodyLocation;
 pub use claims::Claim;
 pub use config::{Clock, INLINE_LIMIT, PartitionConfig};
 pub use damage::Damage;
@@ -73,18 +79,18 @@ pub use items::FetchedItems;
 pub use items::days;
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
 pub use message::{
-    AppendMessage, Appended, Body, BodyLocation, Copied, CopyFlags, Expunged, InternalDate,
-    StoreMode, StoreOp, Stored,
+    AppendMessage, Appended, Body, Copied, CopyFlags, Expunged, InternalDate, StoreMode, StoreOp,
+    Stored,
 };
 pub use metrics::Metrics;
 pub use partition::{
-    Compacted, DiskUsage, HomeUsage, LostRecords, OnceId, Partition, PutBack, Repaired, Restored,
-    inspect, repair, repair_with,
+    Compacted, Departure, DiskUsage, HomeUsage, Incoming, LostRecords, OnceId, Partition, PutBack,
+    Repaired, Restored, inspect, repair, repair_with,
 };
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
-pub use transfer::{Departure, Destination, Incoming, TransferId, TransferredMessage};
+pub use transfer::{Destination, TransferId, TransferredMessage};
 pub use uidset::UidSet;
 pub use view::{
     CHUNK_ROWS, Chunk, KeywordSet, Keywords, MAX_KEYWORDS, MailboxView, MessageRow, ViewDiff,

@@ -1,18 +1,23 @@
 //! `partition.db`: what is known about the partition as of the last checkpoint. Everything in
 //! it can be gathered again from the identity file, the homes and the journal.
 
+mod homes;
+mod segments;
+
+pub(crate) use homes::{KnownHome, KnownHomes};
+
+use self::homes::{HomeRow, encode};
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use murder_mailbox::MailboxId;
-use prost::Message;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::catalogue::{Catalogue, DirtyHomes, HomeListing, Listed};
-use crate::checkpoint::{Changes, HomeState};
+use crate::catalogue::{DirtyHomes, HomeListing};
+use crate::checkpoint::Changes;
 use crate::error::{StoreError, is_of_the_disk};
-use crate::home::{HomeOnDisk, SegmentChange, SegmentChanges};
-use crate::identity::{Identity, Stamp};
+use crate::home::{HomeOnDisk, HomeState, SegmentChange, SegmentChanges};
+use crate::identity::{Checkpoint, Identity, Stamp};
 
 /// The file's name in the partition's directory.
 pub(crate) const FILE: &str = "partition.db";
@@ -53,46 +58,6 @@ CREATE TABLE segment_home (
     PRIMARY KEY (segment, home)
 ) STRICT, WITHOUT ROWID;
 ";
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredMailbox {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(bytes = "vec", tag = "2")]
-    id: Vec<u8>,
-    #[prost(uint32, tag = "3")]
-    uidvalidity: u32,
-    #[prost(string, tag = "4")]
-    acl: String,
-    #[prost(string, tag = "5")]
-    special_use: String,
-    #[prost(bool, tag = "6")]
-    shared_seen: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredMailboxes {
-    #[prost(message, repeated, tag = "1")]
-    mailboxes: Vec<StoredMailbox>,
-}
-
-/// The last checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Checkpoint {
-    /// Every record up to this one is durable in the homes.
-    pub lsn: u64,
-    /// Where the next record is looked for.
-    pub segment: u64,
-    /// Where in that segment.
-    pub offset: u64,
-    /// No file of the journal had a greater number.
-    pub last_file: u64,
-    /// When it began, in seconds since 1970 by the system's clock: no home had anything of a later
-    /// record before.
-    pub began: i64,
-    /// The UIDs that records up to this one gave out.
-    pub uids: u64,
-}
 
 /// The open database.
 #[derive(Debug)]
@@ -352,61 +317,6 @@ impl PartitionDb {
         }
     }
 
-    /// Fills the catalogue. Returns the homes that the checkpoint knew.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`], [`StoreError::Io`].
-    pub fn load(&self, catalogue: &Catalogue) -> Result<KnownHomes, StoreError> {
-        catalogue.raise_next_home(self.next_home);
-        let mut known = KnownHomes::new();
-        let mut rows = self
-            .conn
-            .prepare("SELECT id, key, mailboxes, durable, purge_at, lsn, crc FROM home")
-            .map_err(sql)?;
-        let mut rows = rows.query([]).map_err(sql)?;
-        let damaged = |why: String| StoreError::damaged(FILE, why);
-        loop {
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                Err(e) => return Err(sql(e)),
-            };
-            let read = || -> rusqlite::Result<_> {
-                Ok((HomeRow::read(row)?, row.get::<_, i64>(0)?, row.get(6)?))
-            };
-            let (home, id, crc): (HomeRow, i64, u32) = read().map_err(sql)?;
-            let id = id.cast_unsigned();
-            if home.checksum(id) != crc {
-                return Err(damaged(format!("home {id}: its checksum is wrong")));
-            }
-            known.insert(
-                id,
-                KnownHome {
-                    durable: home.durable,
-                    lsn: home.lsn,
-                },
-            );
-            let mailboxes = StoredMailboxes::decode(home.mailboxes.as_slice())
-                .map_err(|e| damaged(format!("home {id}: {e}")))?;
-            let listed = mailboxes.mailboxes.into_iter().filter_map(|m| {
-                Some(Listed {
-                    name: m.name.into(),
-                    id: MailboxId::from_slice(&m.id)?,
-                    uidvalidity: m.uidvalidity,
-                    acl: m.acl.into(),
-                    special_use: m.special_use.parse().ok(),
-                    shared_seen: m.shared_seen,
-                })
-            });
-            catalogue.put(id, &home.key, listed.collect());
-        }
-        catalogue.take_dirty();
-        // The other tables must be readable too.
-        self.segments()?;
-        self.living()?;
-        Ok(known)
-    }
-
     /// Writes a checkpoint: all of it or nothing.
     pub fn write(
         &mut self,
@@ -511,197 +421,4 @@ impl PartitionDb {
         self.next_home = next_home;
         Ok(())
     }
-
-    /// Living bodies in each file, and their bytes.
-    pub fn segments(&self) -> Result<BTreeMap<u64, SegmentChange>, StoreError> {
-        let read = || -> rusqlite::Result<BTreeMap<u64, SegmentChange>> {
-            let mut rows = self
-                .conn
-                .prepare_cached("SELECT number, refs, bytes, added FROM segment")?;
-            let rows = rows.query_map([], |r| {
-                let live = SegmentChange {
-                    refs: r.get(1)?,
-                    bytes: r.get(2)?,
-                    added: r.get(3)?,
-                };
-                Ok((r.get::<_, i64>(0)?.cast_unsigned(), live))
-            })?;
-            rows.collect()
-        };
-        read().map_err(sql)
-    }
-
-    /// The files in which bodies live, with their sizes as far as they are known, and how large
-    /// they are at least.
-    pub fn living(&self) -> Result<Vec<LivingFile>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<LivingFile>> {
-            let mut rows = self.conn.prepare_cached(
-                "SELECT number, size, refs, bytes FROM segment \
-                 WHERE refs != 0 OR EXISTS \
-                 (SELECT 1 FROM segment_home WHERE segment_home.segment = segment.number)",
-            )?;
-            let rows = rows.query_map([], |r| {
-                let (size, refs, bytes): (i64, i64, i64) = (r.get(1)?, r.get(2)?, r.get(3)?);
-                Ok(LivingFile {
-                    number: r.get::<_, i64>(0)?.cast_unsigned(),
-                    size: u64::try_from(size).unwrap_or(0),
-                    largest: u64::try_from(bytes / refs.max(1)).unwrap_or(0),
-                })
-            })?;
-            rows.collect()
-        };
-        read().map_err(sql)
-    }
-
-    /// Notes the size of a file that does not grow any more.
-    pub fn set_size(&self, number: u64, size: u64) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("UPDATE segment SET size = ?2 WHERE number = ?1 AND size = 0")
-            .and_then(|mut s| s.execute(params![number.cast_signed(), size.cast_signed()]))
-            .map(|_| ())
-            .map_err(sql)
-    }
-
-    /// The homes that refer to bodies in a file.
-    pub fn homes_of(&self, segment: u64) -> Result<Vec<u64>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<u64>> {
-            let mut rows = self
-                .conn
-                .prepare_cached("SELECT home FROM segment_home WHERE segment = ?1 AND refs > 0")?;
-            let rows = rows.query_map([segment.cast_signed()], |r| {
-                Ok(r.get::<_, i64>(0)?.cast_unsigned())
-            })?;
-            rows.collect()
-        };
-        read().map_err(sql)
-    }
-
-    /// The files in which a home has bodies.
-    pub fn files_of(&self, home: u64) -> Result<Vec<u64>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<u64>> {
-            let mut rows = self
-                .conn
-                .prepare_cached("SELECT segment FROM segment_home WHERE home = ?1")?;
-            let rows = rows.query_map([home.cast_signed()], |r| {
-                Ok(r.get::<_, i64>(0)?.cast_unsigned())
-            })?;
-            rows.collect()
-        };
-        read().map_err(sql)
-    }
-
-    /// The homes that have something to forget.
-    pub fn due(&self, now: i64) -> Result<Vec<u64>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<u64>> {
-            let mut rows = self
-                .conn
-                .prepare_cached("SELECT id FROM home WHERE purge_at BETWEEN 1 AND ?1")?;
-            let rows = rows.query_map([now], |r| Ok(r.get::<_, i64>(0)?.cast_unsigned()))?;
-            rows.collect()
-        };
-        read().map_err(sql)
-    }
-
-    /// Forgets a file that is removed.
-    pub fn forget_segment(&self, number: u64) -> Result<(), StoreError> {
-        for statement in [
-            "DELETE FROM segment WHERE number = ?1",
-            "DELETE FROM segment_home WHERE segment = ?1",
-        ] {
-            self.conn
-                .prepare_cached(statement)
-                .and_then(|mut s| s.execute([number.cast_signed()]))
-                .map_err(sql)?;
-        }
-        Ok(())
-    }
-}
-
-/// A file in which bodies live.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LivingFile {
-    pub number: u64,
-    /// Its bytes; 0 when they are not known.
-    pub size: u64,
-    /// A body in it has at least this many bytes.
-    pub largest: u64,
-}
-
-/// The homes that a checkpoint knew.
-pub(crate) type KnownHomes = HashMap<u64, KnownHome>;
-
-/// What a checkpoint knew of a home.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KnownHome {
-    /// Its file was on disk.
-    pub durable: bool,
-    /// The last record that it had applied.
-    pub lsn: u64,
-}
-
-/// A row of `home`.
-#[derive(Debug, Default)]
-struct HomeRow {
-    key: String,
-    mailboxes: Vec<u8>,
-    durable: bool,
-    purge_at: i64,
-    lsn: u64,
-}
-
-impl HomeRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            key: row.get(1)?,
-            mailboxes: row.get(2)?,
-            durable: row.get(3)?,
-            purge_at: row.get(4)?,
-            lsn: row.get::<_, i64>(5)?.cast_unsigned(),
-        })
-    }
-
-    fn checksum(&self, id: u64) -> u32 {
-        let mut crc = crc32c::crc32c(&id.to_le_bytes());
-        for part in [
-            self.key.as_bytes(),
-            &[0],
-            &self.mailboxes,
-            &[u8::from(self.durable)],
-            &self.purge_at.to_le_bytes(),
-            &self.lsn.to_le_bytes(),
-        ] {
-            crc = crc32c::crc32c_append(crc, part);
-        }
-        crc
-    }
-
-    fn write(&self, put: &mut Statement<'_>, id: u64) -> rusqlite::Result<()> {
-        put.execute(params![
-            id.cast_signed(),
-            self.key,
-            self.mailboxes,
-            self.durable,
-            self.purge_at,
-            self.lsn.cast_signed(),
-            self.checksum(id)
-        ])
-        .map(|_| ())
-    }
-}
-
-fn encode(mailboxes: &[Listed]) -> Vec<u8> {
-    let mailboxes = mailboxes.iter().map(|m| StoredMailbox {
-        name: m.name.to_string(),
-        id: m.id.to_bytes().to_vec(),
-        uidvalidity: m.uidvalidity,
-        acl: m.acl.to_string(),
-        special_use: m
-            .special_use
-            .map_or_else(String::new, |u| u.as_str().to_owned()),
-        shared_seen: m.shared_seen,
-    });
-    StoredMailboxes {
-        mailboxes: mailboxes.collect(),
-    }
-    .encode_to_vec()
 }

@@ -8,23 +8,24 @@ use std::sync::Arc;
 use lru::LruCache;
 use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::annotation::Annotation;
+use crate::body::BodyLocation;
 use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::home::annotations::OF_HOME;
-use crate::home::disk::missing;
+use crate::home::rows::{MESSAGE_COLUMNS, message_row};
 use crate::home::schema;
 use crate::inbox::Inbox;
 use crate::items::FetchedItems;
 use crate::mailbox::MailboxStatus;
-use crate::message::{BodyLocation, InternalDate};
+use crate::message::InternalDate;
 use crate::quota::{Amount, QuotaLimits};
 use crate::retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Restorable};
 use crate::uidset::UidSet;
-use crate::view::{Keywords, MailboxView, MessageRow};
+use crate::view::{Keywords, MailboxView};
 
 /// Rows that a scan of contents passes over rather than seek.
 const SKIPPED: i64 = 8;
@@ -124,37 +125,6 @@ pub(crate) struct Recounted {
     pub roots: Vec<(String, QuotaLimits, Amount)>,
 }
 
-/// The columns of `message` that make a [`MessageRow`], in the order of [`message_row`].
-pub(crate) const MESSAGE_COLUMNS: &str = "uid, modseq, flags, keywords, internal_date, zone, \
-     save_date, sent, sent_day, segment, offset, len, crc, header_len, email_id, content";
-
-/// Reads [`MESSAGE_COLUMNS`].
-pub(crate) fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
-    Ok(MessageRow {
-        seq: 0,
-        uid: row.get(0)?,
-        modseq: row.get::<_, i64>(1)?.cast_unsigned(),
-        flags: Flags::from_bits(row.get(2)?),
-        keywords: row.get::<_, i64>(3)?.cast_unsigned(),
-        internal_date: InternalDate {
-            seconds: row.get(4)?,
-            zone: row.get(5)?,
-        },
-        save_date: row.get(6)?,
-        sent: row.get(7)?,
-        sent_day: row.get(8)?,
-        location: BodyLocation {
-            segment: row.get::<_, i64>(9)?.cast_unsigned(),
-            offset: row.get::<_, i64>(10)?.cast_unsigned(),
-            len: row.get(11)?,
-            crc: row.get(12)?,
-        },
-        header_len: row.get(13)?,
-        email_id: row.get(14)?,
-        content: row.get(15)?,
-    })
-}
-
 impl Reader {
     /// The connection, for other reads than those here.
     pub fn connection(&self) -> &Connection {
@@ -173,7 +143,7 @@ impl Reader {
     fn open(dir: &Path, home: u64, tag: u64) -> Result<Self, StoreError> {
         let path = schema::path(dir, home);
         let conn = schema::open_to_read(&path).map_err(|e| match path.try_exists() {
-            Ok(false) => missing(home),
+            Ok(false) => schema::missing(home),
             _ => damaged("opening a home for reading", home, &e),
         })?;
         schema::check(&conn, &path, home, tag)?;

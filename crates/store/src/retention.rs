@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use murder_mailbox::{MailboxId, SpecialUse};
 
+use crate::body::BodyLocation;
 use crate::flags::Flags;
-use crate::message::{BodyLocation, InternalDate};
+use crate::message::InternalDate;
 
 /// The most expunged messages in one [`Restorable`]: what is shown to an operator.
 pub const MAX_RESTORABLE: u32 = 100_000;

@@ -3,54 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use crate::body::BodyLocation;
 use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
+use crate::journal::files::SegmentName;
 use crate::journal::segment;
-use crate::message::BodyLocation;
-use crate::view::Generation;
-
-/// A file name in the journal's directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum SegmentName {
-    /// Records with small bodies in them.
-    Journal(u64),
-    /// One large body.
-    Blob(u64),
-}
-
-impl SegmentName {
-    pub fn parse(name: &str) -> Option<Self> {
-        let (number, kind) = name.split_once('.')?;
-        let number = u64::from_str_radix(number, 16).ok()?;
-        match kind {
-            "seg" => Some(Self::Journal(number)),
-            "blob" => Some(Self::Blob(number)),
-            _ => None,
-        }
-    }
-
-    pub fn number(self) -> u64 {
-        match self {
-            Self::Journal(n) | Self::Blob(n) => n,
-        }
-    }
-
-    pub fn path(self, dir: &Path) -> PathBuf {
-        dir.join(match self {
-            Self::Journal(n) => format!("{n:016x}.seg"),
-            Self::Blob(n) => format!("{n:016x}.blob"),
-        })
-    }
-}
 
 /// Why a file may not be removed yet.
 #[derive(Debug, Default)]
@@ -61,6 +27,15 @@ struct Pin {
     last_lsn: u64,
     /// Views from before compaction, which still refer to it.
     views: Vec<Weak<Generation>>,
+}
+
+/// Shared by the views of a mailbox between two compactions of its bodies: while one of them
+/// exists, the files that they refer to stay.
+#[derive(Debug, Default)]
+pub(crate) struct Generation {
+    /// An older view refers to files that the next ones refer to as well, so that an older
+    /// generation keeps the newer ones.
+    pub next: OnceLock<Arc<Generation>>,
 }
 
 /// The journal's files, seen as places of bodies.

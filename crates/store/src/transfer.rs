@@ -10,14 +10,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use tokio::task::JoinHandle;
-
-use crate::claims::Claim;
-use crate::error::StoreError;
 use crate::message::{AppendMessage, Copied};
-use crate::partition::{Partition, Shared};
 use crate::uidset::UidSet;
 
 /// Names one COPY or MOVE between partitions.
@@ -66,37 +60,6 @@ pub struct TransferredMessage {
     pub email_id: [u8; 16],
 }
 
-/// Messages that come from another partition. Dropped before it is adopted, it leaves nothing
-/// behind but what the next purge removes.
-#[derive(Debug)]
-pub struct Incoming {
-    pub(crate) partition: Arc<Partition>,
-    pub(crate) home: u64,
-    pub(crate) mailbox: Vec<u8>,
-    pub(crate) uidvalidity: u32,
-    pub(crate) id: TransferId,
-    /// Messages that were taken.
-    pub(crate) messages: u64,
-    /// Whether anything has to be forgotten if this is dropped.
-    pub(crate) open: bool,
-    /// The messages that are being written, while the next are prepared.
-    pub(crate) writing: Option<JoinHandle<Result<(), StoreError>>>,
-}
-
-impl Incoming {
-    /// The number of the home that they go to.
-    #[must_use]
-    pub fn home(&self) -> u64 {
-        self.home
-    }
-
-    /// Messages that were taken so far, also those that are still being written.
-    #[must_use]
-    pub fn messages(&self) -> u64 {
-        self.messages
-    }
-}
-
 /// Where messages go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -106,43 +69,6 @@ pub struct Destination {
     pub partition: String,
     /// The number of the home in that partition.
     pub home: u64,
-}
-
-/// Messages on their way out by MOVE, written down so that a crash does not make two of them.
-/// Nobody else moves them meanwhile.
-#[derive(Debug)]
-pub struct Departure {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) id: TransferId,
-    pub(crate) home: u64,
-    pub(crate) mailbox: Vec<u8>,
-    pub(crate) claim: Claim,
-    pub(crate) to: Destination,
-}
-
-impl Departure {
-    /// The transfer.
-    #[must_use]
-    pub fn id(&self) -> TransferId {
-        self.id
-    }
-
-    /// The messages.
-    #[must_use]
-    pub fn uids(&self) -> &UidSet {
-        self.claim.uids()
-    }
-
-    /// What became of it is known: others may take the messages that stay.
-    pub fn let_go(&mut self) {
-        self.claim.retain(&UidSet::new());
-    }
-
-    /// Where they go to.
-    #[must_use]
-    pub fn destination(&self) -> &Destination {
-        &self.to
-    }
 }
 
 /// How a home keeps what it knows of a transfer to it.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use murder_auth::Account;
-use murder_mupdate::{MupdateClient, MupdateError};
+use murder_location::{MupdateClient, MupdateError};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};

@@ -1,7 +1,7 @@
 //! How errors become an operator's answers: the only place for that. Operators are told the
 //! whole truth.
 
-use murder_mupdate::MupdateError;
+use murder_location::MupdateError;
 use murder_proto::v1::{ErrorDetail, ErrorKind};
 use murder_store::StoreError;
 use tonic::Status;

@@ -5,8 +5,8 @@ use std::{fmt, io};
 
 use murder_imap::mailbox::MailboxArgError;
 use murder_imap::{Code, NodeCode, Status};
+use murder_location::MupdateError;
 use murder_mailbox::NameError;
-use murder_mupdate::MupdateError;
 use murder_store::StoreError;
 
 use crate::mailboxes::ChangeError;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use murder_imap::{Code, FetchItem, SequenceSet};
 use murder_mailbox::{Identity, Rights};
+use murder_sessions::ShownMailbox;
 use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
 use parking_lot::Mutex;
 
@@ -68,6 +69,8 @@ pub(crate) struct Selected {
     pub contexts: Contexts,
     /// Where the parts of the large message are that the client is fetching in pieces.
     pub parts: PartCache,
+    /// Shows operators that it is selected.
+    pub shown: Option<ShownMailbox>,
 }
 
 /// The version of no [`MailboxHandle::meta_version`].
@@ -130,6 +133,7 @@ impl Selected {
             joined: Vec::new(),
             contexts: Contexts::default(),
             parts: PartCache::default(),
+            shown: None,
         };
         selected.take_recent(&view);
         selected

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use murder_location::MupdateError;
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
-use murder_mupdate::MupdateError;
 use murder_store::{MailboxMeta, Partition};
 
 use super::{AclChange, ChangeError, Done};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use murder_auth::may_be_made;
+use murder_location::{Activate, MupdateError, Reserve};
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse, uidvalidity};
-use murder_mupdate::{Activate, MupdateError, Reserve};
 use murder_store::{CreateMailbox, MailboxMeta, Partition, StoreError};
 
 use super::order::Unfinished;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use murder_location::{Activate, MupdateError};
 use murder_mailbox::{Identity, MailboxName, Rights};
-use murder_mupdate::{Activate, MupdateError};
 
 use super::{ChangeError, Done};
 use crate::node::Node;

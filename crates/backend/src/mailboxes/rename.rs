@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use murder_location::{Activate, MupdateError, Operation, Reserve};
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, check_rename};
-use murder_mupdate::{Activate, MupdateError, Operation, Reserve};
 use murder_store::{Partition, Renamed};
 
 use super::create::{NewMailbox, Origin, check_new};

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use murder_mupdate::PartitionState;
+use murder_location::PartitionState;
 use murder_store::io::{DiskIo, JournalFile, JournalIo};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;

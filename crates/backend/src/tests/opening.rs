@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use murder_mupdate::{NodeState, PartitionState};
+use murder_location::{NodeState, PartitionState};
 
 use super::*;
 use crate::mailboxes::{AclChange, ChangeError};
@@ -34,7 +34,7 @@ impl Murder {
         Backend::start(self.config(name)).await.unwrap()
     }
 
-    async fn partition(&self, node: &Node, name: &str) -> murder_mupdate::Partition {
+    async fn partition(&self, node: &Node, name: &str) -> murder_location::Partition {
         let replica = &node.cluster.as_ref().unwrap().replica;
         replica.barrier(LONG).await.unwrap();
         replica.partition(name).unwrap()
@@ -369,12 +369,12 @@ async fn what_was_stuck_for_ever_settles_itself() {
     let bob = name("user/bob");
     master.delete(&bob, None).await.unwrap();
     let id = MailboxId::new();
-    let reserve = murder_mupdate::Reserve {
+    let reserve = murder_location::Reserve {
         name: bob.clone(),
         id,
         partition: "be1!default".into(),
         acl: Acl::owned_by("bob"),
-        special_use: murder_mupdate::SpecialUses::default(),
+        special_use: murder_location::SpecialUses::default(),
     };
     let lost = master
         .reserve(reserve)
@@ -383,7 +383,7 @@ async fn what_was_stuck_for_ever_settles_itself() {
         .mailbox
         .unwrap()
         .location;
-    let activate = murder_mupdate::Activate::new(bob.clone(), id);
+    let activate = murder_location::Activate::new(bob.clone(), id);
     master.activate(activate).await.unwrap();
     // A client that sees it is brought out of it by whatever it does.
     let change = AclChange::Replace("lr".parse().unwrap());

@@ -1,6 +1,6 @@
 //! Frontends that act for users, and accounts that change meanwhile.
 
-use murder_mupdate::UserUpdate;
+use murder_location::UserUpdate;
 use murder_net::Stream;
 use murder_net::tls::server_name;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

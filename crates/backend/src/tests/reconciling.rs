@@ -1,6 +1,6 @@
 //! What is settled after a crash, and when the master comes back.
 
-use murder_mupdate::{Activate, MupdateClient, NodeState, Reserve, SpecialUses};
+use murder_location::{Activate, MupdateClient, NodeState, Reserve, SpecialUses};
 
 use super::*;
 use crate::mailboxes::AclChange;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use murder_mupdate::{Node, Replica};
+use murder_location::{Node, Replica};
 use murder_net::tls::server_name;
 use murder_net::{NodeTls, Role, Shutdown, Stream};
 use parking_lot::Mutex;

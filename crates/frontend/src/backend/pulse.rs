@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use murder_mupdate::Replica;
+use murder_location::Replica;
 use murder_net::tls::server_name;
 use murder_net::{Cancelled, NodeTls, Role, Shutdown, Stream};
 use parking_lot::Mutex;

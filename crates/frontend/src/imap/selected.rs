@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use murder_mailbox::MailboxName;
+use murder_sessions::ShownMailbox;
 
 use crate::backend::{BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;
@@ -34,6 +35,8 @@ pub(crate) struct Selected {
     torn: bool,
     /// The mailbox was deleted.
     deleted: bool,
+    /// Shows operators that it is selected.
+    _shown: Option<ShownMailbox>,
 }
 
 /// A command that the backend has not completed.
@@ -72,8 +75,12 @@ pub(crate) enum Passed {
 pub(crate) struct TornAnswer(pub BackendError);
 
 impl Selected {
-    /// `mailbox`, selected on `connection`.
-    pub(crate) fn new(mailbox: MailboxName, connection: Box<Connection>) -> Self {
+    /// `mailbox`, selected on `connection`, which operators see by `shown`.
+    pub(crate) fn new(
+        mailbox: MailboxName,
+        connection: Box<Connection>,
+        shown: Option<ShownMailbox>,
+    ) -> Self {
         Self {
             mailbox,
             node: connection.node().to_string(),
@@ -83,6 +90,7 @@ impl Selected {
             last_command: Instant::now(),
             torn: false,
             deleted: false,
+            _shown: shown,
         }
     }
 

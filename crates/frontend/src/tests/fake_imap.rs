@@ -24,11 +24,18 @@ pub(super) async fn accept(connection: Connection, connected: mpsc::Sender<FakeI
     let mut peer = Peer::new(connection.stream);
     peer.send("* OK [CAPABILITY IMAP4rev1 AUTH=EXTERNAL] fake\r\n")
         .await;
-    let Some(line) = peer.next_line().await else {
-        return;
+    let (tag, user) = loop {
+        let Some(line) = peer.next_line().await else {
+            return;
+        };
+        let (tag, command) = line.split_once(' ').unwrap();
+        match command.strip_prefix("AUTHENTICATE EXTERNAL ") {
+            Some(user) => break (tag.to_owned(), user.to_owned()),
+            // A frontend's question whether the backend is alive.
+            None => assert_eq!(command, "NOOP"),
+        }
+        peer.send(&format!("{tag} OK alive\r\n")).await;
     };
-    let (tag, command) = line.split_once(' ').unwrap();
-    let user = command.strip_prefix("AUTHENTICATE EXTERNAL ").unwrap();
     let user = base64::engine::general_purpose::STANDARD
         .decode(user)
         .unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use murder_mupdate::NodeState;
+use murder_location::NodeState;
 use murder_net::Condition;
 use murder_net::config::Mistakes;
 use murder_net::service::Service;

@@ -1,7 +1,7 @@
 //! From names to backends: misses, moved mailboxes, backends that are down, changes that show.
 
+use murder_location::{Activate, Reserve, SpecialUses, UserUpdate};
 use murder_mailbox::{Acl, MailboxId};
-use murder_mupdate::{Activate, Reserve, SpecialUses, UserUpdate};
 
 use super::{Murder, name};
 
@@ -61,6 +61,31 @@ async fn a_backend_that_answers_without_end_is_given_up() {
         tokio::spawn(async move { while backend.peer.try_send(answer.as_bytes()).await {} });
     client.expect("a NO [UNAVAILABLE] ").await;
     flood.await.unwrap();
+    murder.stop().await;
+}
+
+/// What is held for one command is what is held for its session: the next one waits for its end.
+#[tokio::test]
+async fn a_session_holds_the_answers_to_one_command() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    murder.make("user/bob/x", "be1", "bob").await;
+    murder.make("user/bob/y", "be2", "bob").await;
+    let mut client = murder.login("bob").await;
+    client
+        .send("a STATUS x (MESSAGES)\r\nb STATUS y (MESSAGES)\r\n")
+        .await;
+    let mut first = murder.imap_at("be1").await;
+    first.expect("STATUS \"user/bob/x\" (MESSAGES)").await;
+    let answer = format!("* STATUS {} (MESSAGES 1)\r\n", "x".repeat(900 << 10));
+    assert!(first.peer.try_send(answer.as_bytes()).await);
+    assert!(murder.is_left_alone("be2"));
+    let flood = tokio::spawn(async move { while first.peer.try_send(answer.as_bytes()).await {} });
+    flood.await.unwrap();
+    let mut second = murder.imap_at("be2").await;
+    let tag = second.expect("STATUS \"user/bob/y\" (MESSAGES)").await;
+    second.peer.send(&format!("{tag} NO gone\r\n")).await;
+    client.expect("a NO [UNAVAILABLE] ").await;
+    client.expect("b NO ").await;
     murder.stop().await;
 }
 

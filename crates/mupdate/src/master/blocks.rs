@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status};
 
 use super::caller::{Caller, denied, invalid};
 use super::mupdate::{Parts, Service, parts};
-use crate::disk::now_ms;
 use crate::state::Outcome;
+use murder_location::disk::now_ms;
 
 /// Blocks in one message of a listing.
 const LIST_PART: usize = 500;

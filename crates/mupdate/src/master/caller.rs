@@ -37,7 +37,7 @@ impl Caller {
         Ok(Self {
             name: peer.name.clone(),
             roles: peer.roles.clone(),
-            actor: crate::actor::told(request.metadata()),
+            actor: murder_location::actor::told(request.metadata()),
         })
     }
 

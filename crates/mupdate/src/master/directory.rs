@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 use super::audit;
 use super::caller::{Caller, invalid, too_large};
 use super::mupdate::{Parts, Service, parts};
-use crate::record::account_to_proto;
 use crate::state::Outcome;
+use murder_location::record::account_to_proto;
 
 /// The most accounts in one call.
 const MAX_BATCH: usize = 10_000;

@@ -16,10 +16,10 @@ use super::audit;
 use super::caller::{Caller, audited, invalid, too_large, unavailable};
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
-use crate::disk::now_ms;
-use crate::health::NodeHealth;
-use crate::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
 use crate::state::Outcome;
+use murder_location::NodeHealth;
+use murder_location::disk::now_ms;
+use murder_location::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
 
 /// The most operations in one batch: it is one revision.
 const MAX_BATCH: usize = 10_000;

@@ -13,11 +13,11 @@ use tonic::{Status, Streaming};
 
 use super::caller::{Caller, audited, denied, invalid, too_large, unavailable};
 use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service, parts};
-use crate::health::NodeHealth;
-use crate::record::{
+use crate::state::Outcome;
+use murder_location::NodeHealth;
+use murder_location::record::{
     MailboxState, NodeState, Partition, PartitionState, Report, node_of, revocation_to_proto,
 };
-use crate::state::Outcome;
 
 /// Heartbeats in a lease, so that one may be lost.
 const BEATS: u32 = 4;
@@ -431,7 +431,7 @@ pub(super) fn describe(service: &Service) -> Parts<v1::DescribeNodesResponse> {
         let nodes: Vec<_> = tables
             .nodes
             .values()
-            .map(crate::record::Node::to_proto)
+            .map(murder_location::record::Node::to_proto)
             .collect();
         let partitions: Vec<_> = tables
             .partitions

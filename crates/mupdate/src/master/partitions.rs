@@ -8,8 +8,8 @@ use tonic::Status;
 
 use super::caller::{Caller, audited, denied, unavailable};
 use super::mupdate::{SCAN, Service};
-use crate::record::{Partition, PartitionState, node_of};
 use crate::state::Outcome;
+use murder_location::record::{Partition, PartitionState, node_of};
 
 impl Service {
     /// What a node's partitions must be, and how many mailboxes are recorded in each.
@@ -191,7 +191,7 @@ impl Service {
     /// anything from here nor give anything up for it.
     #[allow(clippy::result_large_err, reason = "tonic's form of an interceptor")]
     pub(super) fn is_callers<T>(&self, request: &tonic::Request<T>) -> Result<(), Status> {
-        let Some(known) = crate::membership::Known::of(request.metadata()) else {
+        let Some(known) = murder_location::membership::Known::of(request.metadata()) else {
             return Ok(());
         };
         let known = known.map_err(|()| denied("not a murder's identity"))?;

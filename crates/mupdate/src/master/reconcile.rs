@@ -21,8 +21,10 @@ use tonic::{Status, Streaming};
 use super::audit;
 use super::caller::{Caller, denied, invalid, too_large, unavailable};
 use super::mupdate::{Parts, SCAN, STALL, STREAM_QUEUE, Service};
-use crate::record::{Location, Mailbox, MailboxState, mailbox_to_proto, node_of, valid_partition};
 use crate::state::Outcome;
+use murder_location::record::{
+    Location, Mailbox, MailboxState, mailbox_to_proto, node_of, valid_partition,
+};
 
 /// The most mailboxes in one reconciliation: both sides of it are held in memory.
 const MAX_HELD: u64 = 5_000_000;

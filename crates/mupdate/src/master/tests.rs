@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Master;
 use super::config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
-use crate::client::{Activate, MupdateClient, MupdateClientConfig, Reserve};
-use crate::record::{Mailbox, SpecialUses};
-use crate::replica::{Replica, ReplicaConfig, Topic};
+use murder_location::client::{Activate, MupdateClient, MupdateClientConfig, Reserve};
+use murder_location::record::{Mailbox, SpecialUses};
+use murder_location::replica::{Replica, ReplicaConfig, Topic};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);

@@ -16,7 +16,7 @@ use tonic::Status;
 use super::caller::{Caller, unavailable};
 use super::mupdate::{PART_BYTES, Parts, SCAN, STALL, STREAM_QUEUE, Service};
 use crate::consensus::{History, Revision};
-use crate::record::{account_to_proto, mailbox_to_proto, revocation_to_proto, topic_of};
+use murder_location::record::{account_to_proto, mailbox_to_proto, revocation_to_proto, topic_of};
 
 /// How often an idle watcher hears the revision.
 const HEARTBEAT: Duration = Duration::from_secs(1);

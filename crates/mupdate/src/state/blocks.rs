@@ -4,7 +4,7 @@ use murder_auth::parse_network;
 use murder_proto::v1::{self, ErrorKind};
 
 use super::{Changing, Refusal, refuse};
-use crate::record::{Block, Change};
+use murder_location::record::{Block, Change};
 
 /// Blocks of one node: its keys, if they are stolen, are not to fill the master. With one more, the
 /// one that ends first goes.

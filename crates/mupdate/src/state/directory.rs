@@ -4,7 +4,7 @@ use murder_auth::{Account, check_hash, normalize_group, normalize_user};
 use murder_proto::v1::{self, ErrorKind, directory_operation::Kind};
 
 use super::{Changing, Refusal, refuse};
-use crate::record::{Change, account_from_proto};
+use murder_location::record::{Change, account_from_proto};
 
 /// The most groups of one account; each replica holds them all.
 const MAX_GROUPS: usize = 1000;

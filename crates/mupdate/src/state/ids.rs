@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use murder_mailbox::MailboxId;
 
-use crate::record::{Location, node_of};
+use murder_location::record::{Location, node_of};
 
 /// Some 25 bytes for each mailbox. Only the master needs it.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use murder_proto::v1::{self, ErrorKind, operation::Kind};
 use super::{
     Changing, Outcome, Refusal, held_by, parse_acl, parse_id, parse_name, parse_partition, refuse,
 };
-use crate::record::{
+use murder_location::record::{
     Change, Location, Mailbox, MailboxState, MailboxType, node_of, special_uses_from,
 };
 

@@ -4,8 +4,8 @@ use murder_net::Role;
 use murder_proto::v1::{self, ErrorKind};
 
 use super::{Changing, Refusal, refuse};
-use crate::disk::MURDER_ID;
-use crate::record::{
+use murder_location::disk::MURDER_ID;
+use murder_location::record::{
     Change, Node, NodeState, Partition, PartitionIdentity, PartitionState, Report, node_of,
     valid_partition,
 };

@@ -4,7 +4,7 @@ use murder_mailbox::MailboxName;
 use murder_proto::v1::{self, ErrorDetail, ErrorKind};
 
 use super::{Changing, Outcome, parse_id};
-use crate::record::{Change, Mailbox, MailboxState, node_of};
+use murder_location::record::{Change, Mailbox, MailboxState, node_of};
 
 impl Changing<'_> {
     pub(super) fn reconcile(&mut self, batch: &v1::ReconcileBatch) -> Outcome {

@@ -5,7 +5,7 @@ use murder_net::tls::Revocation;
 use murder_proto::v1::{self, ErrorKind};
 
 use super::{Changing, Refusal, refuse};
-use crate::record::Change;
+use murder_location::record::Change;
 
 /// The most names that something is revoked of: each node holds them all, and looks a certificate up
 /// with each handshake.

@@ -5,7 +5,7 @@ use murder_proto::v1::operation::Kind;
 use murder_proto::v1::{self, ErrorKind, directory_operation, log_entry::Command};
 
 use super::{Applied, Outcome, State};
-use crate::record::{Change, Mailbox, MailboxState, NodeState, PartitionState};
+use murder_location::record::{Change, Mailbox, MailboxState, NodeState, PartitionState};
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
 const START_MS: u64 = 1_800_000_000_000;
@@ -106,7 +106,7 @@ fn records(state: &State) -> Vec<Change> {
     let revocations =
         revocations.map(|(name, r)| Change::Revocation(name.clone(), Some(r.clone())));
     for entry in tables.map.range(std::ops::Bound::Unbounded) {
-        let node = crate::record::node_of(entry.partition());
+        let node = murder_location::record::node_of(entry.partition());
         assert_eq!(state.ids.holder(&entry.id()), Some(node));
     }
     let nothing = state.revision + u64::from(state.last_uidvalidity);
@@ -866,7 +866,7 @@ fn adopted(of: (Vec<u8>, Vec<u8>), lsn: u64, instead_of: Vec<u8>) -> Command {
 }
 
 impl Log {
-    fn partition(&self, name: &str) -> crate::record::Partition {
+    fn partition(&self, name: &str) -> murder_location::record::Partition {
         self.state.tables.partitions[name].clone()
     }
 

@@ -27,9 +27,9 @@ CREATE VIRTUAL TABLE text USING fts5(
 ";
 
 /// The `sum` of a message that is not indexed, as it is too large.
-pub(super) const NOT_INDEXED: i64 = -1;
+pub(crate) const NOT_INDEXED: i64 = -1;
 
-pub(super) fn path(homes: &Path, home: u64) -> PathBuf {
+pub(crate) fn path(homes: &Path, home: u64) -> PathBuf {
     schema::path(homes, home).with_extension(EXTENSIONS[0])
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn remove_all(homes: &Path) -> io::Result<()> {
 }
 
 /// Opens an index for reading; `None` if there is none that can be used.
-pub(super) fn open_to_read(homes: &Path, home: u64) -> rusqlite::Result<Option<Connection>> {
+pub(crate) fn open_to_read(homes: &Path, home: u64) -> rusqlite::Result<Option<Connection>> {
     let path = path(homes, home);
     if !path.exists() {
         return Ok(None);
@@ -82,7 +82,7 @@ fn version(conn: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// An index that is being written.
-pub(super) struct Index {
+pub(crate) struct Index {
     conn: Connection,
 }
 

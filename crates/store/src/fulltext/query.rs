@@ -8,9 +8,6 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::{FullText, database, sum_of};
-use crate::blob::blocking;
-use crate::handle::MailboxHandle;
-use crate::partition::Shared;
 use crate::view::MessageRow;
 
 /// Trigrams of a string that are asked for: a few decide, and each costs the reading of a list.
@@ -81,7 +78,8 @@ impl TextCandidates {
         list.binary_search(&row.content).is_err() && self.has(row)
     }
 
-    fn has(&self, row: &MessageRow) -> bool {
+    /// Whether the message is in the index.
+    pub(crate) fn has(&self, row: &MessageRow) -> bool {
         let at = self.docs.binary_search_by_key(&row.content, |doc| doc.0);
         at.is_ok_and(|at| self.docs[at].1 == sum_of(row.location))
     }
@@ -138,7 +136,28 @@ impl Reader {
 }
 
 impl FullText {
-    fn ask(
+    /// What to ask an index for these filters; `None` if it cannot rule anything out.
+    pub fn expressions(&self, filters: &[TextFilter]) -> Option<Vec<Option<String>>> {
+        let filters = filters.iter().take(FILTERS);
+        let expressions: Vec<_> = filters.map(TextFilter::expression).collect();
+        (self.enabled && expressions.iter().any(Option::is_some)).then_some(expressions)
+    }
+
+    /// What the index of a home says; `None` when there is none, and when it cannot be read.
+    pub fn ask(
+        &self,
+        homes: &Path,
+        home: u64,
+        expressions: &[Option<String>],
+    ) -> Option<TextCandidates> {
+        // The thread that writes it finds out what is wrong, and makes it anew.
+        self.try_ask(homes, home, expressions)
+            .inspect_err(|error| tracing::warn!(home, %error, "a full-text index cannot be read"))
+            .ok()
+            .flatten()
+    }
+
+    fn try_ask(
         &self,
         homes: &Path,
         home: u64,
@@ -159,51 +178,9 @@ impl FullText {
     }
 
     /// Lets go of a connection to an index that is removed.
-    pub(super) fn let_go(&self, home: u64) {
+    pub fn let_go(&self, home: u64) {
         let old = self.readers.lock().pop(&home);
         drop(old);
-    }
-}
-
-impl MailboxHandle {
-    /// What the full-text index says about these filters; `None` when there is none, and when it
-    /// cannot be read: then every message is to be looked at.
-    pub async fn text_candidates(&self, filters: &[TextFilter]) -> Option<TextCandidates> {
-        let shared = Arc::clone(self.shared());
-        if !shared.fulltext.is_enabled() {
-            return None;
-        }
-        let home = self.home();
-        let expressions: Vec<_> = filters
-            .iter()
-            .take(FILTERS)
-            .map(TextFilter::expression)
-            .collect();
-        if expressions.iter().all(Option::is_none) {
-            return None;
-        }
-        let view = self.view();
-        let asked = Arc::clone(&shared);
-        let candidates = blocking(move || Ok(ask(&asked, home, &expressions))).await;
-        let candidates = candidates.ok().flatten();
-        // Somebody searches here, so that it pays to be up to date.
-        let last = view.row(view.len());
-        let missing = |row| candidates.as_ref().is_none_or(|c| !c.has(&row));
-        if last.is_some_and(missing) {
-            shared.fulltext.mark(home);
-        }
-        candidates
-    }
-}
-
-fn ask(shared: &Shared, home: u64, expressions: &[Option<String>]) -> Option<TextCandidates> {
-    match shared.fulltext.ask(&shared.homes_dir, home, expressions) {
-        Ok(candidates) => candidates,
-        Err(error) => {
-            // The thread that writes it finds out what is wrong, and makes it anew.
-            tracing::warn!(home, %error, "a full-text index cannot be read");
-            None
-        }
     }
 }
 

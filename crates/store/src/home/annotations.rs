@@ -9,9 +9,9 @@ use super::rows::Changed;
 use super::{Home, Stop, done, refuse, sql};
 use crate::annotation::{MAX_ANNOTATIONS, MAX_OF_ALL_USERS, owner};
 use crate::command::Annotate;
+use crate::entry::ApplyResult;
 use crate::error::StoreError;
 use crate::flags::Flags;
-use crate::journal::ApplyResult;
 use crate::uidset::UidSet;
 use crate::watch::AnnotationNote;
 

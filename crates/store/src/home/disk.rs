@@ -41,7 +41,7 @@ impl HomeOnDisk {
     ) -> Result<Self, StoreError> {
         let path = schema::path(dir, id);
         if !path.exists() {
-            return Err(missing(id));
+            return Err(schema::missing(id));
         }
         let is_file_of = schema::is_file_of(&path, id, tag);
         if !is_file_of.map_err(|e| StoreError::io("looking at a home", &e))? {
@@ -128,12 +128,4 @@ impl HomeOnDisk {
 
 fn meta(conn: &Connection, key: &str) -> rusqlite::Result<i64> {
     conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0))
-}
-
-/// A home whose file is not there though it should be.
-pub(crate) fn missing(home: u64) -> StoreError {
-    StoreError::HomeDamaged {
-        home,
-        why: "its file is missing".into(),
-    }
 }

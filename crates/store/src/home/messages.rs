@@ -9,14 +9,13 @@ use rusqlite::params;
 use super::keywords::most;
 use super::retention::Keep;
 use super::rows::{Changed, KeywordChange, StateChange};
-use super::{Home, Stop, refuse};
+use super::{Home, OpenViews, Stop, refuse};
 
 use crate::command::{self, Append, Copy, CopyAcross, Expunge, Store};
+use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::StoreError;
 use crate::flags::Flags;
-use crate::handles::Handles;
 use crate::items::Items;
-use crate::journal::{ApplyResult, Entry, Outcome};
 use crate::message::{Appended, Copied, Expunged, Stored};
 use crate::quota::Amount;
 use crate::segments::Segments;
@@ -324,12 +323,12 @@ impl Home {
         Ok(Ok(Outcome::Expunged(self.remove(id, &rows, keep)?)))
     }
 
-    pub(super) fn store(&mut self, c: &Store, handles: &Handles) -> Result<ApplyResult, Stop> {
+    pub(super) fn store(&mut self, c: &Store, open: OpenViews<'_>) -> Result<ApplyResult, Stop> {
         let Some(id) = self.mailbox(&c.mailbox).map(|m| m.id) else {
             return refuse(StoreError::NoSuchMailbox);
         };
         let asked = UidSet::from_bytes(&c.uids);
-        let rows = self.states(id, &asked, handles)?;
+        let rows = self.states(id, &asked, open)?;
         let is_newer = |row: &RowState| c.unchanged_since.is_some_and(|since| row.modseq > since);
         // A keyword comes to be with the first message that takes it.
         let taken = rows.iter().any(|(_, row)| !is_newer(row));

@@ -4,8 +4,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Home, Stop, refuse, sql};
 use crate::command::Withdraw;
+use crate::entry::{ApplyResult, Outcome};
 use crate::error::StoreError;
-use crate::journal::{ApplyResult, Outcome};
 use crate::message::Appended;
 use crate::uidset::UidSet;
 

@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 use super::{Home, Mailbox, Stop, done, refuse, sql};
 use crate::catalogue::full_name;
 use crate::command::SetQuota;
+use crate::entry::ApplyResult;
 use crate::error::StoreError;
-use crate::journal::ApplyResult;
 use crate::quota::{Amount, QuotaLimits, root_of};
 
 /// A quota root.

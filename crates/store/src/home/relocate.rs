@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::{Home, Stop, sql};
 use crate::command::Relocate;
-use crate::journal::{ApplyResult, Entry, Outcome};
+use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::view::Relocated;
 
 impl Home {

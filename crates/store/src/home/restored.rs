@@ -5,7 +5,7 @@ use murder_mailbox::{MailboxId, uidvalidity};
 use super::rows::Changed;
 use super::{Home, Stop};
 use crate::command::Restored;
-use crate::journal::{ApplyResult, Outcome};
+use crate::entry::{ApplyResult, Outcome};
 use crate::uidset::UidSet;
 
 impl Home {

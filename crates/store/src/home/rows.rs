@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use murder_mailbox::MailboxId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::quota::charge;
 use super::retention::Keep;
-use super::{Home, Stop, sql};
+use super::{Home, OpenViews, Stop, sql};
+use crate::body::BodyLocation;
 use crate::command;
 use crate::flags::Flags;
-use crate::handles::Handles;
 use crate::items::Items;
-use crate::message::{BodyLocation, Expunged, InternalDate};
+use crate::message::{Expunged, InternalDate};
 use crate::quota::Amount;
-use crate::readers::{MESSAGE_COLUMNS, message_row};
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
 
@@ -27,6 +26,37 @@ const MAX_TOMBSTONES: i64 = 16_384;
 /// Expunges, and ranges of one, after which their number is looked at: it costs a walk over
 /// them.
 const LOOK_AFTER: usize = 64;
+
+/// The columns of `message` that make a [`MessageRow`], in the order of [`message_row`].
+pub(crate) const MESSAGE_COLUMNS: &str = "uid, modseq, flags, keywords, internal_date, zone, \
+     save_date, sent, sent_day, segment, offset, len, crc, header_len, email_id, content";
+
+/// Reads [`MESSAGE_COLUMNS`].
+pub(crate) fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
+        seq: 0,
+        uid: row.get(0)?,
+        modseq: row.get::<_, i64>(1)?.cast_unsigned(),
+        flags: Flags::from_bits(row.get(2)?),
+        keywords: row.get::<_, i64>(3)?.cast_unsigned(),
+        internal_date: InternalDate {
+            seconds: row.get(4)?,
+            zone: row.get(5)?,
+        },
+        save_date: row.get(6)?,
+        sent: row.get(7)?,
+        sent_day: row.get(8)?,
+        location: BodyLocation {
+            segment: row.get::<_, i64>(9)?.cast_unsigned(),
+            offset: row.get::<_, i64>(10)?.cast_unsigned(),
+            len: row.get(11)?,
+            crc: row.get(12)?,
+        },
+        header_len: row.get(13)?,
+        email_id: row.get(14)?,
+        content: row.get(15)?,
+    })
+}
 
 /// One command's work on the messages of one mailbox: counters, the view's change and other
 /// users' `\Seen` are collected and written once.
@@ -127,9 +157,9 @@ impl Home {
         &self,
         id: MailboxId,
         uids: &UidSet,
-        handles: &Handles,
+        open: OpenViews<'_>,
     ) -> Result<Vec<(u32, RowState)>, Stop> {
-        let view = handles.get(id).and_then(|handle| handle.loaded_view());
+        let view = open(id);
         // A view gets what a group of records did after the group; when the home had to be opened
         // again it is ahead.
         match view.filter(|v| v.lsn <= self.applied_lsn && !self.views.contains_key(&id)) {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::disk::missing;
 use crate::error::StoreError;
 
 /// The version of the schema, and of how the texts in it are decoded (previews, names of files),
@@ -434,4 +433,12 @@ fn make(path: &Path, template: &[u8], mark: u32) -> io::Result<()> {
     // Closed before SQLite opens it: closing a file later would drop SQLite's locks on it.
     drop(file);
     fs::rename(&new, path)
+}
+
+/// A home whose file is not there though it should be.
+pub(crate) fn missing(home: u64) -> StoreError {
+    StoreError::HomeDamaged {
+        home,
+        why: "its file is missing".into(),
+    }
 }

@@ -6,11 +6,12 @@ use rusqlite::{OptionalExtension, params};
 
 use super::keywords::most;
 use super::{Home, Stop, done, refuse, sql};
+use crate::body::BodyLocation;
 use crate::command::{self, Adopt, Leaving, TakeMessages, Transfer, TransferStep};
+use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::StoreError;
 use crate::items::Items;
-use crate::journal::{ApplyResult, Entry, Outcome};
-use crate::message::{BodyLocation, Copied};
+use crate::message::Copied;
 use crate::quota::Amount;
 use crate::segments::Segments;
 use crate::transfer::{ADOPTED, REFUSED, STAGED, StagedMessage, TransferPart, TransferState};

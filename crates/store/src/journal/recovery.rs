@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
+use super::files::{SegmentName, files};
 use super::record::{ALIGN, HEADER_BYTES, Header};
 use super::segment;
 use crate::command::{Command, Op};
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
-use crate::segments::SegmentName;
 
 /// A record that is whole.
 #[derive(Debug, Clone, Copy)]
@@ -37,18 +37,6 @@ pub(crate) struct Scan {
     pub end: (u64, u64),
     /// The LSN of the next record to be written.
     pub next_lsn: u64,
-}
-
-/// The files in the journal's directory, ascending; unknown names are left alone.
-pub(crate) fn files(io: &dyn JournalIo, dir: &Path) -> Result<Vec<SegmentName>, StoreError> {
-    let mut files: Vec<SegmentName> = io
-        .list(dir)
-        .map_err(|e| StoreError::io("listing the journal", &e))?
-        .iter()
-        .filter_map(|name| SegmentName::parse(name))
-        .collect();
-    files.sort_by_key(|f| f.number());
-    Ok(files)
 }
 
 /// Reads the journal from `from` (segment, offset), where the record after `checkpoint` is.

@@ -6,13 +6,13 @@
 
 use std::path::Path;
 
+use super::files::{SegmentName, files};
 use super::record::{ALIGN, HEADER_BYTES, Header};
-use super::recovery::{Place, Scan, decode, files, read};
+use super::recovery::{Place, Scan, decode, read};
 use super::segment;
+use crate::body::BodyLocation;
 use crate::error::StoreError;
 use crate::io::JournalIo;
-use crate::message::BodyLocation;
-use crate::segments::SegmentName;
 
 /// Records of which nothing is left.
 #[derive(Debug, Clone, PartialEq, Eq)]

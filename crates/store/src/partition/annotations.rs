@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Cargo, Partition};
+use super::Partition;
 use crate::annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, SERVER};
 use crate::blob::blocking;
 use crate::command::{self, Annotate, Op};
 use crate::error::StoreError;
+use crate::shared::Payload;
 
 impl Partition {
     /// Changes annotations, all or none. `user` is whose those are that are not shared, `None`
@@ -58,7 +59,7 @@ impl Partition {
                 .collect(),
             shared_seen: change.shared_seen,
         });
-        shared.submit_one(op, Cargo::default()).await?;
+        shared.submit_one(op, Payload::default()).await?;
         Ok(())
     }
 

@@ -5,19 +5,20 @@
 //! as any other file does when nothing refers to it. Each record stands for itself: a crash at
 //! any moment leaves bodies that have moved and bodies that have not, and nothing to undo.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Cargo, Partition, Shared};
+use super::Partition;
 use crate::blob::blocking;
+use crate::body::BodyLocation;
 use crate::command::{Message, OldPlace, Op, Relocate};
+use crate::entry::Outcome;
 use crate::error::StoreError;
-use crate::journal::{Outcome, recovery};
-use crate::message::BodyLocation;
+use crate::journal::files::{SegmentName, files};
 use crate::metrics::Metrics;
 use crate::partition_db::PartitionDb;
-use crate::segments::SegmentName;
+use crate::shared::{Payload, Shared};
 
 /// Bytes of bodies in one record: little enough that a delivery in the same batch is not held
 /// up by more than a millisecond or two of writing.
@@ -42,10 +43,6 @@ pub struct Compacted {
     /// segments are.
     pub corrupt: Vec<BodyLocation>,
 }
-
-/// Segments that were found too full, with the references they had: not asked for again before
-/// a quarter of these is gone.
-pub(super) type Examined = HashMap<u64, i64>;
 
 /// A living body and who refers to it.
 struct Living {
@@ -108,7 +105,7 @@ impl Shared {
         let db = PartitionDb::open(&self.db_path())?;
         let live = db.segments()?;
         let mut candidates = Vec::new();
-        for file in recovery::files(&*self.segments.io, &self.segments.dir)? {
+        for file in files(&*self.segments.io, &self.segments.dir)? {
             // A large body lives in a file of its own, or does not: there is nothing to gain.
             let SegmentName::Journal(segment) = file else {
                 continue;
@@ -238,7 +235,7 @@ impl Shared {
         })
         .await?;
         done.corrupt.extend(corrupt);
-        let mut cargo = Cargo::default();
+        let mut payload = Payload::default();
         let mut bodies = Vec::with_capacity(read.len());
         let mut messages = Vec::with_capacity(read.len());
         for (living, bytes) in read {
@@ -248,10 +245,10 @@ impl Shared {
                 writer.write(bytes).await?;
                 let staged = writer.finish().await?;
                 let place = staged.location();
-                cargo.staged.push(staged);
+                payload.staged.push(staged);
                 place
             } else {
-                cargo.bodies.push(bytes);
+                payload.bodies.push(bytes);
                 BodyLocation::default()
             };
             messages.push(Message {
@@ -285,7 +282,7 @@ impl Shared {
             bodies: messages,
             from: from.clone(),
         });
-        let places = self.relocated(op, cargo).await?;
+        let places = self.relocated(op, payload).await?;
         let bytes: u64 = bodies.iter().map(|l| u64::from(l.at.len)).sum();
         done.bodies += bodies.len() as u64;
         done.bytes += bytes;
@@ -326,18 +323,18 @@ impl Shared {
                     .collect(),
                 from: from.clone(),
             });
-            let cargo = Cargo {
+            let payload = Payload {
                 pins,
-                ..Cargo::default()
+                ..Payload::default()
             };
-            self.relocated(op, cargo).await?;
+            self.relocated(op, payload).await?;
         }
         self.throttle(bytes, started).await
     }
 
-    async fn relocated(&self, op: Op, cargo: Cargo) -> Result<Vec<BodyLocation>, StoreError> {
+    async fn relocated(&self, op: Op, payload: Payload) -> Result<Vec<BodyLocation>, StoreError> {
         let mut places = Vec::new();
-        for result in self.submit(op, cargo).await? {
+        for result in self.submit(op, payload).await? {
             if let Outcome::Relocated(at) = result? {
                 places = at;
             }

@@ -10,12 +10,12 @@ use std::path::Path;
 use crate::catalogue::{Catalogue, HomeListing};
 use crate::damage::DamageCell;
 use crate::error::StoreError;
-use crate::home::{HomeOnDisk, disk, schema};
-use crate::identity::{self, Identity, Stamp};
+use crate::home::{HomeOnDisk, schema};
+use crate::identity::{self, Checkpoint, Identity, Stamp};
 use crate::io::JournalIo;
+use crate::journal::files::{SegmentName, files};
 use crate::journal::{recovery, segment};
-use crate::partition_db::{self, Checkpoint, KnownHome, KnownHomes, PartitionDb};
-use crate::segments::SegmentName;
+use crate::partition_db::{self, KnownHome, KnownHomes, PartitionDb};
 
 /// Seconds by which the time of a file may be before that of the clock.
 const CLOCK_SLACK: i64 = 2;
@@ -185,7 +185,7 @@ impl Looking<'_> {
         let durable = ground.known.iter().filter(|(_, known)| known.durable);
         for (&home, _) in durable {
             if !on_disk.contains(&home) {
-                self.damaged(&disk::missing(home));
+                self.damaged(&schema::missing(home));
             }
         }
         for home in on_disk {
@@ -329,7 +329,7 @@ impl Looking<'_> {
                 let Checkpoint {
                     segment, last_file, ..
                 } = stamp.checkpoint;
-                for file in recovery::files(self.io, &dir)? {
+                for file in files(self.io, &dir)? {
                     let number = file.number();
                     if number <= last_file && number < segment && !used.contains(&number) {
                         keep.insert(number);

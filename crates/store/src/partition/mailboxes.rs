@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
 
-use super::{Cargo, Partition};
+use super::Partition;
 use crate::blob::blocking;
 use crate::catalogue::Listed;
 use crate::command::{Create, Delete, DropHome, Op, Rename, RenameHome, SetMailbox, Subscribe};
+use crate::entry::Outcome;
 use crate::error::StoreError;
 use crate::handle::MailboxHandle;
-use crate::journal::Outcome;
 use crate::mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
+use crate::shared::Payload;
 use crate::watch::{Watch, Watched, Watcher};
 
 impl Partition {
@@ -28,7 +29,7 @@ impl Partition {
         let _keys = shared.home_keys.read().await;
         let home = shared.catalogue.home_or_reserve(name.home_key());
         let op = Op::Create(new_mailbox(home, name, create));
-        one_mailbox(shared.submit_one(op, Cargo::default()).await?)
+        one_mailbox(shared.submit_one(op, Payload::default()).await?)
     }
 
     /// Deletes a mailbox and its messages; its name is free at once, and it can be restored for
@@ -47,7 +48,7 @@ impl Partition {
             now,
             keep_until,
         });
-        self.shared.submit_one(op, Cargo::default()).await?;
+        self.shared.submit_one(op, Payload::default()).await?;
         meta.ok_or(StoreError::NoSuchMailbox)
     }
 
@@ -95,7 +96,7 @@ impl Partition {
             from: from.relative().to_owned(),
             to: to.relative().to_owned(),
         });
-        mailboxes(self.shared.submit_one(op, Cargo::default()).await?)
+        mailboxes(self.shared.submit_one(op, Payload::default()).await?)
     }
 
     /// RENAME of an INBOX (RFC 9051 section 6.3.6): makes the mailbox `to`, in the same home,
@@ -116,7 +117,7 @@ impl Partition {
         }
         let (home, _) = self.find(inbox)?;
         let op = Op::RenameInbox(new_mailbox(home, to, create));
-        one_mailbox(self.shared.submit_one(op, Cargo::default()).await?)
+        one_mailbox(self.shared.submit_one(op, Payload::default()).await?)
     }
 
     async fn rename_home(
@@ -147,7 +148,7 @@ impl Partition {
             }
             let op = Op::DropHome(DropHome { home: displaced });
             if let Outcome::Dropped { uidvalidity } =
-                shared.submit_one(op, Cargo::default()).await?
+                shared.submit_one(op, Payload::default()).await?
             {
                 uidvalidity_floor = uidvalidity.saturating_add(1);
             }
@@ -157,7 +158,7 @@ impl Partition {
             key: to.home_key().to_owned(),
             uidvalidity_floor,
         });
-        mailboxes(shared.submit_one(op, Cargo::default()).await?)
+        mailboxes(shared.submit_one(op, Payload::default()).await?)
     }
 
     /// Replaces a mailbox's access control list (Cyrus's text form).
@@ -221,7 +222,7 @@ impl Partition {
         change(&mut set);
         one_mailbox(
             self.shared
-                .submit_one(Op::SetMailbox(set), Cargo::default())
+                .submit_one(Op::SetMailbox(set), Payload::default())
                 .await?,
         )
     }
@@ -259,7 +260,7 @@ impl Partition {
             name: name.as_str().to_owned(),
             on,
         });
-        self.shared.submit_one(op, Cargo::default()).await?;
+        self.shared.submit_one(op, Payload::default()).await?;
         Ok(())
     }
 
@@ -370,9 +371,9 @@ impl Partition {
         id: MailboxId,
     ) -> Result<Arc<MailboxHandle>, StoreError> {
         let shared = &self.shared;
-        let handle = shared
-            .handles
-            .get_or_make(id, || MailboxHandle::new(id, home, Arc::clone(shared)));
+        let handle = self.handles.get_or_make(id, |registry| {
+            MailboxHandle::new(id, home, Arc::clone(shared), registry)
+        });
         handle
             .loaded
             .get_or_try_init(|| {
@@ -388,7 +389,7 @@ impl Partition {
                 })
             })
             .await?;
-        shared.handles.touch(&handle);
+        self.handles.touch(&handle);
         Ok(handle)
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use crate::error::StoreError;
 use crate::metrics::Metrics;
 use crate::reserve;
+use crate::shared::Shared;
 
 /// A partition that changes has a checkpoint at least so often, also where little is written:
 /// what is to be purged, and what lives where, is known as of the last one.

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use murder_mailbox::MailboxName;
 
+use super::Partition;
 use super::once::{MOST_IDS, OnceId};
-use super::{Cargo, Partition};
 use crate::blob::blocking;
+use crate::body::BodyLocation;
 use crate::claims::Claim;
 use crate::command::{self, Append, CopyAcross, Op, Target};
 use crate::config::INLINE_LIMIT;
+use crate::entry::Outcome;
 use crate::error::StoreError;
 use crate::handle::MailboxHandle;
 use crate::items::Items;
-use crate::journal::Outcome;
 use crate::message::{
-    AppendMessage, Appended, Body, BodyLocation, Copied, CopyFlags, Expunged, StoreMode, StoreOp,
-    Stored,
+    AppendMessage, Appended, Body, Copied, CopyFlags, Expunged, StoreMode, StoreOp, Stored,
 };
+use crate::shared::Payload;
 use crate::uidset::UidSet;
 use crate::view::{MAX_KEYWORDS, MailboxView, MessageRow};
 
@@ -60,7 +61,7 @@ impl Partition {
         messages: Vec<AppendMessage>,
         email_ids: &[[u8; 16]],
     ) -> Result<Appended, StoreError> {
-        let (mut messages, cargo) = self.load(messages).await?;
+        let (mut messages, payload) = self.load(messages).await?;
         for (message, id) in messages.iter_mut().zip(email_ids) {
             message.email_id = id.to_vec();
         }
@@ -71,7 +72,7 @@ impl Partition {
             max_keywords: MAX_KEYWORDS as u32,
             most_ids: MOST_IDS,
         });
-        appended(self.shared.submit_one(op, cargo).await?)
+        appended(self.shared.submit_one(op, payload).await?)
     }
 
     /// Puts a message in the place of another (RFC 8508): appends it to `target`, which may be
@@ -99,7 +100,7 @@ impl Partition {
             self.remove(source, &UidSet::range(uid, uid)).await?;
             return Ok(appended);
         }
-        let (messages, cargo) = self.load(vec![message]).await?;
+        let (messages, payload) = self.load(vec![message]).await?;
         let (now, keep_until) = self.shared.keep(self.shared.config.expunge_delay);
         let op = Op::Append(Append {
             targets: vec![place],
@@ -113,7 +114,7 @@ impl Partition {
             max_keywords: MAX_KEYWORDS as u32,
             most_ids: MOST_IDS,
         });
-        appended(self.shared.submit_one(op, cargo).await?)
+        appended(self.shared.submit_one(op, payload).await?)
     }
 
     /// Delivers one message to many mailboxes, of any homes: one body on disk, a result for
@@ -155,7 +156,7 @@ impl Partition {
         if known.is_empty() {
             return Ok(results);
         }
-        let (messages, mut cargo) = self.load(vec![message]).await?;
+        let (messages, mut payload) = self.load(vec![message]).await?;
         let mut chunks = known.chunks(MAX_TARGETS).enumerate().peekable();
         while let Some((nth, known)) = chunks.next() {
             let op = Op::Append(Append {
@@ -166,10 +167,10 @@ impl Partition {
                 most_ids: MOST_IDS,
             });
             let homes = op.homes();
-            let next = chunks.peek().map(|_| cargo.again()).unwrap_or_default();
+            let next = chunks.peek().map(|_| payload.again()).unwrap_or_default();
             match self
                 .shared
-                .submit(op, std::mem::replace(&mut cargo, next))
+                .submit(op, std::mem::replace(&mut payload, next))
                 .await
             {
                 Ok(outcomes) => {
@@ -228,7 +229,7 @@ impl Partition {
             keywords_allowed: op.keywords_allowed,
             max_keywords: MAX_KEYWORDS as u32,
         });
-        match self.shared.submit_one(op, Cargo::default()).await? {
+        match self.shared.submit_one(op, Payload::default()).await? {
             Outcome::Stored(stored) => Ok(stored),
             _ => Err(StoreError::NoSuchMailbox),
         }
@@ -275,7 +276,7 @@ impl Partition {
             keep_until,
             regardless,
         });
-        match self.shared.submit_one(op, Cargo::default()).await? {
+        match self.shared.submit_one(op, Payload::default()).await? {
             Outcome::Expunged(expunged) => Ok(expunged),
             _ => Err(StoreError::NoSuchMailbox),
         }
@@ -338,10 +339,10 @@ impl Partition {
                 without_keywords: flags.without_keywords,
                 max_keywords: MAX_KEYWORDS as u32,
             });
-            return copied(self.shared.submit_one(op, Cargo::default()).await?);
+            return copied(self.shared.submit_one(op, Payload::default()).await?);
         }
         let view = source.view();
-        let (messages, cargo) = self.rows_to_copy(source, &view, uids, &flags).await?;
+        let (messages, payload) = self.rows_to_copy(source, &view, uids, &flags).await?;
         if messages.is_empty() {
             return Ok(Copied {
                 uidvalidity: target.uidvalidity,
@@ -357,7 +358,7 @@ impl Partition {
             expunge,
             max_keywords: MAX_KEYWORDS as u32,
         });
-        let mut results = self.shared.submit(op, cargo).await?.into_iter();
+        let mut results = self.shared.submit(op, payload).await?.into_iter();
         let mut result = copied(results.next().ok_or(StoreError::Closed)??)?;
         if let Some(at_source) = results.next()
             && let Outcome::Expunged(expunged) = at_source?
@@ -374,7 +375,7 @@ impl Partition {
         view: &MailboxView,
         uids: &UidSet,
         flags: &CopyFlags,
-    ) -> Result<(Vec<command::Message>, Cargo), StoreError> {
+    ) -> Result<(Vec<command::Message>, Payload), StoreError> {
         let rows: Vec<MessageRow> = uids
             .ranges()
             .iter()
@@ -433,12 +434,12 @@ impl Partition {
                 items.retain(|_| keep.next().unwrap_or(false));
                 messages.retain(|m| !gone.contains(&m.segment));
             }
-            let cargo = Cargo {
+            let payload = Payload {
                 items,
                 pins,
-                ..Cargo::default()
+                ..Payload::default()
             };
-            Ok((messages, cargo))
+            Ok((messages, payload))
         })
         .await
     }
@@ -456,9 +457,9 @@ impl Partition {
     pub(super) async fn load(
         &self,
         messages: Vec<AppendMessage>,
-    ) -> Result<(Vec<command::Message>, Cargo), StoreError> {
+    ) -> Result<(Vec<command::Message>, Payload), StoreError> {
         let mut specs = Vec::with_capacity(messages.len());
-        let mut cargo = Cargo::default();
+        let mut payload = Payload::default();
         // Leaves half of the record to commands and headers.
         let room = self.shared.record_limit() / 2;
         let mut inline = 0;
@@ -481,14 +482,14 @@ impl Partition {
                         crc: crc32c::crc32c(&bytes),
                         ..BodyLocation::default()
                     };
-                    cargo.items.push(Arc::new(Items::compute(&bytes)));
-                    cargo.bodies.push(bytes);
+                    payload.items.push(Arc::new(Items::compute(&bytes)));
+                    payload.bodies.push(bytes);
                     location
                 }
                 Body::Staged(staged) => {
                     let location = staged.location();
-                    cargo.items.push(self.items_of(location).await?);
-                    cargo.staged.push(staged);
+                    payload.items.push(self.items_of(location).await?);
+                    payload.staged.push(staged);
                     location
                 }
             };
@@ -507,7 +508,7 @@ impl Partition {
                 source_uid: 0,
             });
         }
-        Ok((specs, cargo))
+        Ok((specs, payload))
     }
 
     async fn items_of(&self, at: BodyLocation) -> Result<Arc<Items>, StoreError> {

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use murder_mailbox::MailboxName;
 
+use super::Partition;
 use super::messages::appended;
-use super::{Cargo, Partition};
 use crate::command::{self, Op, Target};
 use crate::error::StoreError;
 use crate::message::{AppendMessage, Appended};
+use crate::shared::Payload;
 
 /// The most ids that a home remembers: some 400 KiB. The oldest go first.
 pub(super) const MOST_IDS: u32 = 10_000;
@@ -58,7 +59,7 @@ impl Partition {
             keep_until: self.id_kept_until(home, APPEND_IDS_KEPT),
             most_ids: MOST_IDS,
         });
-        appended(self.shared.submit_one(op, Cargo::default()).await?)
+        appended(self.shared.submit_one(op, Payload::default()).await?)
     }
 
     pub(super) fn set_id(&self, target: &mut Target, id: OnceId, kept: Duration) {

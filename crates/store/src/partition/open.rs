@@ -12,31 +12,36 @@ use parking_lot::Mutex;
 use tokio::sync::{RwLock, Semaphore};
 
 use super::ground::{Ground, Looking, Mended};
-use super::{LARGE_BODIES, Partition, Shared, WAITING_KIB, maintenance};
-use crate::checkpoint::{self, Checkpointer, Round};
+use super::{Partition, maintenance};
+use crate::checkpoint::{self, Round};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
 use crate::damage::DamageCell;
+use crate::entry::{Entry, distribute, locations};
 use crate::error::StoreError;
-use crate::fulltext::{self, FullText};
-use crate::handles::{Handles, Recents};
+use crate::fulltext::FullText;
+use crate::handles::Handles;
 use crate::health::HealthCell;
 use crate::home::schema;
-use crate::identity;
-use crate::inbox::{Inbox, ShardSender};
+use crate::identity::{self, Checkpoint};
+use crate::inbox::{Inbox, ShardSender, ToShard};
 use crate::io::{DiskIo, JournalIo};
-use crate::journal::Entry;
-use crate::journal::queue::JournalQueue;
+use crate::journal::files::{SegmentName, files};
 use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
-use crate::journal::writer::{Writer, distribute, locations};
 use crate::metrics::Metrics;
-use crate::partition_db::{Checkpoint, PartitionDb};
+use crate::partition_db::PartitionDb;
+use crate::queue::JournalQueue;
 use crate::readers::Readers;
+use crate::recents::Recents;
 use crate::reporting::Reporting;
 use crate::reserve;
-use crate::segments::{SegmentName, Segments};
-use crate::shard::{Anew, Replay, Shard, ToShard};
+use crate::segments::Segments;
+use crate::shared::{LARGE_BODIES, Shared, WAITING_KIB};
+use crate::threads::checkpoint::Checkpointer;
+use crate::threads::index;
+use crate::threads::journal::Writer;
+use crate::threads::shard::{Anew, Replay, Shard};
 
 /// Records handed to the shards at a time during replay.
 const REPLAY_BATCH: usize = 512;
@@ -122,7 +127,7 @@ impl Partition {
         );
         let from = db.checkpoint;
         segments.raise_number(from.last_file.max(last_file));
-        for file in recovery::files(&*io, &segments.dir)? {
+        for file in files(&*io, &segments.dir)? {
             segments.raise_number(file.number());
         }
         let (mut scan, losses) = read(&Journal {
@@ -155,7 +160,6 @@ impl Partition {
             identity: db.identity,
             tag: db.tag,
             catalogue,
-            handles: Handles::new(config.view_cache_bytes),
             claims: Arc::default(),
             recents: Recents::default(),
             contents: ContentCache::new(config.item_cache_bytes),
@@ -188,6 +192,7 @@ impl Partition {
             home_keys: RwLock::new(()),
             config,
         });
+        let handles = Arc::new(Handles::new(shared.config.view_cache_bytes));
         let damaged = scan.damage.is_some();
         let mending = !losses.lost.is_empty() || losses.mend || mended.why.is_some();
         let known = Arc::new(known);
@@ -201,7 +206,7 @@ impl Partition {
             },
             met: Default::default(),
         };
-        let (shards, mut threads) = start_threads(&shared, db, lock, replay)?;
+        let (shards, mut threads) = start_threads(&shared, &handles, db, lock, replay)?;
         let concerned = replay_records(&shared, &shards, &scan, losses.lost)?;
         finish_replay(&shared, &shards, &scan, damaged)?;
         let writer = Writer::new(Arc::clone(&shared), shards, scan.next_lsn, scan.end);
@@ -212,7 +217,7 @@ impl Partition {
         }
         if shared.fulltext.is_enabled() {
             let shared = Arc::clone(&shared);
-            threads.push(spawn("index", move || fulltext::run(&shared))?);
+            threads.push(spawn("index", move || index::run(&shared))?);
         }
         reserve::set_aside(&path, shared.config.reserve_bytes).map_err(no_room)?;
         let (homes, mailboxes) = shared.catalogue.counts();
@@ -225,6 +230,7 @@ impl Partition {
         );
         let partition = Arc::new(Self {
             shared,
+            handles,
             threads: Mutex::new(threads),
         });
         let concerned = concerned.lock().clone();
@@ -300,6 +306,7 @@ type Threads = (Vec<ShardSender>, Vec<JoinHandle<()>>);
 
 fn start_threads(
     shared: &Arc<Shared>,
+    handles: &Arc<Handles>,
     db: PartitionDb,
     lock: File,
     replay: impl Fn() -> Replay,
@@ -318,7 +325,8 @@ fn start_threads(
         let (sender, receiver) = inbox.ends();
         let checkpoints = checkpoints.clone();
         let shared = Arc::clone(shared);
-        let shard = Shard::new(index, count, shared, receiver, checkpoints, replay());
+        let ends = (receiver, checkpoints);
+        let shard = Shard::new((index, count), shared, Arc::clone(handles), ends, replay());
         threads.push(spawn(&format!("shard{index}"), move || shard.run())?);
         shards.push(sender);
     }

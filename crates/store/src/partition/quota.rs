@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use murder_mailbox::MailboxName;
 
-use super::{Cargo, Partition};
+use super::Partition;
 use crate::blob::blocking;
 use crate::catalogue::full_name;
 use crate::command::{self, Op};
 use crate::error::StoreError;
 use crate::quota::{Amount, Quota, QuotaDifference, QuotaLimits, QuotaResource, root_of};
+use crate::shared::Payload;
 
 impl Partition {
     /// Makes `root` a quota root with these limits, which may be below what is used; without
@@ -35,7 +36,7 @@ impl Partition {
             message: limits.message,
             mailbox: limits.mailbox,
         });
-        self.shared.submit_one(op, Cargo::default()).await?;
+        self.shared.submit_one(op, Payload::default()).await?;
         Ok(())
     }
 
@@ -148,7 +149,7 @@ impl Partition {
             .home(home)
             .ok_or(StoreError::NoSuchHome)?;
         let op = Op::Recount(command::Recount { home });
-        self.shared.submit_one(op, Cargo::default()).await?;
+        self.shared.submit_one(op, Payload::default()).await?;
         Ok(())
     }
 

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::open::Losses;
-use super::{Partition, ground};
+use super::{Partition, ground, join};
+use crate::body::BodyLocation;
 use crate::config::PartitionConfig;
 use crate::error::StoreError;
+use crate::identity::Checkpoint;
 use crate::io::{DiskIo, JournalIo};
+use crate::journal::files::{SegmentName, files};
 use crate::journal::salvage::{Lost, salvage};
-use crate::journal::{recovery, segment};
-use crate::message::BodyLocation;
-use crate::partition_db::Checkpoint;
-use crate::segments::SegmentName;
+use crate::journal::segment;
 
 /// Records that are lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +148,7 @@ pub fn repair_with(
         if !lost.is_empty() {
             // Records that are lost may have referred to what nobody refers to now.
             let new = |file: &SegmentName| file.number() > from.last_file;
-            for file in recovery::files(disk, dir)?.into_iter().filter(new) {
+            for file in files(disk, dir)?.into_iter().filter(new) {
                 ground::link(&file.path(dir), &keep)
                     .map_err(|e| StoreError::io("keeping bodies", &e))?;
             }
@@ -193,7 +193,7 @@ pub fn repair_with(
     }
     shared.close();
     let threads = std::mem::take(&mut *partition.threads.lock());
-    shared.join(threads)?;
+    join(shared, &partition.handles, threads)?;
     Ok(report)
 }
 

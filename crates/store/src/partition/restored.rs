@@ -3,12 +3,13 @@
 
 use murder_mailbox::MailboxId;
 
-use super::{Cargo, Partition};
+use super::Partition;
 use crate::command::{self, Op};
+use crate::entry::Outcome;
 use crate::error::StoreError;
-use crate::journal::Outcome;
 use crate::mailbox::MailboxMeta;
 use crate::reporting::Report;
+use crate::shared::Payload;
 
 /// Homes in one record.
 const RECORD_HOMES: usize = 4096;
@@ -105,7 +106,7 @@ impl Partition {
                 uidvalidity: put_back.uidvalidity,
                 jump: end,
             });
-            let outcomes = shared.submit(op, Cargo::default()).await?;
+            let outcomes = shared.submit(op, Payload::default()).await?;
             for (&home, outcome) in homes.iter().zip(outcomes) {
                 match outcome {
                     Ok(Outcome::Restored { jumped, renewed }) => {

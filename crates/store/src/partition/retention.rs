@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use murder_mailbox::{MailboxId, MailboxName};
 
+use super::Partition;
 use super::mailboxes::{new_mailbox, one_mailbox};
 use super::messages::copied;
-use super::{Cargo, Partition, Shared};
 use crate::blob::blocking;
 use crate::command::{self, Op};
+use crate::entry::Outcome;
 use crate::error::StoreError;
 use crate::handle::MailboxHandle;
-use crate::journal::Outcome;
 use crate::mailbox::{CreateMailbox, MailboxMeta};
 use crate::message::Copied;
 use crate::partition_db::PartitionDb;
 use crate::retention::{Purged, Restorable};
+use crate::shared::{Payload, Shared};
 use crate::uidset::UidSet;
 use crate::view::MAX_KEYWORDS;
 
@@ -51,7 +52,7 @@ impl Partition {
             uids: uids.to_bytes(),
             max_keywords: MAX_KEYWORDS as u32,
         });
-        copied(self.shared.submit_one(op, Cargo::default()).await?)
+        copied(self.shared.submit_one(op, Payload::default()).await?)
     }
 
     /// Brings back a deleted mailbox of the same home with its messages and their UIDs, as
@@ -78,7 +79,7 @@ impl Partition {
             create: new_mailbox(home, name, create),
             deleted: deleted.to_bytes().to_vec(),
         });
-        one_mailbox(shared.submit_one(op, Cargo::default()).await?)
+        one_mailbox(shared.submit_one(op, Payload::default()).await?)
     }
 
     /// Forgets what has been kept for as long as was set when it was expunged or deleted. The
@@ -106,7 +107,7 @@ impl Shared {
                     now,
                     limit: PURGE_ROWS,
                 });
-                match self.submit_one(op, Cargo::default()).await {
+                match self.submit_one(op, Payload::default()).await {
                     Ok(Outcome::Purged(purged)) => {
                         all.messages += purged.messages;
                         all.mailboxes += purged.mailboxes;

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use murder_mailbox::{MailboxId, MailboxName};
 use prost::Message as _;
+use tokio::task::JoinHandle;
 
+use super::Partition;
 use super::messages::copied;
-use super::{Cargo, Partition, Shared};
 use crate::blob::blocking;
 use crate::claims::Claim;
 use crate::command::{self, Adopt, Departing, Leaving, Op, TakeMessages, Transfer, TransferStep};
+use crate::entry::Outcome;
 use crate::error::StoreError;
 use crate::handle::MailboxHandle;
-use crate::journal::Outcome;
 use crate::message::{Copied, Expunged};
-use crate::transfer::{Departure, Destination, Incoming, TransferId, TransferredMessage};
+use crate::shared::{Payload, Shared};
+use crate::transfer::{Destination, TransferId, TransferredMessage};
 use crate::uidset::UidSet;
 use crate::view::MAX_KEYWORDS;
 
@@ -27,6 +29,74 @@ const STAGED_FOR: i64 = 3600;
 /// How long it is known what became of a transfer, in seconds: so long may the other side be down
 /// without doubt.
 const KNOWN_FOR: i64 = 30 * 24 * 3600;
+
+/// Messages that come from another partition. Dropped before it is adopted, it leaves nothing
+/// behind but what the next purge removes.
+#[derive(Debug)]
+pub struct Incoming {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) home: u64,
+    pub(crate) mailbox: Vec<u8>,
+    pub(crate) uidvalidity: u32,
+    pub(crate) id: TransferId,
+    /// Messages that were taken.
+    pub(crate) messages: u64,
+    /// Whether anything has to be forgotten if this is dropped.
+    pub(crate) open: bool,
+    /// The messages that are being written, while the next are prepared.
+    pub(crate) writing: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Incoming {
+    /// The number of the home that they go to.
+    #[must_use]
+    pub fn home(&self) -> u64 {
+        self.home
+    }
+
+    /// Messages that were taken so far, also those that are still being written.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+}
+
+/// Messages on their way out by MOVE, written down so that a crash does not make two of them.
+/// Nobody else moves them meanwhile.
+#[derive(Debug)]
+pub struct Departure {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: TransferId,
+    pub(crate) home: u64,
+    pub(crate) mailbox: Vec<u8>,
+    pub(crate) claim: Claim,
+    pub(crate) to: Destination,
+}
+
+impl Departure {
+    /// The transfer.
+    #[must_use]
+    pub fn id(&self) -> TransferId {
+        self.id
+    }
+
+    /// The messages.
+    #[must_use]
+    pub fn uids(&self) -> &UidSet {
+        self.claim.uids()
+    }
+
+    /// What became of it is known: others may take the messages that stay.
+    pub fn let_go(&mut self) {
+        self.claim.retain(&UidSet::new());
+    }
+
+    /// Where they go to.
+    #[must_use]
+    pub fn destination(&self) -> &Destination {
+        &self.to
+    }
+}
 
 impl Partition {
     /// Begins to take messages for a mailbox from another partition.
@@ -66,7 +136,7 @@ impl Partition {
             return Ok(None);
         }
         let op = self.shared.transfer(home, id, TransferStep::Settle(()));
-        match self.shared.submit_one(op, Cargo::default()).await? {
+        match self.shared.submit_one(op, Payload::default()).await? {
             Outcome::Settled(copied) => Ok(copied),
             _ => Ok(None),
         }
@@ -158,7 +228,7 @@ impl Departure {
             keep_until: 0,
             regardless: true,
         });
-        match self.shared.submit_one(op, Cargo::default()).await {
+        match self.shared.submit_one(op, Payload::default()).await {
             Ok(Outcome::Expunged(expunged)) => Ok(expunged),
             // It went with the messages.
             Ok(_) | Err(StoreError::NoSuchMailbox) => Ok(Expunged::default()),
@@ -191,7 +261,7 @@ impl Incoming {
             sources.push((message.source_uid, message.email_id));
             bodies.push(message.message);
         }
-        let (mut messages, cargo) = self.partition.load(bodies).await?;
+        let (mut messages, payload) = self.partition.load(bodies).await?;
         for (message, (uid, email_id)) in messages.iter_mut().zip(sources) {
             message.source_uid = uid;
             message.email_id = email_id.to_vec();
@@ -202,7 +272,7 @@ impl Incoming {
         let op = shared.transfer(self.home, self.id, step);
         self.messages += count;
         self.writing = Some(tokio::spawn(async move {
-            shared.submit_one(op, cargo).await.map(|_| ())
+            shared.submit_one(op, payload).await.map(|_| ())
         }));
         Ok(())
     }
@@ -234,7 +304,7 @@ impl Incoming {
             max_keywords: MAX_KEYWORDS as u32,
         });
         let op = shared.transfer(self.home, self.id, step);
-        let adopted = copied(shared.submit_one(op, Cargo::default()).await?)?;
+        let adopted = copied(shared.submit_one(op, Payload::default()).await?)?;
         self.open = false;
         Ok(adopted)
     }
@@ -251,7 +321,7 @@ impl Incoming {
         let _ = self.written().await;
         let shared = &self.partition.shared;
         let op = shared.transfer(self.home, self.id, TransferStep::Discard(()));
-        shared.submit_one(op, Cargo::default()).await?;
+        shared.submit_one(op, Payload::default()).await?;
         Ok(())
     }
 }
@@ -270,7 +340,7 @@ impl Drop for Incoming {
                     let _ = writing.await;
                 }
                 // A partition that is closing forgets them after it is opened again.
-                let _ = shared.submit_one(op, Cargo::default()).await;
+                let _ = shared.submit_one(op, Payload::default()).await;
             });
         }
     }
@@ -303,7 +373,7 @@ impl Shared {
             id: id.to_bytes(),
             departure,
         });
-        self.submit_one(op, Cargo::default()).await?;
+        self.submit_one(op, Payload::default()).await?;
         Ok(())
     }
 }

@@ -6,13 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Partition, Shared};
+use super::Partition;
 use crate::blob::blocking;
 use crate::error::StoreError;
 use crate::fulltext;
 use crate::home::{SegmentChange, schema};
+use crate::journal::files::SegmentName;
 use crate::partition_db::PartitionDb;
-use crate::segments::SegmentName;
+use crate::shared::Shared;
 
 /// Bytes in a unit of `st_blocks`.
 const BLOCK: u64 = 512;

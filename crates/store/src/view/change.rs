@@ -7,8 +7,8 @@ use super::MailboxView;
 use super::chunk::{CHUNK_ROWS, Chunk};
 use super::keywords::Keywords;
 use super::row::MessageRow;
+use crate::body::BodyLocation;
 use crate::flags::Flags;
-use crate::message::BodyLocation;
 use crate::uidset::UidSet;
 
 /// A chunk this small is joined with its neighbour when both fit in one.

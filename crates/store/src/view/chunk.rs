@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::row::MessageRow;
+use crate::body::BodyLocation;
 use crate::flags::Flags;
-use crate::message::{BodyLocation, InternalDate};
+use crate::message::InternalDate;
 
 /// The most messages in a chunk: small enough that cloning one for a flag change costs
 /// microseconds, large enough that a view of 100,000 messages is a hundred pointers.

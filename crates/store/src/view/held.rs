@@ -100,8 +100,9 @@ mod tests {
     use murder_mailbox::MailboxId;
 
     use super::*;
+    use crate::body::BodyLocation;
     use crate::flags::Flags;
-    use crate::message::{BodyLocation, InternalDate};
+    use crate::message::InternalDate;
     use crate::view::{MAX_KEYWORDS, ViewChange};
 
     fn row(uid: u32) -> MessageRow {

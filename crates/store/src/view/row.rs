@@ -1,7 +1,8 @@
 //! One message of a view.
 
+use crate::body::BodyLocation;
 use crate::flags::Flags;
-use crate::message::{BodyLocation, InternalDate};
+use crate::message::InternalDate;
 
 /// Everything a view knows about a message, gathered from the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

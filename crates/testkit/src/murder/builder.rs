@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use murder_auth::Account;
-use murder_mupdate::{MupdateClient, MupdateClientConfig};
+use murder_location::{MupdateClient, MupdateClientConfig};
 use murder_net::{Ca, NodeTls, Role};
 
 use super::config::{Addresses, Extra};

@@ -54,6 +54,10 @@ pub(crate) async fn select(
         session.enabled,
         examine,
     ));
+    selected.shown = session
+        .presence
+        .as_ref()
+        .and_then(|presence| presence.show_selected(name.as_str()));
     if params.contains(&SelectParam::CondStore) {
         selected.condstore = true;
         selected.enabled.add(Extension::CondStore);

@@ -261,15 +261,47 @@ impl io::Write for Log {
     }
 }
 
+impl Log {
+    /// What this thread logs from now on, until the guard is dropped.
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        (log, guard)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).unwrap()
+    }
+}
+
+/// An INBOX that a login makes is made in that session.
+#[tokio::test]
+async fn who_made_an_inbox_is_told() {
+    let (log, _guard) = Log::begin();
+    let server = Server::start();
+    server.login("carol").await;
+    let text = log.text();
+    let line = |event: &str| {
+        let event = format!("event=\"{event}\"");
+        let line = text.lines().find(|line| line.contains(&event));
+        line.unwrap_or_else(|| panic!("{event} in:\n{text}"))
+    };
+    let (_, session) = line("login").split_once("session=").unwrap();
+    let session = session.split(' ').next().unwrap().replace('"', "");
+    let made = line("mailbox.create");
+    for part in ["user=\"carol\"", "client=127.0.0.1", &session] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+}
+
 #[tokio::test]
 async fn one_session_id_finds_both_sides() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _log = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::begin();
     let server = Server::with_tls(|_| {});
     server.create("user/bob").await;
     let mut client = server.connect_for("bob").await;
@@ -284,7 +316,7 @@ async fn one_session_id_finds_both_sides() {
             ))
             .await;
     }
-    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let text = log.text();
     let of = |id: &str| {
         let lines = text
             .lines()

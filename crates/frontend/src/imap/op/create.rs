@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use murder_imap::Command;
+use murder_location::NodeState;
 use murder_mailbox::{MailboxId, MailboxName, Rights};
-use murder_mupdate::NodeState;
 
 use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal, ok};

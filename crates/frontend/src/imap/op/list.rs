@@ -209,7 +209,7 @@ async fn entries(
 fn shown(
     user: &User,
     subscribed: &HashSet<MailboxName>,
-    entry: &murder_mupdate::Entry<'_>,
+    entry: &murder_location::Entry<'_>,
 ) -> Option<Entry> {
     let name = entry.mailbox_name();
     // A special use is its owner's view of a mailbox (RFC 6154 section 1).

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use murder_imap::Command;
+use murder_location::{Entry, MailboxState};
 use murder_mailbox::{MailboxId, MailboxName, Rights, check_rename};
-use murder_mupdate::{Entry, MailboxState};
 
 use crate::backend::BackendError;
 use crate::imap::arguments::{Coding, quote_always};

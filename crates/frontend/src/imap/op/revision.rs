@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use murder_imap::NodeCode;
+use murder_location::{LocationMap, MailboxState};
 use murder_mailbox::{MailboxId, MailboxName};
-use murder_mupdate::{LocationMap, MailboxState};
 use tokio::time::{Instant, sleep};
 
 use crate::backend::Completion;

@@ -101,7 +101,12 @@ pub(crate) async fn select(
     }
     if let Some(connection) = connection {
         tracing::debug!(mailbox = %place.name, node = place.node, "selected");
-        session.state = State::Selected(Box::new(Selected::new(place.name, connection)));
+        let shown = session
+            .presence
+            .as_ref()
+            .and_then(|presence| presence.show_selected(place.name.as_str()));
+        let selected = Selected::new(place.name, connection, shown);
+        session.state = State::Selected(Box::new(selected));
     }
     Ok(completion)
 }

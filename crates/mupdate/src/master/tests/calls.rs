@@ -7,10 +7,10 @@ use murder_auth::{
 use murder_mailbox::{Acl, SpecialUse};
 
 use super::*;
-use crate::blocks::tell_blocks;
-use crate::client::{Operation, UserUpdate};
-use crate::error::MupdateError;
-use crate::record::MailboxState;
+use murder_location::MupdateError;
+use murder_location::client::{Operation, UserUpdate};
+use murder_location::record::MailboxState;
+use murder_location::tell_blocks;
 
 #[tokio::test]
 async fn a_mailbox_comes_into_being() {

@@ -4,8 +4,8 @@ use murder_proto::v1;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
-use crate::client::{DifferenceKind, Held};
-use crate::record::MailboxState;
+use murder_location::client::{DifferenceKind, Held};
+use murder_location::record::MailboxState;
 
 fn held(mailbox: &Mailbox) -> Held {
     Held {
@@ -51,7 +51,7 @@ async fn differences_are_told_and_applied_but_conflicts_never() {
             held(&reserved),
         ]
     };
-    let kinds = |report: &crate::client::ReconcileReport| {
+    let kinds = |report: &murder_location::client::ReconcileReport| {
         let mut kinds: Vec<(String, DifferenceKind, bool)> = report
             .differences
             .iter()

@@ -1,7 +1,7 @@
 //! Certificates that are revoked.
 
 use super::*;
-use crate::error::MupdateError;
+use murder_location::MupdateError;
 
 async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(LONG, async {

@@ -3,11 +3,11 @@
 use murder_net::Health;
 
 use super::*;
-use crate::client::DescribedNode;
-use crate::error::MupdateError;
-use crate::health::NodeHealth;
-use crate::record::{NodeState, PartitionIdentity, PartitionState, Report};
-use crate::session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
+use murder_location::MupdateError;
+use murder_location::NodeHealth;
+use murder_location::client::DescribedNode;
+use murder_location::record::{NodeState, PartitionIdentity, PartitionState, Report};
+use murder_location::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
 
 fn description(name: &str) -> NodeDescription {
     NodeDescription {

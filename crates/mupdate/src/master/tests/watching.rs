@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use murder_proto::v1::{self, watch_response::Kind};
 
 use super::*;
-use crate::client::Operation;
-use crate::record::{Change, MailboxState};
-use crate::tables::Tables;
+use murder_location::Tables;
+use murder_location::client::Operation;
+use murder_location::record::{Change, MailboxState};
 
 /// Everything that the replica has, as the master would list it.
 fn listed(replica: &Replica) -> Vec<Mailbox> {
@@ -277,9 +277,11 @@ async fn a_watcher_that_falls_behind_gets_a_snapshot() {
     // Opened, and not read.
     let mut stream = murder
         .client("fe1", "frontend")
+        .rpc()
         .watch(request)
         .await
-        .unwrap();
+        .unwrap()
+        .into_inner();
 
     // More than the connection and the history in memory hold, in few mailboxes.
     let wide = (0..100)
@@ -415,12 +417,12 @@ async fn a_master_of_another_murder_is_refused_until_it_succeeds() {
     .unwrap();
     let none = client.reconcile("be1!default", false, 0, Vec::new).await;
     assert!(
-        matches!(none, Err(crate::MupdateError::OtherMurder(_))),
+        matches!(none, Err(murder_location::MupdateError::OtherMurder(_))),
         "{none:?}"
     );
     let none = client.reserve(reserve("new", "be1!default")).await;
     assert!(
-        matches!(none, Err(crate::MupdateError::OtherMurder(_))),
+        matches!(none, Err(murder_location::MupdateError::OtherMurder(_))),
         "{none:?}"
     );
     refusal(&replica).await;
