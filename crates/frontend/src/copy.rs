@@ -22,17 +22,16 @@ mod progress;
 
 use murder_imap::node::CopiedUids;
 use murder_imap::{Code, MailboxArg, NodeCode, NodeCommand, SequenceSet};
-use murder_mailbox::Rights;
+use murder_mailbox::{MailboxName, Rights};
 use tokio::time::{Duration, Instant, sleep};
 use uuid::Uuid;
 
 use crate::backend::{BackendError, Completion, Connection, Status};
-use crate::imap::ask::not_held;
 use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
-use crate::route::Place;
+use crate::route::{Lookup, Place};
 
 pub(crate) use hear::hear;
 pub(crate) use progress::Progress;
@@ -57,7 +56,7 @@ pub(crate) struct Order {
     /// Which messages.
     pub set: SequenceSet,
     /// Where to.
-    pub destination: Place,
+    pub destination: MailboxName,
 }
 
 /// What went wrong, and at which end.
@@ -261,18 +260,16 @@ async fn receive(
     messages: u32,
     octets: u64,
 ) -> Result<Destination, Refusal> {
-    match try_receive(session, &order.destination, messages, octets).await? {
-        Some(destination) => return Ok(destination),
-        None => tracing::debug!(mailbox = %order.destination.name, "not here, looking again"),
-    }
-    let router = session.shared.router.clone();
     let user = session.user()?;
     let viewer = user.viewer(Rights::INSERT);
-    let again = router.find_again_as(viewer, &order.destination.name).await;
-    let place = again.map_err(crate::imap::op::append::try_create)?;
-    match try_receive(session, &place, messages, octets).await? {
-        Some(destination) => Ok(destination),
-        None => Err(not_held(&place)),
+    let router = &session.shared.router;
+    let mut lookup = Lookup::default();
+    loop {
+        let place = lookup.next_as(router, viewer, &order.destination).await;
+        let place = place.map_err(crate::imap::op::append::try_create)?;
+        if let Some(destination) = try_receive(session, &place, messages, octets).await? {
+            return Ok(destination);
+        }
     }
 }
 

@@ -389,6 +389,18 @@ pub struct AppendStart {
     pub data: AppendData,
 }
 
+impl AppendStart {
+    /// The command's name on the wire, `UID` included.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match &self.replaces {
+            None => "APPEND",
+            Some(Replaced { uid: false, .. }) => "REPLACE",
+            Some(Replaced { uid: true, .. }) => "UID REPLACE",
+        }
+    }
+}
+
 /// The message that REPLACE replaces (RFC 8508).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaced {

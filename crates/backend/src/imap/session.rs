@@ -279,11 +279,7 @@ impl Session {
                 self.complete(&tag, result, news).await
             }
             Event::Append(start) => {
-                self.node.imap.command(match &start.replaces {
-                    None => "APPEND",
-                    Some(replaced) if replaced.uid => "UID REPLACE",
-                    Some(_) => "REPLACE",
-                });
+                self.node.imap.command(start.name());
                 let tag = start.tag.clone();
                 let via = self.via.clone();
                 let overdue = Overdue::of(self.presence.as_ref());

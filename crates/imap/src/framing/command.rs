@@ -527,7 +527,7 @@ impl CommandCutter {
         let end = memchr::memchr(b'\n', input).map(|at| at + 1);
         let too_long = matches!(self.state, State::SkipLine)
             || end.unwrap_or(input.len()) > self.limits.command;
-        let line = match end {
+        match end {
             Some(end) => {
                 let mut line = input.split_to(end);
                 self.restart();
@@ -545,8 +545,7 @@ impl CommandCutter {
                 None
             }
             None => None,
-        };
-        line
+        }
     }
 
     /// At the start of a command, or of a line.

@@ -13,11 +13,10 @@ use uuid::Uuid;
 use crate::backend::connection::Event;
 use crate::backend::{BackendError, Completion, Connection};
 use crate::imap::arguments::Coding;
-use crate::imap::ask::not_held;
 use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
-use crate::route::{Place, RouteError};
+use crate::route::{Lookup, Place, RouteError};
 use crate::wire::{Want, either, shift};
 
 /// A message up to this size is taken in before the backend is asked, so that it can be
@@ -28,7 +27,18 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// APPEND, up to its message. What is not taken of it is passed over before the next command.
 pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
-    let (place, literal) = decide(session, &start).await?;
+    let user = session.user()?;
+    let literal = literal_of(session, &start)?;
+    let name = session.encoding.decode(start.mailbox.as_bytes());
+    let name = name.and_then(|name| user.namespace.parse(&name))?;
+    let viewer = user.viewer(Rights::INSERT);
+    let router = session.shared.router.clone();
+    let mut lookup = Lookup::default();
+    let found = lookup.next_as(&router, viewer, &name).await;
+    let mut place = found.map_err(|error| match session.missing(&name, error) {
+        Refusal::Route(error) => try_create(error),
+        refusal => refusal,
+    })?;
     session.client.accept_message();
     let message = Message {
         start: &start,
@@ -39,31 +49,23 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         },
         id: *Uuid::now_v7().as_bytes(),
     };
-    match put(session, &place, &message).await? {
-        Put::Done(completion) if !completion.is_not_here() => Ok(completion),
-        Put::Done(_) => {
-            Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into())
+    loop {
+        let completion = put(session, &place, &message).await?;
+        if !completion.is_not_here() {
+            return Ok(completion);
         }
-        Put::NotHere => {
-            let user = session.user()?;
-            let viewer = user.viewer(Rights::INSERT);
-            let router = &session.shared.router;
-            let again = router.find_again_as(viewer, &place.name).await;
-            let place = again.map_err(try_create)?;
-            match put(session, &place, &message).await? {
-                Put::Done(completion) => Ok(completion),
-                Put::NotHere => Err(not_held(&place).into()),
-            }
+        if message.whole.is_none() {
+            // It has gone by.
+            let moved = "Mailbox has just moved, try again";
+            return Err(Refusal::Unavailable(moved.into()).into());
         }
+        let again = lookup.next_as(&router, viewer, &name).await;
+        place = again.map_err(try_create)?;
     }
 }
 
-/// Everything that can be known before the message: where it goes, and how large it is.
-async fn decide(
-    session: &mut Session,
-    start: &AppendStart,
-) -> Result<(Place, LiteralHead), Refusal> {
-    let user = session.user()?;
+/// The message that is to come, if it is one that can be taken.
+fn literal_of(session: &Session, start: &AppendStart) -> Result<LiteralHead, Refusal> {
     let literal = match start.data {
         AppendData::Literal(literal) if start.replaces.is_none() && !literal.utf8 => literal,
         _ => return Err(Refusal::syntax("Only literals can be appended")),
@@ -74,15 +76,7 @@ async fn decide(
     if literal.len == 0 {
         return Err(Refusal::NoMessage);
     }
-    let name = session.encoding.decode(start.mailbox.as_bytes());
-    let name = name.and_then(|name| user.namespace.parse(&name))?;
-    let viewer = user.viewer(Rights::INSERT);
-    let found = session.shared.router.find_as(viewer, &name).await;
-    let place = found.map_err(|error| match session.missing(&name, error) {
-        Refusal::Route(error) => try_create(error),
-        refusal => refusal,
-    })?;
-    Ok((place, literal))
+    Ok(literal)
 }
 
 /// A mailbox to put messages into that is not there can be made.
@@ -126,20 +120,11 @@ struct Message<'a> {
     id: NodeId,
 }
 
-enum Put {
-    /// The backend has answered, and the message has been taken from the client.
-    Done(Completion),
-    /// The mailbox is not there. Only said of a message that was taken in whole.
-    NotHere,
-}
-
 /// Sends the message to `place`; finds out what has become of it if the answer is lost.
-async fn put(session: &mut Session, place: &Place, message: &Message<'_>) -> Result<Put, OpError> {
+async fn put(session: &mut Session, place: &Place, message: &Message<'_>) -> OpResult {
     match attempt(session, place, message).await {
         Err(OpError::Refused(Refusal::Backend(error))) if error.may_be_done() => {
-            asked(session, place, message.id, error)
-                .await
-                .map(Put::Done)
+            asked(session, place, message.id, error).await
         }
         result => result,
     }
@@ -192,11 +177,7 @@ async fn asked(
     }
 }
 
-async fn attempt(
-    session: &mut Session,
-    place: &Place,
-    message: &Message<'_>,
-) -> Result<Put, OpError> {
+async fn attempt(session: &mut Session, place: &Place, message: &Message<'_>) -> OpResult {
     if let State::Selected(selected) = &mut session.state
         && selected.node == place.node
         && selected.connection().is_some()
@@ -220,11 +201,7 @@ async fn attempt(
 }
 
 /// Puts the selected mailbox back, without its connection if that has been lost.
-fn keep(
-    session: &mut Session,
-    mut selected: Box<Selected>,
-    result: Result<Put, OpError>,
-) -> Result<Put, OpError> {
+fn keep(session: &mut Session, mut selected: Box<Selected>, result: OpResult) -> OpResult {
     if result.is_err() {
         selected.forget_connection();
     }
@@ -240,18 +217,14 @@ async fn stream(
     place: &Place,
     message: &Message<'_>,
     selected: bool,
-) -> Result<Put, OpError> {
+) -> OpResult {
     connection.name_next(message.id);
     let name = MailboxArg(place.name.as_str().into());
     let tag = connection.send_append(&name, message.start, message.literal);
     if let Some(whole) = &message.whole {
         connection.wire.put(&whole.octets);
         connection.wire.put(end_of_command(whole.ends));
-        let completion = finish(session, connection, tag, selected).await?;
-        return Ok(match completion.is_not_here() {
-            true => Put::NotHere,
-            false => Put::Done(completion),
-        });
+        return Ok(finish(session, connection, tag, selected).await?);
     }
     // A backend that refuses before the end skips what is left, as a server must (RFC 7888
     // section 4); so it still gets all of it, and the connection stays of use.
@@ -295,9 +268,9 @@ async fn stream(
                 .drain()
                 .await
                 .map_err(|e| connection.lost(e))?;
-            Ok(Put::Done(completion))
+            Ok(completion)
         }
-        None => Ok(Put::Done(finish(session, connection, tag, selected).await?)),
+        None => Ok(finish(session, connection, tag, selected).await?),
     }
 }
 
