@@ -19,7 +19,7 @@ use murder_net::grpc;
 use murder_net::{Actor, Listener};
 use murder_proto::v1;
 use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
-use murder_sessions::admin::operators_only;
+use murder_session::admin::operators_only;
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -51,7 +51,7 @@ pub(crate) fn serve(
         node.health.clone(),
         &[
             backend_admin_server::SERVICE_NAME,
-            murder_sessions::admin::SERVICE_NAME,
+            murder_session::admin::SERVICE_NAME,
         ],
         murder_proto::FILE_DESCRIPTOR_SET,
     )?;
@@ -63,7 +63,7 @@ pub(crate) fn serve(
             service,
             operators_only,
         ))
-        .add_service(murder_sessions::admin::service(Arc::clone(&node.sessions)))
+        .add_service(murder_session::admin::service(Arc::clone(&node.sessions)))
         .serve_with_incoming_shutdown(connections, node.shutdown.token().cancelled_owned());
     node.shutdown.spawn(async move {
         if let Err(error) = server.await {

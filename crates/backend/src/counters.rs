@@ -1,10 +1,10 @@
-//! What a backend counts, in sessions and in its store.
+//! What a backend counts of its store and of its part in the murder.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
 use murder_net::limits::ConnectionLimits;
-use murder_net::metrics::{Counter, Family, Gauge, Histogram, Metrics, SECONDS};
+use murder_net::metrics::{Counter, Family, Gauge, Metrics};
 
 use crate::partitions::Partitions;
 
@@ -14,14 +14,6 @@ pub(crate) type OfPartition = [(&'static str, String); 1];
 /// The node's own counters.
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
-    /// Messages that at least one recipient has got.
-    pub lmtp_messages: Counter,
-    /// Recipients that have got a message.
-    pub lmtp_delivered: Counter,
-    /// Recipients that were refused, at RCPT or after DATA.
-    pub lmtp_refused: Counter,
-    /// From the end of DATA to the answer.
-    pub lmtp_seconds: Histogram,
     /// Names that another mailbox of the murder has.
     pub conflicts: Gauge,
     /// Mailboxes that a reconciliation found to differ from the master's records.
@@ -60,14 +52,6 @@ impl Counters {
     /// Registers them.
     pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
-            lmtp_messages: metrics.counter("lmtp_messages", "Messages delivered"),
-            lmtp_delivered: metrics.counter("lmtp_recipients", "Recipients delivered to"),
-            lmtp_refused: metrics.counter("lmtp_refused_recipients", "Recipients refused"),
-            lmtp_seconds: metrics.histogram(
-                "lmtp_delivery_seconds",
-                "Time from the end of a message to the answer",
-                &SECONDS,
-            ),
             conflicts: metrics.gauge(
                 "reconcile_conflicts",
                 "Mailbox names that another mailbox of the murder has",

@@ -12,7 +12,6 @@ mod enabled;
 mod errors;
 mod fetch;
 mod metadata;
-mod metrics;
 mod notify;
 mod op;
 mod progress;
@@ -27,21 +26,40 @@ mod updates;
 mod utf8;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use murder_net::Connection;
+use murder_net::{Connection, Metrics};
+use murder_session::{Protocol, SessionMetrics};
 
 pub(crate) use fetch::RawPieces;
-pub(crate) use metrics::ImapMetrics;
-pub(crate) use progress::INTERVAL as PROGRESS_INTERVAL;
 
 use crate::node::Node;
 
+/// What all IMAP sessions of a node share.
+#[derive(Debug)]
+pub(crate) struct Imap {
+    /// What they count.
+    pub metrics: SessionMetrics,
+    /// How often a client is told that its command is in progress (RFC 9585).
+    pub progress_interval: Duration,
+}
+
+impl Imap {
+    /// Registers what is counted.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            metrics: SessionMetrics::new(metrics, Protocol::Imap),
+            progress_interval: progress::INTERVAL,
+        }
+    }
+}
+
 /// Serves one connection to its end.
-pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
+pub(crate) async fn serve(node: Arc<Node>, imap: Arc<Imap>, connection: Connection) {
     if node.shuts_out(&connection) {
         return;
     }
     // In a box, as a future holds its arguments twice: before and while it runs.
-    let session = Box::new(session::Session::new(node, connection));
+    let session = Box::new(session::Session::new(node, imap, connection));
     session.run().await;
 }

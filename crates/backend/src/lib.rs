@@ -16,8 +16,8 @@
 mod admin;
 mod config;
 mod counters;
+mod delivery;
 mod imap;
-mod line;
 mod lmtp;
 mod login;
 mod mailboxes;
@@ -31,7 +31,6 @@ mod reconcile;
 mod role;
 mod settlement;
 mod status;
-mod stream;
 mod transfer;
 
 #[cfg(test)]

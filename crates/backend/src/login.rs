@@ -1,62 +1,12 @@
-//! What a login with a password comes to, whichever protocol it is for.
+//! Who is let in, whichever protocol it is for.
 
 use std::sync::Arc;
 
-use murder_auth::{AuthError, Login};
-use murder_mailbox::Identity;
-use murder_net::{Actor, Connection, Peer, SessionId};
-use murder_sessions::{About, Claim, NotEntered, Presence};
+use murder_net::{Actor, Connection, Peer};
+use murder_session::{About, Credentials, LoggedIn, NotLoggedIn};
 use tracing::warn;
 
 use crate::node::Node;
-
-/// Failed logins on one connection: more than anyone mistypes a password.
-pub(crate) const MAX_FAILED_LOGINS: u32 = 10;
-
-/// Somebody has logged in.
-#[derive(Debug)]
-pub(crate) struct LoggedIn {
-    /// Who.
-    pub identity: Identity,
-    /// The connection's place among the sessions.
-    pub presence: Presence,
-}
-
-/// Why somebody has not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotLoggedIn {
-    /// It was not said, or not so, who they are.
-    Refused(AuthError),
-    /// Nobody's account is known here: the master has not been heard yet, or has none.
-    NoAccounts,
-    /// The master has not been heard for longer than the configuration allows.
-    Outdated,
-    /// The user has as many connections as a user may.
-    TooManyConnections,
-}
-
-impl NotLoggedIn {
-    /// Whether it counts as a failed login.
-    pub(crate) const fn is_failure(self) -> bool {
-        matches!(self, Self::Refused(error) if error.is_failure())
-    }
-}
-
-/// Tells of a frontend that acts for a user, whether it is let in or not. Of the client's own login
-/// the frontend tells.
-pub(crate) fn log_vouched(
-    protocol: &'static str,
-    session: SessionId,
-    frontend: Option<Peer>,
-    user: &str,
-    let_in: bool,
-) {
-    let frontend = frontend.map(|peer| peer.name);
-    match let_in {
-        true => murder_net::audit!("vouched", frontend, protocol, %session, user),
-        false => murder_net::audit!("vouched_failed", frontend, protocol, %session, user),
-    }
-}
 
 impl Node {
     fn lacks_accounts(&self) -> bool {
@@ -65,7 +15,7 @@ impl Node {
     }
 
     /// Whether what is known of accounts is older than may be.
-    pub(crate) fn is_outdated(&self) -> bool {
+    fn is_outdated(&self) -> bool {
         let limit = self.config.mupdate.max_authority_age();
         let replica = self.cluster.as_ref().map(|cluster| &cluster.replica);
         limit
@@ -80,56 +30,50 @@ impl Node {
             && self.authenticator.shuts_out(connection.peer_addr.ip())
     }
 
-    /// What `name` claims to be, to be asked for before the password is checked.
-    fn claim(&self, name: &str) -> Claim {
-        self.sessions.claim(self.authenticator.directory(), name)
-    }
-
-    /// Checks the password, enters the login among the sessions, and makes the INBOX of one who has
-    /// none. Whatever comes of it is logged, and the answer to a failed login held back.
+    /// Checks the credentials and enters the login among the sessions; of a backend that works
+    /// alone, makes the INBOX of one who has none. `frontend` is who vouches for a user.
+    ///
+    /// # Errors
+    /// See [`NotLoggedIn`].
     pub(crate) async fn log_in(
         self: &Arc<Self>,
-        login: &Login<'_>,
+        credentials: &Credentials,
         about: About,
+        frontend: Option<&Peer>,
     ) -> Result<LoggedIn, NotLoggedIn> {
-        if self.is_outdated() {
-            login.failed("the accounts are out of date");
-            return Err(NotLoggedIn::Outdated);
-        }
-        // Without any account nobody is unknown.
-        if self.lacks_accounts() {
-            login.failed("no accounts are known yet");
-            return Err(NotLoggedIn::NoAccounts);
-        }
-        let claim = self.claim(login.user);
-        let (session, client) = (about.id.to_string(), about.peer);
-        let identity = self.authenticator.log_in(login).await;
-        let identity = identity.map_err(NotLoggedIn::Refused)?;
-        let directory = self.authenticator.directory();
-        let presence = match self.sessions.enter(directory, claim, &identity, about) {
-            Ok(presence) => presence,
-            Err(NotEntered::TooMany) => {
-                login.failed("too many connections of this user");
-                return Err(NotLoggedIn::TooManyConnections);
+        let (sessions, authenticator) = (&self.sessions, &self.authenticator);
+        match credentials {
+            Credentials::Password(password) => {
+                let ready = match self.is_outdated() {
+                    true => Err(NotLoggedIn::Outdated),
+                    // Without any account nobody is unknown.
+                    false if self.lacks_accounts() => Err(NotLoggedIn::NoAccounts),
+                    false => Ok(()),
+                };
+                let (session, client) = (about.id, about.peer);
+                let logged_in = sessions.log_in(authenticator, ready, about, password);
+                let logged_in = logged_in.await?;
+                if self.cluster.is_none() {
+                    let identity = &logged_in.identity;
+                    let actor = Actor {
+                        user: Some(identity.user.clone()),
+                        operator: None,
+                        session: Some(session.to_string()),
+                        client: Some(client),
+                    };
+                    if let Err(error) = actor.scope(self.autocreate_inbox(identity)).await {
+                        // Login works all the same: other mailboxes may be there.
+                        warn!(user = identity.user, %error, "could not create the INBOX");
+                    }
+                }
+                Ok(logged_in)
             }
-            Err(NotEntered::Ended(why)) => {
-                login.failed(why);
-                return Err(NotLoggedIn::Refused(AuthError::Failed));
-            }
-        };
-        if self.cluster.is_none() {
-            let actor = Actor {
-                user: Some(identity.user.clone()),
-                operator: None,
-                session: Some(session),
-                client: Some(client),
-            };
-            if let Err(error) = actor.scope(self.autocreate_inbox(&identity)).await {
-                // Login works all the same: other mailboxes may be there.
-                warn!(user = identity.user, %error, "could not create the INBOX");
+            // The frontend has counted the session and held back wrong passwords.
+            Credentials::Vouched(_) if self.is_outdated() => Err(NotLoggedIn::Outdated),
+            Credentials::Vouched(user) => {
+                let identity = self.identity_vouched(user).await;
+                sessions.vouch(authenticator, about, frontend, user, identity)
             }
         }
-        login.succeeded(&identity.user);
-        Ok(LoggedIn { identity, presence })
     }
 }

@@ -8,17 +8,15 @@ use murder_location::{MupdateClient, Replica};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_net::tls::TlsServer;
 use murder_net::{Health, Metrics, NodeTls, Shutdown};
-use murder_sessions::{About, Presence, Sessions};
+use murder_session::Sessions;
 use murder_store::{MailboxMeta, Partition, StoreError};
 use tokio::sync::Notify;
 
 use crate::config::BackendConfig;
 use crate::counters::Counters;
-use crate::imap::ImapMetrics;
 use crate::mailboxes::Changes;
 use crate::opening::Opener;
 use crate::partitions::Partitions;
-use crate::pop3::Pop3;
 
 /// How long somebody whom the replica does not know yet may keep the master busy.
 const BARRIER: Duration = Duration::from_secs(2);
@@ -47,7 +45,7 @@ pub(crate) struct Node {
     pub authenticator: Authenticator,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
-    /// For STARTTLS, in IMAP, POP3 and LMTP; `None` without a certificate.
+    /// For STARTTLS; `None` without a certificate.
     pub tls: Option<TlsServer>,
     /// Conditions.
     pub health: Health,
@@ -55,12 +53,6 @@ pub(crate) struct Node {
     pub metrics: Metrics,
     /// What the node counts itself.
     pub counters: Counters,
-    /// What IMAP sessions count.
-    pub imap: ImapMetrics,
-    /// How often an IMAP client is told that its command is in progress (RFC 9585).
-    pub progress_interval: Duration,
-    /// What POP3 sessions share.
-    pub pop3: Pop3,
     /// Owns the sessions.
     pub shutdown: Shutdown,
     /// The order of changes of the list of mailboxes.
@@ -190,13 +182,6 @@ impl Node {
         identity.sees_all = identity.admin;
         identity.admin &= self.config.imap.proxy_admins;
         identity
-    }
-
-    /// Enters a connection on which a frontend acts for the user.
-    pub fn enter_vouched(&self, identity: &Identity, about: About) -> Presence {
-        let directory = self.authenticator.directory();
-        self.sessions
-            .enter_vouched(directory, &identity.user, about)
     }
 
     /// Who the user of an open session is now, with the account's present groups and flag;

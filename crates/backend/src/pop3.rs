@@ -11,7 +11,6 @@
 mod authorization;
 mod body;
 mod maildrop;
-mod metrics;
 mod reply;
 mod session;
 mod sizes;
@@ -21,16 +20,21 @@ mod transaction;
 
 use std::sync::Arc;
 
+use murder_net::metrics::Counter;
 use murder_net::{Connection, Metrics};
+use murder_session::{Protocol, SessionMetrics};
 
 use crate::node::Node;
-use metrics::Pop3Metrics;
 use sizes::Sizes;
 
-/// What all sessions share.
+/// What all POP3 sessions of a node share.
 #[derive(Debug)]
 pub(crate) struct Pop3 {
-    metrics: Pop3Metrics,
+    metrics: SessionMetrics,
+    /// Messages that RETR has sent.
+    retrieved: Counter,
+    /// Messages that were removed at QUIT.
+    deleted: Counter,
     sizes: Sizes,
 }
 
@@ -38,17 +42,19 @@ impl Pop3 {
     /// Registers what is counted.
     pub(crate) fn new(metrics: &Metrics) -> Self {
         Self {
-            metrics: Pop3Metrics::new(metrics),
+            metrics: SessionMetrics::new(metrics, Protocol::Pop3),
+            retrieved: metrics.counter("pop3_retrieved_messages", "Messages sent by RETR"),
+            deleted: metrics.counter("pop3_deleted_messages", "Messages removed at QUIT"),
             sizes: Sizes::default(),
         }
     }
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(node: Arc<Node>, connection: Connection) {
+pub(crate) async fn serve(node: Arc<Node>, pop3: Arc<Pop3>, connection: Connection) {
     if node.shuts_out(&connection) {
         return;
     }
     // In a box: the task of an accepted connection is as large as the largest that it may become.
-    Box::pin(session::Session::new(node, connection).run()).await;
+    Box::pin(session::Session::new(node, pop3, connection).run()).await;
 }

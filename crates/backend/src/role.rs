@@ -18,7 +18,7 @@ use murder_net::expiry::CertificateFile;
 use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::tls::TlsServer;
 use murder_net::{Connection, Health, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_sessions::Sessions;
+use murder_session::Sessions;
 use murder_store::Repaired;
 use murder_store::io::{DiskIo, JournalIo};
 use tokio::sync::Notify;
@@ -174,9 +174,6 @@ impl Backend {
             tls,
             health,
             counters: Counters::new(&metrics),
-            imap: imap::ImapMetrics::new(&metrics),
-            progress_interval: imap::PROGRESS_INTERVAL,
-            pop3: pop3::Pop3::new(&metrics),
             metrics,
             shutdown: shutdown.clone(),
             changes: Changes::default(),
@@ -498,22 +495,28 @@ impl Listeners {
     }
 
     fn serve(self, node: &Arc<Node>) {
+        let imap = Arc::new(imap::Imap::new(&node.metrics));
+        let pop3 = Arc::new(pop3::Pop3::new(&node.metrics));
+        let lmtp = Arc::new(lmtp::Lmtp::new(&node.metrics));
         for listener in self.imap.into_iter().chain(self.imaps) {
-            let shared = Arc::clone(node);
-            listener.spawn(&node.shutdown, move |connection: Connection| {
-                imap::serve(Arc::clone(&shared), connection)
+            let (node, imap) = (Arc::clone(node), Arc::clone(&imap));
+            let shutdown = node.shutdown.clone();
+            listener.spawn(&shutdown, move |connection: Connection| {
+                imap::serve(Arc::clone(&node), Arc::clone(&imap), connection)
             });
         }
         for listener in self.pop3.into_iter().chain(self.pop3s) {
-            let shared = Arc::clone(node);
-            listener.spawn(&node.shutdown, move |connection: Connection| {
-                pop3::serve(Arc::clone(&shared), connection)
+            let (node, pop3) = (Arc::clone(node), Arc::clone(&pop3));
+            let shutdown = node.shutdown.clone();
+            listener.spawn(&shutdown, move |connection: Connection| {
+                pop3::serve(Arc::clone(&node), Arc::clone(&pop3), connection)
             });
         }
         for listener in self.lmtp {
-            let shared = Arc::clone(node);
-            listener.spawn(&node.shutdown, move |connection: Connection| {
-                lmtp::serve(Arc::clone(&shared), connection)
+            let (node, lmtp) = (Arc::clone(node), Arc::clone(&lmtp));
+            let shutdown = node.shutdown.clone();
+            listener.spawn(&shutdown, move |connection: Connection| {
+                lmtp::serve(Arc::clone(&node), Arc::clone(&lmtp), connection)
             });
         }
     }

@@ -131,7 +131,7 @@ impl Frontend {
         shutdown.spawn(tell_blocks(shared.clone(), shutdown.token()));
         if let Some(listener) = admin_listener {
             let sessions = shared.sessions.clone();
-            murder_sessions::admin::serve(sessions, health.clone(), listener, &shutdown, &killed)?;
+            murder_session::admin::serve(sessions, health.clone(), listener, &shutdown, &killed)?;
         }
         if let Some(listen) = config.http.listen {
             frontend.addresses.http =

@@ -10,7 +10,7 @@ use murder_location::Replica;
 use murder_mailbox::{Identity, NamespaceConfig};
 use murder_net::tls::TlsServer;
 use murder_net::{Metrics, NodeTls, Shutdown, Stream};
-use murder_sessions::{Claim, Sessions};
+use murder_session::{Claim, Sessions};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

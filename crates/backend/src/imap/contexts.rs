@@ -26,7 +26,7 @@ use crate::imap::search::{Hits, Order, Program, Scope, run_among};
 use crate::imap::selected::Selected;
 use crate::imap::session::User;
 use crate::node::now;
-use crate::stream::ClientStream;
+use murder_session::ClientStream;
 
 /// Contexts of one session.
 const MAX_CONTEXTS: usize = 16;

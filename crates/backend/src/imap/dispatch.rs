@@ -3,12 +3,11 @@
 use std::pin::Pin;
 
 use murder_imap::{Command, SearchKey, Tag};
-use tokio::time::{Instant, sleep_until};
 
 use crate::imap::enabled::Extension;
-use crate::imap::errors::{OpError, OpResult, bad};
+use crate::imap::errors::{OpResult, bad};
 use crate::imap::op;
-use crate::imap::session::{SHUTTING_DOWN, Session, State, TOO_LONG};
+use crate::imap::session::{Session, State};
 use crate::imap::uid_only;
 use crate::imap::updates::Expunges;
 
@@ -27,12 +26,15 @@ impl Session {
             (_, C::Logout) => op::logout::logout(self),
             (_, C::Id(fields)) => boxed(op::id::id(self, fields.as_deref())).await,
 
-            (S::NotAuthenticated, C::StartTls) => boxed(op::starttls::starttls(self, tag)).await,
-            (S::NotAuthenticated, C::Login { user, password }) => {
+            (S::NotAuthenticated(login), C::StartTls) => {
+                let deadline = login.deadline();
+                boxed(op::starttls::starttls(self, tag, deadline)).await
+            }
+            (S::NotAuthenticated(_), C::Login { user, password }) => {
                 boxed(op::login::login(self, user, &password)).await
             }
             (
-                S::NotAuthenticated,
+                S::NotAuthenticated(_),
                 C::Authenticate {
                     mechanism,
                     initial_response,
@@ -44,7 +46,7 @@ impl Session {
             }
             // On any connection of a node.
             (_, C::Node(command)) => boxed(op::node::node(self, command)).await,
-            (S::NotAuthenticated | S::Logout, _) => Err(bad("Log in first")),
+            (S::NotAuthenticated(_) | S::Logout, _) => Err(bad("Log in first")),
             (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
                 Err(bad("Already logged in"))
             }
@@ -129,7 +131,7 @@ impl Session {
             (_, C::Examine { mailbox, params }) => {
                 boxed(op::select::select(self, true, &mailbox, &params)).await
             }
-            (_, C::Idle) => self.idle().await,
+            (_, C::Idle) => boxed(op::idle::idle(self)).await,
             (_, C::MultiSearch(search)) => {
                 boxed(op::multi_search::multi_search(self, tag, &search)).await
             }
@@ -200,18 +202,6 @@ impl Session {
                 | C::Copy { .. }
                 | C::Move { .. },
             ) => Err(bad("Select a mailbox first")),
-        }
-    }
-
-    /// IDLE, which ends with the server's drain and with the client's silence too.
-    async fn idle(&mut self) -> OpResult {
-        let draining = self.node.shutdown.token();
-        let limit = Instant::now() + self.node.config.limits.idle_timeout();
-        tokio::select! {
-            biased;
-            () = draining.cancelled() => Err(OpError::Bye(SHUTTING_DOWN.into())),
-            result = Box::pin(op::idle::idle(self)) => result,
-            () = sleep_until(limit) => Err(OpError::Bye(TOO_LONG.into())),
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::{fmt, io};
 
+use murder_auth::AuthError;
 use murder_imap::mailbox::MailboxArgError;
 use murder_imap::{Code, NodeCode, Status};
 use murder_location::MupdateError;
 use murder_mailbox::NameError;
+use murder_session::{Goodbye, NotLoggedIn};
 use murder_store::StoreError;
 
 use crate::mailboxes::ChangeError;
@@ -58,6 +60,53 @@ impl From<String> for Bye {
         Self {
             code: None,
             text: text.into(),
+        }
+    }
+}
+
+impl From<Goodbye> for OpError {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Bye(goodbye.last_word().into())
+    }
+}
+
+impl From<NotLoggedIn> for OpError {
+    fn from(why: NotLoggedIn) -> Self {
+        match why {
+            NotLoggedIn::NeedsTls => no(Code::PrivacyRequired, "Use TLS first"),
+            NotLoggedIn::UnknownMechanism => no(Code::Cannot, "Mechanism is not supported"),
+            NotLoggedIn::OnlyFrontends => no(
+                Code::AuthorizationFailed,
+                "Only the frontends of the murder may act for users",
+            ),
+            NotLoggedIn::NoUser => no(Code::AuthorizationFailed, "Name a user to act for"),
+            NotLoggedIn::Malformed => bad("Malformed SASL response"),
+            NotLoggedIn::Cancelled => bad("Authentication cancelled"),
+            NotLoggedIn::Refused(AuthError::Failed) => {
+                no(Code::AuthenticationFailed, "Authentication failed")
+            }
+            NotLoggedIn::Refused(AuthError::NotAuthorized) => no(
+                Code::AuthorizationFailed,
+                "Not authorized to act as that user",
+            ),
+            NotLoggedIn::Refused(AuthError::Busy) => {
+                no(Code::Unavailable, "Too many logins, try again")
+            }
+            NotLoggedIn::Refused(AuthError::Guessing) => {
+                no(Code::Unavailable, "Too many failed logins, try again later")
+            }
+            NotLoggedIn::UnknownUser => no(
+                Code::AuthorizationFailed,
+                "No such user, or the account is disabled",
+            ),
+            NotLoggedIn::NoAccounts => {
+                no(Code::Unavailable, "No accounts are known yet, try again")
+            }
+            NotLoggedIn::Outdated => no(
+                Code::Unavailable,
+                "The accounts are out of date here, try again later",
+            ),
+            NotLoggedIn::TooManyConnections => no(Code::Limit, "Too many connections of this user"),
         }
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use murder_imap::{Code, ResponseWriter, Status, Tag};
 use murder_net::Shutdown;
+use murder_session::{ClientStream, Goodbye};
 use tokio::time::{Instant, sleep_until};
 
+use crate::imap::Imap;
 use crate::imap::errors::OpError;
-use crate::imap::session::{SHUTTING_DOWN, User};
-use crate::node::Node;
-use crate::stream::ClientStream;
+use crate::imap::session::User;
 
 /// How often a client is told that its command is in progress: RFC 9585 section 4 recommends 10 to
 /// 15 seconds. It is also how soon it is noticed that the client is gone: the second write to a
@@ -35,9 +35,9 @@ pub(crate) struct Pace {
 impl Pace {
     /// Of the command with this tag. To a frontend nothing is said: its tags mean nothing to its
     /// client.
-    pub fn new(node: &Node, user: &User, tag: &Tag) -> Self {
+    pub fn new(imap: &Imap, user: &User, tag: &Tag) -> Self {
         let tag = (!user.namespace.is_canonical()).then(|| tag.to_string());
-        Self::with(tag, node.progress_interval)
+        Self::with(tag, imap.progress_interval)
     }
 
     /// Of what the client has not asked for: nothing is said.
@@ -113,7 +113,7 @@ impl<'a> Progress<'a> {
     pub async fn tick(&mut self, done: u32, goal: u32) -> Result<(), OpError> {
         tokio::task::yield_now().await;
         if self.shutdown.is_draining() {
-            return Err(OpError::Bye(SHUTTING_DOWN.into()));
+            return Err(Goodbye::Draining.into());
         }
         self.tell_if_due(Some((done, goal))).await
     }

@@ -10,7 +10,7 @@ use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, bad};
 use crate::imap::selected::{Selected, flag_words};
 use crate::imap::updates::{start_fetch, tell_vanished};
-use crate::stream::ClientStream;
+use murder_session::ClientStream;
 
 /// `QRESYNC (uidvalidity modseq [known-uids] [seq-match-data])` of SELECT.
 pub(crate) struct Resync {

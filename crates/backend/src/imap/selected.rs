@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use murder_imap::{Code, FetchItem, SequenceSet};
 use murder_mailbox::{Identity, Rights};
-use murder_sessions::ShownMailbox;
+use murder_session::ShownMailbox;
 use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
 use parking_lot::Mutex;
 

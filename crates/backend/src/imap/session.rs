@@ -3,7 +3,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use murder_imap::{
     Code, Command, CommandReader, Event, MailboxArg, NameEncoding, NodeCode, NodeCommand, NodeId,
@@ -11,12 +10,15 @@ use murder_imap::{
 };
 use murder_mailbox::{Identity, MailboxId, MailboxName, Namespace, Rights};
 use murder_net::metrics::Counted;
-use murder_net::{Actor, Alarm, Cancelled, Connection, SessionId};
-use murder_sessions::{About, CUT_OFF_AFTER, End, News, Overdue, Presence, Protocol, news_of};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use murder_net::{Actor, Connection, SessionId};
+use murder_session::{
+    About, BadCommands, CUT_OFF_AFTER, ClientStream, End, Goodbye, Interruption, LoggedIn, Login,
+    News, Offer, Overdue, Presence, Protocol, Watch,
+};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{Instrument, Span, debug};
 
+use crate::imap::Imap;
 use crate::imap::dispatch::{boxed, news_after};
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{Bye, OpError, OpResult, bad, no, no_such_mailbox};
@@ -24,23 +26,13 @@ use crate::imap::notify::{self, Notify, Own, Wake, Wants};
 use crate::imap::op;
 use crate::imap::selected::Selected;
 use crate::imap::updates::{self, Expunges};
-use crate::login::MAX_FAILED_LOGINS;
 use crate::node::{Found, Node};
-use crate::stream::ClientStream;
 use crate::transfer::{MAX_STAGE, Transfer};
-
-/// Bad commands in a row after which whoever sends them is no mail client.
-const MAX_BAD_COMMANDS: u32 = 20;
-/// How long a client may take to hear the last word.
-const LAST_WORD: Duration = Duration::from_secs(2);
-/// What a client that is cut off in the middle of something may still send without losing the
-/// BYE to a reset connection: what is in flight.
-const LINGER_BYTES: u64 = 1 << 20;
 
 /// Where a session stands (RFC 9051 section 3).
 pub(crate) enum State {
     /// Nobody has logged in.
-    NotAuthenticated,
+    NotAuthenticated(Login),
     /// Somebody has.
     Authenticated,
     /// A mailbox is selected.
@@ -85,10 +77,8 @@ enum Ended {
     Closed,
     #[error("connection failed: {0}")]
     Client(io::Error),
-    #[error("idle for too long")]
-    Idle,
-    #[error("server shutting down")]
-    Shutdown,
+    #[error("{0}")]
+    Goodbye(Goodbye),
     #[error("{0}")]
     Bye(Bye),
     /// A command was under way that did not end in time.
@@ -100,6 +90,8 @@ enum Ended {
 pub(crate) struct Session {
     /// What all sessions share.
     pub node: Arc<Node>,
+    /// What all IMAP sessions share.
+    pub imap: Arc<Imap>,
     /// The client.
     pub stream: ClientStream,
     /// What it sends.
@@ -118,10 +110,6 @@ pub(crate) struct Session {
     pub enabled: Enabled,
     /// The client's address.
     pub peer: IpAddr,
-    /// Logins that failed.
-    pub failed_logins: u32,
-    /// When whoever has not logged in is sent away.
-    pub login_deadline: Instant,
     /// The connection's span, in which `user` is recorded.
     pub span: Span,
     /// For commands of a frontend: within `span`, which session there it is, and whose.
@@ -134,20 +122,18 @@ pub(crate) struct Session {
     pub transfer: Option<Box<Transfer>>,
     /// The id of what the next command makes, if a frontend has given it one.
     pub next_id: Option<NodeId>,
-    bad_commands: u32,
-    /// Told when the server drains.
-    drained: Cancelled,
-    /// Goes off when the client has been silent for too long.
-    alarm: Alarm,
+    bad_commands: BadCommands,
+    /// What ends its waiting.
+    pub watch: Watch,
     _open: Counted,
 }
 
 impl Session {
     /// A session over `connection`, in the current span.
-    pub(crate) fn new(node: Arc<Node>, connection: Connection) -> Self {
+    pub(crate) fn new(node: Arc<Node>, imap: Arc<Imap>, connection: Connection) -> Self {
         let limits = limits_before_login(&node);
         let patience = node.config.limits.slow_reader();
-        let login_deadline = Instant::now() + node.config.limits.login_timeout();
+        let login = Login::within(node.config.limits.login_timeout());
         let peer = connection.peer_addr.ip().to_canonical();
         let origin = Origin {
             session: connection.session.to_string(),
@@ -159,22 +145,20 @@ impl Session {
             stream: ClientStream::new(connection.stream, patience),
             reader: CommandReader::new(limits),
             writer: ResponseWriter::new(NameEncoding::default()),
-            state: State::NotAuthenticated,
+            watch: Watch::new(node.shutdown.token(), login.deadline()),
+            state: State::NotAuthenticated(login),
             user: None,
             presence: None,
             id: connection.session,
             enabled: Enabled::default(),
-            failed_logins: 0,
-            login_deadline,
             span: Span::current(),
             via: Span::none(),
             notify: None,
             transfer: None,
             next_id: None,
-            bad_commands: 0,
-            drained: Cancelled::of(node.shutdown.token()),
-            alarm: Alarm::new(login_deadline),
-            _open: node.imap.open_session(),
+            bad_commands: BadCommands::default(),
+            _open: imap.metrics.open_session(),
+            imap,
             node,
         }
     }
@@ -214,7 +198,7 @@ impl Session {
     /// Sends what is queued and waits for the client; no buffer is held meanwhile.
     async fn wait(&mut self) -> Result<Event, Ended> {
         let deadline = match self.state {
-            State::NotAuthenticated => self.login_deadline,
+            State::NotAuthenticated(ref login) => login.deadline(),
             _ => Instant::now() + self.node.config.limits.idle_timeout(),
         };
         if self.notify.is_some() {
@@ -222,14 +206,12 @@ impl Session {
         }
         self.flush().await.map_err(Ended::Client)?;
         loop {
-            let news = tokio::select! {
+            let interruption = tokio::select! {
                 biased;
-                () = &mut self.drained => return Err(Ended::Shutdown),
-                news = news_of(self.presence.as_ref()) => news,
+                interruption = self.watch.interrupted(self.presence.as_ref(), deadline) => interruption,
                 event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
-                () = self.alarm.until(deadline) => return Err(Ended::Idle),
             };
-            boxed(self.hear(news)).await.or_else(ended)?;
+            boxed(self.interrupt(interruption)).await?;
         }
     }
 
@@ -245,10 +227,10 @@ impl Session {
             self.flush().await.map_err(Ended::Client)?;
             tokio::select! {
                 biased;
-                () = &mut self.drained => return Err(Ended::Shutdown),
-                news = news_of(self.presence.as_ref()) => boxed(self.hear(news)).await.or_else(ended)?,
+                interruption = self.watch.interrupted(self.presence.as_ref(), deadline) => {
+                    boxed(self.interrupt(interruption)).await?;
+                }
                 event = self.reader.next(&mut self.stream) => return event.map_err(Ended::Client),
-                () = self.alarm.until(deadline) => return Err(Ended::Idle),
                 () = wake.wait() => {}
             }
         }
@@ -256,11 +238,11 @@ impl Session {
 
     async fn take(&mut self, event: Event) -> Result<(), Ended> {
         if let Some(news) = self.presence.as_ref().and_then(Presence::news) {
-            boxed(self.hear(news)).await.or_else(ended)?;
+            boxed(self.hear(news)).await?;
         }
         match event {
             Event::Command { tag, command } => {
-                self.node.imap.command(command.name());
+                self.imap.metrics.command(command.name());
                 let news = news_after(&command);
                 let via = self.via.clone();
                 if self.notify.is_some() {
@@ -279,7 +261,7 @@ impl Session {
                 self.complete(&tag, result, news).await
             }
             Event::Append(start) => {
-                self.node.imap.command(start.name());
+                self.imap.metrics.command(start.name());
                 let tag = start.tag.clone();
                 let via = self.via.clone();
                 let overdue = Overdue::of(self.presence.as_ref());
@@ -303,7 +285,7 @@ impl Session {
             Event::ValueTooLarge { tag } => {
                 self.next_id = None;
                 let refusal = match self.state {
-                    State::NotAuthenticated => bad("Log in first"),
+                    State::NotAuthenticated(_) => bad("Log in first"),
                     _ => op::set_metadata::too_large(&self.node),
                 };
                 self.complete(&tag, Err(refusal), Some(Expunges::Allowed))
@@ -368,19 +350,15 @@ impl Session {
         if completion.status == Status::Bad {
             return self.count_bad();
         }
-        self.bad_commands = 0;
-        if self.failed_logins >= MAX_FAILED_LOGINS {
-            return Err(Ended::Bye("Too many failed logins".into()));
+        self.bad_commands.end();
+        match &self.state {
+            State::NotAuthenticated(login) => Ok(login.check()?),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn count_bad(&mut self) -> Result<(), Ended> {
-        self.bad_commands += 1;
-        match self.bad_commands {
-            MAX_BAD_COMMANDS.. => Err(Ended::Bye("Too many bad commands".into())),
-            _ => Ok(()),
-        }
+        Ok(self.bad_commands.count()?)
     }
 
     /// Sends what is queued and the last word, and closes the connection.
@@ -393,25 +371,21 @@ impl Session {
             }
             // It would be taken for a part of the answer.
             Ended::CutOff(_) => return,
-            Ended::Idle => (None, Some(TOO_LONG)),
-            Ended::Shutdown => (None, Some(SHUTTING_DOWN)),
+            Ended::Goodbye(goodbye) => (None, Some(goodbye.last_word())),
             Ended::Bye(bye) => (bye.code.as_ref(), Some(&*bye.text)),
         };
         if let Some(word) = word {
             self.writer.untagged(Status::Bye, code, word);
         }
         self.state = State::Logout;
-        let close = async {
-            self.flush().await?;
-            self.stream.shutdown().await?;
-            if matches!(ended, Ended::Bye(_)) {
-                let mut sent = (&mut self.stream).take(LINGER_BYTES);
-                tokio::io::copy(&mut sent, &mut tokio::io::sink()).await?;
-            }
-            io::Result::Ok(())
+        let writer = &mut self.writer;
+        let send = async |stream: &mut ClientStream| writer.flush(stream).await;
+        // Who waits for us is not sending.
+        let cut_off = match ended {
+            Ended::Goodbye(Goodbye::Draining | Goodbye::Silent) => false,
+            _ => word.is_some(),
         };
-        // Who does not take it has gone; there is nobody to tell.
-        let _ = timeout(LAST_WORD, close).await;
+        murder_session::close(&mut self.stream, send, cut_off).await;
     }
 
     /// Sends everything that is queued.
@@ -433,13 +407,13 @@ impl Session {
         read: impl AsyncFnOnce(&mut CommandReader, &mut ClientStream) -> io::Result<T>,
     ) -> Result<T, OpError> {
         let limit = match self.state {
-            State::NotAuthenticated => self.login_deadline,
+            State::NotAuthenticated(ref login) => login.deadline(),
             // As impatient as with one who does not read.
             _ => Instant::now() + self.node.config.limits.slow_reader(),
         };
         match timeout_at(limit, read(&mut self.reader, &mut self.stream)).await {
             Ok(read) => Ok(read?),
-            Err(_) => Err(OpError::Bye(TOO_LONG.into())),
+            Err(_) => Err(Goodbye::Silent.into()),
         }
     }
 
@@ -458,11 +432,35 @@ impl Session {
         }
     }
 
+    /// What the client may log in by.
+    pub(crate) fn offer(&self) -> Offer {
+        let plaintext_loopback = self.node.config.imap.allow_plaintext_loopback;
+        let stream = &self.stream;
+        Offer::new(
+            stream.is_tls(),
+            plaintext_loopback,
+            self.peer,
+            stream.peer(),
+        )
+    }
+
+    /// Takes note of what has happened while it waited for its client.
+    ///
+    /// # Errors
+    /// When the session has to end.
+    pub(crate) async fn interrupt(&mut self, interruption: Interruption) -> Result<(), Goodbye> {
+        match interruption {
+            Interruption::Draining => Err(Goodbye::Draining),
+            Interruption::Silent => Err(Goodbye::Silent),
+            Interruption::News(news) => self.hear(news).await,
+        }
+    }
+
     /// Takes note of what has become of the account.
     ///
     /// # Errors
-    /// BYE when the session has to end.
-    pub(crate) async fn hear(&mut self, news: News) -> Result<(), OpError> {
+    /// When the session has to end.
+    async fn hear(&mut self, news: News) -> Result<(), Goodbye> {
         match news {
             News::Changed => {
                 self.look_identity_up();
@@ -474,7 +472,7 @@ impl Session {
                 if self.is_frontends() {
                     sleep(CUT_OFF_AFTER).await;
                 }
-                Err(OpError::Bye(end.last_word().into()))
+                Err(Goodbye::Ended(end))
             }
         }
     }
@@ -500,19 +498,31 @@ impl Session {
     }
 
     /// Somebody has logged in: what depends on who it is.
-    pub(crate) fn logged_in(&mut self, user: User, presence: Presence) {
+    pub(crate) fn enter(&mut self, logged_in: LoggedIn) {
+        let LoggedIn {
+            identity,
+            presence,
+            vouched,
+        } = logged_in;
         let mut limits = limits(&self.node);
-        if user.namespace.is_canonical() {
-            limits.command = limits.command.max(MAX_STAGE);
-        }
+        let namespace = match vouched {
+            true => {
+                limits.command = limits.command.max(MAX_STAGE);
+                self.writer.set_utf8_names_only();
+                Namespace::canonical()
+            }
+            false => {
+                let namespace = self.node.config.namespace.clone();
+                Namespace::client(namespace, &identity.user, identity.admin)
+            }
+        };
         self.reader.set_limits(limits);
-        if user.namespace.is_canonical() {
-            self.writer.set_utf8_names_only();
-        }
-        self.span.record("user", user.identity.user.as_str());
-        self.node.imap.logins.inc();
-        self.failed_logins = 0;
-        self.user = Some(Arc::new(user));
+        self.span.record("user", identity.user.as_str());
+        self.imap.metrics.logins.inc();
+        self.user = Some(Arc::new(User {
+            identity,
+            namespace,
+        }));
         self.presence = Some(presence);
         self.state = State::Authenticated;
     }
@@ -560,9 +570,10 @@ impl Session {
     }
 
     /// Forgets who has logged in, and everything that is theirs: the connection is what it was
-    /// at its start, but for TLS and for logins that have failed (RFC 8437 section 3).
+    /// at its start, but for TLS (RFC 8437 section 3).
     pub(crate) fn log_out(&mut self) {
-        self.state = State::NotAuthenticated;
+        let limit = self.node.config.limits.login_timeout();
+        self.state = State::NotAuthenticated(Login::within(limit));
         self.user = None;
         self.presence = None;
         self.transfer = None;
@@ -570,7 +581,6 @@ impl Session {
         self.notify = None;
         self.writer.set_names(NameEncoding::default());
         self.reader.set_limits(limits_before_login(&self.node));
-        self.login_deadline = Instant::now() + self.node.config.limits.login_timeout();
     }
 
     /// On whose behalf the session does what it does.
@@ -633,6 +643,12 @@ impl Session {
     }
 }
 
+impl From<Goodbye> for Ended {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Goodbye(goodbye)
+    }
+}
+
 /// What ends the session of what went wrong outside of a command.
 fn ended(error: OpError) -> Result<(), Ended> {
     match error {
@@ -654,11 +670,6 @@ fn limits(node: &Node) -> Limits {
         append: node.config.imap.append_limit,
     }
 }
-
-/// BYE to everybody when the node drains; the client may come back.
-pub(crate) const SHUTTING_DOWN: &str = "Server shutting down";
-/// BYE to who has been silent for too long.
-pub(crate) const TOO_LONG: &str = "Autologout; idle for too long";
 
 /// The right to do it is missing, and the user may know that the mailbox exists.
 pub(crate) fn not_permitted() -> OpError {

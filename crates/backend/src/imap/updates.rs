@@ -20,7 +20,7 @@ use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{Bye, Completion, OpError};
 use crate::imap::selected::{Selected, flag_words, selected};
 use crate::imap::session::{Session, State, User};
-use crate::stream::ClientStream;
+use murder_session::ClientStream;
 
 /// Whether EXPUNGE may be sent now: not during FETCH, STORE and SEARCH without UID, and not
 /// between commands (RFC 9051 section 7.5.1).

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use murder_lmtp::CommandError;
-use murder_store::StoreError;
+use murder_session::Goodbye;
 
-use crate::mailboxes::ChangeError;
+use crate::delivery::DeliveryError;
 
 /// One line of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +36,7 @@ pub(super) const BYE: Reply = reply(221, "2.0.0", "Bye");
 pub(super) const START_TLS: Reply = reply(220, "2.0.0", "Ready to start TLS");
 pub(super) const GO_AHEAD: Reply = reply(354, "", "End data with <CRLF>.<CRLF>");
 
-pub(super) const SHUTTING_DOWN: Reply = reply(421, "4.3.2", "Shutting down");
-pub(super) const TIMEOUT: Reply = reply(421, "4.4.2", "Nothing was heard for too long");
-pub(super) const TOO_MANY_ERRORS: Reply = reply(421, "4.7.0", "Too many errors");
 pub(super) const ENDLESS: Reply = reply(421, "4.3.4", "The message does not end");
-pub(super) const GONE: Reply = reply(451, "4.3.0", "The mailbox is not here, try again");
-pub(super) const FAILED: Reply = reply(451, "4.3.0", "Temporarily not possible, try again");
-pub(super) const DISK_FULL: Reply = reply(452, "4.3.1", "No room left, try again later");
-pub(super) const MAILBOX_FULL: Reply = reply(452, "4.2.2", "The mailbox is full");
 pub(super) const TOO_MANY_RECIPIENTS: Reply = reply(452, "4.5.3", "Too many recipients");
 pub(super) const LINE_TOO_LONG: Reply = reply(500, "5.5.6", "Line too long");
 pub(super) const SAY_LHLO: Reply = reply(503, "5.5.1", "Say LHLO first");
@@ -58,8 +51,6 @@ pub(super) const NEEDS_TLS: Reply = reply(
     "Say STARTTLS first, with the certificate of a frontend",
 );
 pub(super) const NO_ACCESS: Reply = reply(550, "5.7.1", "Mail is not taken from you");
-pub(super) const UNKNOWN_USER: Reply = reply(550, "5.1.1", "No such user");
-pub(super) const NUL: Reply = reply(554, "5.6.0", "A message must not hold NULs");
 pub(super) const TOO_LARGE: Reply = reply(552, "5.3.4", "Message is too big");
 
 impl Reply {
@@ -82,6 +73,31 @@ impl fmt::Display for Reply {
     }
 }
 
+impl From<Goodbye> for Reply {
+    fn from(goodbye: Goodbye) -> Self {
+        let enhanced = match goodbye {
+            Goodbye::Draining => "4.3.2",
+            Goodbye::Silent => "4.4.2",
+            Goodbye::BadCommands | Goodbye::FailedLogins | Goodbye::Ended(_) => "4.7.0",
+        };
+        reply(421, enhanced, goodbye.last_word())
+    }
+}
+
+impl From<DeliveryError> for Reply {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::UnknownUser => reply(550, "5.1.1", "No such user"),
+            DeliveryError::NotHere => reply(451, "4.3.0", "The mailbox is not here, try again"),
+            DeliveryError::Nul => reply(554, "5.6.0", "A message must not hold NULs"),
+            DeliveryError::TooLarge => TOO_LARGE,
+            DeliveryError::MailboxFull => reply(452, "4.2.2", "The mailbox is full"),
+            DeliveryError::DiskFull => reply(452, "4.3.1", "No room left, try again later"),
+            DeliveryError::Failed => reply(451, "4.3.0", "Temporarily not possible, try again"),
+        }
+    }
+}
+
 impl From<CommandError> for Reply {
     fn from(error: CommandError) -> Self {
         match error {
@@ -89,39 +105,6 @@ impl From<CommandError> for Reply {
             CommandError::NotLmtp => reply(500, "5.5.1", "This is LMTP, say LHLO"),
             CommandError::Syntax => reply(501, "5.5.2", "Syntax error"),
             CommandError::Parameter => reply(555, "5.5.4", "Unknown parameter"),
-        }
-    }
-}
-
-/// What a recipient is told when the store refuses.
-pub(super) fn of_store(error: &StoreError) -> Reply {
-    match error {
-        // It was there at RCPT; the next attempt finds out what has become of it.
-        StoreError::NoSuchMailbox | StoreError::NoSuchHome => GONE,
-        StoreError::DiskFull => {
-            tracing::warn!("no room for a message");
-            DISK_FULL
-        }
-        StoreError::TooLarge { .. } => TOO_LARGE,
-        StoreError::OverQuota { .. } | StoreError::UidsExhausted => MAILBOX_FULL,
-        StoreError::Corrupt { .. } | StoreError::HomeDamaged { .. } => {
-            tracing::error!(%error, "damaged, not delivered");
-            FAILED
-        }
-        _ => {
-            tracing::warn!(%error, "the store refuses a message");
-            FAILED
-        }
-    }
-}
-
-/// What a recipient is told whose INBOX could not be made.
-pub(super) fn of_change(error: &ChangeError) -> Reply {
-    match error {
-        ChangeError::Store(error) => of_store(error),
-        _ => {
-            tracing::warn!(%error, "no INBOX could be made");
-            FAILED
         }
     }
 }

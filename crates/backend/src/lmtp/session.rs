@@ -3,22 +3,23 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use murder_lmtp::{Command, Forwarded, Sender, Terminator};
 use murder_mailbox::MailboxName;
 use murder_net::tls::TlsServer;
-use murder_net::{Connection, Peer, Role, SessionId, Stream};
+use murder_net::{Connection, Peer, Role, SessionId};
+use murder_session::{
+    BadCommands, ClientStream, Goodbye, HANDSHAKE, Interruption, LineCutter, TooLong, Watch,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::deliver::Incoming;
-use super::fields::{self, Received};
-use super::recipient::{Target, resolve};
+use super::Lmtp;
 use super::reply::{self, Reply};
 use super::unstuff::Unstuffer;
-use crate::line::{LineCutter, TooLong};
+use crate::delivery::{Incoming, Received, Target, resolve, return_path};
 use crate::node::{Node, now};
 
 /// The most bytes in a command line: RFC 5321 section 4.5.3.1.4 wants 512 and room for
@@ -27,8 +28,6 @@ const MAX_LINE: usize = 4 << 10;
 /// The most recipients of a message; RFC 5321 section 4.5.3.1.8 wants at least 100. Senders send
 /// the others in another transaction.
 const MAX_RECIPIENTS: usize = 1000;
-/// Refused commands in a connection; one who has so many is no mail server.
-const MAX_ERRORS: u32 = 100;
 /// Replies that may wait for the end of the commands that have come in one go.
 const MAX_OUTPUT: usize = 16 << 10;
 /// What is read of commands at a time.
@@ -41,13 +40,12 @@ const LEAST_ROOM: usize = 8 << 10;
 const HELD_BACK: usize = 4;
 /// Silence, in a transaction and outside; RFC 5321 section 4.5.3.2.7 wants at least 5 minutes.
 const IDLE: Duration = Duration::from_secs(5 * 60);
-/// A TLS handshake that takes longer is someone else's waste of memory.
-const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// A connection.
 pub(super) struct Session {
     node: Arc<Node>,
-    stream: Stream,
+    lmtp: Arc<Lmtp>,
+    stream: ClientStream,
     /// Whether the client may send mail, and is a frontend.
     client: Client,
     /// Bytes that have come and are not used yet. None are held while idle.
@@ -65,7 +63,8 @@ pub(super) struct Session {
     id: SessionId,
     messages: u64,
     peer: IpAddr,
-    errors: u32,
+    bad_commands: BadCommands,
+    watch: Watch,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +107,12 @@ enum End {
     Saying(Reply),
 }
 
+impl From<Goodbye> for End {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Saying(goodbye.into())
+    }
+}
+
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
         Self::Gone(error)
@@ -125,12 +130,13 @@ enum Next {
 }
 
 impl Session {
-    pub(super) fn new(node: Arc<Node>, connection: Connection) -> Self {
+    pub(super) fn new(node: Arc<Node>, lmtp: Arc<Lmtp>, connection: Connection) -> Self {
+        let patience = node.config.limits.slow_reader();
         let mut session = Self {
-            node,
+            lmtp,
             id: connection.session,
             peer: connection.peer_addr.ip().to_canonical(),
-            stream: connection.stream,
+            stream: ClientStream::new(connection.stream, patience),
             client: Client::Stranger,
             input: BytesMut::new(),
             lines: LineCutter::new(MAX_LINE),
@@ -140,7 +146,9 @@ impl Session {
             helo: None,
             forwarded: Forwarded::default(),
             messages: 0,
-            errors: 0,
+            bad_commands: BadCommands::default(),
+            watch: Watch::new(node.shutdown.token(), Instant::now() + IDLE),
+            node,
         };
         session.know_client();
         session
@@ -148,7 +156,7 @@ impl Session {
 
     /// Looks at who the client is: at the start, and when it has shown a certificate.
     fn know_client(&mut self) {
-        let here = self.stream.is_loopback();
+        let here = self.peer.is_loopback();
         let peer = self.stream.peer();
         self.client = Client::of(peer.as_ref(), here, self.node.config.lmtp.open);
     }
@@ -173,8 +181,8 @@ impl Session {
                     self.greeted = false;
                     self.transaction = None;
                     self.forwarded = Forwarded::default();
-                    match timeout(HANDSHAKE, self.stream.accept_tls(&tls)).await {
-                        Ok(Ok(stream)) => self.stream = stream,
+                    match timeout(HANDSHAKE, self.stream.start_tls(&tls)).await {
+                        Ok(Ok(())) => {}
                         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => return tracing::debug!("TLS handshake took too long"),
                     }
@@ -191,17 +199,21 @@ impl Session {
             End::Closed => {}
             End::Saying(reply) => reply.write(&mut self.output),
         }
-        // The client may have gone, which is its right now.
-        if self.flush().await.is_ok() {
-            let _ = self.stream.shutdown().await;
-        }
+        let output = &self.output;
+        let send = async |stream: &mut ClientStream| {
+            stream.write_all(output).await?;
+            stream.flush().await
+        };
+        murder_session::close(&mut self.stream, send, false).await;
     }
 
-    fn reply(&mut self, reply: Reply) {
-        if !reply.is_positive() {
-            self.errors += 1;
-        }
+    fn reply(&mut self, reply: Reply) -> Result<(), Goodbye> {
         reply.write(&mut self.output);
+        match reply.is_positive() {
+            true => self.bad_commands.end(),
+            false => self.bad_commands.count()?,
+        }
+        Ok(())
     }
 
     /// Reads a command and does it.
@@ -209,10 +221,10 @@ impl Session {
         let line = loop {
             match self.line() {
                 Some(Ok(line)) => break line,
-                Some(Err(reply)) => self.reply(reply),
+                Some(Err(reply)) => self.reply(reply)?,
                 None => self.read_commands().await?,
             }
-            self.check_bounds().await?;
+            self.make_room().await?;
         };
         let next = match Command::parse(&line) {
             Ok(command) => self.obey(command).await,
@@ -220,37 +232,35 @@ impl Session {
         };
         let next = match next {
             Ok(Step::Reply(reply)) => {
-                self.reply(reply);
+                self.reply(reply)?;
                 Next::Command
             }
             Ok(Step::Replied) => Next::Command,
             Ok(Step::Data(transaction)) => {
-                self.reply(reply::GO_AHEAD);
+                self.reply(reply::GO_AHEAD)?;
                 Next::Data(transaction)
             }
             Ok(Step::StartTls(tls)) => {
-                self.reply(reply::START_TLS);
+                self.reply(reply::START_TLS)?;
                 self.flush().await?;
                 Next::StartTls(tls)
             }
             Ok(Step::Quit) => return Err(End::Saying(reply::BYE)),
             Err(refusal) => {
-                self.reply(refusal);
+                self.reply(refusal)?;
                 Next::Command
             }
         };
-        self.check_bounds().await?;
+        self.make_room().await?;
         Ok(next)
     }
 
-    async fn check_bounds(&mut self) -> Result<(), End> {
-        if self.errors >= MAX_ERRORS {
-            return Err(End::Saying(reply::TOO_MANY_ERRORS));
+    /// Sends what is queued if it is much.
+    async fn make_room(&mut self) -> io::Result<()> {
+        match self.output.len() {
+            ..MAX_OUTPUT => Ok(()),
+            _ => self.flush().await,
         }
-        if self.output.len() > MAX_OUTPUT {
-            self.flush().await?;
-        }
-        Ok(())
     }
 
     async fn obey(&mut self, command: Command) -> Result<Step, Reply> {
@@ -299,10 +309,11 @@ impl Session {
                         transaction.targets.push(target);
                         transaction.recipients.push(recipient.path);
                     }
-                    Err(refusal) => {
+                    Err(refused) => {
+                        let refusal = Reply::from(refused);
                         let sender = self.transaction.as_ref().map(|t| &t.sender);
                         self.audit(sender, &recipient.path, None, &refusal, None);
-                        self.node.counters.lmtp_refused.inc();
+                        self.lmtp.refused.inc();
                         // A list with many strangers on it is no error of the client's.
                         refusal.write(&mut self.output);
                         return Ok(Step::Replied);
@@ -382,21 +393,20 @@ impl Session {
             .iter()
             .map(|target| (target.recipient.clone(), target.mailbox.clone()))
             .collect();
-        let mut incoming = Incoming::new(targets, &sender, limit, added, strips);
+        let ident = sender.forwarded.ident.clone();
+        let mut incoming = Incoming::new(targets, ident, sender.size, limit, added, strips);
         self.receive(&mut incoming, limit).await?;
         let size = incoming.size();
         let began = Instant::now();
-        let told = incoming.deliver().await;
-        let counters = &self.node.counters;
-        counters.lmtp_seconds.observe(began.elapsed().as_secs_f64());
-        let delivered = told.iter().filter(|reply| reply.is_positive()).count();
-        counters.lmtp_messages.inc_by(u64::from(delivered > 0));
-        counters.lmtp_delivered.inc_by(delivered as u64);
-        counters
-            .lmtp_refused
-            .inc_by((told.len() - delivered) as u64);
-        for (reply, (recipient, mailbox)) in told.iter().zip(&recipients) {
-            self.audit(Some(&sender), recipient, Some(mailbox), reply, Some(size));
+        let results = incoming.deliver().await;
+        self.lmtp.seconds.observe(began.elapsed().as_secs_f64());
+        let delivered = results.iter().filter(|result| result.is_ok()).count();
+        self.lmtp.messages.inc_by(u64::from(delivered > 0));
+        self.lmtp.delivered.inc_by(delivered as u64);
+        self.lmtp.refused.inc_by((results.len() - delivered) as u64);
+        for (result, (recipient, mailbox)) in results.into_iter().zip(&recipients) {
+            let reply = result.map_or_else(Reply::from, |()| reply::DELIVERED);
+            self.audit(Some(&sender), recipient, Some(mailbox), &reply, Some(size));
             reply.write(&mut self.output);
         }
         Ok(())
@@ -407,7 +417,7 @@ impl Session {
         let lmtp = &self.node.config.lmtp;
         let mut added = String::new();
         if lmtp.return_path {
-            added += &fields::return_path(&sender.path);
+            added += &return_path(&sender.path);
         }
         if lmtp.received {
             let own_peer = self.stream.peer();
@@ -501,19 +511,19 @@ impl Session {
     /// Waits for more of a command. Nothing but the connection is held meanwhile.
     async fn read_commands(&mut self) -> Result<(), End> {
         self.flush().await?;
-        match self.input.is_empty() {
-            true => self.input = BytesMut::new(),
-            // Half a command.
-            false => self.stream.acknowledge(),
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
         }
-        let draining = self.node.shutdown.token();
         tokio::select! {
             biased;
-            () = draining.cancelled() => return Err(End::Saying(reply::SHUTTING_DOWN)),
-            readable = timeout(IDLE, self.stream.readable()) => match readable {
-                Ok(readable) => readable?,
-                Err(_) => return Err(End::Saying(reply::TIMEOUT)),
-            },
+            interruption = self.watch.interrupted(None, Instant::now() + IDLE) => {
+                return Err(match interruption {
+                    Interruption::Draining => Goodbye::Draining.into(),
+                    // Nobody is logged in of whom there could be news.
+                    Interruption::Silent | Interruption::News(_) => Goodbye::Silent.into(),
+                });
+            }
+            readable = self.stream.readable() => readable?,
         }
         self.input.reserve(READ_COMMANDS);
         self.read().await
@@ -521,7 +531,6 @@ impl Session {
 
     async fn read_message(&mut self) -> Result<(), End> {
         self.flush().await?;
-        self.stream.acknowledge();
         if self.input.capacity() - self.input.len() < LEAST_ROOM {
             self.input.reserve(READ_MESSAGE);
         }
@@ -533,21 +542,18 @@ impl Session {
             Ok(Ok(0)) => Err(End::Closed),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(End::Saying(reply::TIMEOUT)),
+            Err(_) => Err(Goodbye::Silent.into()),
         }
     }
 
-    /// Sends what is waiting; a client that does not take it has a bounded time.
+    /// Sends what is waiting.
     async fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() {
             return Ok(());
         }
         let output = std::mem::take(&mut self.output);
-        let sent = timeout(self.node.config.limits.slow_reader(), async {
-            self.stream.write_all(&output).await?;
-            self.stream.flush().await
-        });
-        sent.await?
+        self.stream.write_all(&output).await?;
+        self.stream.flush().await
     }
 }
 

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 
 use murder_auth::AuthError;
 use murder_pop3::CommandError;
-use murder_sessions::End;
+use murder_session::{End, Goodbye, NotLoggedIn};
 use murder_store::StoreError;
-
-use crate::login::NotLoggedIn;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,28 +65,13 @@ pub(super) fn messages(count: u64) -> String {
     }
 }
 
-pub(super) const SHUTTING_DOWN: Reply = err(TEMPORARY, "Shutting down");
-pub(super) const OUTDATED: Reply = err(
-    TEMPORARY,
-    "The accounts are out of date here, try again later",
-);
-pub(super) const TOO_MANY_ERRORS: Reply = err(None, "Too many bad commands");
-pub(super) const TOO_MANY_LOGINS: Reply = err(None, "Too many failed logins");
 pub(super) const LINE_TOO_LONG: Reply = err(None, "Line too long");
 pub(super) const LOG_IN_FIRST: Reply = err(None, "Log in first");
 pub(super) const LOGGED_IN_ALREADY: Reply = err(None, "Logged in already");
 pub(super) const NO_TLS: Reply = err(None, "TLS is not available");
 pub(super) const TLS_ALREADY: Reply = err(None, "Command not permitted when TLS active");
 pub(super) const DATA_BEHIND_STLS: Reply = err(None, "Data behind STLS");
-pub(super) const NEEDS_TLS: Reply = err(None, "Use TLS first");
 pub(super) const SAY_USER: Reply = err(None, "Say USER first");
-pub(super) const UNKNOWN_MECHANISM: Reply = err(None, "Mechanism is not supported");
-pub(super) const CANCELLED: Reply = err(None, "Authentication cancelled");
-pub(super) const MALFORMED_SASL: Reply = err(None, "Malformed SASL response");
-pub(super) const ONLY_FRONTENDS: Reply =
-    err(AUTH, "Only the frontends of the murder may act for users");
-pub(super) const NAME_A_USER: Reply = err(AUTH, "Name a user to act for");
-pub(super) const NO_SUCH_USER: Reply = err(AUTH, "No such user, or the account is disabled");
 pub(super) const INBOX_NOT_HERE: Reply = err(NOT_HERE, "INBOX is not on this backend");
 pub(super) const NOT_OPEN: Reply = err(
     TEMPORARY,
@@ -125,19 +108,32 @@ impl From<CommandError> for Reply {
     }
 }
 
-impl From<End> for Reply {
-    fn from(end: End) -> Self {
-        let code = match end {
-            End::Kicked => TEMPORARY,
-            End::Disabled | End::Deleted | End::Password | End::Rights => AUTH,
-        };
-        err(code, end.last_word())
+impl From<Goodbye> for Reply {
+    fn from(goodbye: Goodbye) -> Self {
+        match goodbye {
+            Goodbye::Draining => err(TEMPORARY, "Shutting down"),
+            Goodbye::Silent | Goodbye::BadCommands | Goodbye::FailedLogins => {
+                err(None, goodbye.last_word())
+            }
+            Goodbye::Ended(End::Kicked) => err(TEMPORARY, goodbye.last_word()),
+            Goodbye::Ended(End::Disabled | End::Deleted | End::Password | End::Rights) => {
+                err(AUTH, goodbye.last_word())
+            }
+        }
     }
 }
 
 impl From<NotLoggedIn> for Reply {
-    fn from(error: NotLoggedIn) -> Self {
-        match error {
+    fn from(why: NotLoggedIn) -> Self {
+        match why {
+            NotLoggedIn::NeedsTls => err(None, "Use TLS first"),
+            NotLoggedIn::UnknownMechanism => err(None, "Mechanism is not supported"),
+            NotLoggedIn::OnlyFrontends => {
+                err(AUTH, "Only the frontends of the murder may act for users")
+            }
+            NotLoggedIn::NoUser => err(AUTH, "Name a user to act for"),
+            NotLoggedIn::Malformed => err(None, "Malformed SASL response"),
+            NotLoggedIn::Cancelled => err(None, "Authentication cancelled"),
             NotLoggedIn::Refused(AuthError::Failed) => err(AUTH, "Authentication failed"),
             NotLoggedIn::Refused(AuthError::NotAuthorized) => {
                 err(AUTH, "Not authorized to act as that user")
@@ -146,8 +142,12 @@ impl From<NotLoggedIn> for Reply {
             NotLoggedIn::Refused(AuthError::Guessing) => {
                 err(TEMPORARY, "Too many failed logins, try again later")
             }
+            NotLoggedIn::UnknownUser => err(AUTH, "No such user, or the account is disabled"),
             NotLoggedIn::NoAccounts => err(TEMPORARY, "No accounts are known yet, try again"),
-            NotLoggedIn::Outdated => OUTDATED,
+            NotLoggedIn::Outdated => err(
+                TEMPORARY,
+                "The accounts are out of date here, try again later",
+            ),
             NotLoggedIn::TooManyConnections => err(IN_USE, "Too many connections of yours"),
         }
     }

@@ -7,64 +7,74 @@ use std::sync::Arc;
 use murder_pop3::{Octets, Stuffer, first_lines};
 use murder_store::{MessageRow, StoreError};
 
+use super::Pop3;
 use super::body::BodyReader;
+use super::maildrop::Maildrop;
 use super::reply::{self, Reply, ok};
-use super::session::{Done, End, MAX_OUTPUT, Session, Stop};
+use super::session::{Done, End, MAX_OUTPUT, Stop, Wire};
 use crate::nul::without_nuls;
 
 /// STAT
-pub(super) async fn stat(session: &mut Session) -> Done {
-    let (count, octets) = sum(session).await?;
+pub(super) async fn stat(pop3: &Pop3, maildrop: &Maildrop) -> Done {
+    let (count, octets) = sum(pop3, maildrop).await;
     Ok(Some(ok(format!("{count} {octets}"))))
 }
 
 /// LIST
-pub(super) async fn list(session: &mut Session, message: Option<u32>) -> Done {
+pub(super) async fn list(
+    pop3: &Pop3,
+    wire: &mut Wire,
+    maildrop: &Maildrop,
+    message: Option<u32>,
+) -> Done {
     if let Some(number) = message {
-        let row = session.maildrop()?.message(number)?;
-        let octets = size(session, &row).await?;
+        let row = maildrop.message(number)?;
+        let octets = size(pop3, maildrop, &row).await;
         return Ok(Some(ok(format!("{number} {octets}"))));
     }
-    let (count, octets) = sum(session).await?;
+    let (count, octets) = sum(pop3, maildrop).await;
     let messages = reply::messages(count);
-    ok(format!("{messages} ({octets} octets)")).write(&mut session.output);
-    let (view, deleted) = session.maildrop()?.listing();
+    ok(format!("{messages} ({octets} octets)")).write(&mut wire.output);
+    let (view, deleted) = maildrop.listing();
     for row in view.rows(1, view.len()) {
         if deleted.contains(row.uid) {
             continue;
         }
-        let octets = size(session, &row).await?;
-        line(session, row.seq, octets).await?;
+        let octets = size(pop3, maildrop, &row).await;
+        line(wire, row.seq, octets).await?;
     }
-    session.output.extend_from_slice(b".\r\n");
+    wire.output.extend_from_slice(b".\r\n");
     Ok(None)
 }
 
 /// UIDL
-pub(super) async fn uidl(session: &mut Session, message: Option<u32>) -> Done {
+pub(super) async fn uidl(wire: &mut Wire, maildrop: &mut Maildrop, message: Option<u32>) -> Done {
     if let Some(number) = message {
-        let maildrop = session.maildrop()?;
         let row = maildrop.message(number)?;
         let id = maildrop.unique_id(&row);
         return Ok(Some(ok(format!("{number} {id}"))));
     }
-    ok("unique-id listing follows").write(&mut session.output);
-    let (view, deleted) = session.maildrop()?.listing();
+    ok("unique-id listing follows").write(&mut wire.output);
+    let (view, deleted) = maildrop.listing();
     for row in view.rows(1, view.len()) {
         if deleted.contains(row.uid) {
             continue;
         }
-        let id = session.maildrop()?.unique_id(&row);
-        line(session, row.seq, id).await?;
+        let id = maildrop.unique_id(&row);
+        line(wire, row.seq, id).await?;
     }
-    session.output.extend_from_slice(b".\r\n");
+    wire.output.extend_from_slice(b".\r\n");
     Ok(None)
 }
 
 /// RETR
-pub(super) async fn retr(session: &mut Session, number: u32) -> Done {
-    let node = Arc::clone(&session.node);
-    let maildrop = session.maildrop()?;
+pub(super) async fn retr(
+    pop3: &Pop3,
+    wire: &mut Wire,
+    maildrop: &mut Maildrop,
+    number: u32,
+    mark_seen: bool,
+) -> Done {
     let row = maildrop.message(number)?;
     let mailbox = maildrop.id();
     let partition = Arc::clone(&maildrop.partition);
@@ -79,37 +89,36 @@ pub(super) async fn retr(session: &mut Session, number: u32) -> Done {
             let mut octets = Octets::default();
             octets.push(piece.as_deref().unwrap_or_default());
             let octets = octets.finish();
-            node.pop3.sizes.note(mailbox, &row, octets);
+            pop3.sizes.note(mailbox, &row, octets);
             Some(octets)
         }
-        false => node.pop3.sizes.known(mailbox, &row),
+        false => pop3.sizes.known(mailbox, &row),
     };
     let text = octets.map_or_else(|| "message follows".to_owned(), |n| format!("{n} octets"));
-    ok(text).write(&mut session.output);
+    ok(text).write(&mut wire.output);
     let mut stuffer = Stuffer::default();
     while let Some(bytes) = piece {
         for slice in bytes.chunks(MAX_OUTPUT) {
-            stuffer.push(slice, &mut session.output);
-            session.make_room().await?;
+            stuffer.push(slice, &mut wire.output);
+            wire.make_room().await?;
         }
         drop(bytes);
         piece = reader.next().await.map_err(cut_off)?;
     }
-    stuffer.finish(&mut session.output);
-    if node.config.pop3.mark_seen {
+    stuffer.finish(&mut wire.output);
+    if mark_seen {
         // Seen is what the connection has taken.
-        session.flush().await?;
-        session.maildrop()?.retrieved(&row);
+        wire.flush().await?;
+        maildrop.retrieved(&row);
     }
-    node.pop3.metrics.retrieved.inc();
+    pop3.retrieved.inc();
     Ok(None)
 }
 
 /// TOP: the header, the empty line behind it, and the first lines of the body.
-pub(super) async fn top(session: &mut Session, number: u32, lines: u32) -> Done {
+pub(super) async fn top(wire: &mut Wire, maildrop: &Maildrop, number: u32, lines: u32) -> Done {
     /// Read at a time: the header of most messages, and the lines that are asked for.
     const PART: u32 = 64 << 10;
-    let maildrop = session.maildrop()?;
     let row = maildrop.message(number)?;
     let partition = Arc::clone(&maildrop.partition);
     let header = row.header_len.min(row.location.len);
@@ -130,34 +139,33 @@ pub(super) async fn top(session: &mut Session, number: u32, lines: u32) -> Done 
             Err(error) => return Err(unreadable(from, error)),
         };
         if from == 0 {
-            ok("").write(&mut session.output);
+            ok("").write(&mut wire.output);
         }
         let in_header = (header.saturating_sub(from) as usize).min(part.len());
         let (head, body) = part.split_at(in_header);
-        stuffer.push(head, &mut session.output);
-        stuffer.push(first_lines(body, &mut left), &mut session.output);
+        stuffer.push(head, &mut wire.output);
+        stuffer.push(first_lines(body, &mut left), &mut wire.output);
         from += part.len() as u32;
-        session.make_room().await?;
+        wire.make_room().await?;
     }
     if from == 0 {
-        ok("").write(&mut session.output);
+        ok("").write(&mut wire.output);
     }
-    stuffer.finish(&mut session.output);
+    stuffer.finish(&mut wire.output);
     Ok(None)
 }
 
 /// DELE
-pub(super) fn dele(session: &mut Session, number: u32) -> Done {
-    session.maildrop()?.delete(number)?;
+pub(super) fn dele(maildrop: &mut Maildrop, number: u32) -> Done {
+    maildrop.delete(number)?;
     Ok(Some(ok(format!("Message {number} deleted"))))
 }
 
 /// RSET
-pub(super) fn rset(session: &mut Session) -> Done {
-    let maildrop = session.maildrop()?;
+pub(super) fn rset(maildrop: &mut Maildrop) -> Option<Reply> {
     maildrop.reset();
     let messages = reply::messages(maildrop.count());
-    Ok(Some(ok(format!("Maildrop has {messages}"))))
+    Some(ok(format!("Maildrop has {messages}")))
 }
 
 /// A message that became unreadable while it was being sent: only the end of the connection
@@ -175,28 +183,26 @@ fn unreadable(from: u32, error: StoreError) -> Stop {
 }
 
 /// How many messages there are, and their octets.
-async fn sum(session: &mut Session) -> Result<(u64, u64), Stop> {
-    let (view, deleted) = session.maildrop()?.listing();
+async fn sum(pop3: &Pop3, maildrop: &Maildrop) -> (u64, u64) {
+    let (view, deleted) = maildrop.listing();
     let mut octets = 0;
     for row in view.rows(1, view.len()) {
         if !deleted.contains(row.uid) {
-            octets += size(session, &row).await?;
+            octets += size(pop3, maildrop, &row).await;
             tokio::task::consume_budget().await;
         }
     }
-    Ok((session.maildrop()?.count(), octets))
+    (maildrop.count(), octets)
 }
 
-async fn size(session: &mut Session, row: &MessageRow) -> Result<u64, Stop> {
-    let node = Arc::clone(&session.node);
-    let maildrop = session.maildrop()?;
-    let size = node.pop3.sizes.of(&maildrop.partition, maildrop.id(), row);
-    Ok(size.await)
+async fn size(pop3: &Pop3, maildrop: &Maildrop, row: &MessageRow) -> u64 {
+    let size = pop3.sizes.of(&maildrop.partition, maildrop.id(), row);
+    size.await
 }
 
 /// One line of a listing.
-async fn line(session: &mut Session, number: u32, what: impl Display) -> Result<(), Stop> {
-    write!(session.output, "{number} {what}\r\n")?;
+async fn line(wire: &mut Wire, number: u32, what: impl Display) -> Result<(), Stop> {
+    write!(wire.output, "{number} {what}\r\n")?;
     tokio::task::consume_budget().await;
-    Ok(session.make_room().await?)
+    Ok(wire.make_room().await?)
 }

@@ -189,8 +189,9 @@ async fn one_reply_for_each_recipient_in_order() {
         // Byte for byte, and once.
         assert_eq!(bodies(node, text).await, [&body[..]], "{text}");
     }
-    assert_eq!(node.counters.lmtp_messages.get(), 1);
-    assert_eq!(node.counters.lmtp_delivered.get(), 4);
+    let metrics = node.metrics.render();
+    assert!(metrics.contains("murder_backend_lmtp_messages_total 1\n"));
+    assert!(metrics.contains("murder_backend_lmtp_recipients_total 4\n"));
     assert_eq!(client.say("QUIT").await, "221 2.0.0");
     client.closed().await;
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use murder_mailbox::MailboxName;
-use murder_sessions::ShownMailbox;
+use murder_session::ShownMailbox;
 
 use crate::backend::{BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;

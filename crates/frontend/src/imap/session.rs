@@ -9,7 +9,7 @@ use murder_imap::AppendStart;
 use murder_imap::node::MAILBOX_DELETED;
 use murder_mailbox::{Identity, Namespace, Rights};
 use murder_net::{Alarm, Cancelled, SessionId, Stream};
-use murder_sessions::{CUT_OFF_AFTER, End, News, Overdue, Presence};
+use murder_session::{CUT_OFF_AFTER, End, News, Overdue, Presence};
 use tokio::time::Instant;
 
 use crate::backend::connection::ActingFor;

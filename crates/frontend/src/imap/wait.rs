@@ -1,6 +1,6 @@
 //! Waiting: for the client, and for the backend of the selected mailbox.
 
-use murder_sessions::news_of;
+use murder_session::news_of;
 use tokio::time::{Instant, timeout};
 
 use crate::imap::errors::OpError;

@@ -11,7 +11,7 @@ use murder_store::StoreError;
 use super::row::{FetchError, cut_off};
 use super::source::{Found, Source};
 use super::{PIECE, WHOLE_LIMIT};
-use crate::stream::ClientStream;
+use murder_session::ClientStream;
 
 /// A part that is decoded as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::imap::enabled::Extension;
 use crate::imap::selected::flag_words;
 use crate::imap::updates::start_fetch;
 use crate::nul::without_nuls;
-use crate::stream::ClientStream;
+use murder_session::ClientStream;
 
 /// Why a message was not written.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::imap::enabled::Extension;
 use crate::imap::errors::OpError;
 use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter};
 use crate::imap::selected::Selected;
-use crate::stream::ClientStream;
+use murder_session::ClientStream;
 
 /// Messages that are looked at together.
 const BATCH: usize = 64;

@@ -1,7 +1,6 @@
 //! CAPABILITY (RFC 9051 section 6.1.1): what is whole, and no more.
 
 use murder_imap::Code;
-use murder_net::Role;
 
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::op::unauthenticate;
@@ -75,7 +74,7 @@ const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABL
 /// The capabilities of this session at this moment.
 pub(crate) fn list(session: &Session) -> Vec<String> {
     let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-    if !matches!(session.state, State::NotAuthenticated) {
+    if !matches!(session.state, State::NotAuthenticated(_)) {
         let mut list: Vec<String> = owned(AFTER_LOGIN);
         if !session.is_frontends() {
             list.extend(owned(DIRECT));
@@ -90,22 +89,17 @@ pub(crate) fn list(session: &Session) -> Vec<String> {
         return list;
     }
     let mut list: Vec<String> = owned(BEFORE_LOGIN);
-    if !is_frontend(session) {
+    let offer = session.offer();
+    if !offer.is_frontend() {
         list.push(REV2.to_owned());
     }
     if can_start_tls(session) {
         list.push("STARTTLS".to_owned());
     }
-    list.push(
-        match may_log_in(session) {
-            true => "AUTH=PLAIN",
-            false => "LOGINDISABLED",
-        }
-        .to_owned(),
-    );
-    if is_frontend(session) {
-        list.push("AUTH=EXTERNAL".to_owned());
+    if !offer.takes_passwords() {
+        list.push("LOGINDISABLED".to_owned());
     }
+    list.extend(offer.mechanisms().map(|name| format!("AUTH={name}")));
     list
 }
 
@@ -124,18 +118,4 @@ pub(crate) fn capability(session: &mut Session) -> OpResult {
 /// Whether STARTTLS is there to be used.
 pub(crate) fn can_start_tls(session: &Session) -> bool {
     session.node.tls.is_some() && !session.stream.is_tls()
-}
-
-/// Whether passwords may be sent.
-pub(crate) fn may_log_in(session: &Session) -> bool {
-    session.stream.is_tls()
-        || (session.node.config.imap.allow_plaintext_loopback && session.peer.is_loopback())
-}
-
-/// Whether the client is a frontend of the cluster, which may vouch for users.
-pub(crate) fn is_frontend(session: &Session) -> bool {
-    session
-        .stream
-        .peer()
-        .is_some_and(|peer| peer.has_role(Role::Frontend))
 }

@@ -36,7 +36,7 @@ pub(crate) async fn copy(
     let user = session.user()?;
     let places = readable(session, uid, set, moving).await?;
     let (target, rights) = target(session, &user, mailbox)?;
-    let pace = Pace::new(&session.node, &user, tag);
+    let pace = Pace::new(&session.imap, &user, tag);
     let Session {
         state,
         writer,

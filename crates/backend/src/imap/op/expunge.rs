@@ -37,7 +37,7 @@ pub(crate) async fn expunge(
     };
     if any_deleted(&selected.handle.view(), uids.as_ref()) {
         let (partition, handle) = (&selected.partition, &selected.handle);
-        let pace = Pace::new(&session.node, &user, tag);
+        let pace = Pace::new(&session.imap, &user, tag);
         let (writer, stream) = (&mut session.writer, &mut session.stream);
         let mut progress = Progress::new(writer, stream, &session.node.shutdown, pace);
         let work = partition.expunge(handle, uids.as_ref());

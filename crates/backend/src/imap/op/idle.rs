@@ -5,7 +5,7 @@ use std::io;
 use murder_imap::server::Line;
 use murder_imap::{CommandReader, Status};
 use murder_net::Alarm;
-use murder_sessions::news_of;
+use murder_session::ClientStream;
 use tokio::time::Instant;
 
 use crate::imap::dispatch::boxed;
@@ -13,19 +13,18 @@ use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::notify::{self, Wake};
 use crate::imap::session::{Session, State};
 use crate::imap::updates::{Expunges, deleted, news};
-use crate::stream::ClientStream;
 
 /// What a client is told that has not been told anything for a while.
 const STILL_HERE: &str = "Still here";
 
 /// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the
-/// client is done. While it waits it holds no buffer. The caller ends it, by dropping it, when the
-/// client is silent for too long and when the node drains.
+/// client is done. While it waits it holds no buffer.
 pub(crate) async fn idle(session: &mut Session) -> OpResult {
     session.writer.continuation("idling");
     let every = session.node.config.limits.idle_notify();
     let mut due = Instant::now() + every;
     let mut alarm = Alarm::new(due);
+    let deadline = Instant::now() + session.node.config.limits.idle_timeout();
     loop {
         // Before the comparison, so that no change falls in between.
         let mut wake = Wake::of(session);
@@ -51,8 +50,9 @@ pub(crate) async fn idle(session: &mut Session) -> OpResult {
             due = Instant::now() + every;
         }
         let line = tokio::select! {
-            heard = news_of(session.presence.as_ref()) => {
-                boxed(session.hear(heard)).await?;
+            biased;
+            interruption = session.watch.interrupted(session.presence.as_ref(), deadline) => {
+                boxed(session.interrupt(interruption)).await?;
                 continue;
             }
             line = next_line(&mut session.reader, &mut session.stream) => line?,

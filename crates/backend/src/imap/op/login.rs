@@ -1,94 +1,43 @@
-//! LOGIN (RFC 9051 section 6.2.3), and what every login with a password ends with.
+//! LOGIN (RFC 9051 section 6.2.3), and what every login ends with.
 
 use std::sync::Arc;
 
-use murder_auth::{AuthError, Login};
-use murder_imap::{Code, Secret};
-use murder_mailbox::Namespace;
+use murder_imap::Secret;
+use murder_session::{Credentials, Password};
 
-use crate::imap::errors::{OpError, OpResult, no, ok_code};
+use crate::imap::errors::{OpResult, ok_code};
 use crate::imap::op::capability;
-use crate::imap::session::{Session, User};
-use crate::login::{LoggedIn, NotLoggedIn};
+use crate::imap::session::{Session, State};
 
 /// LOGIN user password
 pub(crate) async fn login(session: &mut Session, user: String, password: &Secret) -> OpResult {
-    if !capability::may_log_in(session) {
-        return Err(privacy_required());
-    }
-    finish(session, "LOGIN", &user, None, password.expose_str()).await
-}
-
-/// Passwords are not taken without TLS.
-pub(crate) fn privacy_required() -> OpError {
-    no(Code::PrivacyRequired, "Use TLS first")
-}
-
-/// Lets the user in if the password is right; `None` is one that is nobody's.
-pub(crate) async fn finish(
-    session: &mut Session,
-    mechanism: &'static str,
-    user: &str,
-    authzid: Option<&str>,
-    password: Option<&str>,
-) -> OpResult {
-    let about = session.about();
-    let login = Login {
-        protocol: about.protocol.as_str(),
-        peer: session.peer,
-        session: &about.id.to_string(),
-        mechanism,
-        tls: about.tls,
+    session.offer().check_passwords()?;
+    let password = Password {
+        mechanism: "LOGIN",
         user,
-        authzid,
-        password,
+        authzid: None,
+        password: password.expose_str().map(str::to_owned),
     };
-    let node = Arc::clone(&session.node);
-    let LoggedIn { identity, presence } = match node.log_in(&login, about).await {
-        Ok(logged_in) => logged_in,
-        Err(refused) => {
-            if refused.is_failure() {
-                node.imap.failed_logins.inc();
-                session.failed_logins += 1;
-            }
-            return Err(answer(refused));
-        }
-    };
-    let namespace = Namespace::client(
-        session.node.config.namespace.clone(),
-        &identity.user,
-        identity.admin,
-    );
-    session.logged_in(
-        User {
-            identity,
-            namespace,
-        },
-        presence,
-    );
-    Ok(ok_code(capability::code(session), "Logged in"))
+    finish(session, Credentials::Password(password)).await
 }
 
-/// The accounts that are known here may be others by now.
-pub(super) const OUTDATED: &str = "The accounts are out of date here, try again later";
-
-fn answer(refused: NotLoggedIn) -> OpError {
-    match refused {
-        NotLoggedIn::Refused(AuthError::Failed) => {
-            no(Code::AuthenticationFailed, "Authentication failed")
+/// Lets the client in if its credentials are right.
+pub(crate) async fn finish(session: &mut Session, credentials: Credentials) -> OpResult {
+    let node = Arc::clone(&session.node);
+    let (about, peer) = (session.about(), session.stream.peer());
+    match node.log_in(&credentials, about, peer.as_ref()).await {
+        Ok(logged_in) => {
+            session.enter(logged_in);
+            Ok(ok_code(capability::code(session), "Logged in"))
         }
-        NotLoggedIn::Refused(AuthError::NotAuthorized) => no(
-            Code::AuthorizationFailed,
-            "Not authorized to act as that user",
-        ),
-        NotLoggedIn::Refused(AuthError::Busy) => {
-            no(Code::Unavailable, "Too many logins, try again")
+        Err(why) => {
+            if let State::NotAuthenticated(login) = &mut session.state {
+                login.refused(why);
+            }
+            if why.is_failure() {
+                session.imap.metrics.failed_logins.inc();
+            }
+            Err(why.into())
         }
-        NotLoggedIn::Refused(AuthError::Guessing) => {
-            no(Code::Unavailable, "Too many failed logins, try again later")
-        }
-        NotLoggedIn::NoAccounts => no(Code::Unavailable, "No accounts are known yet, try again"),
-        NotLoggedIn::Outdated => no(Code::Unavailable, OUTDATED),
-        NotLoggedIn::TooManyConnections => no(Code::Limit, "Too many connections of this user"),
     }
 }

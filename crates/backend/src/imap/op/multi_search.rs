@@ -60,7 +60,7 @@ pub(crate) async fn multi_search(
     let mailboxes = mailboxes(session, &user, sources).await?;
     let mut damaged = None;
     let mut context = None;
-    let mut pace = Pace::new(&session.node, &user, tag);
+    let mut pace = Pace::new(&session.imap, &user, tag);
     for (at, mailbox) in mailboxes.iter().enumerate() {
         if mailboxes.len() > 1 {
             pace.in_part(at, mailboxes.len());

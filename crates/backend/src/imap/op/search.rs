@@ -95,6 +95,7 @@ pub(super) async fn find<'a>(
         writer,
         stream,
         node,
+        imap,
         ..
     } = session;
     let selected = refreshed(state, writer, stream, &user, query.uid).await?;
@@ -122,7 +123,7 @@ pub(super) async fn find<'a>(
     };
     selected.condstore |= program.modseq;
     let program = Arc::new(program);
-    let pace = Pace::new(node, &user, tag);
+    let pace = Pace::new(imap, &user, tag);
     let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
     let hits = run(&program, &selected.scope(), &mut progress).await?;
     Ok(Searched {

@@ -3,14 +3,14 @@
 use std::io;
 
 use murder_imap::Tag;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::imap::errors::{OpError, OpResult, bad};
 use crate::imap::session::Session;
 
 /// STARTTLS. The tagged OK goes out before the handshake; a client that has sent something
 /// behind the command is cut off, as that may come from somebody in between.
-pub(crate) async fn starttls(session: &mut Session, tag: &Tag) -> OpResult {
+pub(crate) async fn starttls(session: &mut Session, tag: &Tag, deadline: Instant) -> OpResult {
     if session.stream.is_tls() {
         return Err(bad("TLS is active already"));
     }
@@ -23,7 +23,7 @@ pub(crate) async fn starttls(session: &mut Session, tag: &Tag) -> OpResult {
     session.writer.ok(tag, "Begin TLS negotiation now");
     session.flush().await?;
     let handshake = session.stream.start_tls(&config);
-    match timeout_at(session.login_deadline, handshake).await {
+    match timeout_at(deadline, handshake).await {
         Ok(done) => done?,
         Err(_) => return Err(OpError::Gone(io::ErrorKind::TimedOut.into())),
     }

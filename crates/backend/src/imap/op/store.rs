@@ -61,7 +61,7 @@ pub(crate) async fn store(
     let mut done = UidSet::new();
     let mut modified = UidSet::new();
     if !uids.is_empty() {
-        let pace = Pace::new(&session.node, &user, tag);
+        let pace = Pace::new(&session.imap, &user, tag);
         let (writer, stream) = (&mut session.writer, &mut session.stream);
         let mut progress = Progress::new(writer, stream, &session.node.shutdown, pace);
         let work = run(selected, &known, &uids, &op);

@@ -213,7 +213,11 @@ async fn an_idle_session_is_small() {
         session: murder_net::SessionId::new(),
     };
     let session = size_of::<crate::imap::session::Session>();
-    let task = size_of_val(&crate::imap::serve(server.node.clone(), connection));
+    let task = size_of_val(&crate::imap::serve(
+        server.node.clone(),
+        server.imap_shared.clone(),
+        connection,
+    ));
     println!("session {session} bytes, task {task} bytes");
     assert!(
         session + task < MOST,

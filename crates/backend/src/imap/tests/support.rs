@@ -8,7 +8,7 @@ use murder_auth::{Account, Authenticator, AuthenticatorConfig, StaticDirectory, 
 use murder_imap::{Response, ResponseReader, Untagged};
 use murder_mailbox::{Identity, MailboxName};
 use murder_net::{Ca, Health, Listener, Metrics, NodeTls, Role, Shutdown, Stream};
-use murder_sessions::Sessions;
+use murder_session::Sessions;
 use murder_store::io::DiskIo;
 use murder_store::{AppendMessage, Flags, InternalDate, MailboxHandle, Partition, PartitionConfig};
 use tempfile::TempDir;
@@ -16,7 +16,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::config::BackendConfig;
 use crate::counters::Counters;
-use crate::imap::{ImapMetrics, PROGRESS_INTERVAL, serve};
+use crate::imap::progress::INTERVAL as PROGRESS_INTERVAL;
+use crate::imap::{Imap, serve};
 use crate::mailboxes::Changes;
 use crate::memory::Memory;
 use crate::node::Node;
@@ -35,6 +36,8 @@ pub struct Server {
     pub node: Arc<Node>,
     pub address: SocketAddr,
     pub pop3: SocketAddr,
+    pub imap_shared: Arc<Imap>,
+    pub pop3_shared: Arc<Pop3>,
     pub ca: Option<Ca>,
     pub folder: TempDir,
 }
@@ -136,6 +139,11 @@ impl Server {
             .as_ref()
             .map(|ca| node_tls(ca, &folder, "be1", Role::Backend));
         let metrics = Metrics::new("backend");
+        let imap = Arc::new(Imap {
+            progress_interval,
+            ..Imap::new(&metrics)
+        });
+        let pop3_shared = Arc::new(Pop3::new(&metrics));
         let node = Arc::new(Node {
             partitions: Arc::new(partitions.collect()),
             opener: Opener::new(Arc::new(DiskIo), Memory::default(), None),
@@ -152,9 +160,6 @@ impl Server {
             sessions: Sessions::new(config.limits.max_connections_per_user),
             tls: own.map(|own| own.server()),
             health: Health::new(),
-            imap: ImapMetrics::new(&metrics),
-            progress_interval,
-            pop3: Pop3::new(&metrics),
             counters: Counters::new(&metrics),
             changes: Changes::default(),
             metrics,
@@ -164,20 +169,22 @@ impl Server {
         let listen = || Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = listen();
         let address = listener.local_addr();
-        let served = Arc::clone(&node);
+        let (served, shared) = (Arc::clone(&node), Arc::clone(&imap));
         listener.spawn(&node.shutdown, move |connection| {
-            serve(Arc::clone(&served), connection)
+            serve(Arc::clone(&served), Arc::clone(&shared), connection)
         });
         let listener = listen();
         let pop3 = listener.local_addr();
-        let served = Arc::clone(&node);
+        let (served, shared) = (Arc::clone(&node), Arc::clone(&pop3_shared));
         listener.spawn(&node.shutdown, move |connection| {
-            crate::pop3::serve(Arc::clone(&served), connection)
+            crate::pop3::serve(Arc::clone(&served), Arc::clone(&shared), connection)
         });
         Self {
             node,
             address,
             pop3,
+            imap_shared: imap,
+            pop3_shared,
             ca,
             folder,
         }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use murder_imap::{Command, FetchData, Flag, Response, Untagged, parse_command};
-use murder_mailbox::{Identity, Namespace};
+use murder_mailbox::Identity;
 use murder_net::{Connection, SessionId, Stream};
 use murder_store::{Flags, MailboxHandle, Partition, StoreMode, StoreOp, UidSet};
 
 use super::support::{Server, message, short};
 use crate::imap::op;
 use crate::imap::selected::flag_words;
-use crate::imap::session::{Session, State, User};
+use crate::imap::session::{Session, State};
 use crate::imap::updates::{Expunges, report};
 
 /// Numbers that a seed determines (splitmix64).
@@ -126,16 +126,13 @@ fn session_over(client: Stream, server: &Server, user: &str) -> Session {
         session: SessionId::new(),
         stream: client,
     };
-    let mut session = Session::new(Arc::clone(&server.node), connection);
-    let identity = Identity::user(user);
-    let presence = server.node.enter_vouched(&identity, session.about());
-    session.logged_in(
-        User {
-            identity,
-            namespace: Namespace::canonical(),
-        },
-        presence,
-    );
+    let (node, imap) = (Arc::clone(&server.node), Arc::clone(&server.imap_shared));
+    let mut session = Session::new(node, imap, connection);
+    let sessions = &server.node.sessions;
+    let identity = Some(Identity::user(user));
+    let (authenticator, about) = (&server.node.authenticator, session.about());
+    let logged_in = sessions.vouch(authenticator, about, None, user, identity);
+    session.enter(logged_in.unwrap());
     session
 }
 

@@ -61,7 +61,7 @@ async fn guessing_passwords() {
         .count();
     assert_eq!(refused, 10);
     assert_eq!(lines.last().unwrap(), "-ERR Too many failed logins");
-    assert_eq!(server.node.pop3.metrics.failed_logins.get(), 10);
+    assert_eq!(server.pop3_shared.metrics.failed_logins.get(), 10);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_client_that_does_not_read() {
     };
     let gone = tokio::time::timeout(std::time::Duration::from_secs(20), gone);
     gone.await.expect("the session ends");
-    assert!(server.node.pop3.metrics.retrieved.get() < 1000);
+    assert!(server.pop3_shared.retrieved.get() < 1000);
 }
 
 /// Numbers, names and responses of every length.

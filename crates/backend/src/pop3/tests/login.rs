@@ -45,7 +45,7 @@ async fn user_and_pass() {
         )
         .await;
     assert!(client.ends().await.is_empty());
-    let metrics = &server.node.pop3.metrics;
+    let metrics = &server.pop3_shared.metrics;
     assert_eq!((metrics.logins.get(), metrics.failed_logins.get()), (1, 3));
 }
 

@@ -163,7 +163,7 @@ async fn several_sessions_at_a_time() {
     assert_eq!(expunged.count(), 2, "{told:?}");
     let (_, handle) = server.open("user/bob").await;
     assert_eq!(handle.view().uids().collect::<Vec<_>>(), [2, 5]);
-    assert_eq!(server.node.pop3.metrics.deleted.get(), 2);
+    assert_eq!(server.pop3_shared.deleted.get(), 2);
 }
 
 #[tokio::test]

@@ -46,8 +46,8 @@ async fn the_example_session() {
         .await;
     assert!(client.ends().await.is_empty());
     assert_eq!(server.messages("user/bob").await, 0);
-    let metrics = &server.node.pop3.metrics;
-    assert_eq!((metrics.retrieved.get(), metrics.deleted.get()), (2, 2));
+    let counted = &server.pop3_shared;
+    assert_eq!((counted.retrieved.get(), counted.deleted.get()), (2, 2));
 }
 
 #[tokio::test]

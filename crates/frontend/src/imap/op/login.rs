@@ -4,7 +4,7 @@ use bytes::Bytes;
 use murder_auth::sasl::{self, Plain};
 use murder_auth::{AuthError, Login};
 use murder_mailbox::Namespace;
-use murder_sessions::{About, NotEntered, Protocol};
+use murder_session::{About, NotEntered, Protocol};
 
 use crate::autocreate;
 use crate::backend::connection::ActingFor;

@@ -10,7 +10,7 @@ use time::{Month, OffsetDateTime, Weekday};
 const MAX_PATH: usize = 255;
 
 /// From whom a message came, and where to.
-pub(super) struct Received<'a> {
+pub(crate) struct Received<'a> {
     /// What the client calls itself.
     pub name: Option<&'a str>,
     /// The client's address.
@@ -31,7 +31,7 @@ pub(super) struct Received<'a> {
 
 impl Received<'_> {
     /// The field.
-    pub(super) fn field(&self) -> String {
+    pub(crate) fn field(&self) -> String {
         let mut field = format!("Received: from {}", self.name.unwrap_or("unknown"));
         // Writing to a string does not fail.
         let _ = match self.address {
@@ -54,7 +54,7 @@ impl Received<'_> {
 }
 
 /// `Return-Path:` with the envelope's sender.
-pub(super) fn return_path(sender: &str) -> String {
+pub(crate) fn return_path(sender: &str) -> String {
     format!("Return-Path: <{sender}>\r\n")
 }
 

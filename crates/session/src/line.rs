@@ -5,18 +5,18 @@ use memchr::memchr;
 
 /// A line above the limit. It has been passed over; the next one can be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub struct TooLong;
 
 /// Cuts lines off the front of a buffer. Of a line that is too long, nothing is kept.
 #[derive(Debug)]
-pub(crate) struct LineCutter {
+pub struct LineCutter {
     max: usize,
     skipping: bool,
 }
 
 impl LineCutter {
     /// For lines of at most `max` octets, their line break included.
-    pub(crate) const fn new(max: usize) -> Self {
+    pub const fn new(max: usize) -> Self {
         Self {
             max,
             skipping: false,
@@ -24,7 +24,7 @@ impl LineCutter {
     }
 
     /// The next line that is in `input` whole, without its line break.
-    pub(crate) fn cut(&mut self, input: &mut BytesMut) -> Option<Result<Bytes, TooLong>> {
+    pub fn cut(&mut self, input: &mut BytesMut) -> Option<Result<Bytes, TooLong>> {
         let Some(at) = memchr(b'\n', input) else {
             if input.len() > self.max {
                 self.skipping = true;
@@ -44,7 +44,7 @@ impl LineCutter {
     }
 
     /// Whether the line that is coming is too long already.
-    pub(crate) const fn is_skipping(&self) -> bool {
+    pub const fn is_skipping(&self) -> bool {
         self.skipping
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 /// A [`Stream`] on which a write that makes no headway for so long fails with
 /// [`io::ErrorKind::TimedOut`], so that no command has to think of clients that do not read.
-pub(crate) struct ClientStream {
+pub struct ClientStream {
     /// `None` during a TLS handshake, and for good after one that failed.
     inner: Option<Stream>,
     patience: Duration,
@@ -25,7 +25,7 @@ pub(crate) struct ClientStream {
 
 impl ClientStream {
     /// Over `stream`; `patience`: how long a write may wait for the client to take a byte.
-    pub(crate) fn new(stream: Stream, patience: Duration) -> Self {
+    pub fn new(stream: Stream, patience: Duration) -> Self {
         Self {
             inner: Some(stream),
             patience,
@@ -35,12 +35,12 @@ impl ClientStream {
     }
 
     /// Whether it is under TLS.
-    pub(crate) fn is_tls(&self) -> bool {
+    pub fn is_tls(&self) -> bool {
         self.inner.as_ref().is_some_and(Stream::is_tls)
     }
 
     /// The node at the other end, if it has shown a certificate of the cluster.
-    pub(crate) fn peer(&self) -> Option<Peer> {
+    pub fn peer(&self) -> Option<Peer> {
         self.inner.as_ref()?.peer()
     }
 
@@ -55,7 +55,7 @@ impl ClientStream {
     }
 
     /// See [`Stream::readable`].
-    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+    pub async fn readable(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             let poll = self.stream()?.get_mut().poll_readable(cx);
             if poll.is_pending() {
@@ -68,21 +68,21 @@ impl ClientStream {
 
     /// The server's part of a TLS handshake. If it fails, or the future is dropped, the
     /// connection is gone.
-    pub(crate) async fn start_tls(&mut self, tls: &TlsServer) -> io::Result<()> {
+    pub async fn start_tls(&mut self, tls: &TlsServer) -> io::Result<()> {
         let plain = self.inner.take().ok_or(io::ErrorKind::NotConnected)?;
         self.inner = Some(plain.accept_tls(tls).await?);
         Ok(())
     }
 
     /// Compresses from here on; see [`Stream::compress`].
-    pub(crate) fn compress(&mut self) -> io::Result<()> {
+    pub fn compress(&mut self) -> io::Result<()> {
         let inner = self.inner.take().ok_or(io::ErrorKind::NotConnected)?;
         self.inner = Some(inner.compress());
         Ok(())
     }
 
     /// Whether it is compressed.
-    pub(crate) fn is_compressed(&self) -> bool {
+    pub fn is_compressed(&self) -> bool {
         self.inner.as_ref().is_some_and(Stream::is_compressed)
     }
 

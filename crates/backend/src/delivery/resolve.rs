@@ -7,13 +7,12 @@ use murder_lmtp::Recipient;
 use murder_mailbox::{Identity, MailboxName, Namespace, NamespaceConfig, Rights};
 use murder_store::{INLINE_LIMIT, Partition, StoreError};
 
-use super::reply::{self, Reply};
-use crate::mailboxes::ChangeError;
+use super::DeliveryError;
 use crate::node::{Found, Node};
 
 /// Where mail for a recipient goes.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub partition: Arc<Partition>,
     pub mailbox: MailboxName,
     /// The account and the detail: the recipient, however the address was written.
@@ -24,12 +23,12 @@ impl Target {
     /// Refuses a large message, of the size that the sender has declared, if it is too much for
     /// the mailbox's quota. The store looks again when it is delivered, and alone at small ones:
     /// to read a home for each would cost more than it saves.
-    pub async fn check_room(&self, size: Option<u64>) -> Result<(), Reply> {
+    pub async fn check_room(&self, size: Option<u64>) -> Result<(), DeliveryError> {
         let Some(size) = size.filter(|size| *size > INLINE_LIMIT as u64) else {
             return Ok(());
         };
         match self.partition.check_room(&self.mailbox, 1, size).await {
-            Err(error @ StoreError::OverQuota { .. }) => Err(reply::of_store(&error)),
+            Err(error @ StoreError::OverQuota { .. }) => Err((&error).into()),
             // The delivery finds out the rest.
             _ => Ok(()),
         }
@@ -37,11 +36,11 @@ impl Target {
 }
 
 /// Finds the recipient's mailbox on this node. `passed_on`: a frontend believes it to be here.
-pub(super) async fn resolve(
+pub(crate) async fn resolve(
     node: &Arc<Node>,
     recipient: &Recipient,
     passed_on: bool,
-) -> Result<Target, Reply> {
+) -> Result<Target, DeliveryError> {
     let whole = recipient
         .domain
         .as_ref()
@@ -61,20 +60,19 @@ pub(super) async fn resolve(
         // It has just moved, or is yet to be made, which is a frontend's to do: the sender comes
         // again. Nobody's mail bounces for that.
         return Err(match known.is_some() || passed_on || node.may_lack() {
-            true => reply::GONE,
-            false => reply::UNKNOWN_USER,
+            true => DeliveryError::NotHere,
+            false => DeliveryError::UnknownUser,
         });
     }
     let Some(account) = known else {
-        return Err(reply::UNKNOWN_USER);
+        return Err(DeliveryError::UnknownUser);
     };
     match Box::pin(node.autocreate_for(account)).await {
         Ok(true) => {}
-        Ok(false) => return Err(reply::UNKNOWN_USER),
-        Err(ChangeError::NotOpen) => return Err(reply::GONE),
-        Err(error) => return Err(reply::of_change(&error)),
+        Ok(false) => return Err(DeliveryError::UnknownUser),
+        Err(error) => return Err((&error).into()),
     }
-    let inbox = inbox_of(node, account).ok_or(reply::GONE)?;
+    let inbox = inbox_of(node, account).ok_or(DeliveryError::NotHere)?;
     Ok(folder(node, recipient, account, inbox))
 }
 

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use murder_lmtp::Sender;
 use murder_mailbox::MailboxName;
 use murder_store::{
     AppendMessage, Body, BodyWriter, Flags, INLINE_LIMIT, InternalDate, Partition, StoreError,
 };
 
-use super::recipient::Target;
-use super::reply::{self, Reply};
-use super::strip::ReturnPaths;
+use super::return_paths::ReturnPaths;
 use super::trace::Trace;
+use super::{DeliveryError, Target};
 use crate::node::now;
+
+/// What became of a message for one recipient.
+pub(crate) type Delivered = Result<(), DeliveryError>;
 
 /// A message that is being received: in memory up to [`INLINE_LIMIT`], on the partitions' disks
 /// beyond that.
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     places: Vec<Place>,
     /// For each recipient: which place, and which mailbox there.
     recipients: Vec<(usize, usize)>,
@@ -53,11 +54,13 @@ struct Place {
 }
 
 impl Incoming {
-    /// Nothing yet of what `sender` announced. `limit` is the most bytes in a message; `added` is
-    /// put before it, and with `strips` fields `Return-Path:` are taken out of it.
-    pub(super) fn new(
+    /// Nothing yet of a message of `declared` bytes, if that was said, which the sender calls
+    /// `ident`. `limit` is the most bytes in a message; `added` is put before it, and with `strips`
+    /// fields `Return-Path:` are taken out of it.
+    pub(crate) fn new(
         targets: Vec<Target>,
-        sender: &Sender,
+        ident: Option<String>,
+        declared: Option<u64>,
         limit: u64,
         added: String,
         strips: bool,
@@ -99,26 +102,26 @@ impl Incoming {
             recipients,
             added: added.len(),
             return_paths: strips.then(ReturnPaths::default),
-            declared: sender.size.unwrap_or(0).min(limit) + added.len() as u64,
+            declared: declared.unwrap_or(0).min(limit) + added.len() as u64,
             memory: added.into_bytes(),
             on_disk: false,
             size: 0,
             limit,
             nul: false,
             crc: 0,
-            ident: sender.forwarded.ident.clone(),
+            ident,
             trace: None,
         }
     }
 
     /// Bytes that have come, also those that were thrown away.
-    pub(super) const fn size(&self) -> u64 {
+    pub(crate) const fn size(&self) -> u64 {
         self.size
     }
 
     /// Takes the next bytes. Past the limit, and once a NUL has come, they are thrown away, and what
     /// came before too.
-    pub(super) async fn take(&mut self, bytes: Bytes) {
+    pub(crate) async fn take(&mut self, bytes: Bytes) {
         self.size += bytes.len() as u64;
         self.nul |= memchr::memchr(0, &bytes).is_some();
         if self.size > self.limit || self.nul {
@@ -166,13 +169,13 @@ impl Incoming {
         }
     }
 
-    /// Delivers it: what each recipient is told, in order.
-    pub(super) async fn deliver(mut self) -> Vec<Reply> {
+    /// Delivers it: what became of it for each recipient, in order.
+    pub(crate) async fn deliver(mut self) -> Vec<Delivered> {
         if self.size > self.limit {
-            return vec![reply::TOO_LARGE; self.recipients.len()];
+            return vec![Err(DeliveryError::TooLarge); self.recipients.len()];
         }
         if self.nul {
-            return vec![reply::NUL; self.recipients.len()];
+            return vec![Err(DeliveryError::Nul); self.recipients.len()];
         }
         if let Some(mut return_paths) = self.return_paths.take() {
             self.keep(return_paths.finish()).await;
@@ -183,7 +186,7 @@ impl Incoming {
         };
         let (size, crc) = (self.size, self.crc);
         let inline = Bytes::from(self.memory);
-        let mut told: Vec<Vec<Reply>> = Vec::with_capacity(self.places.len());
+        let mut of_places: Vec<Vec<Delivered>> = Vec::with_capacity(self.places.len());
         for place in self.places {
             let body = match place.staged {
                 None => Ok(Body::Inline(inline.clone())),
@@ -201,20 +204,23 @@ impl Incoming {
                 }
                 Err(error) => Err(error),
             };
-            told.push(match delivered {
+            of_places.push(match delivered {
                 Ok(results) => results
                     .iter()
                     .map(|result| match result {
-                        Ok(_) => reply::DELIVERED,
-                        Err(error) => reply::of_store(error),
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(error.into()),
                     })
                     .collect(),
-                Err(error) => vec![reply::of_store(&error); place.mailboxes.len()],
+                Err(error) => vec![Err((&error).into()); place.mailboxes.len()],
             });
         }
         self.recipients
             .iter()
-            .map(|(place, mailbox)| told[*place].get(*mailbox).copied().unwrap_or(reply::FAILED))
+            .map(|(place, mailbox)| {
+                let of_place = of_places[*place].get(*mailbox).copied();
+                of_place.unwrap_or(Err(DeliveryError::Failed))
+            })
             .collect()
     }
 }
