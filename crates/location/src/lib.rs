@@ -30,7 +30,7 @@ pub use client::{
 };
 pub use error::MupdateError;
 pub use health::{HealthProblem, NodeHealth};
-pub use map::{Entry, HeldByName, LocationMap, Portion};
+pub use map::{Entry, HeldByName, LocationMap, Portion, Within};
 pub use record::{
     Block, Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
     PartitionIdentity, PartitionState, Report, SpecialUses, node_of,

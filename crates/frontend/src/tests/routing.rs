@@ -267,6 +267,40 @@ async fn a_backend_that_is_down_takes_only_its_mailboxes_along() {
 }
 
 #[tokio::test]
+async fn backends_are_asked_for_their_statuses_side_by_side() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    murder.make("user/bob/far", "be2", "bob").await;
+    let mut client = murder.login("bob").await;
+    client
+        .send("a LIST \"\" * RETURN (STATUS (MESSAGES))\r\n")
+        .await;
+    // Neither waits for the answer of the other.
+    let mut near = murder.imap_at("be1").await;
+    let asked_near = near.expect("STATUS \"user/bob\" (MESSAGES)").await;
+    let mut far = murder.imap_at("be2").await;
+    let asked_far = far.expect("STATUS \"user/bob/far\" (MESSAGES)").await;
+    near.send(&format!(
+        "* STATUS \"user/bob\" (MESSAGES 5)\r\n{asked_near} OK done\r\n"
+    ))
+    .await;
+    far.send(&format!(
+        "* STATUS \"user/bob/far\" (MESSAGES 6)\r\n{asked_far} OK done\r\n"
+    ))
+    .await;
+    assert_eq!(
+        client.until("a ").await,
+        [
+            "* LIST (\\HasNoChildren) \"/\" \"INBOX\"",
+            "* STATUS INBOX (MESSAGES 5)",
+            "* LIST (\\HasNoChildren) \"/\" \"far\"",
+            "* STATUS far (MESSAGES 6)",
+            "a OK LIST completed"
+        ]
+    );
+    murder.stop().await;
+}
+
+#[tokio::test]
 async fn lists_do_not_wait_for_backends_and_subscriptions_are_never_empty() {
     let mut murder = Murder::start(&[("eve", "be2")]).await;
     murder.make("board", "be1", "eve").await;

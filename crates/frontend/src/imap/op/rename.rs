@@ -145,7 +145,7 @@ fn source_by_map(
         let first = below.next().ok_or(RouteError::NotFound)?;
         let may = |entry: &Entry<'_>| entry.rights_of(&user.identity).contains(needed);
         if !(may(&first) && below.all(|entry| may(&entry))) {
-            let known = map.visible_to(&user.identity, Some(from), None, usize::MAX);
+            let known = map.visible_to(&user.identity, Some(from.into()), None, usize::MAX);
             return Err(match known.entries.is_empty() {
                 false => Refusal::NotPermitted(MAY_NOT_RENAME),
                 true => RouteError::NotFound.into(),
