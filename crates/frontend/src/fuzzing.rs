@@ -103,8 +103,8 @@ fn relayed(octets: &[u8], step: usize) -> Vec<Vec<u8>> {
         loop {
             match client.next() {
                 Input::More => break,
-                Input::Lost => return relayed,
-                Input::WantsGoAhead | Input::Append(_) | Input::Refused { .. } => {}
+                Input::Lost(_) => return relayed,
+                Input::WantsGoAhead | Input::Append(_) | Input::Refused(_) => {}
                 Input::Command(command) => {
                     let Ok(line) = Line::parse(&command) else {
                         continue;

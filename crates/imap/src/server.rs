@@ -207,15 +207,17 @@ impl CommandReader {
                     },
                 }
             }
-            Cut::Append(start) => Event::Append(start),
+            Cut::Append(start) => Event::Append(*start),
             Cut::NeedContinuation => Event::NeedContinuation,
-            Cut::Refused(Refused {
-                tag: Some(tag),
-                of_value: true,
-                ..
-            }) => Event::ValueTooLarge { tag },
-            Cut::Refused(Refused { tag, text, .. }) => Event::Bad { tag, text },
-            Cut::Lost => Event::Fatal {
+            Cut::Refused(refused) => match *refused {
+                Refused {
+                    tag: Some(tag),
+                    of_value: true,
+                    ..
+                } => Event::ValueTooLarge { tag },
+                Refused { tag, text, .. } => Event::Bad { tag, text },
+            },
+            Cut::Lost(_) => Event::Fatal {
                 text: NO_END.to_owned(),
             },
         });

@@ -624,15 +624,12 @@ mod tests {
         for number in 0..300 {
             for name in [format!("user/bob/a{number}"), format!("user/eve/c{number}")] {
                 let name = MailboxName::parse_canonical(&name).unwrap();
-                map.put(&name, &location(number, "bob lr", 1, MailboxState::Active));
+                map.put(&name, &location(number, "bob\tlr\t", 1, MailboxState::Active));
             }
         }
         let root = MailboxName::parse_canonical("user/bob").unwrap();
         let other = MailboxName::parse_canonical("user/eve").unwrap();
-        for identity in identities()
-            .iter()
-            .filter(|i| i.admin || i.user == "bob")
-        {
+        for identity in identities().iter().filter(|i| i.admin || i.user == "bob") {
             for (root, start) in [(&root, "a29"), (&other, "c29")] {
                 let within = Some(Within { root, start });
                 // a29 and a290 to a299, in one portion, which is not full.

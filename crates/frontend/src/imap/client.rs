@@ -4,9 +4,9 @@
 //! message is left in the stream, for whoever handles APPEND to pass on as it comes.
 
 use bytes::{Buf, Bytes};
-use murder_imap::framing::{CommandCutter, Cut};
+use murder_imap::AppendStart;
+use murder_imap::framing::{CommandCutter, Cut, Refused};
 use murder_imap::server::{AppendNext, Limits, Line};
-use murder_imap::{AppendStart, Tag};
 use murder_net::Stream;
 
 use crate::wire::Wire;
@@ -21,16 +21,12 @@ pub(crate) enum Input {
     /// A whole command, CRLF included.
     Command(Bytes),
     /// An APPEND or REPLACE up to its message. [`Client::next`] passes over what is not taken of it.
-    Append(AppendStart),
+    Append(Box<AppendStart>),
     /// A command that breaks a bound, or an APPEND that is none. It has been passed over.
-    Refused {
-        /// Its tag.
-        tag: Option<Tag>,
-        /// Why.
-        text: String,
-    },
-    /// More would have to be passed over than the limits allow: nothing more can be understood.
-    Lost,
+    Refused(Box<Refused>),
+    /// More would have to be passed over than the limits allow: nothing more can be understood. With
+    /// the command that is refused.
+    Lost(Option<Box<Refused>>),
 }
 
 /// A client and its unfinished command.
@@ -78,11 +74,8 @@ impl Client {
             Some(Cut::NeedContinuation) => Input::WantsGoAhead,
             Some(Cut::Command(len)) => Input::Command(self.take(len)),
             Some(Cut::Append(start)) => Input::Append(start),
-            Some(Cut::Refused(refused)) => Input::Refused {
-                tag: refused.tag,
-                text: refused.text,
-            },
-            Some(Cut::Lost) => Input::Lost,
+            Some(Cut::Refused(refused)) => Input::Refused(refused),
+            Some(Cut::Lost(refused)) => Input::Lost(refused),
         }
     }
 
@@ -175,8 +168,8 @@ mod tests {
             loop {
                 match client.next() {
                     Input::More => break,
-                    Input::Lost => {
-                        out.push(Input::Lost);
+                    lost @ Input::Lost(_) => {
+                        out.push(lost);
                         return out;
                     }
                     other => out.push(other),
@@ -261,12 +254,17 @@ mod tests {
             for size in [1, 7, 999, text.len()] {
                 let out = feed(text.as_bytes(), size).await;
                 assert_eq!(out.len(), 2, "by {size}: {out:?}");
-                assert!(
-                    matches!(&out[0], Input::Refused { tag: Some(tag), .. } if tag.as_str() == "a")
-                );
+                assert!(is_a(&out[0]), "{out:?}");
                 assert_eq!(out[1], command("b NOOP\r\n"));
             }
         }
+    }
+
+    fn is_a(input: &Input) -> bool {
+        let Input::Refused(refused) = input else {
+            return false;
+        };
+        refused.tag.as_ref().is_some_and(|tag| tag.as_str() == "a")
     }
 
     /// Whatever it is refused for: within the limit for a message it is passed over, beyond that the
@@ -280,7 +278,8 @@ mod tests {
         for text in [long, chain, literal, largest] {
             for size in [999, 60_000, text.len()] {
                 let out = feed(text.as_bytes(), size).await;
-                assert_eq!(out.last(), Some(&Input::Lost), "{} by {size}", text.len());
+                let lost = matches!(out.last(), Some(Input::Lost(_)));
+                assert!(lost, "{} by {size}: {out:?}", text.len());
             }
         }
         let mut client = client().await;
@@ -289,9 +288,9 @@ mod tests {
             .input
             .extend_from_slice(b"a APPEND x {1001001+}\r\n");
         assert!(matches!(client.next(), Input::Append(_)));
-        assert_eq!(client.next(), Input::Lost);
+        assert_eq!(client.next(), Input::Lost(None));
         client.wire.input.extend_from_slice(b"a NOOP\r\n");
-        assert_eq!(client.next(), Input::Lost);
+        assert_eq!(client.next(), Input::Lost(None));
         assert!(client.wire.input.is_empty());
     }
 

@@ -258,11 +258,18 @@ impl Session {
                 let start = Arrived::Message(start);
                 self.run_command(tag.as_str(), known, start).await?;
             }
-            Input::Refused { tag, text } => {
-                let tag = tag.as_ref().map_or("*", |tag| tag.as_str());
-                self.bad(tag, &text)?;
+            Input::Refused(refused) => {
+                let tag = refused.tag.as_ref().map_or("*", |tag| tag.as_str());
+                self.bad(tag, &refused.text)?;
             }
-            Input::Lost => return Err(Ended::Abuse("[TOOBIG] That is far too long")),
+            Input::Lost(refused) => {
+                if let Some(refused) = refused
+                    && let Some(tag) = &refused.tag
+                {
+                    self.bad(tag.as_str(), &refused.text)?;
+                }
+                return Err(Ended::Abuse("[TOOBIG] That is far too long"));
+            }
         }
         Ok(true)
     }
@@ -601,7 +608,7 @@ enum Arrived<'a> {
     /// With all its arguments.
     Line(Call<'a>),
     /// Up to its message.
-    Message(AppendStart),
+    Message(Box<AppendStart>),
 }
 
 /// What a command comes to; a change is answered when the own map shows it.

@@ -49,7 +49,7 @@ pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = OpResult> + Send + 'a>
 /// What handles a command.
 pub(crate) type Handler = for<'a> fn(&'a mut Session, Call<'a>) -> Running<'a>;
 /// What handles a command with a message.
-pub(crate) type MessageHandler = for<'a> fn(&'a mut Session, AppendStart) -> Running<'a>;
+pub(crate) type MessageHandler = for<'a> fn(&'a mut Session, Box<AppendStart>) -> Running<'a>;
 
 /// A command as it has come.
 #[derive(Clone, Copy)]
@@ -155,12 +155,7 @@ use Route::{FanOut, Home, Local, Mailbox, Message, Relayed};
 use States::{Any, Authenticated, NotAuthenticated, Selected};
 
 /// What is advertised for no command of its own.
-pub(crate) const OF_NO_COMMAND: &[Capability] = &[
-    ("IMAP4rev1", Always),
-    ("LITERAL+", Always),
-    ("BINARY", LoggedIn),
-    ("CHILDREN", LoggedIn),
-];
+pub(crate) const OF_NO_COMMAND: &[Capability] = &[("IMAP4rev1", Always), ("LITERAL+", Always)];
 
 /// All commands; those that are most frequent come first, since they are looked for from the front.
 pub(crate) const COMMANDS: &[Command] = &[
@@ -178,6 +173,58 @@ pub(crate) const COMMANDS: &[Command] = &[
     asks("UID SEARCH", Selected, RELAYED),
     asks("SEARCH", Selected, RELAYED),
     asks(
+        "CAPABILITY",
+        Any,
+        Local(|session, call| {
+            Box::pin(async move { op::capability::capability(session, call.arguments()) })
+        }),
+    ),
+    asks(
+        "STARTTLS",
+        NotAuthenticated,
+        Local(|session, call| Box::pin(op::starttls::starttls(session, call.line))),
+    ),
+    asks(
+        "AUTHENTICATE",
+        NotAuthenticated,
+        Local(|session, call| Box::pin(op::login::authenticate(session, call.arguments()))),
+    )
+    .offers(&[("SASL-IR", LoggingIn)]),
+    asks(
+        "LOGIN",
+        NotAuthenticated,
+        Local(|session, call| Box::pin(op::login::login(session, call.arguments()))),
+    ),
+    asks(
+        "LOGOUT",
+        Any,
+        Local(|session, call| {
+            Box::pin(async move { op::logout::logout(session, call.arguments()) })
+        }),
+    ),
+    asks(
+        "ID",
+        Any,
+        Local(|session, call| Box::pin(async move { op::id::id(session, call.octets) })),
+    )
+    .offers(&[("ID", Always)]),
+    asks(
+        "ENABLE",
+        Authenticated,
+        Local(|session, call| {
+            Box::pin(async move { op::enable::enable(session, call.arguments()) })
+        }),
+    )
+    .offers(&[("ENABLE", Always)]),
+    asks(
+        "NAMESPACE",
+        Authenticated,
+        Local(|session, call| {
+            Box::pin(async move { op::namespace::namespace(session, call.arguments()) })
+        }),
+    )
+    .offers(&[("NAMESPACE", LoggedIn)]),
+    asks(
         "IDLE",
         Authenticated,
         Relayed {
@@ -185,9 +232,6 @@ pub(crate) const COMMANDS: &[Command] = &[
         },
     )
     .offers(&[("IDLE", LoggedIn)]),
-    asks("CHECK", Selected, RELAYED),
-    changes("EXPUNGE", Selected, RELAYED),
-    changes("UID EXPUNGE", Selected, RELAYED).offers(&[("UIDPLUS", LoggedIn)]),
     asks(
         "SELECT",
         Authenticated,
@@ -199,30 +243,19 @@ pub(crate) const COMMANDS: &[Command] = &[
         Mailbox(|session, call| Box::pin(op::select::select(session, call))),
     ),
     asks(
-        "STATUS",
-        Authenticated,
-        Mailbox(|session, call| Box::pin(op::status::status(session, call.arguments()))),
-    ),
-    asks(
-        "LIST",
-        Authenticated,
-        FanOut(|session, call| Box::pin(op::list::list(session, call.octets))),
+        "UNSELECT",
+        Selected,
+        Local(|session, call| Box::pin(op::close::close(session, call))),
     )
-    .offers(&[
-        ("LIST-EXTENDED", LoggedIn),
-        ("LIST-STATUS", LoggedIn),
-        ("SPECIAL-USE", LoggedIn),
-    ]),
-    asks(
-        "LSUB",
-        Authenticated,
-        Home(|session, call| Box::pin(op::list::list(session, call.octets))),
-    ),
+    .offers(&[("UNSELECT", LoggedIn)]),
     changes(
-        "APPEND",
-        Authenticated,
-        Message(|session, start| Box::pin(op::append::append(session, start))),
+        "CLOSE",
+        Selected,
+        Local(|session, call| Box::pin(op::close::close(session, call))),
     ),
+    asks("CHECK", Selected, RELAYED),
+    changes("EXPUNGE", Selected, RELAYED),
+    changes("UID EXPUNGE", Selected, RELAYED).offers(&[("UIDPLUS", LoggedIn)]),
     changes(
         "COPY",
         Selected,
@@ -245,16 +278,32 @@ pub(crate) const COMMANDS: &[Command] = &[
         Mailbox(|session, call| Box::pin(op::copy::copy(session, call))),
     ),
     changes(
-        "CLOSE",
-        Selected,
-        Local(|session, call| Box::pin(op::close::close(session, call))),
+        "APPEND",
+        Authenticated,
+        Message(|session, start| Box::pin(op::append::append(session, *start))),
+    )
+    .offers(&[("BINARY", LoggedIn)]),
+    asks(
+        "STATUS",
+        Authenticated,
+        Mailbox(|session, call| Box::pin(op::status::status(session, call.arguments()))),
     ),
     asks(
-        "UNSELECT",
-        Selected,
-        Local(|session, call| Box::pin(op::close::close(session, call))),
+        "LIST",
+        Authenticated,
+        FanOut(|session, call| Box::pin(op::list::list(session, call.octets))),
     )
-    .offers(&[("UNSELECT", LoggedIn)]),
+    .offers(&[
+        ("CHILDREN", LoggedIn),
+        ("LIST-EXTENDED", LoggedIn),
+        ("LIST-STATUS", LoggedIn),
+        ("SPECIAL-USE", LoggedIn),
+    ]),
+    asks(
+        "LSUB",
+        Authenticated,
+        Home(|session, call| Box::pin(op::list::list(session, call.octets))),
+    ),
     changes(
         "SUBSCRIBE",
         Authenticated,
@@ -306,58 +355,6 @@ pub(crate) const COMMANDS: &[Command] = &[
         "MYRIGHTS",
         Authenticated,
         Mailbox(|session, call| Box::pin(op::acl::acl(session, call))),
-    ),
-    asks(
-        "CAPABILITY",
-        Any,
-        Local(|session, call| {
-            Box::pin(async move { op::capability::capability(session, call.arguments()) })
-        }),
-    ),
-    asks(
-        "ID",
-        Any,
-        Local(|session, call| Box::pin(async move { op::id::id(session, call.octets) })),
-    )
-    .offers(&[("ID", Always)]),
-    asks(
-        "NAMESPACE",
-        Authenticated,
-        Local(|session, call| {
-            Box::pin(async move { op::namespace::namespace(session, call.arguments()) })
-        }),
-    )
-    .offers(&[("NAMESPACE", LoggedIn)]),
-    asks(
-        "ENABLE",
-        Authenticated,
-        Local(|session, call| {
-            Box::pin(async move { op::enable::enable(session, call.arguments()) })
-        }),
-    )
-    .offers(&[("ENABLE", Always)]),
-    asks(
-        "STARTTLS",
-        NotAuthenticated,
-        Local(|session, call| Box::pin(op::starttls::starttls(session, call.line))),
-    ),
-    asks(
-        "LOGIN",
-        NotAuthenticated,
-        Local(|session, call| Box::pin(op::login::login(session, call.arguments()))),
-    ),
-    asks(
-        "AUTHENTICATE",
-        NotAuthenticated,
-        Local(|session, call| Box::pin(op::login::authenticate(session, call.arguments()))),
-    )
-    .offers(&[("SASL-IR", LoggingIn)]),
-    asks(
-        "LOGOUT",
-        Any,
-        Local(|session, call| {
-            Box::pin(async move { op::logout::logout(session, call.arguments()) })
-        }),
     ),
 ];
 

@@ -20,15 +20,15 @@ pub enum Cut {
     /// An APPEND or REPLACE up to its message; the input now begins with what follows. The caller
     /// takes the message ([`CommandCutter::accept_literal`]), or asks for the next command: then what
     /// the client sends of this one is passed over.
-    Append(AppendStart),
+    Append(Box<AppendStart>),
     /// The client waits for a continuation request (`+ `) before it goes on with its command. Said
     /// once.
     NeedContinuation,
     /// A command that is not taken. It has been passed over.
-    Refused(Refused),
+    Refused(Box<Refused>),
     /// Where the next command starts cannot be told: the client wants more passed over than the
-    /// limits allow.
-    Lost,
+    /// limits allow. With the command that was being passed over, the first time.
+    Lost(Option<Box<Refused>>),
 }
 
 /// Why a command is not taken.
@@ -84,11 +84,11 @@ enum State {
     /// Before or in the literal of APPEND that is the URL of a part.
     Url { len: usize },
     /// In a command that is refused.
-    Skip(Skip),
+    Skip(Box<Skip>),
     /// In a line above the limit, for [`CommandCutter::line`].
     SkipLine,
-    /// Lost: the client wants more skipped than the limits allow.
-    Lost,
+    /// Lost: the client wants more skipped than the limits allow. With what is still to be reported.
+    Lost(Option<Box<Refused>>),
 }
 
 #[derive(Debug)]
@@ -100,7 +100,7 @@ struct Skip {
     /// Octets that may be skipped yet.
     budget: u64,
     /// What is to be reported at the end; none if the caller has answered already.
-    report: Option<Refused>,
+    report: Option<Box<Refused>>,
 }
 
 pub(crate) const TOO_LONG: &str = "command too long";
@@ -135,16 +135,19 @@ impl CommandCutter {
         match self.state {
             State::Literal { .. } | State::Append(_) | State::Url { .. } => self.abandon_append(),
             State::SkipLine => match self.line(input)? {
-                Line::TooLong => return Some(Cut::Refused(Refused::untagged(TOO_LONG.to_owned()))),
+                Line::TooLong => {
+                    let refused = Refused::untagged(TOO_LONG.to_owned());
+                    return Some(Cut::Refused(Box::new(refused)));
+                }
                 Line::Line(_) | Line::Eof => {}
             },
-            State::Command | State::Skip(_) | State::Lost => {}
+            State::Command | State::Skip(_) | State::Lost(_) => {}
         }
         loop {
             match self.state {
-                State::Lost => {
+                State::Lost(ref mut report) => {
                     input.clear();
-                    return Some(Cut::Lost);
+                    return Some(Cut::Lost(report.take()));
                 }
                 State::Skip(_) => {
                     if let Some(refused) = self.advance_skip(input)? {
@@ -187,7 +190,7 @@ impl CommandCutter {
                     AppendHead::Name => {}
                     AppendHead::Message { start, len } => {
                         self.start_message(input, line_end, len, start.data);
-                        return Some(Some(Cut::Append(start)));
+                        return Some(Some(Cut::Append(Box::new(start))));
                     }
                     AppendHead::Bad(text) => {
                         self.skip_command(input, text);
@@ -231,16 +234,12 @@ impl CommandCutter {
 
     fn start_skip(&mut self, report: Option<Refused>) {
         self.restart();
-        self.state = State::Skip(Skip {
+        self.state = State::Skip(Box::new(Skip {
             literal: 0,
             tail: Vec::new(),
-            budget: self.skip_budget(),
-            report,
-        });
-    }
-
-    fn skip_budget(&self) -> u64 {
-        self.limits.skipped()
+            budget: self.limits.skipped(),
+            report: report.map(Box::new),
+        }));
     }
 
     /// Skips to the end of a refused command. `None` if more input is wanted; `Some` of what is
@@ -250,7 +249,7 @@ impl CommandCutter {
         clippy::option_option,
         reason = "wait, or go on with or without a report"
     )]
-    fn advance_skip(&mut self, input: &mut BytesMut) -> Option<Option<Refused>> {
+    fn advance_skip(&mut self, input: &mut BytesMut) -> Option<Option<Box<Refused>>> {
         let State::Skip(skip) = &mut self.state else {
             return Some(None);
         };
@@ -268,7 +267,7 @@ impl CommandCutter {
             let line_end = memchr::memchr(b'\n', input).map(|at| at + 1);
             let part_len = line_end.unwrap_or(input.len());
             let Some(budget) = skip.budget.checked_sub(part_len as u64) else {
-                break Some((State::Lost, None));
+                break Some((State::Lost(skip.report.take()), None));
             };
             skip.budget = budget;
             let part = &input[..part_len];
@@ -294,7 +293,7 @@ impl CommandCutter {
                             skip.budget = budget;
                             skip.literal = len;
                         }
-                        None => break Some((State::Lost, None)),
+                        None => break Some((State::Lost(skip.report.take()), None)),
                     }
                 }
             }
@@ -322,14 +321,14 @@ impl CommandCutter {
 
     /// Skips what is left of a literal, and the command.
     fn skip_literal(&mut self, remaining: u64) {
-        self.state = match self.skip_budget().checked_sub(remaining) {
-            Some(budget) => State::Skip(Skip {
+        self.state = match self.limits.skipped().checked_sub(remaining) {
+            Some(budget) => State::Skip(Box::new(Skip {
                 literal: remaining,
                 tail: Vec::new(),
                 budget,
                 report: None,
-            }),
-            None => State::Lost,
+            })),
+            None => State::Lost(None),
         };
     }
 
@@ -427,12 +426,12 @@ impl CommandCutter {
                     return Some(AppendNext::Part(CatPart::Url(url)));
                 }
                 State::Skip(_) => {
-                    if let Some(Refused { text, .. }) = self.advance_skip(input)? {
-                        return Some(AppendNext::Bad { text });
+                    if let Some(refused) = self.advance_skip(input)? {
+                        return Some(AppendNext::Bad { text: refused.text });
                     }
                     continue;
                 }
-                State::Lost => {
+                State::Lost(_) => {
                     return Some(AppendNext::Fatal {
                         text: NO_END.to_owned(),
                     });

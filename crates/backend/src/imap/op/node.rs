@@ -25,7 +25,9 @@ pub(crate) async fn node(session: &mut Session, command: NodeCommand) -> OpResul
         ) if is_backend || session.is_frontends() => {
             transfer::outcome(session, &id, &partition, home).await
         }
-        (State::NotAuthenticated(_) | State::Logout, _) => Err(bad("Log in first")),
+        (State::NotAuthenticated(_) | State::Logout, N::NextId(_) | N::Done { .. }) => {
+            Err(bad("Log in first"))
+        }
         // As for any command that is none.
         _ if !session.is_frontends() => Err(bad("unknown command")),
         (_, N::NextId(id)) => {

@@ -16,8 +16,8 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::backend::answer::{astring, mailbox};
 use crate::backend::BackendError;
+use crate::backend::answer::{astring, mailbox};
 use crate::backend::connect::unreachable;
 use crate::backend::connection::Said;
 use crate::imap::arguments::{Coding, Encoding, quote_always};

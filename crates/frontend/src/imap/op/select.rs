@@ -45,6 +45,7 @@ pub(crate) async fn select(session: &mut Session, call: Call<'_>) -> OpResult {
     let viewer = user.viewer(Rights::READ);
     let router = session.shared.router.clone();
     let mut lookup = Lookup::default();
+    let mut was_tried = false;
     let (place, completion, said) = loop {
         let found = match &mailbox {
             Ok(mailbox) => lookup
@@ -56,10 +57,15 @@ pub(crate) async fn select(session: &mut Session, call: Call<'_>) -> OpResult {
         let place = match found {
             Ok(place) => place,
             Err(refusal) => {
-                leave(session, connection);
+                // Where it was tried, nothing is selected.
+                match was_tried {
+                    true => give_back(session, connection),
+                    false => leave(session, connection),
+                }
                 return Err(refusal.into());
             }
         };
+        was_tried = true;
         let (completion, said) =
             attempt(session, &mut connection, &place, call.name(), &parameters).await?;
         if !completion.is_not_here() {
