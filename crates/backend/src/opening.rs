@@ -46,6 +46,8 @@ pub(crate) struct Expected {
     pub identity: Option<Identity>,
     /// How far it had come at least.
     pub report: Report,
+    /// The number of its last change of owner, which its records carry.
+    pub epoch: u64,
     /// Mailboxes that the master has in it; not counted without one.
     pub mailboxes: u64,
 }
@@ -229,6 +231,7 @@ impl Node {
             if let Some((partition, mailboxes)) = of_master {
                 expected.mailboxes = mailboxes;
                 expected.identity = partition.identity.map(from_master);
+                expected.epoch = partition.epoch;
                 expected.report = Report {
                     lsn: partition.report.lsn,
                     uids: partition.report.uids,
@@ -305,7 +308,7 @@ impl Node {
         let found = inspect(path.clone()).await?;
         let create = decide(&self.place_of(name), &path, expected, &found);
         let create = create.map_err(anyhow::Error::msg)?;
-        let partition = self.open_as(name, create).await?;
+        let partition = self.open_as(name, create, expected.epoch).await?;
         let remembered = self.opener.memory.of(name);
         let pending = remembered
             .filter(|remembered| remembered.identity == partition.identity())
@@ -328,7 +331,12 @@ impl Node {
         format!("{}!{name}", self.config.node.name)
     }
 
-    async fn open_as(&self, name: &str, create: bool) -> anyhow::Result<Arc<Partition>> {
+    async fn open_as(
+        &self,
+        name: &str,
+        create: bool,
+        epoch: u64,
+    ) -> anyhow::Result<Arc<Partition>> {
         let section = self.section(name).context("it is not configured")?;
         let config = section.to_store(name);
         let config = murder_store::PartitionConfig {
@@ -336,6 +344,7 @@ impl Node {
             index_texts: self.config.search.index,
             has_master: self.cluster.is_some(),
             create,
+            epoch,
             ..config
         };
         let io = Arc::clone(&self.opener.io);
@@ -379,6 +388,7 @@ impl Node {
                     lsn: record.report.lsn,
                     uids: record.report.uids,
                 },
+                epoch: record.epoch,
                 mailboxes: 0,
             };
             // After the master's word: it goes on growing, and the master heard it from here.
@@ -400,6 +410,8 @@ impl Node {
                 self.health.unhealthy(&condition_of(name), why);
                 close(partition).await;
                 self.look_now.notify_one();
+            } else if let Err(error) = partition.raise_epoch(record.epoch).await {
+                tracing::warn!(partition = place, %error, "its records do not carry the new epoch");
             }
         }
         Ok(())
@@ -534,7 +546,7 @@ impl Node {
     ) -> anyhow::Result<Arc<Partition>> {
         let expected = &carried.expected;
         let create = matches!(word, Word::Init { .. });
-        let partition = self.open_as(name, create).await?;
+        let partition = self.open_as(name, create, expected.epoch).await?;
         let taken = async {
             let pending = match word {
                 Word::Init { forget: false } => Some(Pending::Init),
@@ -689,6 +701,7 @@ mod tests {
         Expected {
             identity: Some(identity(1, 1)),
             report: Report { lsn, uids: 0 },
+            epoch: 1,
             mailboxes: 3,
         }
     }

@@ -32,7 +32,7 @@ use crate::catalogue::Listed;
 use crate::command::Op;
 use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::{StoreError, is_of_the_disk};
-use crate::segments::Segments;
+use crate::journal::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{Keywords, MailboxView, ViewChange};
 use crate::watch::{AnnotationNote, MailboxCounters};

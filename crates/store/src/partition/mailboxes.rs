@@ -5,7 +5,7 @@ use std::sync::Arc;
 use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
 
 use super::Partition;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::catalogue::Listed;
 use crate::command::{Create, Delete, DropHome, Op, Rename, RenameHome, SetMailbox, Subscribe};
 use crate::entry::Outcome;
