@@ -624,7 +624,10 @@ mod tests {
         for number in 0..300 {
             for name in [format!("user/bob/a{number}"), format!("user/eve/c{number}")] {
                 let name = MailboxName::parse_canonical(&name).unwrap();
-                map.put(&name, &location(number, "bob\tlr\t", 1, MailboxState::Active));
+                map.put(
+                    &name,
+                    &location(number, "bob\tlr\t", 1, MailboxState::Active),
+                );
             }
         }
         let root = MailboxName::parse_canonical("user/bob").unwrap();
