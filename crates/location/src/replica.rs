@@ -180,9 +180,13 @@ impl Replica {
         let (copy, work) = mpsc::channel(COPY_QUEUE);
         let topics_wanted = config.topics.clone();
         let murder_id = meta.murder_id.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|e| fail(e.to_string()))?;
         let writer = std::thread::Builder::new()
             .name("mupdate-copy".into())
-            .spawn(move || write_copy(&disk, meta, work))
+            .spawn(move || runtime.block_on(write_copy(&disk, meta, work)))
             .map_err(|e| fail(e.to_string()))?;
         *replica.writer.lock() = Some(writer);
         // The tasks hold no strong reference over a wait, so that dropping the last handle
