@@ -42,7 +42,7 @@ pub(crate) struct Node {
     /// `None` when the backend works alone.
     pub cluster: Option<Cluster>,
     /// Checks passwords.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// For STARTTLS; `None` without a certificate.

@@ -153,9 +153,16 @@ impl MupdateClient {
         Ok(answer.revision)
     }
 
+    /// The node's session, which [opens](NodeSession::open) when it is told what the node is. To be
+    /// made once in a process's life, since it ends what an earlier process of the same node had
+    /// reserved. `health` is told along.
+    #[must_use]
+    pub fn session(&self, health: Health) -> NodeSession {
+        NodeSession::new(self.clone(), health)
+    }
+
     /// Opens the node's session: while it lasts the master calls the node up. Keeps trying
-    /// when the master cannot be reached. To be called once in a process's life, since it
-    /// ends what an earlier process of the same node had reserved. `health` is told along.
+    /// when the master cannot be reached. Else as [`session`](Self::session).
     #[must_use]
     pub fn register(
         &self,
@@ -163,7 +170,11 @@ impl MupdateClient {
         status: NodeStatus,
         health: Health,
     ) -> NodeSession {
-        NodeSession::open(self.clone(), node, status, health)
+        let session = self.session(health);
+        session.set_draining(status.draining);
+        session.set_partitions(status.partitions);
+        session.open(node);
+        session
     }
 
     pub(crate) async fn watch(

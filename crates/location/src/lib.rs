@@ -33,7 +33,7 @@ pub use health::{HealthProblem, NodeHealth};
 pub use map::{Entry, HeldByName, LocationMap, Portion, Within};
 pub use record::{
     Block, Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
-    PartitionIdentity, PartitionState, Report, SpecialUses, node_of,
+    PartitionIdentity, PartitionState, Report, SpecialUses, node_of, service,
 };
 pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};
 pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus, RecordedReport};

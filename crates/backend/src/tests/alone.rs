@@ -2,11 +2,10 @@
 
 use murder_auth::Login;
 use murder_net::config::Mistakes;
-use murder_net::service::Service;
+use murder_node::RunningRole;
 use murder_store::StoreError;
 
 use super::*;
-use crate::BackendService;
 use crate::mailboxes::ChangeError;
 
 pub(super) fn alone(dir: &TempDir) -> BackendConfig {
@@ -35,13 +34,11 @@ pub(super) fn alone(dir: &TempDir) -> BackendConfig {
 async fn works_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = alone(&dir);
-    Mistakes::of(|m| BackendService::check(&config, m)).unwrap();
+    Mistakes::of(|m| murder_node::check(&config, m)).unwrap();
     let backend = Backend::start(config.clone()).await.unwrap();
     assert!(backend.health().ready(), "{:?}", backend.health());
-    let protocols: Vec<String> = BackendService::addresses(&backend)
-        .into_iter()
-        .map(|(protocol, _)| protocol)
-        .collect();
+    let listeners = backend.listeners().into_iter();
+    let protocols: Vec<&str> = listeners.map(|(_, protocol, _)| protocol).collect();
     assert_eq!(protocols, ["imap", "lmtp"]);
     let node = backend.node();
     let login = |password: &'static str| Login {
@@ -181,14 +178,14 @@ async fn what_cannot_start() {
     config.node.name = "be2".into();
     let error = Backend::start(config.clone()).await.unwrap_err();
     assert!(error.to_string().contains("the node is `be2`"), "{error}");
-    assert!(Mistakes::of(|m| BackendService::check(&config, m)).is_err());
+    assert!(Mistakes::of(|m| murder_node::check(&config, m)).is_err());
     config = murder.config("be1");
     config.users.file = None;
     config.tls = Some(murder_net::config::TlsConfig {
         cert: "/nowhere.pem".into(),
         key: "/nowhere.key".into(),
     });
-    assert!(Mistakes::of(|m| BackendService::check(&config, m)).is_err());
+    assert!(Mistakes::of(|m| murder_node::check(&config, m)).is_err());
 
     let backend = murder.backend("be1").await;
     let mut second = murder.config("be1");

@@ -463,7 +463,7 @@ async fn the_master_is_told_before_too_many_uids_are_given_out() {
     let mut murder = Murder::start().await;
     let config = murder.config("be1");
     let io = || Arc::new(murder_store::io::DiskIo);
-    let backend = Backend::start_over(config, io(), Some(8)).await.unwrap();
+    let backend = start_over(config, io(), Some(8)).await.unwrap();
     ready(&backend).await;
     let node = backend.node();
     create_in(node, "user/bob", "default").await;

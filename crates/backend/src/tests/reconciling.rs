@@ -1,6 +1,6 @@
 //! What is settled after a crash, and when the master comes back.
 
-use murder_location::{Activate, MupdateClient, NodeState, Reserve, SpecialUses};
+use murder_location::{Activate, MupdateClient, NodeState, Reserve, SpecialUses, service};
 
 use super::*;
 use crate::mailboxes::AclChange;
@@ -242,9 +242,14 @@ async fn the_master_knows_how_the_node_is() {
     let replica = &backend.node().cluster.as_ref().unwrap().replica;
     replica.barrier(LONG).await.unwrap();
     let node = replica.node("be1").unwrap();
-    assert_eq!(node.imaps, backend.addresses().imaps[0].to_string());
-    assert_eq!(node.lmtp, backend.addresses().lmtp[0].to_string());
-    assert_eq!(node.http, backend.addresses().http.unwrap().to_string());
+    let addresses = backend.addresses();
+    for (kind, address) in [
+        (service::IMAPS, addresses.imaps[0]),
+        (service::LMTP, addresses.lmtp[0]),
+        (service::HTTP, backend.runtime().http().unwrap()),
+    ] {
+        assert_eq!(node.service(kind), Some(&*address.to_string()));
+    }
     let partitions: Vec<_> = replica.open_partitions();
     let names: Vec<&str> = partitions.iter().map(|(p, _)| p.name.as_str()).collect();
     assert_eq!(names, ["be1!default", "be1!fast"]);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use murder_imap::{Code, Command, NodeCode, NodeCommand, Response, ResponseReader, Tag, encode};
+use murder_location::service;
 use murder_net::tls::server_name;
 use murder_net::{Role, Stream};
 use murder_store::{Departure, Partition, StoreError};
@@ -121,8 +122,7 @@ async fn was_adopted(
     let address = cluster
         .replica
         .node(&to.node)
-        .map(|node| node.imaps)
-        .filter(|address| !address.is_empty())
+        .and_then(|node| node.service(service::IMAPS).map(str::to_owned))
         .ok_or_else(|| anyhow::anyhow!("its address is not known"))?;
     let name = server_name(&to.node, Role::Backend);
     let stream = Stream::connect(&address).await?;

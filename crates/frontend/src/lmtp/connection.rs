@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
+use murder_location::service;
 use murder_net::Stream;
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -139,7 +140,7 @@ async fn connect(
     own_name: &str,
     node: &str,
 ) -> Result<LmtpConnection, BackendError> {
-    let address = dialer.address(node, |node| &node.lmtp)?;
+    let address = dialer.address(node, service::LMTP)?;
     dialer
         .in_time(Service::Lmtp, node, async {
             let tcp = dialer.tcp(node, &address).await?;

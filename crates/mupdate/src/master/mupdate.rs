@@ -17,9 +17,9 @@ use super::caller::{Caller, audited, invalid, too_large, unavailable};
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::state::Outcome;
-use murder_location::NodeHealth;
 use murder_location::disk::now_ms;
 use murder_location::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
+use murder_location::{NodeHealth, service};
 
 /// The most operations in one batch: it is one revision.
 const MAX_BATCH: usize = 10_000;
@@ -90,7 +90,7 @@ impl Service {
             roles: vec![Role::Mupdate.to_string()],
             state: v1::NodeState::Up.into(),
             incarnation: vec![0; 16],
-            http: http.clone(),
+            services: [(service::HTTP.to_owned(), http.clone())].into(),
             ..v1::Node::default()
         };
         v1::DescribedNode {

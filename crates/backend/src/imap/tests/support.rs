@@ -149,14 +149,14 @@ impl Server {
             opener: Opener::new(Arc::new(DiskIo), Memory::default(), None),
             look_now: Default::default(),
             cluster: None,
-            authenticator: Authenticator::new(
+            authenticator: Arc::new(Authenticator::new(
                 Arc::new(directory),
                 AuthenticatorConfig {
                     failure_delay: config.limits.failed_login_delay(),
                     login: config.login.clone(),
                     ..AuthenticatorConfig::default()
                 },
-            ),
+            )),
             sessions: Sessions::new(config.limits.max_connections_per_user),
             tls: own.map(|own| own.server()),
             health: Health::new(),
