@@ -82,7 +82,7 @@ async fn who_did_what() -> Tested {
         "activate",
         "setacl",
         "rename",
-        "deactivate",
+        "begin-delete",
         "delete",
     ] {
         let name = format!("mailbox.{name}");

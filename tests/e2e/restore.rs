@@ -260,7 +260,10 @@ async fn a_deleted_user_comes_back_after_a_crash() -> Tested {
     murder.start_backend(2).await?;
     let found = murder
         .operator()
-        .list("user/user2", "")
+        .list(murder_location::client::Selection {
+            prefix: "user/user2",
+            ..Default::default()
+        })
         .await?
         .collect()
         .await?;

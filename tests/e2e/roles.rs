@@ -4,16 +4,19 @@
 use std::collections::BTreeSet;
 
 use bytes::{Buf, BufMut, Bytes};
-use murder_location::{Activate, MupdateClient, Reserve, SpecialUses};
+use murder_location::{Activate, FIRST_EPOCH, MupdateClient, Reserve, SpecialUses};
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_net::tls::{TlsClient, role_server_name};
 use murder_net::{Ca, NodeTls, Role, grpc};
-use murder_proto::v1::{self, ErrorKind, operation, reconcile_request, register_request};
+use murder_proto::v1::{
+    self, ErrorKind, operation, reconcile_request, register_request, single_result,
+};
 use murder_testkit::Murder;
 use prost::Message;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::BinaryMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -116,11 +119,10 @@ fn matrix() -> Vec<Row> {
                 ..Default::default()
             })
         }),
-        row("Mupdate/Deactivate", Holder, |about| {
-            one(v1::DeactivateRequest {
+        row("Mupdate/BeginDelete", Holder, |about| {
+            one(v1::BeginDeleteRequest {
                 name: about.mailbox.to_string(),
                 id: about.id.clone(),
-                ..Default::default()
             })
         }),
         row("Mupdate/Delete", Holder, |about| one(delete(about))),
@@ -136,6 +138,20 @@ fn matrix() -> Vec<Row> {
                 name: about.mailbox.to_string(),
                 id: about.id.clone(),
                 ..Default::default()
+            })
+        }),
+        row("Mupdate/ChangeEach", Holder, |about| {
+            one(v1::ChangeEachRequest {
+                changes: vec![v1::SingleChange {
+                    operation: Some(v1::Operation {
+                        kind: Some(operation::Kind::Delete(delete(about))),
+                    }),
+                    partition: Some(v1::PartitionEpoch {
+                        partition: about.partition.clone(),
+                        epoch: FIRST_EPOCH,
+                    }),
+                    actor: None,
+                }],
             })
         }),
         row("Mupdate/Commit", Holder, |about| {
@@ -168,7 +184,7 @@ fn matrix() -> Vec<Row> {
             hello(
                 about,
                 vec![v1::PartitionStatus {
-                    name: "default".into(),
+                    name: format!("{}!default", about.node),
                     state: v1::PartitionState::Online.into(),
                     ..Default::default()
                 }],
@@ -291,21 +307,42 @@ impl Decoder for Octets {
 }
 
 /// Calls, whatever kind of method it is: whether the caller was allowed to.
-async fn is_allowed(channel: &Channel, method: &str, messages: Messages) -> anyhow::Result<bool> {
+async fn is_allowed(
+    channel: &Channel,
+    method: &str,
+    about: &About,
+    messages: Messages,
+) -> anyhow::Result<bool> {
     let mut client = Grpc::new(channel.clone());
     client.ready().await?;
     let path: PathAndQuery = format!("/murder.v1.{method}").parse()?;
-    let request = Request::new(tokio_stream::iter(messages));
+    let mut request = Request::new(tokio_stream::iter(messages));
+    // Whoever says what it writes for has to be its owner.
+    let partition = v1::PartitionEpoch {
+        partition: about.partition.clone(),
+        epoch: FIRST_EPOCH,
+    };
+    let value = BinaryMetadataValue::from_bytes(&partition.encode_to_vec());
+    request
+        .metadata_mut()
+        .insert_bin("murder-partition-bin", value);
     let answer = match client.streaming(request, path, Octets).await {
         Ok(answers) => answers.into_inner().message().await,
         Err(status) => Err(status),
     };
     Ok(match answer {
-        // A batch's refusals are in its answer.
+        // Refusals of several changes are in the answer.
         Ok(Some(answer)) if method == "Mupdate/Commit" => {
             let results = v1::CommitResponse::decode(answer)?.results;
             let mut errors = results.iter().filter_map(|result| result.error.as_ref());
-            !errors.any(|error| error.kind() == ErrorKind::PermissionDenied)
+            !errors.any(is_denial)
+        }
+        Ok(Some(answer)) if method == "Mupdate/ChangeEach" => {
+            let results = v1::ChangeEachResponse::decode(answer)?.results;
+            !results.iter().any(|result| match &result.outcome {
+                Some(single_result::Outcome::Error(error)) => is_denial(error),
+                _ => false,
+            })
         }
         Ok(_) => true,
         Err(status) => {
@@ -313,6 +350,13 @@ async fn is_allowed(channel: &Channel, method: &str, messages: Messages) -> anyh
             status.code() != Code::PermissionDenied
         }
     })
+}
+
+fn is_denial(error: &v1::ErrorDetail) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::NotOwner
+    )
 }
 
 /// A mailbox that is recorded in a partition, and what it takes to speak of it.
@@ -382,13 +426,14 @@ async fn every_method_is_for_its_roles_only() -> Tested {
         let to_backend = grpc::connect(&backend, role_server_name(Role::Backend), &tls).await?;
         for (number, row) in rows.iter().enumerate() {
             for (own, node) in [(true, &*caller), (false, "be1")] {
-                let name = format!("m{number}/{caller}/{node}");
+                let name = format!("m{number}-{caller}-{node}");
                 let about = about(murder.operator(), node, &name).await?;
                 let channel = match row.allowed == Allowed::Operators {
                     true => &to_backend,
                     false => &to_master,
                 };
-                let allowed = is_allowed(channel, row.method, (row.messages)(&about)).await?;
+                let allowed =
+                    is_allowed(channel, row.method, &about, (row.messages)(&about)).await?;
                 calls += 1;
                 if allowed != row.allowed.includes(role, own) {
                     let whose = if own { "its own" } else { "another's" };

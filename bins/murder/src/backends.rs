@@ -1,7 +1,7 @@
 //! How this tool reaches the admin services of nodes.
 
 use anyhow::{Context, anyhow, bail};
-use murder_location::{DescribedNode, MupdateClient, NodeState, node_of, service};
+use murder_location::{DescribedNode, MupdateClient, NodeState, Selection, service};
 use murder_mailbox::MailboxName;
 use murder_net::tls::TlsClient;
 use murder_net::{Role, grpc};
@@ -104,10 +104,20 @@ impl Backends {
         if let Reach::One(address) = &self.reach {
             return Ok(self.alone(address));
         }
-        let node = node_of(partition);
+        self.owner(partition).await
+    }
+
+    async fn owner(&self, partition: &str) -> anyhow::Result<Backend> {
+        let Reach::Murder(client) = &self.reach else {
+            bail!("only a murder knows whose a partition is");
+        };
+        let murder = client.describe_nodes().await?;
+        let record = murder.partitions.into_iter().find(|p| p.name == partition);
+        let record =
+            record.with_context(|| format!("the master knows no partition {partition}"))?;
         let mut all = self.all().await?.into_iter();
-        all.find(|backend| backend.name == node)
-            .with_context(|| format!("the master knows no backend {node}"))
+        all.find(|backend| backend.name == record.owner)
+            .with_context(|| format!("the master knows no backend {}", record.owner))
     }
 
     /// The one that holds a mailbox.
@@ -147,7 +157,13 @@ impl Backends {
             at = name.parent().filter(|_| or_near);
         }
         if partition.is_none() && or_near {
-            let mut below = client.list(&format!("{name}/"), "").await?;
+            let prefix = format!("{name}/");
+            let mut below = client
+                .list(Selection {
+                    prefix: &prefix,
+                    ..Selection::default()
+                })
+                .await?;
             while let Some(some) = below.next().await?.filter(|_| partition.is_none()) {
                 partition = some.into_iter().next().map(|m| m.location.partition);
             }
@@ -155,12 +171,10 @@ impl Backends {
         let Some(partition) = partition else {
             return Ok(None);
         };
-        let node = node_of(&partition).to_owned();
-        let mut all = self.all().await?.into_iter();
-        let backend = all.find(|backend| backend.name == node);
-        backend
-            .with_context(|| format!("the master knows no node {node}, where {name} is"))
+        let owner = self.owner(&partition).await;
+        owner
             .map(Some)
+            .with_context(|| format!("{name} is in {partition}"))
     }
 
     fn alone(&self, address: &str) -> Backend {

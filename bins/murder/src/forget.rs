@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use murder_location::{
-    DescribedMurder, MupdateClient, MupdateError, NodeState, Operation, PartitionState, node_of,
+    DescribedMurder, MupdateClient, MupdateError, NodeState, Operation, PartitionState, Selection,
 };
 use murder_mailbox::{MailboxId, MailboxName};
 use serde::Serialize;
 
-use crate::arguments::WrongArguments;
 use crate::confirm::Confirmation;
 use crate::output::{print_json, print_line};
 
@@ -96,7 +95,7 @@ pub async fn of_partition(
     confirmation: Confirmation,
 ) -> anyhow::Result<Forgotten> {
     check_lost(&client.describe_nodes().await?, partition)?;
-    let all = records_of(client, partition).await?;
+    let all = records_of(client, Selection::in_partition(partition)).await?;
     ensure!(!all.is_empty(), "no mailbox is recorded in {partition}");
     confirmation.ask(&format!(
         "The master forgets the {} mailboxes in {partition}; their names are free then.",
@@ -118,15 +117,12 @@ pub async fn partition(
     mailboxes: bool,
     confirmation: Confirmation,
 ) -> anyhow::Result<Forgotten> {
-    let (node, name) = partition.split_once('!').with_context(|| {
-        WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
-    })?;
     let murder = client.describe_nodes().await?;
     check_lost(&murder, partition)?;
-    let all = records_of(client, partition).await?;
+    let all = records_of(client, Selection::in_partition(partition)).await?;
     agree(partition, all.len(), mailboxes, confirmation)?;
     let forgotten = delete(client, &all).await?;
-    client.forget(node, Some(name)).await?;
+    client.forget_partition(partition).await?;
     Ok(Forgotten {
         mailboxes: forgotten,
         partitions: vec![partition.to_owned()],
@@ -154,19 +150,20 @@ pub async fn node(
     if state.is_some_and(|state| state != NodeState::Down) {
         bail!("node {node} is up: stop it first");
     }
-    let own = murder
-        .partitions
-        .iter()
-        .filter(|p| node_of(&p.name) == node);
+    let own = murder.partitions.iter().filter(|p| p.owner == node);
     let partitions: Vec<String> = own.map(|partition| partition.name.clone()).collect();
     ensure!(
         state.is_some() || !partitions.is_empty(),
         "there is no node {node}"
     );
-    let all = records_of(client, &format!("{node}!")).await?;
+    let owned = Selection {
+        owner: node,
+        ..Selection::default()
+    };
+    let all = records_of(client, owned).await?;
     agree(node, all.len(), mailboxes, confirmation)?;
     let forgotten = delete(client, &all).await?;
-    client.forget(node, None).await?;
+    client.forget_node(node).await?;
     Ok(Forgotten {
         mailboxes: forgotten,
         partitions,
@@ -193,7 +190,8 @@ fn agree(
 /// Refuses what somebody serves: it would be told of again.
 fn check_lost(murder: &DescribedMurder, partition: &str) -> anyhow::Result<()> {
     let record = murder.partitions.iter().find(|p| p.name == partition);
-    let owner = record.map_or(node_of(partition), |record| &record.owner);
+    // What nobody has registered nobody serves.
+    let owner = record.map_or("", |record| &record.owner);
     let up = murder
         .nodes
         .iter()
@@ -207,9 +205,9 @@ fn check_lost(murder: &DescribedMurder, partition: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn records_of(client: &MupdateClient, partition: &str) -> anyhow::Result<Vec<Record>> {
+async fn records_of(client: &MupdateClient, of: Selection<'_>) -> anyhow::Result<Vec<Record>> {
     let mut all = Vec::new();
-    let mut parts = client.list("", partition).await?;
+    let mut parts = client.list(of).await?;
     while let Some(part) = parts.next().await? {
         all.extend(part.into_iter().map(|m| (m.name, m.location.id)));
     }

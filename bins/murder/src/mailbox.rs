@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Subcommand;
-use murder_location::{Mailbox, MailboxState};
+use murder_location::{Mailbox, MailboxState, Selection};
 use murder_mailbox::MailboxName;
 use serde::Serialize;
 
@@ -20,9 +20,12 @@ pub enum Command {
         /// Only those whose canonical names begin so, such as `user/alice`
         #[arg(default_value = "")]
         prefix: String,
-        /// Only those of a partition, `node!partition`, or of a node, `node!`
+        /// Only those of a partition, `node!partition`
         #[arg(long, value_name = "PARTITION", default_value = "")]
         partition: String,
+        /// Only those in the partitions that a node owns
+        #[arg(long, value_name = "NODE", default_value = "")]
+        node: String,
         #[command(flatten)]
         target: Target,
         /// Answer in JSON
@@ -69,9 +72,6 @@ struct Shown {
     uidvalidity: u32,
     special_use: Vec<String>,
     acl: Vec<Entry>,
-    /// Of a moving mailbox.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moving_to: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,7 +90,7 @@ impl Shown {
             state: match location.state {
                 MailboxState::Reserved => "reserved",
                 MailboxState::Active => "active",
-                MailboxState::Moving => "moving",
+                MailboxState::Deleting => "deleting",
             },
             id: location.id.to_string(),
             uidvalidity: location.uidvalidity,
@@ -101,7 +101,6 @@ impl Shown {
                     rights: rights.to_string(),
                 })
                 .collect(),
-            moving_to: location.moving_to.as_deref().map(str::to_owned),
         }
     }
 
@@ -126,7 +125,6 @@ impl Shown {
                 text += &format!("{heading:<11}  {value}\n");
             }
         };
-        more("moving to", self.moving_to.clone().unwrap_or_default());
         more("special use", self.special_use.join(" "));
         more("acl", self.acl_line());
         text
@@ -142,10 +140,16 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::List {
             prefix,
             partition,
+            node,
             target,
             json,
         } => target.run(async |client| {
-            let mut mailboxes = client.list(&prefix, &partition).await?;
+            let selection = Selection {
+                prefix: &prefix,
+                partition: &partition,
+                owner: &node,
+            };
+            let mut mailboxes = client.list(selection).await?;
             // As they come: a murder may have millions.
             let mut list = List::new(json)?;
             while let Some(part) = mailboxes.next().await? {

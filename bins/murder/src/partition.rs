@@ -1,8 +1,9 @@
 //! `murder partition`: what partitions and homes take on disk, and what an operator decides of a
 //! directory that is not what it must be.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
+use murder_location::record::valid_partition;
 use murder_proto::v1;
 use serde::Serialize;
 
@@ -273,12 +274,13 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// The partition's own name, of `node!partition`.
-fn own_name(partition: &str) -> anyhow::Result<&str> {
-    let name = partition.split_once('!').map(|(_, name)| name);
-    name.with_context(|| {
-        WrongArguments::new(format!("`{partition}` is not of the form node!partition"))
-    })
+/// A partition as the master and its backend name it.
+fn full_name(partition: &str) -> anyhow::Result<String> {
+    if !valid_partition(partition) {
+        let message = format!("`{partition}` is not of the form node!partition");
+        return Err(WrongArguments::new(message).into());
+    }
+    Ok(partition.to_owned())
 }
 
 /// Tells a backend what a directory is.
@@ -289,7 +291,7 @@ fn decide(
     how: &Deciding,
 ) -> anyhow::Result<()> {
     let request = v1::OpenPartitionRequest {
-        partition: own_name(partition)?.to_owned(),
+        partition: full_name(partition)?,
         word: word.into(),
         forget_mailboxes,
         dry_run: true,
@@ -376,7 +378,7 @@ fn question(
 
 fn reconcile(partition: &str, drop: u64, target: &BackendTarget, json: bool) -> anyhow::Result<()> {
     let request = v1::ReconcilePartitionRequest {
-        partition: own_name(partition)?.to_owned(),
+        partition: full_name(partition)?,
         drop,
     };
     let answer = target.run(async |backends| {

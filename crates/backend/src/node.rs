@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use murder_auth::{Account, Authenticator, normalize_user};
-use murder_location::{MupdateClient, Replica};
+use murder_location::{FIRST_EPOCH, MupdateClient, PartitionEpoch, Replica};
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_net::tls::TlsServer;
 use murder_net::{Health, Metrics, NodeTls, Shutdown};
@@ -132,6 +132,23 @@ impl Node {
                 None => Err(NoPartition::Several),
             },
         }
+    }
+
+    /// The master, to write for a partition of this node.
+    pub fn master_of(&self, cluster: &Cluster, partition: &Partition) -> MupdateClient {
+        let place = self.place(partition);
+        // The record of a new one may not have come yet.
+        let record = cluster.replica.partition(&place);
+        cluster.client.of_partition(PartitionEpoch {
+            epoch: record.map_or(FIRST_EPOCH, |record| record.epoch),
+            partition: place,
+        })
+    }
+
+    /// The name in this node's configuration of one of its partitions, which may be named in full.
+    pub fn own_name<'a>(&self, partition: &'a str) -> &'a str {
+        let node = self.place_of("");
+        partition.strip_prefix(&node).unwrap_or(partition)
     }
 
     /// The partition's name in the murder: `node!partition`.

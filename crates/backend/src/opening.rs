@@ -574,8 +574,7 @@ impl Node {
                 let identity = identity_to_master(&partition);
                 let report = report_to_master(partition.report());
                 let instead_of = expected.identity.map(to_master);
-                cluster
-                    .client
+                self.master_of(cluster, &partition)
                     .adopt_partition(&place, identity, report, instead_of, operator)
                     .await?;
             }
@@ -601,10 +600,11 @@ impl Node {
             return Ok(Vec::new());
         };
         let place = self.place_of(name);
+        let master = self.master_of(cluster, partition);
         match pending {
-            Pending::InitAndForget => settlement::forget(&cluster.client, &place).await,
+            Pending::InitAndForget => settlement::forget(&master, &place).await,
             Pending::Init | Pending::Restored => {
-                settlement::settle(&cluster.client, &place, partition).await
+                settlement::settle(&master, &place, partition).await
             }
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use murder_location::{
     Activate, DifferenceKind, Held, Mailbox, MailboxState, MupdateClient, MupdateError,
-    ReconcileReport,
+    ReconcileReport, Selection,
 };
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_store::{Health, MailboxMeta, Partition};
@@ -71,15 +71,15 @@ async fn reconcile_one(
     may_drop: u64,
 ) -> Result<ReconcileReport, MupdateError> {
     let place = node.place(partition);
+    let client = node.master_of(cluster, partition);
     // One whose journal is damaged may not know of all its mailboxes.
     let whole = !matches!(partition.health(), Health::ReadOnly { .. });
     if whole {
-        settle(&cluster.client, &place, partition).await?;
+        settle(&client, &place, partition).await?;
     } else {
         tracing::warn!(partition = place, "read-only: nothing is reconciled");
     }
     let held = || partition.mailboxes().into_iter().map(held);
-    let client = &cluster.client;
     let report = client.reconcile(&place, !whole, may_drop, held).await?;
     tell(&place, &report);
     node.counters
@@ -151,7 +151,7 @@ async fn settle(
     place: &str,
     partition: &Partition,
 ) -> Result<(), MupdateError> {
-    let mut records = master.list("", place).await?;
+    let mut records = master.list(Selection::in_partition(place)).await?;
     let mut renamed = Vec::new();
     while let Some(some) = records.next().await? {
         for Mailbox { name, location } in some {
@@ -159,10 +159,8 @@ async fn settle(
             match (location.state, here) {
                 (MailboxState::Active, Some(_)) => {}
                 (MailboxState::Active, None) => renamed.push((location.id, name)),
-                // On its way to another backend, which settles it.
-                (MailboxState::Moving, _) if location.moving_to.is_some() => {}
                 // A CREATE or DELETE that stopped. Nobody is at it: changes wait.
-                (MailboxState::Reserved | MailboxState::Moving, Some(meta)) => {
+                (MailboxState::Reserved | MailboxState::Deleting, Some(meta)) => {
                     let mut activate = Activate::new(name, meta.id);
                     if meta.uidvalidity > location.uidvalidity {
                         activate.uidvalidity = Some(meta.uidvalidity);
@@ -170,7 +168,7 @@ async fn settle(
                     tracing::warn!(mailbox = %meta.name, place, "put into service");
                     gone_is_fine(master.activate(activate).await)?;
                 }
-                (MailboxState::Reserved | MailboxState::Moving, None) => {
+                (MailboxState::Reserved | MailboxState::Deleting, None) => {
                     tracing::warn!(mailbox = %name, place, "its name is free again");
                     gone_is_fine(master.delete(&name, Some(location.id)).await)?;
                 }

@@ -9,7 +9,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use murder_location::{Activate, Location, Mailbox, MailboxState, MupdateClient, Operation};
+use murder_location::{
+    Activate, Location, Mailbox, MailboxState, MupdateClient, Operation, Selection,
+};
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_store::{CreateMailbox, Partition};
 
@@ -44,7 +46,11 @@ pub(crate) async fn settle(
     partition: &Arc<Partition>,
 ) -> anyhow::Result<Vec<Settled>> {
     let mut settled = Vec::new();
-    let records = master.list("", place).await?.collect().await?;
+    let records = master
+        .list(Selection::in_partition(place))
+        .await?
+        .collect()
+        .await?;
     if records.is_empty() {
         // Whoever had the master forget all of it has not deleted it: it is told of again.
         return Ok(settled);
@@ -131,7 +137,11 @@ async fn settle_one(
 
 /// Has the master forget what it has in a partition.
 pub(crate) async fn forget(master: &MupdateClient, place: &str) -> anyhow::Result<Vec<Settled>> {
-    let records = master.list("", place).await?.collect().await?;
+    let records = master
+        .list(Selection::in_partition(place))
+        .await?
+        .collect()
+        .await?;
     let mut settled = Vec::new();
     for some in records.chunks(BATCH) {
         let deletes = some.iter().map(|record| Operation::Delete {

@@ -144,7 +144,7 @@ impl Watch {
                 record_now: tokio::time::timeout(Duration::ZERO, partition.report_due())
                     .await
                     .is_ok(),
-                name: name.clone(),
+                name: node.place_of(name),
                 state: match (open, writable) {
                     (false, _) => PartitionState::Offline,
                     (true, true) => PartitionState::Online,
@@ -159,7 +159,7 @@ impl Watch {
             node.counters.open.get_or_create(&label).set(0);
             node.counters.writable.get_or_create(&label).set(0);
             statuses.push(PartitionStatus {
-                name,
+                name: node.place_of(&name),
                 state: PartitionState::Offline,
                 bytes_total: 0,
                 bytes_free: 0,
@@ -217,7 +217,8 @@ pub(crate) async fn follow_reports(node: Arc<Node>, session: Arc<NodeSession>) {
         loop {
             let reports = recorded.borrow_and_update().clone();
             for report in reports {
-                let Some(partition) = node.partitions.get(&report.partition) else {
+                let mut partitions = node.partitions.values();
+                let Some(partition) = partitions.find(|p| node.place(p) == report.partition) else {
                     continue;
                 };
                 if partition.identity().copy == report.copy {

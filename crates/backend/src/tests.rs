@@ -269,6 +269,11 @@ async fn bodies(node: &Node, text: &str) -> Vec<Bytes> {
     bodies
 }
 
+/// The master, to write for [`default_partition`].
+fn master_of(node: &Node) -> MupdateClient {
+    node.master_of(node.cluster.as_ref().unwrap(), default_partition(node))
+}
+
 fn default_partition(node: &Node) -> &Arc<Partition> {
     &node.partitions["default"]
 }

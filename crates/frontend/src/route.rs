@@ -44,9 +44,9 @@ pub(crate) enum RouteError {
     /// There is no such mailbox.
     #[error("Mailbox does not exist")]
     NotFound,
-    /// It is on its way to another backend.
-    #[error("Mailbox is being moved, try again")]
-    Moving,
+    /// It is about to be deleted, or has been already.
+    #[error("Mailbox is being deleted, try again")]
+    Deleting,
     /// Its backend, asked again after a barrier, does not hold it.
     #[error("Mailbox cannot be found on its backend")]
     NotHeld,
@@ -158,8 +158,8 @@ impl Router {
         let location = entry.ok_or(RouteError::NotFound)?.location();
         match location.state {
             MailboxState::Active => {}
-            MailboxState::Moving => return Err(RouteError::Moving),
-            // Its creation, or its deletion, is under way.
+            MailboxState::Deleting => return Err(RouteError::Deleting),
+            // Its creation is under way.
             MailboxState::Reserved => return Err(RouteError::NotFound),
         }
         let node = tables

@@ -184,7 +184,7 @@ impl Shared {
         }
     }
 
-    /// The node and its partition (without the node's name) for a new home.
+    /// The node and its partition for a new home.
     pub(crate) fn choose_partition(&self) -> Option<(String, String)> {
         let tables = self.router.replica().read();
         let of_nodes = tables.partitions.values().filter_map(|partition| {
@@ -193,11 +193,7 @@ impl Shared {
         });
         let chosen = self.placement.choose(of_nodes)?;
         let owner = tables.partitions.get(&chosen)?.owner.clone();
-        let partition = match chosen.split_once('!') {
-            Some((_, partition)) => partition.to_owned(),
-            None => chosen,
-        };
-        Some((owner, partition))
+        Some((owner, chosen))
     }
 
     /// The server's part of a TLS handshake, for STARTTLS.

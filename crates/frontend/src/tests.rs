@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use murder_auth::Account;
 use murder_location::{
-    Activate, MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus,
-    PartitionState, PartitionStatus, Reserve, SpecialUses, service,
+    Activate, FIRST_EPOCH, MupdateClient, MupdateClientConfig, NodeDescription, NodeSession,
+    NodeStatus, PartitionEpoch, PartitionState, PartitionStatus, Reserve, SpecialUses, service,
 };
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_mupdate::{GrpcConfig, MasterConfig, MasterLimitsConfig};
@@ -166,7 +166,10 @@ impl Murder {
     }
 
     async fn start_backend(&self, node: &'static str) -> FakeBackend {
-        let client = self.client(node, "backend");
+        let client = self.client(node, "backend").of_partition(PartitionEpoch {
+            partition: format!("{node}!default"),
+            epoch: FIRST_EPOCH,
+        });
         let tls = NodeTls::load(&self.files(node, "backend")).unwrap();
         let shutdown = Shutdown::new();
         let imaps = Listener::bind((own_loopback(), 0).into()).unwrap();
@@ -184,7 +187,7 @@ impl Murder {
             NodeStatus {
                 draining: false,
                 partitions: vec![PartitionStatus {
-                    name: "default".into(),
+                    name: format!("{node}!default"),
                     state: PartitionState::Online,
                     bytes_total: 1000,
                     bytes_free: 500,
@@ -320,7 +323,7 @@ impl Murder {
         let backend = &self.backends[node].client;
         let found = backend.find(&name(mailbox)).await.unwrap();
         let id = found.mailbox.unwrap().location.id;
-        backend.deactivate(&name(mailbox), id, None).await.unwrap();
+        backend.begin_delete(&name(mailbox), id).await.unwrap();
         backend.delete(&name(mailbox), Some(id)).await.unwrap();
         self.catch_up().await;
     }

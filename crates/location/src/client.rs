@@ -4,8 +4,10 @@ mod accounts;
 mod blocks;
 mod connect;
 mod mailboxes;
+mod metadata;
 mod nodes;
 mod reconcile;
+mod together;
 
 use std::time::Duration;
 
@@ -19,13 +21,19 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 pub use accounts::UserUpdate;
-pub use mailboxes::{Activate, Changed, Committed, Found, MailboxStream, Operation, Reserve};
+pub use mailboxes::{
+    Activate, Changed, Committed, Found, MailboxStream, Operation, Reserve, Selection,
+};
+pub use metadata::{CallMetadata, partition_of};
 pub use nodes::{DescribedMurder, DescribedNode, DescribedPartition};
 pub use reconcile::{Difference, DifferenceKind, Held, ReconcileReport};
+pub use together::MOST_TOGETHER;
+
+use together::Together;
 
 use crate::error::MupdateError;
 use crate::membership::Membership;
-use crate::record::Mailbox;
+use crate::record::{Mailbox, PartitionEpoch};
 use crate::session::{NodeDescription, NodeSession, NodeStatus};
 
 /// How often a request that was not sent is tried again: a client that has slept through
@@ -61,7 +69,8 @@ impl MupdateClientConfig {
 pub struct MupdateClient {
     channel: Channel,
     call_timeout: Duration,
-    membership: Membership,
+    metadata: CallMetadata,
+    together: Together,
     tls: TlsClient,
 }
 
@@ -72,20 +81,30 @@ impl MupdateClient {
         Self {
             channel: connect::channel(config.masters, config.tls.clone()),
             call_timeout: config.call_timeout,
-            membership: Membership::default(),
+            metadata: CallMetadata::default(),
+            together: Together::default(),
             tls: config.tls,
         }
     }
 
+    /// The same client, to write for a partition: what the master refuses when the caller does not
+    /// own it at that epoch ([`MupdateError::NotOwner`]). Operators need not say it.
+    #[must_use]
+    pub fn of_partition(&self, partition: PartitionEpoch) -> Self {
+        let mut client = self.clone();
+        client.metadata.partition = Some(partition);
+        client
+    }
+
     /// The service as it is on the wire, for who reads its streams. No deadline is kept.
     #[must_use]
-    pub fn rpc(&self) -> Rpc<InterceptedService<Channel, Membership>> {
-        Rpc::with_interceptor(self.channel.clone(), self.membership.clone())
+    pub fn rpc(&self) -> Rpc<InterceptedService<Channel, CallMetadata>> {
+        Rpc::with_interceptor(self.channel.clone(), self.metadata.clone())
     }
 
     /// What its calls say of the murder that the node belongs to.
     pub(crate) const fn membership(&self) -> &Membership {
-        &self.membership
+        &self.metadata.membership
     }
 
     /// What it makes its connections with.

@@ -22,6 +22,10 @@ pub enum MupdateError {
     /// The node's certificate does not allow it.
     #[error("{0}")]
     PermissionDenied(String),
+    /// The node does not own the partition at the epoch that it names: another node does, or it does
+    /// itself by a later change.
+    #[error("{0}")]
+    NotOwner(String),
     /// The record's state or id is not what the operation needs.
     #[error("{0}")]
     FailedPrecondition(String),
@@ -90,6 +94,7 @@ impl MupdateError {
             v1::ErrorKind::InvalidArgument => Self::InvalidArgument(message),
             v1::ErrorKind::TooLarge => Self::TooLarge(message),
             v1::ErrorKind::Unavailable => Self::Unavailable(message),
+            v1::ErrorKind::NotOwner => Self::NotOwner(message),
             v1::ErrorKind::OtherMurder => Self::OtherMurder(message),
             v1::ErrorKind::Unspecified => Self::Protocol(message),
         }

@@ -26,14 +26,14 @@ pub use blocks::tell_blocks;
 pub use client::{
     Activate, Changed, Committed, DescribedMurder, DescribedNode, DescribedPartition, Difference,
     DifferenceKind, Found, Held, MupdateClient, MupdateClientConfig, Operation, ReconcileReport,
-    Reserve, UserUpdate,
+    Reserve, Selection, UserUpdate,
 };
 pub use error::MupdateError;
 pub use health::{HealthProblem, NodeHealth};
 pub use map::{Entry, HeldByName, LocationMap, Portion, Within};
 pub use record::{
-    Block, Change, Location, Mailbox, MailboxState, MailboxType, Node, NodeState, Partition,
-    PartitionIdentity, PartitionState, Report, SpecialUses, node_of, service,
+    Block, Change, FIRST_EPOCH, Location, Mailbox, MailboxState, MailboxType, Node, NodeState,
+    Partition, PartitionEpoch, PartitionIdentity, PartitionState, Report, SpecialUses, service,
 };
 pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};
 pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus, RecordedReport};

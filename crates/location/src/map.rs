@@ -27,18 +27,12 @@ struct Record {
     special_use: SpecialUses,
 }
 
-/// What only a record that is not active has.
-#[derive(Debug, Clone, Default)]
-struct Unsettled {
-    moving_to: Option<Arc<str>>,
-    reserved_revision: u64,
-}
-
 /// Mailbox name → [`Location`], in name order, with the reverse ACL index.
 #[derive(Debug, Default)]
 pub struct LocationMap {
     records: BTreeMap<Box<str>, Record>,
-    unsettled: BTreeMap<Box<str>, Unsettled>,
+    /// Those that are not active, with the revisions at which they were reserved.
+    unsettled: BTreeMap<Box<str>, u64>,
     acls: AclTable,
     partitions: PartitionTable,
     /// ACL identifier → names on which it is granted at least one right, or with `-` before it,
@@ -352,14 +346,9 @@ impl LocationMap {
             mailbox_type: location.mailbox_type,
             special_use: location.special_use,
         };
-        if location.moving_to.is_some() || location.reserved_revision != 0 {
-            self.unsettled.insert(
-                name.as_str().into(),
-                Unsettled {
-                    moving_to: location.moving_to.clone(),
-                    reserved_revision: location.reserved_revision,
-                },
-            );
+        if location.state != MailboxState::Active {
+            let revision = location.reserved_revision;
+            self.unsettled.insert(name.as_str().into(), revision);
         }
         self.records.insert(name.as_str().into(), record);
         before
@@ -395,7 +384,7 @@ impl LocationMap {
         }
     }
 
-    /// Reserved and moving mailboxes: there are never many.
+    /// Mailboxes that are not active: there are never many.
     pub fn unsettled(&self) -> impl Iterator<Item = Entry<'_>> {
         self.unsettled.keys().filter_map(|name| self.entry(name))
     }
@@ -411,7 +400,7 @@ impl LocationMap {
         let typed = MailboxName::parse_canonical(name).expect("names in the map are canonical");
         let unsettled = match record.state {
             MailboxState::Active => None,
-            _ => self.unsettled.get(name),
+            _ => self.unsettled.get(name).copied(),
         };
         Location {
             id: MailboxId::from_bytes(record.id),
@@ -421,8 +410,7 @@ impl LocationMap {
             uidvalidity: record.uidvalidity,
             special_use: record.special_use,
             mailbox_type: record.mailbox_type,
-            moving_to: unsettled.and_then(|u| u.moving_to.clone()),
-            reserved_revision: unsettled.map_or(0, |u| u.reserved_revision),
+            reserved_revision: unsettled.unwrap_or(0),
         }
     }
 }
@@ -571,7 +559,7 @@ mod tests {
         let state = prop_oneof![
             Just(MailboxState::Active),
             Just(MailboxState::Reserved),
-            Just(MailboxState::Moving),
+            Just(MailboxState::Deleting),
         ];
         prop_oneof![
             3 => (0..NAMES.len(), 0..ACLS.len(), 0..3usize, state).prop_map(
@@ -609,7 +597,6 @@ mod tests {
             uidvalidity: number,
             special_use: SpecialUses::default(),
             mailbox_type: MailboxType::Mail,
-            moving_to: (state == MailboxState::Moving).then(|| "be9!default".into()),
             reserved_revision: match state {
                 MailboxState::Reserved => u64::from(number) + 1,
                 _ => 0,

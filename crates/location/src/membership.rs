@@ -1,4 +1,4 @@
-//! Which murder a node belongs to, said with each of its calls, as is on whose behalf it calls.
+//! Which murder a node belongs to, said with each of its calls.
 //!
 //! A node that has once taken a murder's records takes no other's: a master with an empty
 //! directory, or with an old copy of its log, is refused by the master's own answer, before
@@ -8,8 +8,6 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use tonic::metadata::{BinaryMetadataKey, MetadataMap, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::{Request, Status};
 
 use crate::disk::MURDER_ID;
 
@@ -44,7 +42,7 @@ impl Known {
 
 /// Shared by a client and the replica that follows its master.
 #[derive(Debug, Clone, Default)]
-pub struct Membership(Arc<RwLock<Option<Known>>>);
+pub(crate) struct Membership(Arc<RwLock<Option<Known>>>);
 
 impl Membership {
     /// From now on every call says so.
@@ -57,19 +55,14 @@ impl Membership {
             revision,
         });
     }
-}
 
-impl Interceptor for Membership {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+    /// Says so with a call.
+    pub(crate) fn tell(&self, metadata: &mut MetadataMap) {
         if let Some(known) = &*self.0.read() {
             let mut bytes = known.murder_id.clone();
             bytes.extend_from_slice(&known.revision.to_be_bytes());
             let value = MetadataValue::from_bytes(&bytes);
-            request
-                .metadata_mut()
-                .insert_bin(BinaryMetadataKey::from_static(KEY), value);
+            metadata.insert_bin(BinaryMetadataKey::from_static(KEY), value);
         }
-        crate::actor::tell(request.metadata_mut());
-        Ok(request)
     }
 }

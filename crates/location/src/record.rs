@@ -15,8 +15,8 @@ pub enum MailboxState {
     Reserved,
     /// The mailbox is there.
     Active,
-    /// The mailbox exists but is out of service while it goes to another partition.
-    Moving,
+    /// The mailbox is out of service: its backend is about to delete it, or has deleted it already.
+    Deleting,
 }
 
 /// What a mailbox holds.
@@ -80,27 +80,8 @@ pub struct Location {
     pub special_use: SpecialUses,
     /// What it holds.
     pub mailbox_type: MailboxType,
-    /// Where a moving mailbox goes, when that is known.
-    pub moving_to: Option<Arc<str>>,
     /// The revision at which a reserved mailbox was reserved; else 0.
     pub reserved_revision: u64,
-}
-
-impl Location {
-    /// The node that holds it by the partition's name; whoever *serves* the partition is
-    /// [`Partition::owner`].
-    #[must_use]
-    pub fn node(&self) -> &str {
-        node_of(&self.partition)
-    }
-}
-
-/// The node's part of `node!partition`.
-#[must_use]
-pub fn node_of(partition: &str) -> &str {
-    partition
-        .split_once('!')
-        .map_or(partition, |(node, _)| node)
 }
 
 /// Whether `name` has the form `node!partition`.
@@ -116,6 +97,15 @@ pub fn valid_partition(name: &str) -> bool {
             };
             plain(node) && plain(partition)
         })
+}
+
+/// Whether a partition that nobody has registered yet would be named after `node`, which made it.
+/// Once it is registered, its record says whose it is.
+#[must_use]
+pub fn is_named_after(partition: &str, node: &str) -> bool {
+    partition
+        .strip_prefix(node)
+        .is_some_and(|rest| rest.starts_with('!'))
 }
 
 /// A mailbox's name with its location.
@@ -178,6 +168,29 @@ pub enum PartitionState {
     Offline,
 }
 
+/// The epoch of a partition's first owner.
+pub const FIRST_EPOCH: u64 = 1;
+
+/// A partition, and the epoch at which a node owns it, or believes so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionEpoch {
+    /// `node!partition`.
+    pub partition: String,
+    /// See [`Partition::epoch`].
+    pub epoch: u64,
+}
+
+impl PartitionEpoch {
+    /// Its wire form.
+    #[must_use]
+    pub fn to_proto(&self) -> v1::PartitionEpoch {
+        v1::PartitionEpoch {
+            partition: self.partition.clone(),
+            epoch: self.epoch,
+        }
+    }
+}
+
 /// Which partition it is, and which copy of it: made with the directory, never changed by a move
 /// or a new name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,11 +221,11 @@ impl PartitionIdentity {
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// `node!partition`.
+    /// `node!partition`, after the node that made it.
     pub name: String,
-    /// The node that serves it.
+    /// The node that serves it: at first the one that registered it.
     pub owner: String,
-    /// Grows each time the owner changes.
+    /// [`FIRST_EPOCH`] with the first owner; each change of the owner adds one.
     pub epoch: u64,
     /// What it takes.
     pub state: PartitionState,
@@ -335,7 +348,7 @@ impl MailboxState {
         match self {
             Self::Reserved => v1::MailboxState::Reserved,
             Self::Active => v1::MailboxState::Active,
-            Self::Moving => v1::MailboxState::Moving,
+            Self::Deleting => v1::MailboxState::Deleting,
         }
     }
 }
@@ -365,7 +378,7 @@ impl Mailbox {
         let state = match mailbox.state() {
             v1::MailboxState::Reserved => MailboxState::Reserved,
             v1::MailboxState::Active => MailboxState::Active,
-            v1::MailboxState::Moving => MailboxState::Moving,
+            v1::MailboxState::Deleting => MailboxState::Deleting,
             v1::MailboxState::Unspecified => return Err(invalid()),
         };
         if !valid_partition(&mailbox.partition) {
@@ -379,7 +392,6 @@ impl Mailbox {
             uidvalidity: mailbox.uidvalidity,
             special_use: special_uses_from(&mailbox.special_use),
             mailbox_type: MailboxType::Mail,
-            moving_to: (!mailbox.moving_to.is_empty()).then(|| mailbox.moving_to.as_str().into()),
             reserved_revision: mailbox.reserved_revision,
         };
         Ok(Self { name, location })
@@ -416,7 +428,6 @@ pub fn mailbox_to_proto(name: &MailboxName, location: &Location) -> v1::Mailbox 
         special_use: location.special_use.iter().map(|u| u.to_string()).collect(),
         r#type: v1::MailboxType::Mail.into(),
         owner_acl: is_owner_acl,
-        moving_to: location.moving_to.as_deref().unwrap_or_default().to_owned(),
         reserved_revision: location.reserved_revision,
     }
 }

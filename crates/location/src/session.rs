@@ -47,7 +47,7 @@ pub struct NodeStatus {
 /// One of a backend's partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionStatus {
-    /// Without the node: `default`.
+    /// `node!partition`.
     pub name: String,
     /// What it takes.
     pub state: PartitionState,
@@ -66,7 +66,7 @@ pub struct PartitionStatus {
 /// How far the master has recorded that a partition has come: durably.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedReport {
-    /// Without the node: `default`.
+    /// `node!partition`.
     pub partition: String,
     /// Of which copy.
     pub copy: [u8; 16],

@@ -66,6 +66,19 @@ impl Tables {
         }
     }
 
+    /// The node that serves a partition; `None` of one that nobody has registered.
+    #[must_use]
+    pub fn owner_of(&self, partition: &str) -> Option<&str> {
+        let partition = self.partitions.get(partition)?;
+        Some(&partition.owner)
+    }
+
+    /// The partitions that a node owns, in name order. A murder has few.
+    pub fn partitions_of<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a Partition> {
+        let partitions = self.partitions.values();
+        partitions.filter(move |partition| partition.owner == node)
+    }
+
     /// The block that `address` is under, an operator's before others.
     #[must_use]
     pub fn block_of(&self, address: IpAddr, now_ms: u64) -> Option<&Block> {

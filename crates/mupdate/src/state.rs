@@ -26,7 +26,8 @@ use ids::Ids;
 
 use murder_location::Tables;
 use murder_location::disk::Meta;
-use murder_location::record::{Change, Location, Mailbox, mailbox_to_proto, node_of};
+use murder_location::record::FIRST_EPOCH;
+use murder_location::record::{Change, Location, Mailbox, is_named_after, mailbox_to_proto};
 
 /// Everything that the master knows, at one revision.
 #[derive(Debug, Default)]
@@ -160,6 +161,39 @@ impl State {
         self.last_uidvalidity.min(greatest)
     }
 
+    /// Whether a node that writes for `by` may change what is in `partition`: when it owns that at
+    /// the epoch that it names. One that nobody has registered is its who made it. `node` is empty
+    /// for those who may change everything.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotOwner`].
+    pub fn check_owner(
+        &self,
+        node: &str,
+        by: Option<&v1::PartitionEpoch>,
+        partition: &str,
+    ) -> Result<(), v1::ErrorDetail> {
+        if node.is_empty() {
+            return Ok(());
+        }
+        let (own, epoch) = match self.tables.partitions.get(partition) {
+            Some(record) => (record.owner == node, record.epoch),
+            None => (is_named_after(partition, node), FIRST_EPOCH),
+        };
+        if own && by.is_some_and(|by| by.partition == partition && by.epoch == epoch) {
+            return Ok(());
+        }
+        let message = match by {
+            Some(by) if own && by.partition == partition => format!(
+                "{node} names epoch {} of {partition}, which is at epoch {epoch}",
+                by.epoch
+            ),
+            _ if own => format!("{node} does not name {partition} and its epoch"),
+            _ => format!("{partition} is not {node}'s"),
+        };
+        refuse(ErrorKind::NotOwner, message)
+    }
+
     /// Applies the log's entry at `revision`.
     pub fn apply(&mut self, revision: u64, entry: &v1::LogEntry) -> Applied {
         self.attempt(revision, entry).0
@@ -225,6 +259,7 @@ impl State {
             revision,
             time_ms: entry.time_ms,
             restricted_to: &entry.restricted_to,
+            partition: entry.partition.as_ref(),
             changes: Vec::new(),
             undo: Vec::new(),
         };
@@ -234,8 +269,8 @@ impl State {
             Some(Command::NodeRegistered(node)) => settle(change.node_registered(node)),
             Some(Command::NodeChanged(node)) => settle(change.node_changed(node)),
             Some(Command::ReservationsExpired(expired)) => {
-                let none = |_: &str| false;
-                change.drop_reservations(&expired.node, expired.up_to_revision, none);
+                let of = |partition: &str| expired.partitions.iter().any(|p| p == partition);
+                change.drop_reservations(expired.up_to_revision, of);
                 Outcome::Done
             }
             Some(Command::Reconcile(batch)) => change.reconcile(batch),
@@ -295,6 +330,7 @@ struct Changing<'a> {
     revision: u64,
     time_ms: u64,
     restricted_to: &'a str,
+    partition: Option<&'a v1::PartitionEpoch>,
     changes: Vec<Change>,
     undo: Vec<Change>,
 }
@@ -306,14 +342,15 @@ impl Changing<'_> {
     }
 
     /// Whether the proposer may change records in `partition`.
-    fn may_change(&self, partition: &str) -> bool {
-        self.restricted_to.is_empty() || node_of(partition) == self.restricted_to
+    fn demand(&self, partition: &str) -> Result<(), Refusal> {
+        self.state
+            .check_owner(self.restricted_to, self.partition, partition)
     }
 
     /// A record of a node may not carry the identity of a mailbox that another node has.
     fn demand_id(&self, id: &MailboxId, partition: &str) -> Result<(), Refusal> {
         match self.state.ids.holder(id) {
-            Some(holder) if holder != node_of(partition) => refuse(
+            Some(holder) if !self.have_one_owner(holder, partition) => refuse(
                 ErrorKind::FailedPrecondition,
                 "the id is that of another backend's mailbox",
             ),
@@ -321,17 +358,10 @@ impl Changing<'_> {
         }
     }
 
-    fn demand(&self, partition: &str) -> Result<(), Refusal> {
-        if self.may_change(partition) {
-            return Ok(());
-        }
-        refuse(
-            ErrorKind::PermissionDenied,
-            format!(
-                "{} may not change what is in {partition}",
-                self.restricted_to
-            ),
-        )
+    /// Whether one node owns both partitions.
+    fn have_one_owner(&self, one: &str, other: &str) -> bool {
+        let owner = |partition| self.state.tables.owner_of(partition);
+        one == other || owner(one).is_some_and(|of_one| Some(of_one) == owner(other))
     }
 
     /// The UIDVALIDITY that the entry's time gives; 0 when that has jumped by decades.

@@ -46,7 +46,7 @@ impl v1::ErrorKind {
             Self::Unspecified => Code::Unknown,
             Self::AlreadyExists => Code::AlreadyExists,
             Self::NotFound => Code::NotFound,
-            Self::PermissionDenied => Code::PermissionDenied,
+            Self::PermissionDenied | Self::NotOwner => Code::PermissionDenied,
             Self::FailedPrecondition => Code::FailedPrecondition,
             Self::InvalidArgument => Code::InvalidArgument,
             Self::TooLarge => Code::ResourceExhausted,

@@ -83,6 +83,7 @@ pub(super) fn not_changed(error: ChangeError) -> Status {
             MupdateError::AlreadyExists { .. } => status(ErrorKind::AlreadyExists, text),
             MupdateError::InvalidArgument(_) => invalid(text),
             MupdateError::PermissionDenied(_)
+            | MupdateError::NotOwner(_)
             | MupdateError::NotFound(_)
             | MupdateError::FailedPrecondition(_)
             | MupdateError::Batch(_)

@@ -29,7 +29,7 @@ pub(super) async fn open(
         v1::PartitionWord::Restored => Word::Restored,
         v1::PartitionWord::Unspecified => return Err(invalid("what of the partition?")),
     };
-    let carried = node.carry_word(&request.partition, word, request.dry_run, by);
+    let carried = node.carry_word(node.own_name(&request.partition), word, request.dry_run, by);
     let Carried {
         expected,
         found,
@@ -67,7 +67,7 @@ pub(super) async fn reconcile(
     request: &v1::ReconcilePartitionRequest,
     by: &str,
 ) -> Result<v1::ReconcilePartitionResponse, Status> {
-    let name = &request.partition;
+    let name = node.own_name(&request.partition);
     let Some(cluster) = &node.cluster else {
         return Err(not_possible("this backend works alone"));
     };

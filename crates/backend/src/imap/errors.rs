@@ -278,7 +278,7 @@ fn refused_by_master(error: &MupdateError) -> OpError {
         MupdateError::TooLarge(_) => (Code::Limit, "Too many mailboxes for one change"),
         MupdateError::InvalidArgument(_) => (Code::Cannot, "The mupdate master refuses the name"),
         MupdateError::AlreadyExists { .. } => (Code::AlreadyExists, "Mailbox exists already"),
-        MupdateError::PermissionDenied(_) => (
+        MupdateError::PermissionDenied(_) | MupdateError::NotOwner(_) => (
             Code::ContactAdmin,
             "The mupdate master does not let this backend change the mailbox",
         ),

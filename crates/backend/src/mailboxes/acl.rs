@@ -56,7 +56,7 @@ impl Node {
         }
         let done = match self.write_acl(&found.partition, &found.meta, &acl).await {
             Err(ChangeError::Master(
-                error @ (MupdateError::PermissionDenied(_) | MupdateError::FailedPrecondition(_)),
+                error @ (MupdateError::NotOwner(_) | MupdateError::FailedPrecondition(_)),
             )) => {
                 let Some(cluster) = &self.cluster else {
                     return Err(error.into());
@@ -87,13 +87,14 @@ impl Node {
             return Ok(Done::default());
         };
         let unfinished = self.changes.begin();
-        let changed = match cluster.client.set_acl(&meta.name, acl, Some(meta.id)).await {
+        let master = self.master_of(cluster, partition);
+        let changed = match master.set_acl(&meta.name, acl, Some(meta.id)).await {
             Ok(changed) => changed,
             Err(error) => {
                 // One that the master has otherwise, or not at all, is reconciled first.
                 if matches!(
                     error,
-                    MupdateError::PermissionDenied(_) | MupdateError::InvalidArgument(_)
+                    MupdateError::NotOwner(_) | MupdateError::InvalidArgument(_)
                 ) {
                     unfinished.settled();
                 }
@@ -102,7 +103,7 @@ impl Node {
         };
         if let Err(error) = partition.set_acl(&meta.name, &acl.to_string()).await {
             let before = Acl::parse(&meta.acl).unwrap_or_default();
-            let undone = cluster.client.set_acl(&meta.name, &before, Some(meta.id));
+            let undone = master.set_acl(&meta.name, &before, Some(meta.id));
             match undone.await {
                 Ok(_) => unfinished.settled(),
                 Err(error) => {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use murder_auth::may_be_made;
-use murder_location::{Activate, MupdateError, Reserve};
+use murder_location::{Activate, MupdateClient, MupdateError, Reserve};
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, SpecialUse, uidvalidity};
 use murder_store::{CreateMailbox, MailboxMeta, Partition, StoreError};
 
 use super::order::Unfinished;
 use super::{ChangeError, Done};
-use crate::node::{Cluster, Node, now};
+use crate::node::{Node, now};
 
 /// A mailbox to be made.
 pub(super) struct NewMailbox<'a> {
@@ -137,6 +137,7 @@ impl Node {
             return Ok((Done::default(), meta));
         };
         let unfinished = self.changes.begin();
+        let master = self.master_of(cluster, new.partition);
         let reserve = Reserve {
             name: new.name.clone(),
             id,
@@ -144,7 +145,7 @@ impl Node {
             acl: new.acl.clone(),
             special_use: new.special_use.into_iter().collect(),
         };
-        let uidvalidity = match reserved(cluster, reserve.clone()).await {
+        let uidvalidity = match reserved(&master, reserve.clone()).await {
             Ok(uidvalidity) => uidvalidity,
             Err(error) => {
                 if !error.is_unavailable() {
@@ -156,20 +157,20 @@ impl Node {
         let meta = match store(&new, id, uidvalidity).await {
             Ok(meta) => meta,
             Err(error) => {
-                give_back(cluster, new.name, id, unfinished).await;
+                give_back(&master, new.name, id, unfinished).await;
                 return Err(error.into());
             }
         };
         let mut activate = Activate::new(new.name.clone(), id);
         activate.uidvalidity = (meta.uidvalidity != uidvalidity).then_some(meta.uidvalidity);
-        let activated = match cluster.client.activate(activate.clone()).await {
+        let activated = match master.activate(activate.clone()).await {
             Err(MupdateError::NotFound(_) | MupdateError::FailedPrecondition(_)) => {
                 // The reservation has gone, which it does when the master did not hear of this
                 // node for too long. The name may still be free.
-                match reserved(cluster, reserve).await {
+                match reserved(&master, reserve).await {
                     Ok(uidvalidity) => {
                         activate.uidvalidity = Some(meta.uidvalidity.max(uidvalidity));
-                        cluster.client.activate(activate).await
+                        master.activate(activate).await
                     }
                     Err(MupdateError::AlreadyExists { .. }) if new.can_be_undone() => {
                         // Nobody was told of it.
@@ -204,8 +205,8 @@ impl NewMailbox<'_> {
     }
 }
 
-async fn reserved(cluster: &Cluster, reserve: Reserve) -> Result<u32, MupdateError> {
-    let changed = cluster.client.reserve(reserve).await?;
+async fn reserved(master: &MupdateClient, reserve: Reserve) -> Result<u32, MupdateError> {
+    let changed = master.reserve(reserve).await?;
     let mailbox = changed
         .mailbox
         .ok_or_else(|| MupdateError::Protocol("reserved nothing".into()))?;
@@ -235,12 +236,12 @@ async fn store(
 
 /// Frees the name again.
 async fn give_back(
-    cluster: &Cluster,
+    master: &MupdateClient,
     name: &MailboxName,
     id: MailboxId,
     unfinished: Unfinished<'_>,
 ) {
-    match cluster.client.delete(name, Some(id)).await {
+    match master.delete(name, Some(id)).await {
         Ok(_) | Err(MupdateError::NotFound(_)) => unfinished.settled(),
         Err(error) => tracing::warn!(mailbox = %name, %error, "a reservation was not given back"),
     }

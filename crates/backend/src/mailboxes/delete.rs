@@ -37,12 +37,13 @@ impl Node {
             return Ok(Done::default());
         };
         let unfinished = self.changes.begin();
-        match cluster.client.deactivate(name, id, None).await {
+        let master = self.master_of(cluster, &found.partition);
+        match master.begin_delete(name, id).await {
             Ok(_) => {}
             Err(error) => {
                 let refused = matches!(
                     error,
-                    MupdateError::PermissionDenied(_) | MupdateError::FailedPrecondition(_)
+                    MupdateError::NotOwner(_) | MupdateError::FailedPrecondition(_)
                 );
                 if refused && self.is_anothers(cluster, &found).await? {
                     // The name leads to the other one: this is nobody's but this partition's.
@@ -52,7 +53,7 @@ impl Node {
                     return Ok(Done::default());
                 }
                 // One that the master has otherwise, or not at all, is reconciled first.
-                if matches!(error, MupdateError::PermissionDenied(_)) {
+                if matches!(error, MupdateError::NotOwner(_)) {
                     unfinished.settled();
                 }
                 return Err(error.into());
@@ -60,7 +61,7 @@ impl Node {
         }
         if let Err(error) = found.partition.delete_mailbox(name).await {
             let activate = Activate::new(name.clone(), id);
-            match cluster.client.activate(activate).await {
+            match master.activate(activate).await {
                 Ok(_) => unfinished.settled(),
                 Err(error) => {
                     tracing::warn!(mailbox = %name, %error, "not back in service at the master");
@@ -69,7 +70,7 @@ impl Node {
             return Err(error.into());
         }
         audited!("mailbox.delete", identity, mailbox = %name);
-        let revision = match cluster.client.delete(name, Some(id)).await {
+        let revision = match master.delete(name, Some(id)).await {
             Ok(changed) => Some(changed.revision),
             Err(MupdateError::NotFound(_)) => None,
             Err(error) => return Err(ChangeError::of_last_step(error)),

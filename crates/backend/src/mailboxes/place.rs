@@ -112,10 +112,7 @@ impl Node {
         wanted: Option<&str>,
     ) -> Result<Arc<Partition>, ChangeError> {
         if let Some(wanted) = wanted {
-            let own = match wanted.split_once('!') {
-                Some((node, own)) if node == self.config.node.name => own,
-                _ => wanted,
-            };
+            let own = self.own_name(wanted);
             return match self.partitions.get(own) {
                 Some(partition) => Ok(Arc::clone(partition)),
                 None if self.partitions.contains(own) => Err(ChangeError::NotOpen),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use murder_location::{Activate, MupdateError, Operation, Reserve};
+use murder_location::{Activate, MupdateClient, MupdateError, Operation, Reserve};
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName, Rights, check_rename};
 use murder_store::{Partition, Renamed};
 
 use super::create::{NewMailbox, Origin, check_new};
 use super::order::Unfinished;
 use super::{ChangeError, Done};
-use crate::node::{Cluster, Found, Node};
+use crate::node::{Found, Node};
 
 /// What is said to who lacks the right.
 const MISSING: &str = "You may not rename this mailbox";
@@ -135,7 +135,8 @@ impl Node {
             acl: found.acl(),
             special_use: meta.special_use.into_iter().collect(),
         };
-        let reserved = cluster.client.reserve(reserve).await?;
+        let master = self.master_of(cluster, &found.partition);
+        let reserved = master.reserve(reserve).await?;
         let renamed = found.partition.rename_mailbox(&meta.name, to).await?;
         let mut activate = Activate::new(to.clone(), meta.id);
         // The new name may have had a greater one, here or by its reservation.
@@ -144,7 +145,7 @@ impl Node {
         let uidvalidity = here.max(there).unwrap_or(meta.uidvalidity);
         found.partition.raise_uidvalidity(to, uidvalidity).await?;
         activate.uidvalidity = Some(uidvalidity);
-        let revision = cluster.client.activate(activate).await?.revision;
+        let revision = master.activate(activate).await?.revision;
         unfinished.settled();
         Ok(Done {
             revision: Some(revision),
@@ -191,48 +192,44 @@ impl Node {
             return Ok(Done::default());
         };
         let unfinished = self.changes.begin();
-        let changed = match cluster.client.rename(from, to, true).await {
+        let [partition] = &*subtree.partitions else {
+            unfinished.settled();
+            return Err(ChangeError::Cannot("Part of it is in another partition"));
+        };
+        let master = self.master_of(cluster, partition);
+        let changed = match master.rename(from, to, true).await {
             Ok(changed) => changed,
             Err(error) => return Err(refused(error, unfinished)),
         };
         let mut done = Done {
             revision: Some(changed.revision),
         };
-        for (nth, partition) in subtree.partitions.iter().enumerate() {
-            let before = uidvalidities(partition, from);
-            let renamed = match partition.rename_mailbox(from, to).await {
-                Ok(renamed) => renamed,
-                Err(error) => {
-                    if nth == 0 {
-                        take_back(cluster, &subtree, unfinished).await;
-                    }
-                    return Err(error.into());
-                }
-            };
-            let raised = renamed.iter().filter_map(|renamed| {
-                let meta = &renamed.meta;
-                let same = before.contains(&(meta.id, meta.uidvalidity));
-                (!same).then(|| {
-                    let mut activate = Activate::new(meta.name.clone(), meta.id);
-                    activate.uidvalidity = Some(meta.uidvalidity);
-                    Operation::Activate(activate)
-                })
-            });
-            let raised: Vec<Operation> = raised.collect();
-            if !raised.is_empty() {
-                // The names had greater UIDVALIDITYs once, which never come back.
-                let committed = cluster.client.commit(raised).await;
-                let committed = committed.map_err(ChangeError::of_last_step)?;
-                done.revision = Some(committed.revision);
+        let before = uidvalidities(partition, from);
+        let renamed = match partition.rename_mailbox(from, to).await {
+            Ok(renamed) => renamed,
+            Err(error) => {
+                take_back(&master, &subtree, unfinished).await;
+                return Err(error.into());
             }
-            if let Some(revision) = self
-                .hand_over(from, to, partition, &renamed)
-                .await?
-                .revision
-            {
-                done.revision = Some(revision);
-            }
+        };
+        let raised = renamed.iter().filter_map(|renamed| {
+            let meta = &renamed.meta;
+            let same = before.contains(&(meta.id, meta.uidvalidity));
+            (!same).then(|| {
+                let mut activate = Activate::new(meta.name.clone(), meta.id);
+                activate.uidvalidity = Some(meta.uidvalidity);
+                Operation::Activate(activate)
+            })
+        });
+        let raised: Vec<Operation> = raised.collect();
+        if !raised.is_empty() {
+            // The names had greater UIDVALIDITYs once, which never come back.
+            let committed = master.commit(raised).await;
+            let committed = committed.map_err(ChangeError::of_last_step)?;
+            done.revision = Some(committed.revision);
         }
+        let handed_over = self.hand_over(from, to, partition, &renamed).await?;
+        done.revision = handed_over.revision.or(done.revision);
         unfinished.settled();
         Ok(done)
     }
@@ -306,7 +303,7 @@ fn uidvalidities(partition: &Partition, from: &MailboxName) -> Vec<(MailboxId, u
 /// The master has renamed nothing, or may have.
 fn refused(error: MupdateError, unfinished: Unfinished<'_>) -> ChangeError {
     match error {
-        MupdateError::PermissionDenied(_) => {
+        MupdateError::NotOwner(_) => {
             unfinished.settled();
             ChangeError::Cannot("Part of it is on another backend")
         }
@@ -324,13 +321,13 @@ fn refused(error: MupdateError, unfinished: Unfinished<'_>) -> ChangeError {
 
 /// The store would not: gives the mailboxes their old names back at the master. One by one,
 /// since others may lie below the new name.
-async fn take_back(cluster: &Cluster, subtree: &Subtree, unfinished: Unfinished<'_>) {
+async fn take_back(master: &MupdateClient, subtree: &Subtree, unfinished: Unfinished<'_>) {
     let operations = subtree.mailboxes.iter().map(|moved| Operation::Rename {
         from: moved.to.clone(),
         to: moved.from.clone(),
         subtree: false,
     });
-    match cluster.client.commit(operations.collect()).await {
+    match master.commit(operations.collect()).await {
         Ok(_) => unfinished.settled(),
         Err(error) => tracing::warn!(%error, "a rename was not taken back at the master"),
     }

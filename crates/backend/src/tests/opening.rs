@@ -365,7 +365,7 @@ async fn what_was_stuck_for_ever_settles_itself() {
     let node = backend.node();
     // The state that an unmounted disk once left: the master has another mailbox of this very
     // partition under the name, and nobody has that one.
-    let master = &node.cluster.as_ref().unwrap().client;
+    let master = &master_of(node);
     let bob = name("user/bob");
     master.delete(&bob, None).await.unwrap();
     let id = MailboxId::new();

@@ -26,7 +26,7 @@ async fn create(node: &Arc<Node>, text: &str) {
 
 /// Every step at which a change can be cut off, left as a crash leaves it.
 async fn half_done(node: &Arc<Node>) {
-    let master = &node.cluster.as_ref().unwrap().client;
+    let master = &master_of(node);
     let partition = default_partition(node);
     for text in [
         "user/bob",
@@ -44,12 +44,9 @@ async fn half_done(node: &Arc<Node>) {
     let made = MailboxId::new();
     let uidvalidity = reserve(master, "user/bob/c2", made).await;
     store_only(partition, "user/bob/c2", made, uidvalidity).await;
-    // DELETE after Deactivate; DELETE after the store.
+    // DELETE after BeginDelete; DELETE after the store.
     for text in ["user/bob/d1", "user/bob/d2"] {
-        master
-            .deactivate(&name(text), id(text), None)
-            .await
-            .unwrap();
+        master.begin_delete(&name(text), id(text)).await.unwrap();
     }
     partition
         .delete_mailbox(&name("user/bob/d2"))
@@ -145,7 +142,7 @@ async fn a_change_that_gets_stuck_is_settled() {
     create(node, "user/bob/a").await;
     // The master believes that it is gone: whoever wants to delete it is refused, and then the
     // two are brought together.
-    let master = &node.cluster.as_ref().unwrap().client;
+    let master = &master_of(node);
     master.delete(&name("user/bob/a"), None).await.unwrap();
     let (bob, a) = (user("bob"), name("user/bob/a"));
     assert!(node.delete_mailbox(&bob, &a).await.is_err());
@@ -222,7 +219,7 @@ async fn a_name_that_is_free_again_may_be_taken_elsewhere() {
     let node = backend.node();
     create(node, "user/bob").await;
     // The master has another mailbox of ours under that name, which is not here.
-    let master = &node.cluster.as_ref().unwrap().client;
+    let master = &master_of(node);
     let id = MailboxId::new();
     reserve(master, "user/bob/lost", id).await;
     master

@@ -198,8 +198,8 @@ mod tests {
                 "NO [CANNOT] Mailbox name has too many levels",
             ),
             (
-                Refusal::Route(RouteError::Moving),
-                "NO [UNAVAILABLE] Mailbox is being moved, try again",
+                Refusal::Route(RouteError::Deleting),
+                "NO [UNAVAILABLE] Mailbox is being deleted, try again",
             ),
         ] {
             assert_eq!(refusal.completion().to_string(), answer);

@@ -101,7 +101,7 @@ fn look(shared: &Shared, recipient: &Recipient, users: &[String]) -> Result<Opti
                 })));
             }
             Err(RouteError::NotFound) => {}
-            Err(RouteError::Moving) => return Err(moving()),
+            Err(RouteError::Deleting) => return Err(being_deleted()),
             Err(RouteError::NoOwner | RouteError::NotHeld) => return Err(Reply::backend_down()),
         }
         if let Some(account) = shared.router.replica().account(user) {
@@ -111,8 +111,8 @@ fn look(shared: &Shared, recipient: &Recipient, users: &[String]) -> Result<Opti
     Ok(None)
 }
 
-fn moving() -> Reply {
-    Reply::new(451, "4.2.0 Mailbox is being moved, try again later")
+fn being_deleted() -> Reply {
+    Reply::new(451, "4.2.0 Mailbox is being deleted, try again later")
 }
 
 /// Administrators have no INBOX: their accounts are for administering.
@@ -149,7 +149,7 @@ async fn make_inbox(
                 AutocreateError::Answered(_) => {
                     Reply::new(451, "4.2.0 The mailbox could not be created")
                 }
-                AutocreateError::Route(_) => moving(),
+                AutocreateError::Route(_) => being_deleted(),
             })
         }
     }
@@ -168,7 +168,7 @@ pub(crate) fn second_opinion(shared: &Shared, target: &Target, refused: Reply) -
                 "4.2.0 Mailbox cannot be found on its backend, try again later",
             )
         }
-        Err(_) => moving(),
+        Err(_) => being_deleted(),
     }
 }
 

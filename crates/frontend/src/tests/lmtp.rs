@@ -221,7 +221,7 @@ async fn recipients_who_are_not_in_the_map() {
     let mut imap = murder.imap_at("be1").await;
     assert_eq!(imap.user, "new");
     let tag = imap
-        .expect("CREATE \"user/new\" (PARTITION \"default\")")
+        .expect("CREATE \"user/new\" (PARTITION \"be1!default\")")
         .await;
     let revision = murder.make("user/new", "be1", "new").await;
     imap.send(&format!("{tag} OK [X-REVISION {revision}] done\r\n"))

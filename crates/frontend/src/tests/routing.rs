@@ -450,7 +450,7 @@ async fn changes_are_answered_when_the_own_map_shows_them() {
     client.send("a CREATE Sent (USE (\\Sent))\r\n").await;
     let mut backend = murder.imap_at("be1").await;
     let tag = backend
-        .expect("CREATE \"user/bob/Sent\" (PARTITION \"default\" USE (\\Sent))")
+        .expect("CREATE \"user/bob/Sent\" (PARTITION \"be1!default\" USE (\\Sent))")
         .await;
     // The backend is faster than the map: the revision is still to come.
     let now = murder.frontend().replica().revision();
@@ -502,7 +502,7 @@ async fn where_new_mailboxes_go() {
     client.send("a CREATE x/y\r\n").await;
     let mut two = murder.imap_at("be2").await;
     two.answer(
-        "CREATE \"user/bob/x/y\" (PARTITION \"default\")",
+        "CREATE \"user/bob/x/y\" (PARTITION \"be1!default\")",
         "{tag} NO [OVERQUOTA] full\r\n",
     )
     .await;
@@ -531,7 +531,7 @@ async fn where_new_mailboxes_go() {
         };
         assert_eq!(one.user, "root");
         one.answer(
-            "CREATE \"board\" (PARTITION \"default\")",
+            "CREATE \"board\" (PARTITION \"be1!default\")",
             "{tag} NO [LIMIT] no\r\n",
         )
         .await;
@@ -578,7 +578,7 @@ async fn a_home_is_not_split() {
     let mut backend = murder.imap_at("be2").await;
     backend
         .answer(
-            "CREATE \"user/bob/y\" (PARTITION \"default\")",
+            "CREATE \"user/bob/y\" (PARTITION \"be1!default\")",
             "{tag} NO no\r\n",
         )
         .await;

@@ -61,8 +61,6 @@ pub struct Activate {
     pub name: MailboxName,
     /// Must be the record's.
     pub id: MailboxId,
-    /// A moving mailbox's new partition.
-    pub partition: Option<String>,
     /// Replaces the record's ACL.
     pub acl: Option<Acl>,
     /// Replaces the record's UIDVALIDITY; must be greater.
@@ -76,7 +74,6 @@ impl Activate {
         Self {
             name,
             id,
-            partition: None,
             acl: None,
             uidvalidity: None,
         }
@@ -90,14 +87,12 @@ pub enum Operation {
     Reserve(Reserve),
     /// See [`MupdateClient::activate`].
     Activate(Activate),
-    /// See [`MupdateClient::deactivate`].
-    Deactivate {
+    /// See [`MupdateClient::begin_delete`].
+    BeginDelete {
         /// Canonical name.
         name: MailboxName,
         /// Must be the record's.
         id: MailboxId,
-        /// The partition whose owner may activate it.
-        moving_to: Option<String>,
     },
     /// See [`MupdateClient::delete`].
     Delete {
@@ -141,19 +136,15 @@ impl Operation {
             Self::Activate(activate) => operation::Kind::Activate(v1::ActivateRequest {
                 name: activate.name.to_string(),
                 id: id_bytes(Some(activate.id)),
-                partition: activate.partition.unwrap_or_default(),
                 acl: activate.acl.map(|acl| acl.to_string()),
                 uidvalidity: activate.uidvalidity,
             }),
-            Self::Deactivate {
-                name,
-                id,
-                moving_to,
-            } => operation::Kind::Deactivate(v1::DeactivateRequest {
-                name: name.to_string(),
-                id: id_bytes(Some(id)),
-                moving_to: moving_to.unwrap_or_default(),
-            }),
+            Self::BeginDelete { name, id } => {
+                operation::Kind::BeginDelete(v1::BeginDeleteRequest {
+                    name: name.to_string(),
+                    id: id_bytes(Some(id)),
+                })
+            }
             Self::Delete { name, id } => operation::Kind::Delete(v1::DeleteRequest {
                 name: name.to_string(),
                 id: id_bytes(id),
@@ -175,25 +166,7 @@ impl Operation {
 
 impl MupdateClient {
     async fn one(&self, operation: Operation) -> Result<Changed, MupdateError> {
-        let kind = operation
-            .into_proto()
-            .kind
-            .ok_or_else(|| MupdateError::InvalidArgument("no operation".into()))?;
-        let answer = self
-            .call(kind, |kind| {
-                let mut rpc = self.rpc();
-                async move {
-                    match kind {
-                        operation::Kind::Reserve(request) => rpc.reserve(request).await,
-                        operation::Kind::Activate(request) => rpc.activate(request).await,
-                        operation::Kind::Deactivate(request) => rpc.deactivate(request).await,
-                        operation::Kind::Delete(request) => rpc.delete(request).await,
-                        operation::Kind::Rename(request) => rpc.rename(request).await,
-                        operation::Kind::SetAcl(request) => rpc.set_acl(request).await,
-                    }
-                }
-            })
-            .await?;
+        let answer = self.change(operation.into_proto()).await?;
         Ok(Changed {
             revision: answer.revision,
             mailbox: answer.mailbox.map(typed).transpose()?,
@@ -209,7 +182,8 @@ impl MupdateClient {
         self.one(Operation::Reserve(reserve)).await
     }
 
-    /// Says that a reserved or moving mailbox is there now. Doing it twice does no harm.
+    /// Says that a reserved mailbox is there now, or that one is not deleted after all. Doing it
+    /// twice does no harm.
     ///
     /// # Errors
     /// [`MupdateError::NotFound`] when the reservation is gone,
@@ -218,23 +192,18 @@ impl MupdateClient {
         self.one(Operation::Activate(activate)).await
     }
 
-    /// Takes an active mailbox out of service while it moves, to be activated again by the
-    /// owner of its partition or of `moving_to`.
+    /// Takes a mailbox out of service before it is deleted; [`MupdateClient::delete`] is the end of
+    /// it, [`MupdateClient::activate`] takes it back.
     ///
     /// # Errors
     /// See [`MupdateError`].
-    pub async fn deactivate(
+    pub async fn begin_delete(
         &self,
         name: &MailboxName,
         id: MailboxId,
-        moving_to: Option<&str>,
     ) -> Result<Changed, MupdateError> {
-        self.one(Operation::Deactivate {
-            name: name.clone(),
-            id,
-            moving_to: moving_to.map(str::to_owned),
-        })
-        .await
+        let name = name.clone();
+        self.one(Operation::BeginDelete { name, id }).await
     }
 
     /// Forgets a mailbox, or gives a reservation back. With `id`, only that mailbox.
@@ -342,15 +311,15 @@ impl MupdateClient {
         })
     }
 
-    /// The master's own word on all names that start with `prefix`, in a partition
-    /// (`node!partition`, or `node!` for all of a node's), or both; in name order.
+    /// The master's own word on the mailboxes of `selection`, in name order.
     ///
     /// # Errors
     /// See [`MupdateError`]; also at the stream's end.
-    pub async fn list(&self, prefix: &str, partition: &str) -> Result<MailboxStream, MupdateError> {
+    pub async fn list(&self, selection: Selection<'_>) -> Result<MailboxStream, MupdateError> {
         let request = v1::ListRequest {
-            prefix: prefix.to_owned(),
-            partition: partition.to_owned(),
+            prefix: selection.prefix.to_owned(),
+            partition: selection.partition.to_owned(),
+            owner: selection.owner.to_owned(),
         };
         let stream = self
             .call(request, |request| {
@@ -379,6 +348,28 @@ impl MupdateClient {
             })
             .await?;
         Ok((answer.before, answer.after))
+    }
+}
+
+/// Which mailboxes are listed: all that each of these allows; empty ones allow everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Selection<'a> {
+    /// Text that the canonical name starts with.
+    pub prefix: &'a str,
+    /// The partition that they are in.
+    pub partition: &'a str,
+    /// The node that owns that.
+    pub owner: &'a str,
+}
+
+impl<'a> Selection<'a> {
+    /// All mailboxes in a partition.
+    #[must_use]
+    pub fn in_partition(partition: &'a str) -> Self {
+        Self {
+            partition,
+            ..Self::default()
+        }
     }
 }
 

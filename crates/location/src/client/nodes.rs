@@ -1,7 +1,7 @@
 //! Nodes, their partitions and certificates, and the murder's identity.
 
 use murder_net::tls::Revocation;
-use murder_proto::v1;
+use murder_proto::v1::{self, forget_request};
 use tokio::time::timeout;
 
 use super::MupdateClient;
@@ -150,17 +150,28 @@ impl MupdateClient {
         Ok(answer.revision)
     }
 
-    /// Forgets a node that is gone for good, with its partitions; or only one of them. No mailbox
-    /// may be recorded there.
+    /// Forgets a node that is gone for good, with its partitions. No mailbox may be recorded there.
     ///
     /// # Errors
-    /// [`MupdateError::FailedPrecondition`] while the node is up, the partition is served, or a
-    /// mailbox is recorded there; see [`MupdateError`].
-    pub async fn forget(&self, node: &str, partition: Option<&str>) -> Result<u64, MupdateError> {
-        let request = v1::ForgetRequest {
-            node: node.to_owned(),
-            partition: partition.unwrap_or_default().to_owned(),
-        };
+    /// [`MupdateError::FailedPrecondition`] while the node is up, or a mailbox is recorded there;
+    /// see [`MupdateError`].
+    pub async fn forget_node(&self, node: &str) -> Result<u64, MupdateError> {
+        self.forget(forget_request::What::Node(node.to_owned()))
+            .await
+    }
+
+    /// Forgets a partition that is gone for good. No mailbox may be recorded there.
+    ///
+    /// # Errors
+    /// [`MupdateError::FailedPrecondition`] while it is served, or a mailbox is recorded there; see
+    /// [`MupdateError`].
+    pub async fn forget_partition(&self, partition: &str) -> Result<u64, MupdateError> {
+        self.forget(forget_request::What::Partition(partition.to_owned()))
+            .await
+    }
+
+    async fn forget(&self, what: forget_request::What) -> Result<u64, MupdateError> {
+        let request = v1::ForgetRequest { what: Some(what) };
         let answer = self
             .call(request, |request| {
                 let mut rpc = self.rpc();

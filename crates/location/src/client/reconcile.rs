@@ -181,7 +181,6 @@ impl Held {
             uidvalidity: self.uidvalidity,
             special_use: self.special_use,
             mailbox_type: MailboxType::Mail,
-            moving_to: None,
             reserved_revision: 0,
         };
         mailbox_to_proto(&self.name, &location)

@@ -210,6 +210,7 @@ impl Writer {
             let entry = v1::LogEntry {
                 time_ms: now_ms(),
                 restricted_to: String::new(),
+                partition: None,
                 command: Some(v1::log_entry::Command::Founded(v1::Founded {
                     murder_id: uuid::Uuid::new_v4().as_bytes().to_vec(),
                 })),

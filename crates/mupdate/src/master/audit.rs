@@ -24,25 +24,12 @@ pub(super) fn mailbox(caller: &Caller, revision: u64, kind: &operation::Kind) {
                 acl
             );
         }
-        Kind::Activate(v1::ActivateRequest {
-            name,
-            partition,
-            acl,
-            ..
-        }) => {
-            let partition = (!partition.is_empty()).then_some(partition.as_str());
+        Kind::Activate(v1::ActivateRequest { name, acl, .. }) => {
             let acl = acl.as_deref().map(rights);
-            audited!(
-                caller,
-                "mailbox.activate",
-                revision,
-                mailbox = name,
-                partition,
-                acl
-            );
+            audited!(caller, "mailbox.activate", revision, mailbox = name, acl);
         }
-        Kind::Deactivate(v1::DeactivateRequest { name, .. }) => {
-            audited!(caller, "mailbox.deactivate", revision, mailbox = name);
+        Kind::BeginDelete(v1::BeginDeleteRequest { name, .. }) => {
+            audited!(caller, "mailbox.begin-delete", revision, mailbox = name);
         }
         Kind::Delete(v1::DeleteRequest { name, .. }) => {
             audited!(caller, "mailbox.delete", revision, mailbox = name);

@@ -9,7 +9,7 @@ use murder_proto::v1::blocks_server::Blocks;
 use murder_proto::v1::{self, log_entry::Command};
 use tonic::{Request, Response, Status};
 
-use super::caller::{Caller, denied, invalid};
+use super::caller::{Authority, Caller, denied, invalid};
 use super::mupdate::{Parts, Service, parts};
 use crate::state::Outcome;
 use murder_location::disk::now_ms;
@@ -46,7 +46,7 @@ impl Service {
         &self,
         command: Command,
     ) -> Result<Response<v1::BlocksResponse>, Status> {
-        match self.propose(String::new(), command).await? {
+        match self.propose(Authority::default(), command).await? {
             (_, Outcome::Refused(detail)) => Err(detail.into_status()),
             (revision, _) => Ok(Response::new(v1::BlocksResponse { revision })),
         }

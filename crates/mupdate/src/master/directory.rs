@@ -8,7 +8,7 @@ use murder_proto::v1::{self, directory_operation::Kind, log_entry::Command};
 use tonic::{Request, Response, Status};
 
 use super::audit;
-use super::caller::{Caller, invalid, too_large};
+use super::caller::{Authority, Caller, invalid, too_large};
 use super::mupdate::{Parts, Service, parts};
 use crate::state::Outcome;
 use murder_location::record::account_to_proto;
@@ -58,7 +58,7 @@ impl Service {
             .collect();
         let batch = v1::DirectoryBatch { operations };
         match self
-            .propose(String::new(), Command::Directory(batch))
+            .propose(Authority::default(), Command::Directory(batch))
             .await?
         {
             (_, Outcome::Refused(detail)) => Err(detail.into_status()),

@@ -4,16 +4,19 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use murder_location::actor;
+use murder_location::client::MOST_TOGETHER;
 use murder_mailbox::MailboxName;
 use murder_net::{Health, Limit, Role, Shutdown};
 use murder_proto::v1::mupdate_server::Mupdate;
-use murder_proto::v1::{self, log_entry::Command, operation};
+use murder_proto::v1::{self, ErrorKind, log_entry::Command, operation, single_result};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::audit;
-use super::caller::{Caller, audited, invalid, too_large, unavailable};
+use super::caller::{Authority, Caller, audited, invalid, too_large, unavailable};
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::state::Outcome;
@@ -71,12 +74,13 @@ pub(super) fn parts<T: Send + 'static>(
 impl Service {
     pub async fn propose(
         &self,
-        restricted_to: String,
+        authority: Authority,
         command: Command,
     ) -> Result<(u64, Outcome), Status> {
         let entry = v1::LogEntry {
             time_ms: now_ms(),
-            restricted_to,
+            restricted_to: authority.node,
+            partition: authority.partition,
             command: Some(command),
         };
         self.consensus.propose(entry).await.map_err(unavailable)
@@ -100,31 +104,52 @@ impl Service {
         }
     }
 
-    async fn batch<T>(
+    async fn batch(
         &self,
-        request: &Request<T>,
+        caller: &Caller,
         operations: Vec<v1::Operation>,
     ) -> Result<(u64, Vec<Result<Option<Mailbox>, v1::ErrorDetail>>), Status> {
-        let caller = Caller::of(request)?;
-        let restricted_to = caller.may_write()?;
+        let authority = caller.may_write()?;
         if operations.len() > MAX_BATCH {
             return Err(too_large(format!("more than {MAX_BATCH} operations")));
         }
         let batch = v1::Batch {
             operations: operations.clone(),
         };
-        match self.propose(restricted_to, Command::Batch(batch)).await? {
+        match self.propose(authority, Command::Batch(batch)).await? {
             (revision, Outcome::Batch(results)) => {
                 // All of it is done, or nothing.
                 if results.iter().all(Result::is_ok) {
                     for kind in operations.iter().filter_map(|o| o.kind.as_ref()) {
-                        audit::mailbox(&caller, revision, kind);
+                        audit::mailbox(caller, revision, kind);
                     }
+                }
+                for detail in results.iter().filter_map(|result| result.as_ref().err()) {
+                    caller.note_refusal(detail);
                 }
                 Ok((revision, results))
             }
-            (_, Outcome::Refused(detail)) => Err(detail.into_status()),
+            (_, Outcome::Refused(detail)) => {
+                caller.note_refusal(&detail);
+                Err(detail.into_status())
+            }
             _ => Err(Status::internal("unexpected outcome")),
+        }
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        operation: v1::Operation,
+    ) -> Result<v1::ChangeResponse, Status> {
+        let (revision, mut results) = self.batch(caller, vec![operation]).await?;
+        match results.pop() {
+            Some(Ok(mailbox)) => Ok(v1::ChangeResponse {
+                revision,
+                mailbox: mailbox.map(|m| m.to_proto()),
+            }),
+            Some(Err(detail)) => Err(detail.into_status()),
+            None => Err(Status::internal("no outcome")),
         }
     }
 
@@ -133,20 +158,10 @@ impl Service {
         request: Request<T>,
         kind: impl FnOnce(T) -> operation::Kind,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let (metadata, extensions, inner) = request.into_parts();
-        let request = Request::from_parts(metadata, extensions, ());
-        let operation = v1::Operation {
-            kind: Some(kind(inner)),
-        };
-        let (revision, mut results) = self.batch(&request, vec![operation]).await?;
-        match results.pop() {
-            Some(Ok(mailbox)) => Ok(Response::new(v1::ChangeResponse {
-                revision,
-                mailbox: mailbox.map(|m| m.to_proto()),
-            })),
-            Some(Err(detail)) => Err(detail.into_status()),
-            None => Err(Status::internal("no outcome")),
-        }
+        let caller = Caller::of(&request)?;
+        let kind = Some(kind(request.into_inner()));
+        let changed = self.change(&caller, v1::Operation { kind }).await?;
+        Ok(Response::new(changed))
     }
 }
 
@@ -166,11 +181,11 @@ impl Mupdate for Service {
         self.one(request, operation::Kind::Activate).await
     }
 
-    async fn deactivate(
+    async fn begin_delete(
         &self,
-        request: Request<v1::DeactivateRequest>,
+        request: Request<v1::BeginDeleteRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        self.one(request, operation::Kind::Deactivate).await
+        self.one(request, operation::Kind::BeginDelete).await
     }
 
     async fn delete(
@@ -194,12 +209,48 @@ impl Mupdate for Service {
         self.one(request, operation::Kind::SetAcl).await
     }
 
+    async fn change_each(
+        &self,
+        request: Request<v1::ChangeEachRequest>,
+    ) -> Result<Response<v1::ChangeEachResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.may_write()?;
+        let changes = request.into_inner().changes;
+        if changes.len() > MOST_TOGETHER {
+            return Err(too_large(format!("more than {MOST_TOGETHER} changes")));
+        }
+        let changes = changes.into_iter().map(|change| {
+            let caller = Caller {
+                actor: actor::bounded(change.actor.unwrap_or_default()),
+                partition: change.partition,
+                ..caller.clone()
+            };
+            let operation = change.operation.unwrap_or_default();
+            async move {
+                let outcome = match self.change(&caller, operation).await {
+                    Ok(changed) => single_result::Outcome::Changed(changed),
+                    Err(status) => single_result::Outcome::Error(
+                        v1::ErrorDetail::from_status(&status).unwrap_or_else(|| {
+                            v1::ErrorDetail::new(ErrorKind::Unavailable, status.message())
+                        }),
+                    ),
+                };
+                v1::SingleResult {
+                    outcome: Some(outcome),
+                }
+            }
+        });
+        let results = join_all(changes).await;
+        Ok(Response::new(v1::ChangeEachResponse { results }))
+    }
+
     async fn commit(
         &self,
         mut request: Request<v1::CommitRequest>,
     ) -> Result<Response<v1::CommitResponse>, Status> {
         let operations = std::mem::take(&mut request.get_mut().operations);
-        let (revision, results) = self.batch(&request, operations).await?;
+        let caller = Caller::of(&request)?;
+        let (revision, results) = self.batch(&caller, operations).await?;
         let committed = results.iter().all(Result::is_ok);
         let results = results
             .into_iter()
@@ -248,7 +299,11 @@ impl Mupdate for Service {
     ) -> Result<Response<Self::ListStream>, Status> {
         Caller::of(&request)?.may_read()?;
         self.consensus.read_barrier().await.map_err(unavailable)?;
-        let v1::ListRequest { prefix, partition } = request.into_inner();
+        let v1::ListRequest {
+            prefix,
+            partition,
+            owner,
+        } = request.into_inner();
         let consensus = self.consensus.clone();
         let mut last: Option<String> = None;
         let mut complete = false;
@@ -256,12 +311,11 @@ impl Mupdate for Service {
             if complete {
                 return None;
             }
-            let wanted = |of: &str| {
-                partition.is_empty()
-                    || of == partition
-                    || (partition.ends_with('!') && of.starts_with(&partition))
-            };
             let state = consensus.state();
+            let wanted = |of: &str| {
+                (partition.is_empty() || of == partition)
+                    && (owner.is_empty() || state.tables().owner_of(of) == Some(&owner))
+            };
             let from = match &last {
                 None => Bound::Included(prefix.as_str()),
                 Some(last) => Bound::Excluded(last.as_str()),
@@ -333,7 +387,7 @@ impl Mupdate for Service {
             self.consensus.state().lower_uidvalidity(now_ms())
         } else {
             let command = Command::UidvalidityLowered(v1::UidvalidityLowered {});
-            self.propose(String::new(), command).await?;
+            self.propose(Authority::default(), command).await?;
             let after = self.consensus.state().last_uidvalidity();
             audited!(&caller, "murder.lower-uidvalidity", before, after);
             after
@@ -410,7 +464,7 @@ impl Mupdate for Service {
             serials,
             taken_back: take_back,
         });
-        let revision = match self.propose(String::new(), revoked).await? {
+        let revision = match self.propose(Authority::default(), revoked).await? {
             (_, Outcome::Refused(detail)) => return Err(detail.into_status()),
             (revision, _) => revision,
         };
@@ -451,13 +505,13 @@ impl Mupdate for Service {
         request: Request<Streaming<v1::ReconcileRequest>>,
     ) -> Result<Response<Self::ReconcileStream>, Status> {
         let caller = Caller::of(&request)?;
-        let restricted_to = caller.may_write()?;
-        let slot = self.reconciling.take(&restricted_to);
+        let authority = caller.may_write()?;
+        let slot = self.reconciling.take(&authority.node);
         let slot = slot.ok_or_else(|| unavailable("too many reconciliations at once"))?;
         Ok(Response::new(super::reconcile::start(
             self.clone(),
             caller,
-            restricted_to,
+            authority,
             slot,
             request.into_inner(),
         )))

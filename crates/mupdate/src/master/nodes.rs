@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::caller::{Caller, audited, denied, invalid, too_large, unavailable};
+use super::caller::{Authority, Caller, audited, denied, invalid, too_large, unavailable};
 use super::mupdate::{Parts, STALL, STREAM_QUEUE, Service, parts};
 use crate::state::Outcome;
 use murder_location::NodeHealth;
 use murder_location::record::{
-    MailboxState, NodeState, Partition, PartitionState, Report, node_of, revocation_to_proto,
+    MailboxState, NodeState, Partition, PartitionState, Report, revocation_to_proto,
 };
 
 /// Heartbeats in a lease, so that one may be lost.
@@ -162,8 +162,7 @@ impl Sessions {
             known.health = Some(NodeHealth::from_proto(health.clone()));
         }
         for partition in status.partitions.iter().filter(|p| !p.copy.is_empty()) {
-            let name = format!("{node}!{}", partition.name);
-            open.heard.insert(name, partition.clone());
+            open.heard.insert(partition.name.clone(), partition.clone());
         }
     }
 
@@ -218,7 +217,7 @@ async fn session(
     caller.may_be(&hello.node)?;
     check_services(&hello.services)?;
     let mut status = hello.status.clone().unwrap_or_default();
-    check_partitions(service, caller, &status)?;
+    check_partitions(service, caller, &mut status)?;
     let incarnation = hello.incarnation.clone();
     let services = hello.services.iter();
     let services: Vec<_> = services.map(|(kind, at)| format!("{kind}={at}")).collect();
@@ -274,8 +273,8 @@ async fn session(
             Ok(Err(_)) | Ok(Ok(None)) => break "its session ended",
             Ok(Ok(Some(request))) => match request.kind {
                 Some(Kind::Goodbye(_)) => break "it said goodbye",
-                Some(Kind::Status(new)) => {
-                    check_partitions(service, caller, &new)?;
+                Some(Kind::Status(mut new)) => {
+                    check_partitions(service, caller, &mut new)?;
                     service.sessions.heard(&hello.node, &new);
                     last.clone_from(&new);
                     let due = reports_are_due(&status, &new, recorded_at.elapsed());
@@ -332,7 +331,7 @@ struct OpenSession<'a> {
 
 impl OpenSession<'_> {
     async fn propose(&self, command: Command) -> Result<u64, Status> {
-        match self.service.propose(String::new(), command).await? {
+        match self.service.propose(Authority::default(), command).await? {
             (_, Outcome::Refused(detail)) => Err(detail.into_status()),
             (revision, _) => Ok(revision),
         }
@@ -367,16 +366,19 @@ pub(super) async fn sweep(service: Service) {
                 .filter(|node| node.state != NodeState::Down)
                 .map(|node| node.name.clone())
                 .collect();
-            let reserving: HashSet<String> = state
-                .tables()
-                .map
-                .unsettled()
-                .filter(|entry| entry.state() == MailboxState::Reserved)
-                .map(|entry| node_of(entry.partition()).to_owned())
-                .collect();
+            let mut reserving: HashMap<String, HashSet<String>> = HashMap::new();
+            let unsettled = state.tables().map.unsettled();
+            for entry in unsettled.filter(|entry| entry.state() == MailboxState::Reserved) {
+                let partition = entry.partition();
+                // In one that nobody has registered: no node is called like that, so that its time
+                // runs out too.
+                let owner = state.tables().owner_of(partition).unwrap_or(partition);
+                let of_owner = reserving.entry(owner.to_owned()).or_default();
+                of_owner.insert(partition.to_owned());
+            }
             (state.revision(), up, reserving)
         };
-        let nodes = up.union(&reserving).cloned().collect();
+        let nodes = up.iter().chain(reserving.keys()).cloned().collect();
         for (node, then) in service.sessions.overdue(&nodes, revision) {
             let mut commands = Vec::new();
             if up.contains(&node) {
@@ -388,15 +390,15 @@ pub(super) async fn sweep(service: Service) {
                     incarnation: Vec::new(),
                 }));
             }
-            if reserving.contains(&node) {
+            if let Some(partitions) = reserving.get(&node) {
                 tracing::info!(node, "lease is over, what was reserved is free");
                 commands.push(Command::ReservationsExpired(v1::ReservationsExpired {
-                    node,
+                    partitions: partitions.iter().cloned().collect(),
                     up_to_revision: then,
                 }));
             }
             for command in commands {
-                if let Err(status) = service.propose(String::new(), command).await {
+                if let Err(status) = service.propose(Authority::default(), command).await {
                     tracing::warn!(error = status.message(), "lease not ended, trying again");
                 }
             }
@@ -404,11 +406,11 @@ pub(super) async fn sweep(service: Service) {
     }
 }
 
-/// Whether the node may have the partitions that it names.
+/// Whether the node may have the partitions that it names; those of others are left out.
 fn check_partitions(
     service: &Service,
     caller: &Caller,
-    status: &v1::NodeStatus,
+    status: &mut v1::NodeStatus,
 ) -> Result<(), Status> {
     if status.partitions.is_empty() {
         return Ok(());
@@ -416,12 +418,18 @@ fn check_partitions(
     if !caller.may_hold_mail() {
         return Err(denied("only backends have partitions"));
     }
-    let mut names: HashSet<&str> = status.partitions.iter().map(|p| &*p.name).collect();
-    let prefix = format!("{}!", caller.name);
     let state = service.consensus.state();
-    let known = state.tables().partitions.range(prefix.clone()..);
-    let known = known.take_while(|(name, _)| name.starts_with(&prefix));
-    names.extend(known.map(|(name, _)| &name[prefix.len()..]));
+    let tables = state.tables();
+    // One that another node owns by now stays with it.
+    let owned = |name: &str| {
+        tables
+            .owner_of(name)
+            .is_none_or(|owner| owner == caller.name)
+    };
+    status.partitions.retain(|partition| owned(&partition.name));
+    let mut names: HashSet<&str> = status.partitions.iter().map(|p| &*p.name).collect();
+    let known = tables.partitions_of(&caller.name);
+    names.extend(known.map(|partition| &*partition.name));
     if names.len() > MAX_PARTITIONS {
         return Err(too_large(format!(
             "a node has {MAX_PARTITIONS} partitions at most, with those that it had once"
@@ -512,7 +520,7 @@ fn served_by_another(
         .iter()
         .filter(|partition| partition.state() == v1::PartitionState::Offline);
     offline
-        .map(|partition| format!("{node}!{}", partition.name))
+        .map(|partition| partition.name.clone())
         .find(|name| {
             let known = tables.partitions.get(name);
             known.is_some_and(|known| known.state != PartitionState::Offline)
@@ -521,13 +529,11 @@ fn served_by_another(
 
 /// How far a node's partitions are known to have come: what is in the log.
 fn recorded(service: &Service, node: &str) -> Vec<v1::RecordedReport> {
-    let prefix = format!("{node}!");
     let state = service.consensus.state();
-    let partitions = state.tables().partitions.range(prefix.clone()..);
-    let own = partitions.take_while(|(name, _)| name.starts_with(&prefix));
-    own.filter_map(|(name, partition)| {
+    let own = state.tables().partitions_of(node);
+    own.filter_map(|partition| {
         Some(v1::RecordedReport {
-            partition: name[prefix.len()..].to_owned(),
+            partition: partition.name.clone(),
             copy: partition.identity?.copy.to_vec(),
             lsn: partition.report.lsn,
             uids: partition.report.uids,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use murder_proto::v1::{self, log_entry::Command};
+use murder_proto::v1::{self, forget_request::What, log_entry::Command};
 use tonic::Status;
 
-use super::caller::{Caller, audited, denied, unavailable};
+use super::caller::{Authority, Caller, audited, denied, invalid, unavailable};
 use super::mupdate::{SCAN, Service};
 use crate::state::Outcome;
-use murder_location::record::{Partition, PartitionState, node_of};
+use murder_location::record::{FIRST_EPOCH, Partition, PartitionState, is_named_after};
 
 impl Service {
     /// What a node's partitions must be, and how many mailboxes are recorded in each.
@@ -18,43 +18,42 @@ impl Service {
         node: &str,
     ) -> Result<v1::DescribePartitionsResponse, Status> {
         let revision = self.consensus.read_barrier().await.map_err(unavailable)?;
-        let mut mailboxes = self.count_mailboxes(node);
-        let prefix = format!("{node}!");
-        let mut partitions = Vec::new();
-        {
-            let state = self.consensus.state();
-            let all = state.tables().partitions.range(prefix.clone()..);
-            for (name, partition) in all.take_while(|(name, _)| name.starts_with(&prefix)) {
-                let report = self.sessions.report_of(partition);
-                let known = Partition {
-                    report,
-                    ..partition.clone()
-                };
-                partitions.push(v1::DescribedPartition {
-                    partition: Some(known.to_proto()),
-                    mailboxes: mailboxes.remove(name).unwrap_or(0),
-                });
+        let mut mailboxes = self.count_mailboxes();
+        let state = self.consensus.state();
+        let own = state.tables().partitions_of(node);
+        let partitions = own.map(|partition| {
+            let report = self.sessions.report_of(partition);
+            let known = Partition {
+                report,
+                ..partition.clone()
+            };
+            v1::DescribedPartition {
+                partition: Some(known.to_proto()),
+                mailboxes: mailboxes.remove(&partition.name).unwrap_or(0),
             }
-        }
-        // Their records are all that is left of them.
-        for (name, mailboxes) in mailboxes {
-            partitions.push(v1::DescribedPartition {
-                partition: Some(v1::Partition {
-                    name,
-                    owner: node.to_owned(),
-                    state: PartitionState::Offline.to_proto().into(),
-                    ..v1::Partition::default()
-                }),
-                mailboxes,
-            });
-        }
+        });
+        let mut partitions: Vec<_> = partitions.collect();
+        // Their records are all that is left of partitions that the node has made.
+        let left = mailboxes.into_iter().filter(|(partition, _)| {
+            is_named_after(partition, node) && state.tables().owner_of(partition).is_none()
+        });
+        partitions.extend(left.map(|(name, mailboxes)| v1::DescribedPartition {
+            partition: Some(v1::Partition {
+                name,
+                owner: node.to_owned(),
+                epoch: FIRST_EPOCH,
+                state: PartitionState::Offline.to_proto().into(),
+                ..v1::Partition::default()
+            }),
+            mailboxes,
+        }));
         Ok(v1::DescribePartitionsResponse {
             revision,
             partitions,
         })
     }
 
-    fn count_mailboxes(&self, node: &str) -> BTreeMap<String, u64> {
+    fn count_mailboxes(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         let mut last = String::new();
         loop {
@@ -64,12 +63,10 @@ impl Service {
             for entry in state.tables().map.range(Bound::Excluded(&last)).take(SCAN) {
                 scanned += 1;
                 at = Some(entry.name());
-                if node_of(entry.partition()) == node {
-                    match counts.get_mut(entry.partition()) {
-                        Some(count) => *count += 1,
-                        None => {
-                            counts.insert(entry.partition().to_owned(), 1);
-                        }
+                match counts.get_mut(entry.partition()) {
+                    Some(count) => *count += 1,
+                    None => {
+                        counts.insert(entry.partition().to_owned(), 1);
                     }
                 }
             }
@@ -86,12 +83,12 @@ impl Service {
         caller: &Caller,
         request: v1::AdoptPartitionRequest,
     ) -> Result<u64, Status> {
-        let restricted_to = caller.may_write()?;
+        let authority = caller.may_write()?;
         let (partition, lsn) = (request.partition.clone(), request.lsn);
         let operator = request.operator.clone();
         let revision = self
             .done(
-                restricted_to,
+                authority,
                 Command::PartitionAdopted(v1::PartitionAdopted {
                     partition: request.partition,
                     id: request.id,
@@ -120,28 +117,31 @@ impl Service {
         request: v1::ForgetRequest,
     ) -> Result<u64, Status> {
         caller.may_administer()?;
-        if request.partition.is_empty() && self.sessions.is_open(&request.node) {
+        let forgotten = match request.what {
+            Some(What::Node(node)) => v1::Forgotten {
+                node,
+                partition: String::new(),
+            },
+            Some(What::Partition(partition)) => v1::Forgotten {
+                node: String::new(),
+                partition,
+            },
+            None => return Err(invalid("neither a node nor a partition")),
+        };
+        let v1::Forgotten { node, partition } = forgotten.clone();
+        if self.sessions.is_open(&node) {
             return Err(v1::ErrorDetail::new(
                 v1::ErrorKind::FailedPrecondition,
-                format!("node {} is up", request.node),
+                format!("node {node} is up"),
             )
             .into_status());
         }
-        let (node, partition) = (request.node.clone(), request.partition.clone());
-        let revision = self
-            .done(
-                String::new(),
-                Command::Forgotten(v1::Forgotten {
-                    node: request.node,
-                    partition: request.partition,
-                }),
-            )
-            .await?;
+        let command = Command::Forgotten(forgotten);
+        let revision = self.done(Authority::default(), command).await?;
         if partition.is_empty() {
             self.sessions.forget(&node);
             audited!(caller, "node.forget", revision, node);
         } else {
-            let partition = format!("{node}!{partition}");
             audited!(caller, "partition.forget", revision, partition);
         }
         Ok(revision)
@@ -165,7 +165,7 @@ impl Service {
             predecessors,
         };
         let revision = self
-            .done(String::new(), Command::Succeeded(succeeded))
+            .done(Authority::default(), Command::Succeeded(succeeded))
             .await?;
         audited!(
             caller,
@@ -180,8 +180,8 @@ impl Service {
         })
     }
 
-    async fn done(&self, restricted_to: String, command: Command) -> Result<u64, Status> {
-        match self.propose(restricted_to, command).await? {
+    async fn done(&self, authority: Authority, command: Command) -> Result<u64, Status> {
+        match self.propose(authority, command).await? {
             (_, Outcome::Refused(detail)) => Err(detail.into_status()),
             (revision, _) => Ok(revision),
         }

@@ -19,12 +19,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::audit;
-use super::caller::{Caller, denied, invalid, too_large, unavailable};
+use super::caller::{Authority, Caller, invalid, too_large, unavailable};
 use super::mupdate::{Parts, SCAN, STALL, STREAM_QUEUE, Service};
 use crate::state::Outcome;
-use murder_location::record::{
-    Location, Mailbox, MailboxState, mailbox_to_proto, node_of, valid_partition,
-};
+use murder_location::record::{Location, Mailbox, MailboxState, mailbox_to_proto, valid_partition};
 
 /// The most mailboxes in one reconciliation: both sides of it are held in memory.
 const MAX_HELD: u64 = 5_000_000;
@@ -45,7 +43,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(super) fn start(
     service: Service,
     caller: Caller,
-    restricted_to: String,
+    authority: Authority,
     slot: Slot<String>,
     requests: Streaming<v1::ReconcileRequest>,
 ) -> Parts<v1::ReconcileResponse> {
@@ -55,7 +53,7 @@ pub(super) fn start(
         let _slot = slot;
         let stop = service.shutdown.token();
         let ended = tokio::select! {
-            ended = reconcile(&service, &caller, restricted_to, requests, &sender) => ended,
+            ended = reconcile(&service, &caller, authority, requests, &sender) => ended,
             () = stop.cancelled() => Err(unavailable("this master is stopping")),
         };
         if let Err(status) = ended {
@@ -79,7 +77,7 @@ async fn next(
 async fn reconcile(
     service: &Service,
     caller: &Caller,
-    restricted_to: String,
+    authority: Authority,
     mut requests: Streaming<v1::ReconcileRequest>,
     answers: &mpsc::Sender<Result<v1::ReconcileResponse, Status>>,
 ) -> Result<(), Status> {
@@ -90,8 +88,11 @@ async fn reconcile(
     if !valid_partition(&partition) {
         return Err(invalid("not of the form node!partition"));
     }
-    if !restricted_to.is_empty() && node_of(&partition) != restricted_to {
-        return Err(denied(format!("{partition} is not {restricted_to}'s")));
+    {
+        let state = service.consensus.state();
+        let by = authority.partition.as_ref();
+        let may = state.check_owner(&authority.node, by, &partition);
+        may.map_err(v1::ErrorDetail::into_status)?;
     }
     let answer = async |kind: Kind| {
         answers
@@ -140,7 +141,7 @@ async fn reconcile(
         if !start.dry_run {
             let keep = |recorded: &v1::Mailbox| withheld && !comparison.holds(&recorded.id);
             let partition = &comparison.partition;
-            summary.revision = apply(service, &restricted_to, partition, keep, part).await?;
+            summary.revision = apply(service, &authority, partition, keep, part).await?;
         }
         for difference in &*part {
             audit::reconciled(caller, summary.revision, difference);
@@ -234,9 +235,6 @@ impl Comparison {
         };
         let kind = if recorded.id != location.id || recorded.partition != location.partition {
             Some(DifferenceKind::Conflict)
-        } else if recorded.state == MailboxState::Moving {
-            // On its way from here, or to here: as it should be.
-            None
         } else if recorded.state != MailboxState::Active
             || recorded.acl != location.acl
             || recorded.uidvalidity != location.uidvalidity
@@ -277,14 +275,18 @@ impl Comparison {
         }
         let mut dropped = 0;
         // What a live node has reserved may be about to be made.
-        let live = service.sessions.is_open(node_of(&self.partition));
+        let live = {
+            let state = service.consensus.state();
+            let owner = state.tables().owner_of(&self.partition);
+            owner.is_some_and(|owner| service.sessions.is_open(owner))
+        };
         for (name, location) in std::mem::take(&mut self.recorded) {
             if location.state == MailboxState::Reserved && live {
                 continue;
             }
             // One that is here under another name is renamed, not dropped.
             let renamed = self.held_ids.contains(&location.id);
-            dropped += u64::from(location.state != MailboxState::Moving && !renamed);
+            dropped += u64::from(location.state != MailboxState::Deleting && !renamed);
             let recorded = mailbox_to_proto(&name, &location);
             self.differ(DifferenceKind::NotHeld, None, Some(recorded));
         }
@@ -300,7 +302,7 @@ impl Comparison {
 /// it does not hold them; notes what was done.
 async fn apply(
     service: &Service,
-    restricted_to: &str,
+    authority: &Authority,
     partition: &str,
     keep: impl Fn(&v1::Mailbox) -> bool,
     differences: &mut [v1::Difference],
@@ -330,7 +332,7 @@ async fn apply(
         }
     }
     let command = Command::Reconcile(batch);
-    let (revision, outcome) = service.propose(restricted_to.to_owned(), command).await?;
+    let (revision, outcome) = service.propose(authority.clone(), command).await?;
     let (held, not_held, replaced) = match outcome {
         Outcome::Reconciled {
             held,

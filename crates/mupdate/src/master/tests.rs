@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
 use murder_location::client::{Activate, MupdateClient, MupdateClientConfig, Reserve};
-use murder_location::record::{Mailbox, SpecialUses};
+use murder_location::record::{FIRST_EPOCH, Mailbox, PartitionEpoch, SpecialUses};
 use murder_location::replica::{Replica, ReplicaConfig, Topic};
 
 /// A node with the role.
@@ -96,10 +96,14 @@ impl Murder {
     }
 
     fn client(&self, name: &str, role: &str) -> MupdateClient {
-        MupdateClient::new(MupdateClientConfig::new(
+        let client = MupdateClient::new(MupdateClientConfig::new(
             vec![self.address.to_string()],
             client_tls(&self.files(name, role)),
-        ))
+        ));
+        client.of_partition(PartitionEpoch {
+            partition: format!("{name}!default"),
+            epoch: FIRST_EPOCH,
+        })
     }
 
     async fn replica(&self, name: &str) -> Arc<Replica> {
@@ -178,6 +182,10 @@ fn reserve(text: &str, partition: &str) -> Reserve {
 async fn make(client: &MupdateClient, text: &str, partition: &str) -> (u64, Mailbox) {
     let reserve = reserve(text, partition);
     let id = reserve.id;
+    let client = client.of_partition(PartitionEpoch {
+        partition: partition.into(),
+        epoch: FIRST_EPOCH,
+    });
     client.reserve(reserve).await.unwrap();
     let changed = client
         .activate(Activate::new(name(text), id))

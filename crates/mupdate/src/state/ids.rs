@@ -1,38 +1,41 @@
-//! Which node has the mailbox of an identity.
+//! Which partition has the mailbox of an identity.
 
 use std::collections::BTreeMap;
 
 use murder_mailbox::MailboxId;
 
-use murder_location::record::{Location, node_of};
+use murder_location::record::Location;
 
 /// Some 25 bytes for each mailbox. Only the master needs it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ids {
-    /// Identity → the place of its node in `nodes`.
+    /// Identity → the place of its partition in `partitions`.
     holders: BTreeMap<MailboxId, u32>,
-    /// How many records more of the same node have an identity: one may be renamed at its backend
+    /// How many records more have an identity: one may be renamed at its backend
     /// alone. Nearly always empty.
     more: BTreeMap<MailboxId, u32>,
     /// A murder has few, so they are never taken back.
-    nodes: Vec<Box<str>>,
+    partitions: Vec<Box<str>>,
 }
 
 impl Ids {
-    /// The node that has the mailbox of that identity.
+    /// The partition that has the mailbox of that identity.
     pub(super) fn holder(&self, id: &MailboxId) -> Option<&str> {
         let number = *self.holders.get(id)?;
-        Some(&self.nodes[number as usize])
+        Some(&self.partitions[number as usize])
     }
 
     pub(super) fn insert(&mut self, location: &Location) {
-        let node = node_of(&location.partition);
-        let known = self.nodes.iter().position(|known| **known == *node);
+        let partition = &*location.partition;
+        let known = self
+            .partitions
+            .iter()
+            .position(|known| **known == *partition);
         let number = known.unwrap_or_else(|| {
-            self.nodes.push(node.into());
-            self.nodes.len() - 1
+            self.partitions.push(partition.into());
+            self.partitions.len() - 1
         });
-        let number = u32::try_from(number).expect("few nodes");
+        let number = u32::try_from(number).expect("few partitions");
         if self.holders.insert(location.id, number).is_some() {
             *self.more.entry(location.id).or_default() += 1;
         }

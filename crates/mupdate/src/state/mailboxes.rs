@@ -10,7 +10,7 @@ use super::{
     Changing, Outcome, Refusal, held_by, parse_acl, parse_id, parse_name, parse_partition, refuse,
 };
 use murder_location::record::{
-    Change, Location, Mailbox, MailboxState, MailboxType, node_of, special_uses_from,
+    Change, Location, Mailbox, MailboxState, MailboxType, special_uses_from,
 };
 
 /// The most mailboxes that one rename may move: all of them are one revision, which every
@@ -37,7 +37,7 @@ impl Changing<'_> {
                 .map(|operation| match &operation.kind {
                     Some(Kind::Reserve(request)) => self.reserve(request),
                     Some(Kind::Activate(request)) => self.activate(request),
-                    Some(Kind::Deactivate(request)) => self.deactivate(request),
+                    Some(Kind::BeginDelete(request)) => self.begin_delete(request),
                     Some(Kind::Delete(request)) => self.delete(request),
                     Some(Kind::Rename(request)) => self.rename(request),
                     Some(Kind::SetAcl(request)) => self.set_acl(request),
@@ -100,7 +100,6 @@ impl Changing<'_> {
             uidvalidity: self.next_uidvalidity()?,
             special_use: special_uses_from(&request.special_use),
             mailbox_type: MailboxType::Mail,
-            moving_to: None,
             reserved_revision: self.revision,
         };
         Ok(self.put(&name, location))
@@ -110,28 +109,8 @@ impl Changing<'_> {
         let name = parse_name(&request.name)?;
         parse_id(&request.id)?;
         let before = self.existing(&name, &request.id)?;
+        self.demand(&before.partition)?;
         let mut after = before.clone();
-        if !request.partition.is_empty() {
-            after.partition = parse_partition(&request.partition)?;
-        }
-        if after.partition == before.partition {
-            self.demand(&before.partition)?;
-        } else {
-            let given_to_caller = before
-                .moving_to
-                .as_deref()
-                .is_some_and(|to| self.may_change(to));
-            if !given_to_caller {
-                self.demand(&before.partition)?;
-            }
-            self.demand(&after.partition)?;
-            if before.state != MailboxState::Moving {
-                return refuse(
-                    ErrorKind::FailedPrecondition,
-                    format!("{name} is not moving"),
-                );
-            }
-        }
         if let Some(acl) = &request.acl {
             after.acl = parse_acl(acl)?;
         }
@@ -151,7 +130,6 @@ impl Changing<'_> {
             self.saw_uidvalidity(uidvalidity);
         }
         after.state = MailboxState::Active;
-        after.moving_to = None;
         after.reserved_revision = 0;
         if after == before {
             let location = before;
@@ -160,7 +138,10 @@ impl Changing<'_> {
         Ok(self.put(&name, after))
     }
 
-    fn deactivate(&mut self, request: &v1::DeactivateRequest) -> Result<Option<Mailbox>, Refusal> {
+    fn begin_delete(
+        &mut self,
+        request: &v1::BeginDeleteRequest,
+    ) -> Result<Option<Mailbox>, Refusal> {
         let name = parse_name(&request.name)?;
         parse_id(&request.id)?;
         let mut location = self.existing(&name, &request.id)?;
@@ -171,12 +152,7 @@ impl Changing<'_> {
                 format!("{name} is not there yet"),
             );
         }
-        location.state = MailboxState::Moving;
-        location.moving_to = if request.moving_to.is_empty() {
-            None
-        } else {
-            Some(parse_partition(&request.moving_to)?)
-        };
+        location.state = MailboxState::Deleting;
         Ok(self.put(&name, location))
     }
 
@@ -231,7 +207,7 @@ impl Changing<'_> {
             if location.state != MailboxState::Active {
                 return Err(held_by(
                     ErrorKind::FailedPrecondition,
-                    format!("{name} is being created or moved"),
+                    format!("{name} is being created or deleted"),
                     name,
                     location,
                 ));
@@ -266,20 +242,14 @@ impl Changing<'_> {
         Ok(root)
     }
 
-    /// Frees what `node` had reserved up to a revision, but in partitions that `keep` names.
-    pub(super) fn drop_reservations(
-        &mut self,
-        node: &str,
-        up_to_revision: u64,
-        keep: impl Fn(&str) -> bool,
-    ) {
+    /// Frees what was reserved up to a revision in the partitions that `of` names.
+    pub(super) fn drop_reservations(&mut self, up_to_revision: u64, of: impl Fn(&str) -> bool) {
         let dead: Vec<MailboxName> = self
             .state
             .tables
             .map
             .unsettled()
-            .filter(|entry| entry.state() == MailboxState::Reserved)
-            .filter(|entry| node_of(entry.partition()) == node && !keep(entry.partition()))
+            .filter(|entry| entry.state() == MailboxState::Reserved && of(entry.partition()))
             .filter(|entry| entry.location().reserved_revision <= up_to_revision)
             .map(|entry| entry.mailbox_name())
             .collect();

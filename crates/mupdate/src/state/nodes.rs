@@ -6,8 +6,8 @@ use murder_proto::v1::{self, ErrorKind};
 use super::{Changing, Refusal, refuse};
 use murder_location::disk::MURDER_ID;
 use murder_location::record::{
-    Change, Node, NodeState, Partition, PartitionIdentity, PartitionState, Report, node_of,
-    valid_partition,
+    Change, FIRST_EPOCH, Node, NodeState, Partition, PartitionIdentity, PartitionState, Report,
+    is_named_after, valid_partition,
 };
 
 /// The role that has partitions.
@@ -32,14 +32,23 @@ impl Changing<'_> {
         }
         let before = self.state.tables.nodes.get(&node.name);
         if before.is_none_or(|before| before.incarnation != node.incarnation) {
-            // What is half made in a partition that is not open cannot be settled now.
-            let offline = |partition: &str| {
-                entry.partitions.iter().any(|status| {
-                    status.state() == v1::PartitionState::Offline
-                        && partition.split_once('!').map(|name| name.1) == Some(&status.name)
+            let tables = &self.state.tables;
+            let own: Vec<String> = tables
+                .partitions_of(&node.name)
+                .map(|partition| &partition.name)
+                .chain(entry.partitions.iter().map(|status| &status.name))
+                .filter(|name| {
+                    // What is half made in a partition that is not open cannot be settled now.
+                    let mut offline = entry.partitions.iter();
+                    !offline.any(|status| {
+                        status.state() == v1::PartitionState::Offline && status.name == **name
+                    })
                 })
-            };
-            self.drop_reservations(&node.name, self.revision, offline);
+                .cloned()
+                .collect();
+            self.drop_reservations(self.revision, |partition| {
+                own.iter().any(|p| p == partition)
+            });
         }
         self.set_partitions(&node.name, &entry.partitions)?;
         if self.state.tables.nodes.get(&node.name) != Some(&node) {
@@ -94,30 +103,25 @@ impl Changing<'_> {
         node: &str,
         partitions: &[v1::PartitionStatus],
     ) -> Result<(), Refusal> {
-        let prefix = format!("{node}!");
-        let known = self.partitions_of(node);
         for status in partitions {
-            let name = format!("{prefix}{}", status.name);
-            if !valid_partition(&name) {
-                return refuse(
-                    ErrorKind::InvalidArgument,
-                    format!("{name:?} is not a valid partition name"),
-                );
-            }
-            let before = known.iter().find(|p| p.name == name);
+            let name = status.name.clone();
+            let before = self.state.tables.partitions.get(&name);
             if before.is_some_and(|before| before.owner != node) {
                 continue;
+            }
+            if before.is_none() && !(valid_partition(&name) && is_named_after(&name, node)) {
+                return refuse(
+                    ErrorKind::InvalidArgument,
+                    format!("{name:?} is no name of a partition that {node} makes"),
+                );
             }
             let after = updated(before, name.clone(), node, status);
             if before != Some(&after) {
                 self.change(Change::Partition(name, Some(after)));
             }
         }
-        for gone in known {
-            let still = partitions
-                .iter()
-                .any(|status| gone.name[prefix.len()..] == status.name);
-            if still || gone.owner != node {
+        for gone in self.partitions_of(node) {
+            if partitions.iter().any(|status| gone.name == status.name) {
                 continue;
             }
             if gone.identity.is_none() && !self.has_mailboxes(&gone.name) {
@@ -134,30 +138,21 @@ impl Changing<'_> {
     /// A node's partitions are offline, and had come as far as it said last.
     fn leave_partitions(&mut self, node: &str, partitions: &[v1::PartitionStatus]) {
         for before in self.partitions_of(node) {
-            let status = partitions
-                .iter()
-                .find(|status| before.name.split_once('!').map(|n| n.1) == Some(&status.name));
+            let status = partitions.iter().find(|status| before.name == status.name);
             let said = status.map(|status| heard(&before, status));
             let after = Partition {
                 report: said.unwrap_or_default().max(before.report),
                 state: PartitionState::Offline,
                 ..before.clone()
             };
-            if before.owner == node && after != before {
+            if after != before {
                 self.change(Change::Partition(before.name, Some(after)));
             }
         }
     }
 
     fn partitions_of(&self, node: &str) -> Vec<Partition> {
-        let prefix = format!("{node}!");
-        self.state
-            .tables
-            .partitions
-            .range(prefix.clone()..)
-            .take_while(|(name, _)| name.starts_with(&prefix))
-            .map(|(_, partition)| partition.clone())
-            .collect()
+        self.state.tables.partitions_of(node).cloned().collect()
     }
 
     fn has_mailboxes(&self, partition: &str) -> bool {
@@ -179,6 +174,10 @@ impl Changing<'_> {
             return refuse(ErrorKind::InvalidArgument, "no partition and copy id");
         };
         let before = self.state.tables.partitions.get(&entry.partition).cloned();
+        if before.is_none() && self.restricted_to.is_empty() {
+            let message = format!("no partition {}", entry.partition);
+            return refuse(ErrorKind::NotFound, message);
+        }
         let known = before.as_ref().and_then(|before| before.identity);
         // The answer to the first try was lost.
         if known == Some(identity) && before.as_ref().is_some_and(|b| b.report.lsn >= entry.lsn) {
@@ -196,8 +195,8 @@ impl Changing<'_> {
             },
             ..before.unwrap_or_else(|| Partition {
                 name: entry.partition.clone(),
-                owner: node_of(&entry.partition).to_owned(),
-                epoch: 1,
+                owner: self.restricted_to.to_owned(),
+                epoch: FIRST_EPOCH,
                 state: PartitionState::Offline,
                 bytes_total: 0,
                 bytes_free: 0,
@@ -213,15 +212,22 @@ impl Changing<'_> {
     /// An operator has said that a node, or one of its partitions, is gone for good. What was
     /// recorded there must have been forgotten before: that is a decision of its own.
     pub(super) fn forgotten(&mut self, entry: &v1::Forgotten) -> Result<(), Refusal> {
-        let node = self.state.tables.nodes.get(&entry.node);
-        let up = node.is_some_and(|node| node.state != NodeState::Down);
-        let prefix = format!("{}!", entry.node);
-        let wanted = |partition: &Partition| {
-            entry.partition.is_empty() || partition.name[prefix.len()..] == entry.partition
-        };
-        let mut gone = self.partitions_of(&entry.node);
-        gone.retain(wanted);
         let whole = entry.partition.is_empty();
+        let tables = &self.state.tables;
+        let gone: Vec<Partition> = match whole {
+            true => self.partitions_of(&entry.node),
+            false => tables
+                .partitions
+                .get(&entry.partition)
+                .into_iter()
+                .cloned()
+                .collect(),
+        };
+        let owner = gone
+            .first()
+            .map_or(&entry.node, |partition| &partition.owner);
+        let node = tables.nodes.get(owner);
+        let up = node.is_some_and(|node| node.state != NodeState::Down);
         if whole && up {
             let message = format!("node {} is up", entry.node);
             return refuse(ErrorKind::FailedPrecondition, message);
@@ -229,7 +235,7 @@ impl Changing<'_> {
         if gone.is_empty() && (!whole || node.is_none()) {
             let what = match whole {
                 true => format!("no node {:?}", entry.node),
-                false => format!("no partition {prefix}{}", entry.partition),
+                false => format!("no partition {}", entry.partition),
             };
             return refuse(ErrorKind::NotFound, what);
         }
@@ -286,7 +292,7 @@ fn updated(
     Partition {
         name,
         owner: node.to_owned(),
-        epoch: before.map_or(1, |before| before.epoch),
+        epoch: before.map_or(FIRST_EPOCH, |before| before.epoch),
         state: match another {
             true => PartitionState::Offline,
             false => PartitionState::from_proto(status.state()),

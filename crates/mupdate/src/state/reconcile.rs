@@ -1,16 +1,15 @@
 //! Making records be what a backend really holds.
 
 use murder_mailbox::MailboxName;
-use murder_proto::v1::{self, ErrorDetail, ErrorKind};
+use murder_proto::v1;
 
 use super::{Changing, Outcome, parse_id};
-use murder_location::record::{Change, Mailbox, MailboxState, node_of};
+use murder_location::record::{Change, Mailbox, MailboxState};
 
 impl Changing<'_> {
     pub(super) fn reconcile(&mut self, batch: &v1::ReconcileBatch) -> Outcome {
-        if !self.may_change(&batch.partition) {
-            let message = format!("{} is another node's", batch.partition);
-            return Outcome::Refused(ErrorDetail::new(ErrorKind::PermissionDenied, message));
+        if let Err(refusal) = self.demand(&batch.partition) {
+            return Outcome::Refused(refusal);
         }
         // Old names first: a mailbox renamed at the backend only is in both lists.
         let not_held = batch
@@ -43,9 +42,8 @@ impl Changing<'_> {
         let Some(record) = self.state.tables.map.find(&name) else {
             return false;
         };
-        let same = parse_id(&gone.id).is_ok_and(|id| id == record.id)
-            && *record.partition == *partition
-            && record.state != MailboxState::Moving;
+        let same =
+            parse_id(&gone.id).is_ok_and(|id| id == record.id) && *record.partition == *partition;
         if same {
             self.change(Change::Mailbox(name, None));
         }
@@ -60,15 +58,13 @@ impl Changing<'_> {
         let record = self.state.tables.map.find(&name)?;
         let same = parse_id(&replaced.instead_of).is_ok_and(|id| id == record.id)
             && *record.partition == *partition
-            && *location.partition == *partition
-            && record.state != MailboxState::Moving;
+            && *location.partition == *partition;
         if !same || self.demand_id(&location.id, partition).is_err() {
             return None;
         }
         self.saw_uidvalidity(location.uidvalidity);
         location.uidvalidity = self.next_uidvalidity().ok()?;
         location.state = MailboxState::Active;
-        location.moving_to = None;
         location.reserved_revision = 0;
         self.put(&name, location)
     }
@@ -83,10 +79,9 @@ impl Changing<'_> {
             return false;
         }
         if let Some(record) = self.state.tables.map.find(&name) {
-            let ours = record.id == location.id
-                && node_of(&record.partition) == node_of(partition)
-                && record.state != MailboxState::Moving;
-            if !ours {
+            // Between partitions of one node mailboxes do come.
+            let ours = self.have_one_owner(&record.partition, partition);
+            if record.id != location.id || !ours {
                 return false;
             }
         } else if self.demand_id(&location.id, partition).is_err() {
@@ -98,7 +93,6 @@ impl Changing<'_> {
             location.uidvalidity = location.uidvalidity.max(record.uidvalidity);
         }
         location.state = MailboxState::Active;
-        location.moving_to = None;
         location.reserved_revision = 0;
         self.change(Change::Mailbox(name, Some(location)));
         true

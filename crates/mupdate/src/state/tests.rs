@@ -21,7 +21,16 @@ struct Log {
 
 impl Log {
     fn apply(&mut self, restricted_to: &str, command: Command) -> Applied {
+        self.apply_at(restricted_to, 1, command)
+    }
+
+    /// As the owner of `node!default` at an epoch.
+    fn apply_at(&mut self, restricted_to: &str, epoch: u64, command: Command) -> Applied {
         let entry = v1::LogEntry {
+            partition: (!restricted_to.is_empty()).then(|| v1::PartitionEpoch {
+                partition: format!("{restricted_to}!default"),
+                epoch,
+            }),
             time_ms: (START_MS + self.entries.len() as u64).saturating_add_signed(self.wrong_by),
             restricted_to: restricted_to.into(),
             command: Some(command),
@@ -106,8 +115,7 @@ fn records(state: &State) -> Vec<Change> {
     let revocations =
         revocations.map(|(name, r)| Change::Revocation(name.clone(), Some(r.clone())));
     for entry in tables.map.range(std::ops::Bound::Unbounded) {
-        let node = murder_location::record::node_of(entry.partition());
-        assert_eq!(state.ids.holder(&entry.id()), Some(node));
+        assert_eq!(state.ids.holder(&entry.id()), Some(entry.partition()));
     }
     let nothing = state.revision + u64::from(state.last_uidvalidity);
     let counters = Change::Node(format!("{nothing} {:?}", state.murder_id), None);
@@ -144,6 +152,13 @@ fn activate(name: &str) -> Kind {
         name: name.into(),
         id: id(name),
         ..Default::default()
+    })
+}
+
+fn begin_delete(name: &str) -> Kind {
+    Kind::BeginDelete(v1::BeginDeleteRequest {
+        name: name.into(),
+        id: id(name),
     })
 }
 
@@ -368,25 +383,18 @@ fn backends_change_only_their_own() {
             acl: String::new(),
             id: Vec::new(),
         }),
-        Kind::Deactivate(v1::DeactivateRequest {
-            name: "board".into(),
-            id: id("board"),
-            moving_to: "be3!default".into(),
-        }),
+        begin_delete("board"),
     ] {
         let result = log.one("be3", kind.clone());
-        assert_eq!(kind_of(result), ErrorKind::PermissionDenied, "{kind:?}");
+        assert_eq!(kind_of(result), ErrorKind::NotOwner, "{kind:?}");
     }
     // A subtree that is not wholly one's own, neither.
     assert_eq!(
         kind_of(log.one("be1", rename("board", "council"))),
-        ErrorKind::PermissionDenied
+        ErrorKind::NotOwner
     );
     // `be` is not a prefix of anybody.
-    assert_eq!(
-        kind_of(log.one("be", delete("board"))),
-        ErrorKind::PermissionDenied
-    );
+    assert_eq!(kind_of(log.one("be", delete("board"))), ErrorKind::NotOwner);
     assert!(log.one("be1", delete("board")).is_ok());
 }
 
@@ -433,46 +441,78 @@ fn a_subtree_is_renamed_whole() {
 }
 
 #[test]
-fn a_mailbox_moves_under_its_owners_hands() {
+fn a_deletion_is_finished_or_taken_back() {
     let mut log = Log::default();
-    log.make("board", "be1!default");
-    let moving = log
-        .one(
-            "be1",
-            Kind::Deactivate(v1::DeactivateRequest {
-                name: "board".into(),
-                id: id("board"),
-                moving_to: "be2!fast".into(),
-            }),
-        )
-        .unwrap()
-        .unwrap();
-    assert_eq!(moving.location.state, MailboxState::Moving);
-    let arrive = |partition: &str| {
-        Kind::Activate(v1::ActivateRequest {
-            name: "board".into(),
-            id: id("board"),
-            partition: partition.into(),
-            ..Default::default()
-        })
-    };
+    log.one("be1", reserve("board", "be1!default")).unwrap();
     assert_eq!(
-        kind_of(log.one("be3", arrive("be3!default"))),
-        ErrorKind::PermissionDenied
-    );
-    // Whom it goes to takes it, and does not put it back.
-    assert_eq!(
-        kind_of(log.one("be2", activate("board"))),
-        ErrorKind::PermissionDenied
-    );
-    let arrived = log.one("be2", arrive("be2!fast")).unwrap().unwrap();
-    assert_eq!(&*arrived.location.partition, "be2!fast");
-    assert_eq!(arrived.location.moving_to, None);
-    // An active one stays where it is.
-    assert_eq!(
-        kind_of(log.one("", arrive("be1!default"))),
+        kind_of(log.one("be1", begin_delete("board"))),
         ErrorKind::FailedPrecondition
     );
+    let active = log.one("be1", activate("board")).unwrap().unwrap();
+    let deleting = log.one("be1", begin_delete("board")).unwrap().unwrap();
+    assert_eq!(deleting.location.state, MailboxState::Deleting);
+    assert_eq!(
+        log.one("be1", begin_delete("board")).unwrap(),
+        Some(deleting)
+    );
+    // It is nobody's to rename, and not the one of a lease that ends.
+    assert_eq!(
+        kind_of(log.one("be1", rename("board", "council"))),
+        ErrorKind::FailedPrecondition
+    );
+    register(&mut log, 1, &["be1!default"]);
+    assert_eq!(log.names(), ["board"]);
+    assert_eq!(log.one("be1", activate("board")).unwrap(), Some(active));
+    log.one("be1", begin_delete("board")).unwrap();
+    log.one("be1", delete("board")).unwrap();
+    assert!(log.names().is_empty());
+}
+
+#[test]
+fn a_node_writes_at_its_epoch() {
+    let mut log = Log::default();
+    register(&mut log, 1, &["be1!default"]);
+    let make = |name: &str| {
+        Command::Batch(v1::Batch {
+            operations: vec![v1::Operation {
+                kind: Some(reserve(name, "be1!default")),
+            }],
+        })
+    };
+    let refused = |applied: Applied| match applied.outcome {
+        Outcome::Batch(mut results) => kind_of(results.pop().unwrap()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused(log.apply_at("be1", 2, make("a"))),
+        ErrorKind::NotOwner
+    );
+    assert!(!log.apply_at("be1", 1, make("a")).outcome.is_refusal());
+    // Another node has it now: neither the old owner writes, nor does the name make an owner.
+    let mut partition = log.partition("be1!default");
+    (partition.owner, partition.epoch) = ("be2".into(), 2);
+    let name = partition.name.clone();
+    log.state.put(&Change::Partition(name, Some(partition)));
+    for (node, epoch) in [("be1", 1), ("be1", 2), ("be2", 2)] {
+        assert_eq!(
+            refused(log.apply_at(node, epoch, make("b"))),
+            ErrorKind::NotOwner,
+            "{node} {epoch}"
+        );
+    }
+    let by = |epoch| v1::PartitionEpoch {
+        partition: "be1!default".into(),
+        epoch,
+    };
+    let check = |epoch| {
+        log.state
+            .check_owner("be2", Some(&by(epoch)), "be1!default")
+    };
+    assert_eq!(kind_of(check(1)), ErrorKind::NotOwner);
+    assert_eq!(check(2), Ok(()));
+    // What the old owner says of it when it is back is not heard.
+    register(&mut log, 2, &["be1!default"]);
+    assert_eq!(log.partition("be1!default").owner, "be2");
 }
 
 #[test]
@@ -551,15 +591,15 @@ fn register(log: &mut Log, incarnation: u8, partitions: &[&str]) -> Applied {
 #[test]
 fn reservations_die_with_the_process_that_made_them() {
     let mut log = Log::default();
-    register(&mut log, 1, &["default"]);
+    register(&mut log, 1, &["be1!default"]);
     log.one("be1", reserve("new", "be1!default")).unwrap();
     log.one("be2", reserve("others", "be2!default")).unwrap();
     log.make("there", "be1!default");
     // The same process comes back.
-    register(&mut log, 1, &["default"]);
+    register(&mut log, 1, &["be1!default"]);
     assert!(log.find("new").is_some());
     // Another process of the same node.
-    register(&mut log, 2, &["default"]);
+    register(&mut log, 2, &["be1!default"]);
     assert_eq!(log.names(), ["others", "there"]);
 }
 
@@ -572,7 +612,7 @@ fn a_lease_ends_only_what_it_covered() {
     log.apply(
         "",
         Command::ReservationsExpired(v1::ReservationsExpired {
-            node: "be1".into(),
+            partitions: vec!["be1!default".into()],
             up_to_revision: revision,
         }),
     );
@@ -586,9 +626,9 @@ fn a_lease_ends_only_what_it_covered() {
 #[test]
 fn nodes_come_and_go() {
     let mut log = Log::default();
-    register(&mut log, 1, &["default", "fast"]);
+    register(&mut log, 1, &["be1!default", "be1!fast"]);
     assert_eq!(log.state.tables.partitions["be1!fast"].epoch, 1);
-    register(&mut log, 2, &["default"]);
+    register(&mut log, 2, &["be1!default"]);
     assert!(!log.state.tables.partitions.contains_key("be1!fast"));
     let down = |incarnation: Vec<u8>| {
         Command::NodeChanged(v1::NodeChanged {
@@ -807,7 +847,7 @@ fn reconciling_never_takes_a_name_from_another_mailbox() {
 #[test]
 fn the_log_alone_makes_the_state() {
     let mut log = Log::default();
-    register(&mut log, 1, &["default"]);
+    register(&mut log, 1, &["be1!default"]);
     for name in ["user/bob", "user/bob/Sent", "board"] {
         log.make(name, "be1!default");
     }
@@ -889,7 +929,7 @@ fn what_a_partition_must_be_changes_by_an_operators_word_only() {
     register_with(
         &mut log,
         1,
-        vec![open_partition("default", first.clone(), 50)],
+        vec![open_partition("be1!default", first.clone(), 50)],
     );
     log.make("there", "be1!default");
     let known = log.partition("be1!default");
@@ -898,22 +938,22 @@ fn what_a_partition_must_be_changes_by_an_operators_word_only() {
 
     // An older report, one that could not be opened, another copy, another partition.
     let offline = v1::PartitionStatus {
-        name: "default".into(),
+        name: "be1!default".into(),
         state: v1::PartitionState::Offline.into(),
         ..Default::default()
     };
     for (status, state) in [
         (
-            open_partition("default", first.clone(), 40),
+            open_partition("be1!default", first.clone(), 40),
             PartitionState::Online,
         ),
         (offline, PartitionState::Offline),
         (
-            open_partition("default", identity(1, 2), 90),
+            open_partition("be1!default", identity(1, 2), 90),
             PartitionState::Offline,
         ),
         (
-            open_partition("default", identity(2, 3), 90),
+            open_partition("be1!default", identity(2, 3), 90),
             PartitionState::Offline,
         ),
     ] {
@@ -951,7 +991,7 @@ fn what_a_partition_must_be_changes_by_an_operators_word_only() {
     }
     let now = log.partition("be1!default");
     assert_eq!((now.report.lsn, now.report.uids), (7, 7));
-    register_with(&mut log, 4, vec![open_partition("default", other, 8)]);
+    register_with(&mut log, 4, vec![open_partition("be1!default", other, 8)]);
     assert_eq!(log.partition("be1!default").state, PartitionState::Online);
     assert_eq!(log.partition("be1!default").report.lsn, 8);
     assert_eq!(
@@ -967,11 +1007,11 @@ fn a_node_that_goes_says_how_far_it_was() {
     register_with(
         &mut log,
         1,
-        vec![open_partition("default", own.clone(), 50)],
+        vec![open_partition("be1!default", own.clone(), 50)],
     );
     log.node_is(
         v1::NodeState::Down,
-        vec![open_partition("default", own, 60)],
+        vec![open_partition("be1!default", own, 60)],
     );
     let known = log.partition("be1!default");
     assert_eq!(
@@ -979,7 +1019,7 @@ fn a_node_that_goes_says_how_far_it_was() {
         (60, PartitionState::Offline)
     );
     // Another copy says nothing about this one, and a silent end nothing at all.
-    let other = open_partition("default", identity(1, 2), 90);
+    let other = open_partition("be1!default", identity(1, 2), 90);
     log.node_is(v1::NodeState::Down, vec![other]);
     log.node_is(v1::NodeState::Down, Vec::new());
     assert_eq!(log.partition("be1!default").report.lsn, 60);
@@ -991,12 +1031,15 @@ fn reservations_in_what_is_not_open_stay() {
     register_with(
         &mut log,
         1,
-        vec![open_partition("default", identity(1, 1), 1)],
+        vec![
+            open_partition("be1!default", identity(1, 1), 1),
+            open_partition("be1!fast", identity(2, 2), 1),
+        ],
     );
     log.one("be1", reserve("new", "be1!default")).unwrap();
-    log.one("be1", reserve("fast", "be1!fast")).unwrap();
+    log.one("", reserve("fast", "be1!fast")).unwrap();
     let offline = v1::PartitionStatus {
-        name: "default".into(),
+        name: "be1!default".into(),
         state: v1::PartitionState::Offline.into(),
         ..Default::default()
     };
@@ -1011,14 +1054,15 @@ fn a_node_is_forgotten_only_when_nothing_is_left_of_it() {
         &mut log,
         1,
         vec![
-            open_partition("default", identity(1, 1), 1),
-            open_partition("fast", identity(2, 2), 1),
+            open_partition("be1!default", identity(1, 1), 1),
+            open_partition("be1!fast", identity(2, 2), 1),
         ],
     );
     log.make("there", "be1!fast");
     let forget = |partition: &str| {
+        let node = if partition.is_empty() { "be1" } else { "" };
         Command::Forgotten(v1::Forgotten {
-            node: "be1".into(),
+            node: node.into(),
             partition: partition.into(),
         })
     };
@@ -1031,11 +1075,15 @@ fn a_node_is_forgotten_only_when_nothing_is_left_of_it() {
     };
     let precondition = ErrorKind::FailedPrecondition;
     refused(&mut log, "", precondition);
-    refused(&mut log, "default", precondition);
+    refused(&mut log, "be1!default", precondition);
     // It runs, but does not serve that one any more.
-    register_with(&mut log, 2, vec![open_partition("fast", identity(2, 2), 1)]);
-    assert_eq!(log.apply("", forget("default")).outcome, Outcome::Done);
-    refused(&mut log, "default", ErrorKind::NotFound);
+    register_with(
+        &mut log,
+        2,
+        vec![open_partition("be1!fast", identity(2, 2), 1)],
+    );
+    assert_eq!(log.apply("", forget("be1!default")).outcome, Outcome::Done);
+    refused(&mut log, "be1!default", ErrorKind::NotFound);
     log.node_is(v1::NodeState::Down, Vec::new());
     refused(&mut log, "", precondition);
     log.one("", delete("there")).unwrap();
@@ -1199,7 +1247,7 @@ fn only_backends_have_partitions() {
         })
     };
     let partitions = vec![v1::PartitionStatus {
-        name: "default".into(),
+        name: "be1!default".into(),
         state: v1::PartitionState::Online.into(),
         ..Default::default()
     }];
@@ -1236,10 +1284,10 @@ fn only_backends_have_partitions() {
 #[test]
 fn partitions_of_a_node_that_is_down_are_offline() {
     let mut log = Log::default();
-    register(&mut log, 1, &["default"]);
+    register(&mut log, 1, &["be1!default"]);
     log.node_is(v1::NodeState::Down, Vec::new());
     assert_eq!(log.partition("be1!default").state, PartitionState::Offline);
-    register(&mut log, 1, &["default"]);
+    register(&mut log, 1, &["be1!default"]);
     assert_eq!(log.partition("be1!default").state, PartitionState::Online);
 }
 
@@ -1295,6 +1343,10 @@ fn a_group_is_rehearsed_in_order() {
             .into_iter()
             .map(|kind| v1::Operation { kind: Some(kind) });
         v1::LogEntry {
+            partition: Some(v1::PartitionEpoch {
+                partition: "be1!default".into(),
+                epoch: 1,
+            }),
             time_ms: START_MS,
             restricted_to: "be1".into(),
             command: Some(Command::Batch(v1::Batch {

@@ -24,11 +24,6 @@ pub(crate) async fn create(
         return Err(not_permitted());
     }
     let special_use = use_of(special_use)?;
-    let own = &session.node.config.node.name;
-    let partition = partition.map(|partition| match partition.split_once('!') {
-        Some((node, partition)) if node == own => partition,
-        _ => partition,
-    });
     let id = session.next_id.take();
     let id = id.map_or_else(MailboxId::new, MailboxId::from_bytes);
     let changing =

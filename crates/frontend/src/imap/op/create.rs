@@ -90,7 +90,7 @@ async fn place(
         return chosen(shared, above.as_ref(), wanted);
     }
     if let Some(above) = above {
-        return Ok((above.node.clone(), partition_of(&above)));
+        return Ok((above.node.clone(), above.location.partition.to_string()));
     }
     shared
         .choose_partition()
@@ -131,17 +131,5 @@ fn chosen(
             "The backend of that partition is not available".into(),
         ));
     }
-    Ok((partition.owner.clone(), without_node(&whole)))
-}
-
-fn partition_of(place: &Place) -> String {
-    without_node(&place.location.partition)
-}
-
-/// `default` of `be1!default`.
-pub(crate) fn without_node(partition: &str) -> String {
-    match partition.split_once('!') {
-        Some((_, partition)) => partition.to_owned(),
-        None => partition.to_owned(),
-    }
+    Ok((partition.owner.clone(), whole))
 }

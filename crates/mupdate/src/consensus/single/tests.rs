@@ -32,6 +32,7 @@ fn reserve(number: usize) -> v1::LogEntry {
         ..Default::default()
     };
     v1::LogEntry {
+        partition: None,
         time_ms: 1_700_000_000_000,
         restricted_to: String::new(),
         command: Some(Command::Batch(v1::Batch {

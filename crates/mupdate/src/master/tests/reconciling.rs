@@ -4,7 +4,7 @@ use murder_proto::v1;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
-use murder_location::client::{DifferenceKind, Held};
+use murder_location::client::{DifferenceKind, Held, Selection};
 use murder_location::record::MailboxState;
 
 fn held(mailbox: &Mailbox) -> Held {
@@ -209,7 +209,10 @@ async fn many_records_are_dropped_only_by_an_operators_word() {
             .reconcile(partition, false, may_drop, || list(from))
             .await;
         let (withheld, applied) = report.map(|r| (r.withheld, r.applied)).unwrap();
-        let records = backend.list("", partition).await.unwrap();
+        let records = backend
+            .list(Selection::in_partition(partition))
+            .await
+            .unwrap();
         (withheld, applied, records.collect().await.unwrap().len())
     };
     // The rename's two halves and the new one are no question.

@@ -21,11 +21,11 @@ fn description(name: &str) -> NodeDescription {
     }
 }
 
-fn status(bytes_free: u64) -> NodeStatus {
+fn status(node: &str, bytes_free: u64) -> NodeStatus {
     NodeStatus {
         draining: false,
         partitions: vec![PartitionStatus {
-            name: "default".into(),
+            name: format!("{node}!default"),
             state: PartitionState::Online,
             bytes_total: 1000,
             bytes_free,
@@ -44,10 +44,28 @@ fn short_lease() -> MasterLimitsConfig {
 }
 
 async fn open(murder: &Murder, name: &str) -> NodeSession {
-    let session =
-        murder
-            .client(name, "backend")
-            .register(description(name), status(900), Health::new());
+    let session = murder.client(name, "backend").register(
+        description(name),
+        status(name, 900),
+        Health::new(),
+    );
+    session.registered(LONG).await.unwrap();
+    session
+}
+
+/// The same with these partitions.
+pub(super) async fn open_with(murder: &Murder, node: &str, partitions: &[&str]) -> NodeSession {
+    let one = status(node, 900).partitions.remove(0);
+    let partitions = partitions.iter().map(|partition| PartitionStatus {
+        name: format!("{node}!{partition}"),
+        ..one.clone()
+    });
+    let status = NodeStatus {
+        draining: false,
+        partitions: partitions.collect(),
+    };
+    let client = murder.client(node, "backend");
+    let session = client.register(description(node), status, Health::new());
     session.registered(LONG).await.unwrap();
     session
 }
@@ -93,7 +111,7 @@ async fn a_node_is_up_while_its_session_lasts() {
     assert!(replica.open_partitions().is_empty());
     session.set_draining(false);
     until(&replica, |r| state_of(r, "be1") == Some(NodeState::Up)).await;
-    session.set_partitions(status(100).partitions);
+    session.set_partitions(status("be1", 100).partitions);
     until(&replica, |r| {
         r.partition("be1!default").unwrap().bytes_free == 100
     })
@@ -119,10 +137,11 @@ async fn a_killed_node_is_down() {
 #[tokio::test]
 async fn a_node_is_who_its_certificate_says() {
     let murder = Murder::start().await;
-    let session =
-        murder
-            .client("be1", "backend")
-            .register(description("be2"), status(1), Health::new());
+    let session = murder.client("be1", "backend").register(
+        description("be2"),
+        status("be2", 1),
+        Health::new(),
+    );
     let refused = session.registered(Duration::from_millis(300)).await;
     assert!(matches!(refused, Err(MupdateError::Unavailable(_))));
     let replica = murder.replica("fe1").await;
@@ -216,7 +235,7 @@ async fn a_new_process_of_a_node_frees_what_the_old_one_reserved() {
 }
 
 fn open_at(lsn: u64, record_now: bool) -> Vec<PartitionStatus> {
-    let mut partitions = status(900).partitions;
+    let mut partitions = status("be1", 900).partitions;
     partitions[0].identity = Some(PartitionIdentity {
         id: [1; 16],
         copy: [2; 16],
@@ -245,7 +264,7 @@ async fn how_far_a_partition_has_come() {
     let mut murder = Murder::start().await;
     let backend = murder.client("be1", "backend");
     assert_eq!(backend.describe_partitions("be1").await.unwrap(), []);
-    let mut state = status(900);
+    let mut state = status("be1", 900);
     state.partitions = open_at(10, false);
     let session = backend.register(description("be1"), state, Health::new());
     recorded(&session, 10).await;
@@ -295,16 +314,16 @@ async fn what_is_gone_for_good_is_forgotten_by_operators() {
     );
     make(&backend, "board", "be1!default").await;
     assert!(matches!(
-        backend.forget("be1", None).await,
+        backend.forget_node("be1").await,
         Err(MupdateError::PermissionDenied(_))
     ));
-    let up = operator.forget("be1", None).await;
+    let up = operator.forget_node("be1").await;
     assert!(matches!(up, Err(MupdateError::FailedPrecondition(_))));
     session.close().await;
-    let held = operator.forget("be1", None).await;
+    let held = operator.forget_node("be1").await;
     assert!(matches!(held, Err(MupdateError::FailedPrecondition(_))));
     operator.delete(&name("board"), None).await.unwrap();
-    operator.forget("be1", None).await.unwrap();
+    operator.forget_node("be1").await.unwrap();
     let replica = murder.replica("fe1").await;
     connected(&replica).await;
     assert_eq!((replica.nodes(), replica.partitions()), (vec![], vec![]));
@@ -316,9 +335,9 @@ async fn a_nodes_claims_are_bounded() {
     let murder = Murder::start().await;
     let replica = murder.replica("watcher").await;
     let greedy = |partitions: usize| {
-        let one = status(u64::MAX).partitions.remove(0);
+        let one = status("be1", u64::MAX).partitions.remove(0);
         let partitions = (0..partitions).map(|number| PartitionStatus {
-            name: format!("p{number}"),
+            name: format!("be1!p{number}"),
             identity: Some(PartitionIdentity {
                 id: [number as u8; 16],
                 copy: [number as u8; 16],
@@ -399,10 +418,11 @@ async fn what_nodes_say_of_their_health() {
     let murder = Murder::start().await;
     let operator = murder.client("ops", "operator");
     let health = Health::new();
-    let session =
-        murder
-            .client("be1", "backend")
-            .register(description("be1"), status(900), health.clone());
+    let session = murder.client("be1", "backend").register(
+        description("be1"),
+        status("be1", 900),
+        health.clone(),
+    );
     let told_of = |node: &DescribedNode| node.health.as_ref().map(NodeHealth::reasons);
     let starting = told(&operator, "be1", |node| node.health.is_some()).await;
     assert_eq!(told_of(&starting), Some(vec!["node: starting".to_owned()]));
@@ -427,7 +447,7 @@ async fn what_nodes_say_of_their_health() {
     session.close().await;
     let gone = told(&operator, "be1", |node| node.node.state == NodeState::Down).await;
     assert_eq!(gone.ended, "it said goodbye");
-    operator.forget("be1", None).await.unwrap();
+    operator.forget_node("be1").await.unwrap();
     assert_eq!(operator.describe_nodes().await.unwrap().nodes.len(), 1);
     for (name, role) in [("be1", "backend"), ("fe1", "frontend")] {
         let refused = murder.client(name, role).describe_nodes().await;

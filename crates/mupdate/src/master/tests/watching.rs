@@ -8,7 +8,7 @@ use murder_proto::v1::{self, watch_response::Kind};
 
 use super::*;
 use murder_location::Tables;
-use murder_location::client::Operation;
+use murder_location::client::{Operation, Selection};
 use murder_location::record::{Change, MailboxState};
 
 /// Everything that the replica has, as the master would list it.
@@ -25,7 +25,13 @@ fn listed(replica: &Replica) -> Vec<Mailbox> {
 }
 
 async fn list(client: &MupdateClient) -> Vec<Mailbox> {
-    client.list("", "").await.unwrap().collect().await.unwrap()
+    client
+        .list(Selection::default())
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap()
 }
 
 /// Many mailboxes at once, active.
