@@ -11,7 +11,7 @@ use murder_mailbox::{Identity, NamespaceConfig};
 use murder_net::tls::TlsServer;
 use murder_net::{Metrics, NodeTls, Shutdown, Stream};
 use murder_node::NodeRuntime;
-use murder_session::{Claim, Sessions};
+use murder_session::{HANDSHAKE, Sessions};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,8 +25,6 @@ use crate::route::Router;
 
 /// How long somebody who comes before the first copy of the map does may have to wait for it.
 const FIRST_COPY: Duration = Duration::from_secs(3);
-/// A TLS handshake that takes longer is someone else's waste of memory.
-const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// The configuration as sessions need it.
 #[derive(Debug)]
@@ -205,11 +203,6 @@ impl Shared {
     pub(crate) fn is_outdated(&self) -> bool {
         let limit = self.settings.max_authority_age;
         limit.is_some_and(|limit| self.router.replica().is_older_than(limit))
-    }
-
-    /// What `name` claims to be, to be asked for before the password is checked.
-    pub(crate) fn claim(&self, name: &str) -> Claim {
-        self.sessions.claim(self.authenticator.directory(), name)
     }
 
     /// Who the user of a session is now, and what backends are told of it. Of an account that is

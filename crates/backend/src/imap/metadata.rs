@@ -7,8 +7,8 @@ use murder_imap::{Code, MetadataDepth};
 use murder_mailbox::Rights;
 use murder_store::{Annotated, Annotation, MAX_ANNOTATION, StoreError};
 
+use crate::imap::account::User;
 use crate::imap::errors::{OpError, bad, no};
-use crate::imap::session::User;
 use crate::node::{Found, Node};
 
 /// Whether `\Seen` is one flag for all users of a mailbox, as in Cyrus: `true` or `false`.

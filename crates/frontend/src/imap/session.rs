@@ -9,7 +9,9 @@ use murder_imap::AppendStart;
 use murder_imap::node::MAILBOX_DELETED;
 use murder_mailbox::{Identity, Namespace, Rights};
 use murder_net::{Alarm, Cancelled, SessionId, Stream};
-use murder_session::{CUT_OFF_AFTER, End, News, Overdue, Presence};
+use murder_session::{
+    BadCommands, CUT_OFF_AFTER, End, Goodbye, Login, News, Offer, Overdue, Presence,
+};
 use tokio::time::Instant;
 
 use crate::backend::connection::ActingFor;
@@ -24,15 +26,10 @@ use crate::imap::table::{Call, Command, Route, Running, States};
 use crate::route::Viewer;
 use crate::shared::Shared;
 
-/// Commands in a row that are no commands, after which whoever sends them is no mail client.
-const MAX_BAD_COMMANDS: u32 = 20;
-/// Failed logins of one connection, after which it has to make another.
-const MAX_FAILED_LOGINS: u32 = 5;
-
 /// Where a session stands (RFC 9051 section 3).
 pub(crate) enum State {
     /// Nobody has logged in.
-    NotAuthenticated,
+    NotAuthenticated(Login),
     /// Somebody has.
     Authenticated,
     /// A mailbox is selected.
@@ -70,30 +67,27 @@ pub(crate) enum Ended {
     /// The client's side failed.
     #[error("connection failed: {0}")]
     Client(std::io::Error),
-    /// The client said nothing for too long.
-    #[error("idle for too long")]
-    Idle,
     /// The client did not read.
     #[error("client does not read")]
     Stalled,
-    /// The server goes down.
-    #[error("server shutting down")]
-    Shutdown,
+    /// The server ends it.
+    #[error("{0}")]
+    Goodbye(Goodbye),
     /// The backend of the selected mailbox went where that could not be told otherwise.
     #[error("{0}")]
     Torn(BackendError),
     /// The answer to a change was lost, and could not be found out.
     #[error("{0}")]
     Unanswered(BackendError),
-    /// Too many lines that are no commands, or too many failed logins.
-    #[error("{0}")]
-    Abuse(&'static str),
     /// What became of a command is not known, or cannot be told.
     #[error("{0}")]
     Unknown(&'static str),
-    /// The account is not what it was, or an operator wants it.
-    #[error("{0}")]
-    Removed(End),
+}
+
+impl From<Goodbye> for Ended {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Goodbye(goodbye)
+    }
 }
 
 /// An IDLE with nothing selected.
@@ -125,9 +119,7 @@ pub(crate) struct Session {
     pub presence: Option<Presence>,
     /// How the client writes mailbox names.
     pub encoding: Encoding,
-    /// Logins that failed.
-    pub failed_logins: u32,
-    bad_commands: u32,
+    bad_commands: BadCommands,
     /// A command that waits for those before it.
     pub(super) waiting: Option<Input>,
     /// The client is in IDLE with nothing selected. In one with a mailbox the backend speaks.
@@ -139,8 +131,6 @@ pub(crate) struct Session {
     pub(super) leaving: bool,
     /// Why the session has to end, and when what is under way is cut off.
     pub(super) ending: Option<(End, Instant)>,
-    /// Until then somebody must have logged in.
-    pub(super) login_until: Instant,
     /// Told when the node goes down.
     pub(super) goodbye: Cancelled,
     /// Goes off when a wait has lasted for too long.
@@ -152,29 +142,27 @@ impl Session {
     pub(crate) fn new(shared: Arc<Shared>, stream: Stream, id: SessionId, peer: IpAddr) -> Self {
         let settings = &shared.settings;
         let secure = stream.is_tls();
-        let login_until = Instant::now() + settings.login_timeout;
+        let login = Login::within(settings.login_timeout);
         let limits = settings.limits().before_login();
         let client = Client::new(stream, limits, settings.high_water);
         Self {
             goodbye: Cancelled::of(shared.goodbye.clone()),
-            alarm: Alarm::new(login_until),
+            alarm: Alarm::new(login.deadline()),
             shared,
             client,
             secure,
             id,
             peer,
-            state: State::NotAuthenticated,
+            state: State::NotAuthenticated(login),
             user: None,
             presence: None,
             encoding: Encoding::default(),
-            failed_logins: 0,
-            bad_commands: 0,
+            bad_commands: BadCommands::default(),
             waiting: None,
             idle: None,
             end_of_input: false,
             leaving: false,
             ending: None,
-            login_until,
         }
     }
 
@@ -220,8 +208,8 @@ impl Session {
         self.hear_news();
         if self.leaving && (self.is_quiet() || self.is_idling()) {
             return Err(match self.ending {
-                Some((end, _)) => Ended::Removed(end),
-                None => Ended::Shutdown,
+                Some((end, _)) => Goodbye::Ended(end).into(),
+                None => Goodbye::Draining.into(),
             });
         }
         if self.leaving || !self.client.wire.has_room() {
@@ -268,7 +256,7 @@ impl Session {
                 {
                     self.bad(tag.as_str(), &refused.text)?;
                 }
-                return Err(Ended::Abuse("[TOOBIG] That is far too long"));
+                return Err(Ended::Unknown("[TOOBIG] That is far too long"));
             }
         }
         Ok(true)
@@ -296,7 +284,7 @@ impl Session {
                 self.waiting = Some(Input::Command(command));
                 return Ok(false);
             }
-            self.bad_commands = 0;
+            self.bad_commands.end();
             self.shared.metrics.commands.inc();
             if let Err(refusal) = selected.forward(line.tag.clone(), known, &line.arguments) {
                 write_tagged(&mut self.client, &line.tag, &refusal.completion());
@@ -308,7 +296,6 @@ impl Session {
             return Ok(false);
         }
         let Some(known) = known else {
-            self.bad_commands += 1;
             self.bad(&line.tag, "Unknown command")?;
             return Ok(true);
         };
@@ -346,7 +333,7 @@ impl Session {
             Ok(running) => tokio::select! {
                 biased;
                 result = answered(&shared, running) => result,
-                end = overdue => return Err(Ended::Removed(end)),
+                end = overdue => return Err(Goodbye::Ended(end).into()),
             },
             Err(refusal) => Err(refusal.into()),
         };
@@ -383,10 +370,10 @@ impl Session {
     fn is_illegal(&self, command: &Command) -> Option<&'static str> {
         match (&self.state, command.states) {
             (_, States::Any)
-            | (State::NotAuthenticated, States::NotAuthenticated)
+            | (State::NotAuthenticated(_), States::NotAuthenticated)
             | (State::Authenticated | State::Selected(_), States::Authenticated)
             | (State::Selected(_), States::Selected) => None,
-            (State::NotAuthenticated | State::Logout, _) => Some("Log in first"),
+            (State::NotAuthenticated(_) | State::Logout, _) => Some("Log in first"),
             (_, States::NotAuthenticated) => Some("Already logged in"),
             (_, States::Selected) => Some("Select a mailbox first"),
         }
@@ -429,23 +416,19 @@ impl Session {
         if completion.status == Status::Bad {
             return self.bad(tag, &completion.text);
         }
-        self.bad_commands = 0;
+        self.bad_commands.end();
         write_tagged(&mut self.client, tag, &completion);
-        if self.failed_logins >= MAX_FAILED_LOGINS {
-            return Err(Ended::Abuse("Too many failed logins"));
+        match &self.state {
+            State::NotAuthenticated(login) => Ok(login.check()?),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn bad(&mut self, tag: &str, reason: &str) -> Result<(), Ended> {
         self.client
             .wire
             .put_line(format_args!("{tag} BAD {reason}"));
-        self.bad_commands += 1;
-        if self.bad_commands >= MAX_BAD_COMMANDS {
-            return Err(Ended::Abuse("Too many bad commands"));
-        }
-        Ok(())
+        Ok(self.bad_commands.count()?)
     }
 
     /// The client is in IDLE with nothing selected from now on.
@@ -544,13 +527,13 @@ impl Session {
         const LAST_WORD: Duration = Duration::from_secs(2);
         let word = match ended {
             Ended::Logout | Ended::Client(_) | Ended::Stalled => None,
-            Ended::Idle => Some("Autologout; idle for too long"),
-            Ended::Shutdown => Some("[UNAVAILABLE] Server shutting down"),
-            Ended::Abuse(word) | Ended::Unknown(word) => Some(*word),
-            Ended::Removed(end) => match &self.state {
+            Ended::Goodbye(Goodbye::Draining) => Some("[UNAVAILABLE] Server shutting down"),
+            Ended::Goodbye(Goodbye::Ended(end)) => match &self.state {
                 State::Selected(selected) if selected.is_in_answer() => None,
                 _ => Some(end.last_word()),
             },
+            Ended::Goodbye(goodbye) => Some(goodbye.last_word()),
+            Ended::Unknown(word) => Some(*word),
             Ended::Unanswered(_) => {
                 Some("[UNAVAILABLE] The answer of the backend is lost; see what was done")
             }
@@ -566,7 +549,7 @@ impl Session {
         }
         // A slow client gets all that it has asked for.
         let limit = match ended {
-            Ended::Logout | Ended::Shutdown => self.shared.settings.write_timeout,
+            Ended::Logout | Ended::Goodbye(Goodbye::Draining) => self.shared.settings.write_timeout,
             _ => LAST_WORD,
         };
         if !matches!(ended, Ended::Client(_) | Ended::Stalled) {
@@ -576,7 +559,7 @@ impl Session {
         if let State::Selected(selected) = std::mem::replace(&mut self.state, State::Logout)
             && selected.is_quiet()
             // A command of which the connection has a part may have been cut off.
-            && !matches!(ended, Ended::Removed(_))
+            && !matches!(ended, Ended::Goodbye(Goodbye::Ended(_)))
             && let Some(connection) = selected.into_connection()
         {
             op::close::release(&self.shared, connection);
@@ -592,14 +575,13 @@ impl Session {
 
     /// Whether STARTTLS can be done.
     pub(crate) fn can_start_tls(&self) -> bool {
-        !self.secure && matches!(self.state, State::NotAuthenticated)
+        !self.secure && matches!(self.state, State::NotAuthenticated(_))
     }
 
-    /// Whether passwords may be sent.
-    pub(crate) fn may_log_in(&self) -> bool {
-        self.secure
-            || (self.shared.settings.allow_plaintext_loopback
-                && self.peer.to_canonical().is_loopback())
+    /// What the client may log in by. Nobody vouches for users here.
+    pub(crate) fn offer(&self) -> Offer {
+        let plaintext_loopback = self.shared.settings.allow_plaintext_loopback;
+        Offer::new(self.secure, plaintext_loopback, self.peer, None)
     }
 }
 

@@ -159,7 +159,7 @@ async fn sasl_plain() {
 async fn wrong_passwords_end_the_connection() {
     let mut murder = Murder::start(&[("bob", "be1")]).await;
     let mut client = murder.connect().await;
-    for _ in 0..5 {
+    for _ in 0..10 {
         let answer = client.tagged("a", "LOGIN bob wrong").await;
         assert!(answer.starts_with("NO [AUTHENTICATIONFAILED] "), "{answer}");
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use murder_mailbox::{Acl, Identity, MailboxName, Rights};
 use murder_store::MailboxMeta;
 
-use crate::imap::session::User;
+use crate::imap::account::User;
 
 /// Kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,54 +13,61 @@ use murder_session::rows;
 use murder_store::{MailboxMeta, StoreError};
 use tokio::task::yield_now;
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, no, not_open, ok};
 use crate::imap::metadata::{self, Wanted};
 use crate::imap::op::subscribe::no_home;
 use crate::imap::op::{get_metadata, status};
-use crate::imap::session::{Session, User};
+use crate::imap::selected::Selected;
 use crate::node::Node;
 
 /// Mailboxes that are looked at before others get their turn.
 const PORTION: usize = 1024;
 
 /// LIST
-pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
-    let user = session.user()?;
+pub(crate) async fn list(
+    client: &mut Client,
+    account: &Account,
+    mut selected: Option<&mut Selected>,
+    list: &List,
+) -> OpResult {
+    let user = account.user();
     let separator = user.namespace.separator();
     let metadata = match list.returns.metadata.as_slice() {
         [] => None,
         entries => Some(Wanted::new(entries, MetadataDepth::Zero, None)?),
     };
     if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
-        session.writer.list(&ListRow {
+        client.writer.list(&ListRow {
             attributes: vec![ListAttribute::NoSelect],
             separator: Some(separator),
             ..ListRow::default()
         });
         return Ok(ok("LIST completed"));
     }
-    can_be_told(session, &user)?;
+    can_be_told(&client.node, &user)?;
     let subscribed = match list.selection.subscribed || list.returns.subscribed {
-        true => subscriptions(session, &user).await?,
+        true => subscriptions(&client.node, &user).await?,
         false => HashSet::new(),
     };
     let query = Query {
-        patterns: patterns(session, &list.reference, &list.patterns, separator)?,
+        patterns: patterns(client, &list.reference, &list.patterns, separator)?,
         subscribed_only: list.selection.subscribed,
         recursive_match: list.selection.recursive_match,
         special_use_only: list.selection.special_use,
     };
-    let entries = entries(session, &user, &subscribed, &query).await;
+    let entries = entries(&client.node, &user, &subscribed, &query).await;
     let rows = rows(entries, separator, query).await;
     // IMAP4rev2 has but the extended one.
-    let extended = list.extended || session.enabled.has(Extension::Rev2);
+    let extended = list.extended || client.enabled.has(Extension::Rev2);
     let how = List {
         extended,
         ..list.clone()
     };
     for row in &rows {
-        session
+        client
             .writer
             .list(&ListRow::answering(&how, row, separator));
         // A row that is there for what lies below it alone was not asked about (RFC 5819
@@ -68,31 +75,33 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         let asked_about = (!list.selection.subscribed || row.subscribed)
             && (!list.selection.special_use || row.special_use.is_some());
         if row.exists && asked_about {
-            details(session, &user, row, list, metadata.as_ref()).await?;
+            let selected = selected.as_deref_mut();
+            details(client, account, selected, row, list, metadata.as_ref()).await?;
         }
-        session.make_room().await?;
+        client.make_room().await?;
     }
     Ok(ok("LIST completed"))
 }
 
 /// LSUB reference pattern
 pub(crate) async fn lsub(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     reference: &MailboxArg,
     pattern: &MailboxArg,
 ) -> OpResult {
-    let user = session.user()?;
+    let user = account.user();
     let separator = user.namespace.separator();
     let query = Query {
-        patterns: patterns(session, reference, std::slice::from_ref(pattern), separator)?,
+        patterns: patterns(client, reference, std::slice::from_ref(pattern), separator)?,
         subscribed_only: true,
         ..Query::default()
     };
     // Nothing is said of children, so that only what is subscribed need be looked at.
-    let entries = subscriptions(session, &user)
+    let entries = subscriptions(&client.node, &user)
         .await?
         .iter()
-        .filter_map(|name| subscription(session, &user, name))
+        .filter_map(|name| subscription(&client.node, &user, name))
         .collect();
     for row in rows(entries, separator, query).await {
         // The parent of something subscribed that is not so itself (RFC 3501 section 6.3.9).
@@ -100,21 +109,20 @@ pub(crate) async fn lsub(
             true => Vec::new(),
             false => vec![ListAttribute::NoSelect],
         };
-        session.writer.lsub(&ListRow {
+        client.writer.lsub(&ListRow {
             attributes,
             separator: Some(separator),
             name: row.name.as_str().into(),
             ..ListRow::default()
         });
-        session.make_room().await?;
+        client.make_room().await?;
     }
     Ok(ok("LSUB completed"))
 }
 
 /// A client forgets what is not listed: whose home may be in a partition that is not open is told
 /// nothing rather than nearly nothing.
-pub(super) fn can_be_told(session: &Session, user: &User) -> Result<(), OpError> {
-    let node = &session.node;
+pub(super) fn can_be_told(node: &Node, user: &User) -> Result<(), OpError> {
     let homeless = || node.home_of(&user.identity).is_err();
     match !user.namespace.is_canonical() && node.may_lack() && homeless() {
         true => Err(not_open()),
@@ -123,7 +131,7 @@ pub(super) fn can_be_told(session: &Session, user: &User) -> Result<(), OpError>
 }
 
 fn patterns(
-    session: &Session,
+    client: &Client,
     reference: &MailboxArg,
     patterns: &[MailboxArg],
     separator: char,
@@ -132,7 +140,7 @@ fn patterns(
     if patterns.iter().map(octets).sum::<usize>() > listing::MAX_PATTERNS {
         return Err(no(Code::Limit, "Patterns are too long"));
     }
-    let utf8 = session.is_utf8();
+    let utf8 = client.is_utf8();
     // What is no modified UTF-7, such as `a&b*`, is no mailbox's name, and no error either.
     let text = |octets: &MailboxArg| match octets.to_utf8(utf8) {
         Err(_) if !utf8 && octets.as_bytes().is_ascii() => Ok(None),
@@ -152,20 +160,20 @@ fn patterns(
 /// Everything here that LIST may show the user, of what is at or below the query's root, and all
 /// that is subscribed.
 async fn entries(
-    session: &Session,
+    node: &Node,
     user: &User,
     subscribed: &HashSet<MailboxName>,
     query: &Query,
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = subscribed
         .iter()
-        .filter_map(|name| subscription(session, user, name))
+        .filter_map(|name| subscription(node, user, name))
         .collect();
     let root = query
         .root()
         .and_then(|root| user.namespace.parse(root).ok());
     let mut looked_at = 0;
-    for partition in session.node.partitions.values() {
+    for partition in node.partitions.values() {
         let homes = match &root {
             Some(root) => vec![Arc::from(root.home_key())],
             None => partition.homes(),
@@ -202,7 +210,7 @@ fn entry(user: &User, mailbox: &MailboxMeta, subscribed: bool) -> Option<Entry> 
 /// What an IMAP4rev2 client is told of a mailbox that it has named `given`: with OLDNAME if that
 /// was not in the normal form (RFC 9051 sections 6.3.2 and 6.3.9.7).
 pub(super) fn row_of(
-    session: &Session,
+    node: &Node,
     user: &User,
     mailbox: &MailboxMeta,
     given: &MailboxArg,
@@ -211,7 +219,7 @@ pub(super) fn row_of(
     let is_normal = given.is_inbox() || given.as_bytes() == shown.as_bytes();
     Some(ListRow {
         old_name: (!is_normal).then(|| given.clone()),
-        ..row_about(&session.node, user, &shown, false)
+        ..row_about(node, user, &shown, false)
     })
 }
 
@@ -253,8 +261,8 @@ pub(crate) fn row_about(node: &Node, user: &User, shown: &str, subscribed: bool)
 }
 
 /// What is subscribed, whether it is there or not.
-fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<Entry> {
-    let found = session.node.find(name);
+fn subscription(node: &Node, user: &User, name: &MailboxName) -> Option<Entry> {
+    let found = node.find(name);
     match found.filter(|found| is_visible(&user.identity, &found.meta)) {
         Some(found) => entry(user, &found.meta, true),
         None => Some(Entry {
@@ -283,12 +291,12 @@ pub(crate) fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
 }
 
 /// What the user has subscribed to.
-async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<MailboxName>, OpError> {
+async fn subscriptions(node: &Node, user: &User) -> Result<HashSet<MailboxName>, OpError> {
     let canonical = user.namespace.is_canonical();
-    match session.node.subscriptions(&user.identity).await {
+    match node.subscriptions(&user.identity).await {
         Ok(names) => Ok(names.into_iter().collect()),
         // No INBOX, nothing subscribed; a frontend looks for it elsewhere.
-        Err(StoreError::NoSuchHome) if session.node.may_lack() => Err(not_open()),
+        Err(StoreError::NoSuchHome) if node.may_lack() => Err(not_open()),
         Err(StoreError::NoSuchHome) if !canonical => Ok(HashSet::new()),
         Err(error) => Err(no_home(error, canonical)),
     }
@@ -297,28 +305,30 @@ async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<Mailbox
 /// MYRIGHTS, STATUS and METADATA of a row, if asked for. A mailbox that goes meanwhile, or may not
 /// be read, has none (RFC 5819 section 2).
 async fn details(
-    session: &mut Session,
-    user: &User,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
     row: &Row,
     list: &List,
     metadata: Option<&Wanted>,
 ) -> Result<(), OpError> {
+    let user = &account.user;
     let items: &[StatusItem] = &list.returns.status;
     if items.is_empty() && !list.returns.myrights && metadata.is_none() {
         return Ok(());
     }
     let name = user.namespace.parse(&row.name).ok();
-    let Some(found) = name.and_then(|name| session.node.find(&name)) else {
+    let Some(found) = name.and_then(|name| client.node.find(&name)) else {
         return Ok(());
     };
     let rights = found.rights_of(&user.identity);
     if list.returns.myrights {
-        session.writer.my_rights(&row.name, &rights.to_imap());
+        client.writer.my_rights(&row.name, &rights.to_imap());
     }
     if !items.is_empty() && rights.contains(Rights::READ) {
-        status::note_modseq(session, items);
-        match status::values(session, user, &found, items).await {
-            Ok(values) => session.writer.status(&row.name, &values),
+        status::note_modseq(client, account, selected, items);
+        match status::values(&client.node, user, &found, items).await {
+            Ok(values) => client.writer.status(&row.name, &values),
             Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no STATUS"),
         }
     }
@@ -327,7 +337,7 @@ async fn details(
     {
         match metadata::of_mailbox(user, &found, wanted).await {
             Ok(annotations) => {
-                get_metadata::tell(session, &row.name, wanted, &annotations).await?;
+                get_metadata::tell(client, &row.name, wanted, &annotations).await?;
             }
             Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no METADATA"),
         }

@@ -1,46 +1,39 @@
 //! What only nodes say: see [`murder_imap::node`].
 
 use murder_imap::{MailboxArg, NodeCode, NodeCommand, NodeId};
-use murder_net::Role;
 use murder_store::{Destination, StoreError};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok, ok_code};
 use crate::imap::op::append::append_uid;
 use crate::imap::op::transfer;
-use crate::imap::session::{Session, State};
+use crate::imap::selected::Selected;
 
-/// A command of another node.
-pub(crate) async fn node(session: &mut Session, command: NodeCommand) -> OpResult {
+/// A command of a frontend.
+pub(crate) async fn node(
+    client: &mut Client,
+    account: &mut Account,
+    selected: Option<&mut Selected>,
+    command: NodeCommand,
+) -> OpResult {
     use NodeCommand as N;
-    let peer = session.stream.peer();
-    let is_backend = peer.is_some_and(|peer| peer.has_role(Role::Backend));
-    match (&session.state, command) {
-        (
-            _,
-            N::Outcome {
-                id,
-                partition,
-                home,
-            },
-        ) if is_backend || session.is_frontends() => {
-            transfer::outcome(session, &id, &partition, home).await
-        }
-        (State::NotAuthenticated(_) | State::Logout, N::NextId(_) | N::Done { .. }) => {
-            Err(bad("Log in first"))
-        }
-        // As for any command that is none.
-        _ if !session.is_frontends() => Err(bad("unknown command")),
+    // As for any command that is none.
+    if !account.is_frontends() {
+        return Err(bad("unknown command"));
+    }
+    match (selected, command) {
         (_, N::NextId(id)) => {
-            session.next_id = Some(id);
+            account.next_id = Some(id);
             Err(OpError::Answered)
         }
-        (_, N::Done { mailbox, id }) => done(session, &mailbox, id).await,
-        (State::Selected(_), N::Claim { moving, uid, set }) => {
-            transfer::claim(session, moving, uid, &set).await
+        (_, N::Done { mailbox, id }) => done(client, account, &mailbox, id).await,
+        (Some(selected), N::Claim { moving, uid, set }) => {
+            transfer::claim(client, account, selected, (uid, &set), moving).await
         }
-        (State::Selected(_), N::Export) => transfer::export(session).await,
+        (Some(_), N::Export) => transfer::export(client, account).await,
         (
-            State::Selected(_),
+            Some(_),
             N::Leave {
                 id,
                 node,
@@ -53,10 +46,10 @@ pub(crate) async fn node(session: &mut Session, command: NodeCommand) -> OpResul
                 partition,
                 home,
             };
-            transfer::leave(session, &id, to).await
+            transfer::leave(client, account, &id, to).await
         }
-        (State::Selected(_), N::Depart) => transfer::depart(session).await,
-        (_, N::Release) => transfer::release(session),
+        (Some(selected), N::Depart) => transfer::depart(client, account, selected).await,
+        (_, N::Release) => transfer::release(account),
         (
             _,
             N::Receive {
@@ -65,20 +58,30 @@ pub(crate) async fn node(session: &mut Session, command: NodeCommand) -> OpResul
                 messages,
                 octets,
             },
-        ) => transfer::receive(session, &id, &mailbox, (messages, octets)).await,
-        (_, N::Stage { block }) => transfer::stage(session, block).await,
-        (_, N::Adopt { messages }) => transfer::adopt(session, messages).await,
-        (_, N::Discard) => transfer::discard(session).await,
-        (_, _) => Err(bad("Select a mailbox first")),
+        ) => transfer::receive(client, account, &id, &mailbox, (messages, octets)).await,
+        (_, N::Stage { block }) => transfer::stage(account, block).await,
+        (_, N::Adopt { messages }) => transfer::adopt(account, messages).await,
+        (_, N::Discard) => transfer::discard(account).await,
+        (
+            _,
+            N::Outcome {
+                id,
+                partition,
+                home,
+            },
+        ) => transfer::outcome(client, Some(account), &id, &partition, home).await,
+        (None, N::Claim { .. } | N::Export | N::Leave { .. } | N::Depart) => {
+            Err(bad("Select a mailbox first"))
+        }
     }
 }
 
 /// What became of an APPEND; one that is still under way on another connection is not done any
 /// more once this is answered with NO.
-async fn done(session: &Session, mailbox: &MailboxArg, id: NodeId) -> OpResult {
-    let name = session.mailbox_name(mailbox)?;
+async fn done(client: &Client, account: &Account, mailbox: &MailboxArg, id: NodeId) -> OpResult {
+    let name = client.mailbox_name(account, mailbox)?;
     let home = name.home_key();
-    let partition = session.node.partition_of_home(home);
+    let partition = client.node.partition_of_home(home);
     let Some(partition) = partition.cloned() else {
         return Err(OpError::from(StoreError::NoSuchHome));
     };

@@ -1,16 +1,17 @@
 //! What frontends, and other backends, say about COPY and MOVE from one backend to another: see
 //! [`murder_imap::node`] and [`crate::transfer`].
 
-use std::sync::Arc;
-
 use murder_imap::{Code, MailboxArg, NodeCode, SequenceSet};
+use murder_net::Role;
 use murder_store::{Destination, StoreError, TransferId};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, ok, ok_code};
 use crate::imap::op::append::{no_target, refused, target};
 use crate::imap::op::copy::{copied_uids, copy_uid, readable, wanted};
 use crate::imap::op::store::settable;
-use crate::imap::session::Session;
+use crate::imap::selected::Selected;
 use crate::imap::updates::{Expunges, report};
 use crate::transfer::{Arrival, ArrivalError, MAX_MESSAGES, Outgoing, Transfer};
 
@@ -30,15 +31,14 @@ fn id_of(text: &str) -> Result<TransferId, OpError> {
 
 /// X-CLAIM.
 pub(crate) async fn claim(
-    session: &mut Session,
+    client: &mut Client,
+    account: &mut Account,
+    source: &mut Selected,
+    (uid, set): (bool, &SequenceSet),
     moving: bool,
-    uid: bool,
-    set: &SequenceSet,
 ) -> OpResult {
-    session.transfer = None;
-    let places = readable(session, uid, set, moving).await?;
-    let node = Arc::clone(&session.node);
-    let source = crate::imap::selected::selected(&mut session.state)?;
+    account.transfer = None;
+    let places = readable(client, account, source, (uid, set), moving).await?;
     // The mailbox that they go to is looked at first, as within a backend.
     let (uids, claim) = match wanted(source, uid, &places, moving) {
         Ok(wanted) => wanted,
@@ -55,22 +55,17 @@ pub(crate) async fn claim(
         }
         Err(error) => return Err(error),
     };
-    let outgoing = Outgoing::new(&node, source, &uids, claim);
+    let outgoing = Outgoing::new(&client.node, source, &uids, claim);
     let (messages, octets) = outgoing.amount();
-    session.transfer = Some(Box::new(Transfer::Outgoing(outgoing)));
+    account.transfer = Some(Box::new(Transfer::Outgoing(outgoing)));
     let claimed = NodeCode::Claimed { messages, octets };
     Ok(ok_code(claimed.into(), "Claimed"))
 }
 
 /// X-EXPORT.
-pub(crate) async fn export(session: &mut Session) -> OpResult {
-    let Session {
-        transfer,
-        writer,
-        stream,
-        ..
-    } = session;
-    let Some(Transfer::Outgoing(outgoing)) = transfer.as_deref_mut() else {
+pub(crate) async fn export(client: &mut Client, account: &mut Account) -> OpResult {
+    let Client { writer, stream, .. } = client;
+    let Some(Transfer::Outgoing(outgoing)) = account.transfer.as_deref_mut() else {
         return Err(out_of_order());
     };
     let mut sent = 0;
@@ -88,10 +83,15 @@ pub(crate) async fn export(session: &mut Session) -> OpResult {
 }
 
 /// X-LEAVE.
-pub(crate) async fn leave(session: &mut Session, id: &str, to: Destination) -> OpResult {
+pub(crate) async fn leave(
+    client: &Client,
+    account: &mut Account,
+    id: &str,
+    to: Destination,
+) -> OpResult {
     let id = id_of(id)?;
-    let actor = session.actor();
-    match session.transfer.as_deref_mut() {
+    let actor = client.actor(account);
+    match account.transfer.as_deref_mut() {
         Some(Transfer::Outgoing(outgoing)) => actor.scope(outgoing.leave(id, to)).await?,
         _ => return Err(out_of_order()),
     }
@@ -99,18 +99,22 @@ pub(crate) async fn leave(session: &mut Session, id: &str, to: Destination) -> O
 }
 
 /// X-DEPART.
-pub(crate) async fn depart(session: &mut Session) -> OpResult {
-    match session.transfer.take().map(|transfer| *transfer) {
+pub(crate) async fn depart(
+    client: &mut Client,
+    account: &mut Account,
+    selected: &mut Selected,
+) -> OpResult {
+    match account.transfer.take().map(|transfer| *transfer) {
         Some(Transfer::Outgoing(outgoing)) => outgoing.depart().await?,
         _ => return Err(out_of_order()),
     };
-    report(session, Expunges::Allowed).await?;
+    report(client, account, selected, Expunges::Allowed).await?;
     Ok(ok("They have gone"))
 }
 
 /// X-RELEASE.
-pub(crate) fn release(session: &mut Session) -> OpResult {
-    if let Some(Transfer::Outgoing(outgoing)) = session.transfer.take().map(|transfer| *transfer) {
+pub(crate) fn release(account: &mut Account) -> OpResult {
+    if let Some(Transfer::Outgoing(outgoing)) = account.transfer.take().map(|transfer| *transfer) {
         outgoing.release();
     }
     Ok(ok("They stay"))
@@ -118,15 +122,16 @@ pub(crate) fn release(session: &mut Session) -> OpResult {
 
 /// X-RECEIVE.
 pub(crate) async fn receive(
-    session: &mut Session,
+    client: &Client,
+    account: &mut Account,
     id: &str,
     mailbox: &MailboxArg,
     (messages, octets): (u32, u64),
 ) -> OpResult {
-    session.transfer = None;
+    account.transfer = None;
     let id = id_of(id)?;
-    let user = session.user()?;
-    let (found, rights) = target(session, &user, mailbox)?;
+    let user = account.user();
+    let (found, rights) = target(client, account, mailbox)?;
     let name = &found.meta.name;
     if messages > 0 {
         if u64::from(messages) > MAX_MESSAGES {
@@ -143,27 +148,27 @@ pub(crate) async fn receive(
     };
     let seen_by = user.seen_in(name).map(str::to_owned);
     let arrival = Arrival::new(&found.partition, incoming, settable(rights), seen_by);
-    session.transfer = Some(Box::new(Transfer::Arrival(arrival)));
+    account.transfer = Some(Box::new(Transfer::Arrival(arrival)));
     Ok(ok_code(receiving.into(), "Go ahead"))
 }
 
 /// X-STAGE.
-pub(crate) async fn stage(session: &mut Session, block: Vec<u8>) -> OpResult {
-    let staged = match session.transfer.as_deref_mut() {
+pub(crate) async fn stage(account: &mut Account, block: Vec<u8>) -> OpResult {
+    let staged = match account.transfer.as_deref_mut() {
         Some(Transfer::Arrival(arrival)) => arrival.stage(block).await,
         _ => return Err(out_of_order()),
     };
     if let Err(error) = staged {
         // Blocks that follow are refused.
-        session.transfer = None;
-        return Err(not_taken(session, error)?);
+        account.transfer = None;
+        return Err(not_taken(account, error));
     }
     Ok(ok("Staged"))
 }
 
 /// X-ADOPT.
-pub(crate) async fn adopt(session: &mut Session, messages: u32) -> OpResult {
-    let Some(Transfer::Arrival(mut arrival)) = session.transfer.take().map(|transfer| *transfer)
+pub(crate) async fn adopt(account: &mut Account, messages: u32) -> OpResult {
+    let Some(Transfer::Arrival(mut arrival)) = account.transfer.take().map(|transfer| *transfer)
     else {
         return Err(out_of_order());
     };
@@ -183,40 +188,45 @@ pub(crate) async fn adopt(session: &mut Session, messages: u32) -> OpResult {
             tracing::error!(%error, "it is not known whether messages were adopted");
             Err(OpError::Bye("Temporarily not possible".into()))
         }
-        Err(error) => Err(not_taken(session, error)?),
+        Err(error) => Err(not_taken(account, error)),
     }
 }
 
 /// The answer to messages that are not taken.
-fn not_taken(session: &Session, error: ArrivalError) -> Result<OpError, OpError> {
-    let user = session.user()?;
-    Ok(match error {
-        ArrivalError::Store(StoreError::NoSuchMailbox) => no_target(&user, false),
+fn not_taken(account: &Account, error: ArrivalError) -> OpError {
+    match error {
+        ArrivalError::Store(StoreError::NoSuchMailbox) => no_target(&account.user, false),
         ArrivalError::Store(error) => error.into(),
         error => {
             tracing::error!(%error, "what another backend sends cannot be taken");
             no(Code::ServerBug, "The messages cannot be taken")
         }
-    })
+    }
 }
 
 /// X-DISCARD.
-pub(crate) async fn discard(session: &mut Session) -> OpResult {
-    if let Some(Transfer::Arrival(arrival)) = session.transfer.take().map(|transfer| *transfer) {
+pub(crate) async fn discard(account: &mut Account) -> OpResult {
+    if let Some(Transfer::Arrival(arrival)) = account.transfer.take().map(|transfer| *transfer) {
         arrival.discard().await?;
     }
     Ok(ok("Discarded"))
 }
 
-/// X-OUTCOME.
+/// What became of a MOVE, which backends ask too, on a connection on which nobody logs in.
 pub(crate) async fn outcome(
-    session: &mut Session,
+    client: &Client,
+    account: Option<&Account>,
     id: &str,
     partition: &str,
     home: u64,
 ) -> OpResult {
+    let peer = client.stream.peer();
+    let is_backend = peer.is_some_and(|peer| peer.has_role(Role::Backend));
+    if !is_backend && !account.is_some_and(Account::is_frontends) {
+        return Err(bad("unknown command"));
+    }
     let id = id_of(id)?;
-    let Some(partition) = session.node.partitions.get(partition) else {
+    let Some(partition) = client.node.partitions.get(partition) else {
         return Err(no(Code::Unavailable, "There is no such partition"));
     };
     tracing::info!(transfer = %id, "asked what became of a MOVE");

@@ -7,7 +7,7 @@ use crate::imap::table;
 
 /// The capabilities of this session at this moment.
 pub(crate) fn list(session: &Session) -> String {
-    let logged_in = !matches!(session.state, State::NotAuthenticated);
+    let logged_in = !matches!(session.state, State::NotAuthenticated(_));
     let mut list = table::capabilities(logged_in).collect::<Vec<_>>().join(" ");
     if logged_in {
         let limit = session.shared.settings.append_limit;
@@ -17,11 +17,14 @@ pub(crate) fn list(session: &Session) -> String {
     if session.can_start_tls() {
         list.push_str(" STARTTLS");
     }
-    list.push_str(if session.may_log_in() {
-        " AUTH=PLAIN"
-    } else {
-        " LOGINDISABLED"
-    });
+    let offer = session.offer();
+    if !offer.takes_passwords() {
+        list.push_str(" LOGINDISABLED");
+    }
+    for mechanism in offer.mechanisms() {
+        list.push_str(" AUTH=");
+        list.push_str(mechanism);
+    }
     list
 }
 
