@@ -502,7 +502,7 @@ async fn where_new_mailboxes_go() {
     client.send("a CREATE x/y\r\n").await;
     let mut two = murder.imap_at("be2").await;
     two.answer(
-        "CREATE \"user/bob/x/y\" (PARTITION \"be1!default\")",
+        "CREATE \"user/bob/x/y\" (PARTITION \"be2!default\")",
         "{tag} NO [OVERQUOTA] full\r\n",
     )
     .await;
@@ -578,7 +578,7 @@ async fn a_home_is_not_split() {
     let mut backend = murder.imap_at("be2").await;
     backend
         .answer(
-            "CREATE \"user/bob/y\" (PARTITION \"be1!default\")",
+            "CREATE \"user/bob/y\" (PARTITION \"be2!default\")",
             "{tag} NO no\r\n",
         )
         .await;
@@ -682,7 +682,6 @@ async fn lost_answers_about_names_are_found_out() {
         backend.next().await.unwrap();
         let id = u128::from_str_radix(&backend.next_id, 16).unwrap_or_default();
         drop(backend);
-        let at_master = murder.client("be1", "backend");
         let (x, y) = (name("user/bob/x"), name("user/bob/y"));
         match command {
             "CREATE x" => {
@@ -690,7 +689,8 @@ async fn lost_answers_about_names_are_found_out() {
                 murder.make_as(id, "user/bob/x", "be1", "bob").await;
             }
             "RENAME x y" => {
-                at_master.rename(&x, &y, true).await.unwrap();
+                let backend = &murder.backends["be1"].client;
+                backend.rename(&x, &y, true).await.unwrap();
             }
             "DELETE y" => murder.unmake("user/bob/y", "be1").await,
             // Somebody else's.
