@@ -7,6 +7,7 @@ pub(crate) mod errors;
 pub(crate) mod op;
 pub(crate) mod selected;
 pub(crate) mod session;
+pub(crate) mod table;
 mod wait;
 
 use std::sync::Arc;

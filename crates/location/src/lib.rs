@@ -30,7 +30,7 @@ pub use client::{
 };
 pub use error::MupdateError;
 pub use health::{HealthProblem, NodeHealth};
-pub use map::{Entry, HeldByName, LocationMap, Portion};
+pub use map::{Entry, HeldByName, LocationMap, Portion, Within};
 pub use record::{
     Block, Change, FIRST_EPOCH, Location, Mailbox, MailboxState, MailboxType, Node, NodeState,
     Partition, PartitionEpoch, PartitionIdentity, PartitionState, Report, SpecialUses, service,

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use murder_imap::{Command, SearchKey, Tag, TransferCommand};
+use murder_imap::{Command, NodeCommand, SearchKey, Tag};
 
 use crate::imap::account::Account;
 use crate::imap::client::Client;
@@ -33,7 +33,7 @@ impl Session {
             // On any connection of a node.
             (
                 state,
-                C::Transfer(TransferCommand::Outcome {
+                C::Node(NodeCommand::Outcome {
                     id,
                     partition,
                     home,
@@ -64,7 +64,11 @@ impl Session {
                     op::authenticate::authenticate(self, deadline, &mechanism, initial_response);
                 boxed(authenticate).await
             }
-            (S::NotAuthenticated(_) | S::Logout, C::Transfer(_)) => Err(bad("unknown command")),
+            (
+                S::NotAuthenticated(_) | S::Logout,
+                C::Node(NodeCommand::NextId(_) | NodeCommand::Done { .. }),
+            ) => Err(bad("Log in first")),
+            (S::NotAuthenticated(_) | S::Logout, C::Node(_)) => Err(bad("unknown command")),
             (S::NotAuthenticated(_) | S::Logout, _) => Err(bad("Log in first")),
             (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
                 Err(bad("Already logged in"))
@@ -166,10 +170,7 @@ async fn in_account(
 ) -> OpResult {
     use Command as C;
     match command {
-        C::Transfer(command) => {
-            boxed(op::transfer::transfer(client, account, selected, command)).await
-        }
-        C::Node(command) => boxed(op::node::node(client, account, command)).await,
+        C::Node(command) => boxed(op::node::node(client, account, selected, command)).await,
         C::Enable { capabilities } => op::enable::enable(client, account, selected, &capabilities),
         C::Namespace => op::namespace::namespace(client, account),
         C::List(list) => boxed(op::list::list(client, account, selected, &list)).await,

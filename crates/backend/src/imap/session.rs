@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use murder_imap::{Command, Event, NameEncoding, Status, Tag};
+use murder_imap::{Code, Command, Event, NameEncoding, NodeCode, NodeCommand, Status, Tag};
 use murder_mailbox::Namespace;
 use murder_net::Connection;
 use murder_session::{
@@ -163,7 +163,7 @@ impl Session {
                 if self.state.notifies() {
                     boxed(self.before_change(&command)).await?;
                 }
-                let names_the_next = matches!(command, Command::Node(_));
+                let names_the_next = matches!(command, Command::Node(NodeCommand::NextId(_)));
                 let overdue = Overdue::of(self.state.presence());
                 let result = tokio::select! {
                     biased;
@@ -176,11 +176,7 @@ impl Session {
                 self.complete(&tag, result, news).await
             }
             Event::Append(start) => {
-                self.client.imap.metrics.command(match &start.replaces {
-                    None => "APPEND",
-                    Some(replaced) if replaced.uid => "UID REPLACE",
-                    Some(_) => "REPLACE",
-                });
+                self.client.imap.metrics.command(start.name());
                 let tag = start.tag.clone();
                 let via = self.client.via.clone();
                 let overdue = Overdue::of(self.state.presence());
@@ -266,7 +262,7 @@ impl Session {
         };
         // The frontend says it once more, perhaps elsewhere: numbers must be what they were.
         let news = match &completion.code {
-            Some(code) if code.is_not_here() => news.map(|_| Expunges::Held),
+            Some(Code::Node(NodeCode::NotHere)) => news.map(|_| Expunges::Held),
             _ => news,
         };
         if let Some((account, mut selected)) = self.state.logged_in() {

@@ -8,7 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use murder_imap::node::MAILBOX_DELETED;
-use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet, Status};
+use murder_imap::{
+    Code, FetchWriter, Flag, Keyword, NodeCode, ResponseWriter, SequenceSet, Status,
+};
 use murder_mailbox::Rights;
 use murder_store::{Flags, KeywordSet, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
@@ -35,7 +37,7 @@ pub(crate) enum Expunges {
 /// for one to be emptied on its side too. A frontend (`to_frontend`) says so to its client.
 pub(crate) fn deleted(to_frontend: bool) -> Bye {
     Bye {
-        code: to_frontend.then(Code::deleted),
+        code: to_frontend.then(|| NodeCode::Deleted.into()),
         text: MAILBOX_DELETED.into(),
     }
 }

@@ -170,30 +170,6 @@ impl From<BackendError> for Refusal {
     }
 }
 
-/// Whether a command changes something. When its answer is lost it may have been done, so that NO,
-/// after which clients try again, would be untrue.
-pub(crate) fn changes(name: &str) -> bool {
-    matches!(
-        name.strip_prefix("UID ").unwrap_or(name),
-        "APPEND"
-            | "CREATE"
-            | "DELETE"
-            | "RENAME"
-            | "SUBSCRIBE"
-            | "UNSUBSCRIBE"
-            | "SETACL"
-            | "DELETEACL"
-            | "SETQUOTA"
-            | "SETMETADATA"
-            | "CLOSE"
-            | "EXPUNGE"
-            | "STORE"
-            | "COPY"
-            | "MOVE"
-            | "REPLACE"
-    )
-}
-
 /// How a command handler ends when it does not end well.
 #[derive(Debug)]
 pub(crate) enum OpError {

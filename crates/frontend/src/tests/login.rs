@@ -201,7 +201,7 @@ async fn a_new_users_inbox_is_made_at_login() {
     let mut backend = murder.imap_at("be2").await;
     assert_eq!(backend.user, "bob");
     let tag = backend
-        .expect("CREATE \"user/bob\" (PARTITION \"be1!default\")")
+        .expect("CREATE \"user/bob\" (PARTITION \"be2!default\")")
         .await;
     let revision = murder.make("user/bob", "be2", "bob").await;
     backend

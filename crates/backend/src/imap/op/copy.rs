@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use murder_imap::node::CopiedUids;
 use murder_imap::{Code, MailboxArg, SequenceSet, Status, Tag};
 use murder_mailbox::Rights;
 use murder_store::{
@@ -171,7 +172,12 @@ pub(super) fn wanted(
 
 /// COPYUID (RFC 4315); none if nothing was copied.
 pub(super) fn copy_uid(copied: &Copied) -> Option<Code> {
-    Some(Code::CopyUid {
+    copied_uids(copied).map(Code::from)
+}
+
+/// COPYUID's arguments.
+pub(super) fn copied_uids(copied: &Copied) -> Option<CopiedUids> {
+    Some(CopiedUids {
         uidvalidity: copied.uidvalidity,
         from: SequenceSet::from_numbers(copied.source.iter().copied())?,
         to: SequenceSet::from_numbers(copied.target.iter().copied())?,

@@ -1,6 +1,6 @@
 //! CREATE (RFC 9051 section 6.3.4, RFC 6154 section 3).
 
-use murder_imap::{Code, MailboxArg};
+use murder_imap::{Code, MailboxArg, NodeCode};
 use murder_mailbox::{MailboxId, SpecialUse};
 
 use crate::imap::account::Account;
@@ -58,7 +58,7 @@ pub(crate) async fn create(
 /// waits for.
 pub(crate) fn changed(done: Done, canonical: bool, text: &'static str) -> Completion {
     match done.revision.filter(|_| canonical) {
-        Some(revision) => ok_code(Code::revision(revision), text),
+        Some(revision) => ok_code(NodeCode::Revision(revision).into(), text),
         None => ok(text),
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn only_frontends_wait_for_a_revision() {
         let code = |revision, canonical| changed(Done { revision }, canonical, "done").code;
-        assert_eq!(code(Some(7), true), Some(Code::revision(7)));
+        assert_eq!(code(Some(7), true), Some(NodeCode::Revision(7).into()));
         assert_eq!(code(Some(7), false), None);
         assert_eq!(code(None, true), None);
     }

@@ -9,8 +9,9 @@ use murder_imap::{
 };
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{Identity, MailboxName, Pattern, Rights};
+use murder_session::rows;
 use murder_store::{MailboxMeta, StoreError};
-use tokio::task::{spawn_blocking, yield_now};
+use tokio::task::yield_now;
 
 use crate::imap::account::{Account, User};
 use crate::imap::client::Client;
@@ -58,7 +59,7 @@ pub(crate) async fn list(
         special_use_only: list.selection.special_use,
     };
     let entries = entries(&client.node, &user, &subscribed, &query).await;
-    let rows = self::rows(entries, separator, query).await;
+    let rows = rows(entries, separator, query).await;
     // IMAP4rev2 has but the extended one.
     let extended = list.extended || client.enabled.has(Extension::Rev2);
     let how = List {
@@ -154,16 +155,6 @@ fn patterns(
         found.extend(pattern.map(|pattern| Pattern::new(&reference, &pattern, separator)));
     }
     Ok(found)
-}
-
-/// What is asked for of `entries`. Where that takes long, others are served meanwhile.
-async fn rows(entries: Vec<Entry>, separator: char, query: Query) -> Vec<Row> {
-    if !query.is_long(entries.len()) {
-        return listing::list(entries, separator, &query);
-    }
-    let listed = spawn_blocking(move || listing::list(entries, separator, &query));
-    // It does not panic, and ends early only with the node.
-    listed.await.unwrap_or_default()
 }
 
 /// Everything here that LIST may show the user, of what is at or below the query's root, and all

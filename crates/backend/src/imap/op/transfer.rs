@@ -1,16 +1,15 @@
 //! What frontends, and other backends, say about COPY and MOVE from one backend to another: see
-//! [`murder_imap::transfer`] and [`crate::transfer`].
+//! [`murder_imap::node`] and [`crate::transfer`].
 
-use murder_imap::transfer::{ADOPTED, CLAIMED, EXPORTED, RECEIVING, REFUSED};
-use murder_imap::{Code, MailboxArg, SequenceSet, TransferCommand};
+use murder_imap::{Code, MailboxArg, NodeCode, SequenceSet};
 use murder_net::Role;
-use murder_store::{Copied, Destination, StoreError, TransferId};
+use murder_store::{Destination, StoreError, TransferId};
 
 use crate::imap::account::Account;
 use crate::imap::client::Client;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, ok, ok_code};
 use crate::imap::op::append::{no_target, refused, target};
-use crate::imap::op::copy::{copy_uid, readable, wanted};
+use crate::imap::op::copy::{copied_uids, copy_uid, readable, wanted};
 use crate::imap::op::store::settable;
 use crate::imap::selected::Selected;
 use crate::imap::updates::{Expunges, report};
@@ -19,67 +18,6 @@ use crate::transfer::{Arrival, ArrivalError, MAX_MESSAGES, Outgoing, Transfer};
 /// Octets that one X-EXPORT sends: enough that its end is not waited for often, and little to be
 /// passed over when the destination does not take more.
 const EXPORT_BYTES: usize = 4 << 20;
-
-/// A command of a frontend.
-pub(crate) async fn transfer(
-    client: &mut Client,
-    account: &mut Account,
-    selected: Option<&mut Selected>,
-    command: TransferCommand,
-) -> OpResult {
-    use TransferCommand as T;
-    // As for any command that is none.
-    if !account.is_frontends() {
-        return Err(bad("unknown command"));
-    }
-    match (selected, command) {
-        (Some(selected), T::Claim { moving, uid, set }) => {
-            claim(client, account, selected, (uid, &set), moving).await
-        }
-        (Some(_), T::Export) => export(client, account).await,
-        (
-            Some(_),
-            T::Leave {
-                id,
-                node,
-                partition,
-                home,
-            },
-        ) => {
-            let to = Destination {
-                node,
-                partition,
-                home,
-            };
-            leave(client, account, &id, to).await
-        }
-        (Some(selected), T::Depart) => depart(client, account, selected).await,
-        (_, T::Release) => release(account),
-        (
-            _,
-            T::Receive {
-                id,
-                mailbox,
-                messages,
-                octets,
-            },
-        ) => receive(client, account, &id, &mailbox, (messages, octets)).await,
-        (_, T::Stage { block }) => stage(account, block).await,
-        (_, T::Adopt { messages }) => adopt(account, messages).await,
-        (_, T::Discard) => discard(account).await,
-        (
-            _,
-            T::Outcome {
-                id,
-                partition,
-                home,
-            },
-        ) => outcome(client, Some(account), &id, &partition, home).await,
-        (None, T::Claim { .. } | T::Export | T::Leave { .. } | T::Depart) => {
-            Err(bad("Select a mailbox first"))
-        }
-    }
-}
 
 /// A frontend says something that does not belong there, or no longer: blocks that follow one that
 /// was refused.
@@ -91,7 +29,8 @@ fn id_of(text: &str) -> Result<TransferId, OpError> {
     text.parse().map_err(|_| bad("Not the id of a transfer"))
 }
 
-async fn claim(
+/// X-CLAIM.
+pub(crate) async fn claim(
     client: &mut Client,
     account: &mut Account,
     source: &mut Selected,
@@ -119,11 +58,12 @@ async fn claim(
     let outgoing = Outgoing::new(&client.node, source, &uids, claim);
     let (messages, octets) = outgoing.amount();
     account.transfer = Some(Box::new(Transfer::Outgoing(outgoing)));
-    let code = Code::Other(format!("{CLAIMED} {messages} {octets}"));
-    Ok(ok_code(code, "Claimed"))
+    let claimed = NodeCode::Claimed { messages, octets };
+    Ok(ok_code(claimed.into(), "Claimed"))
 }
 
-async fn export(client: &mut Client, account: &mut Account) -> OpResult {
+/// X-EXPORT.
+pub(crate) async fn export(client: &mut Client, account: &mut Account) -> OpResult {
     let Client { writer, stream, .. } = client;
     let Some(Transfer::Outgoing(outgoing)) = account.transfer.as_deref_mut() else {
         return Err(out_of_order());
@@ -131,8 +71,9 @@ async fn export(client: &mut Client, account: &mut Account) -> OpResult {
     let mut sent = 0;
     while sent < EXPORT_BYTES {
         let Some(block) = outgoing.block().await? else {
-            let code = Code::Other(format!("{EXPORTED} {}", outgoing.sent()));
-            return Ok(ok_code(code, "These were all"));
+            let messages = outgoing.sent();
+            let exported = NodeCode::Exported { messages };
+            return Ok(ok_code(exported.into(), "These were all"));
         };
         sent += block.len();
         writer.block(block);
@@ -141,7 +82,13 @@ async fn export(client: &mut Client, account: &mut Account) -> OpResult {
     Ok(ok("There are more"))
 }
 
-async fn leave(client: &Client, account: &mut Account, id: &str, to: Destination) -> OpResult {
+/// X-LEAVE.
+pub(crate) async fn leave(
+    client: &Client,
+    account: &mut Account,
+    id: &str,
+    to: Destination,
+) -> OpResult {
     let id = id_of(id)?;
     let actor = client.actor(account);
     match account.transfer.as_deref_mut() {
@@ -151,7 +98,12 @@ async fn leave(client: &Client, account: &mut Account, id: &str, to: Destination
     Ok(ok("They may go"))
 }
 
-async fn depart(client: &mut Client, account: &mut Account, selected: &mut Selected) -> OpResult {
+/// X-DEPART.
+pub(crate) async fn depart(
+    client: &mut Client,
+    account: &mut Account,
+    selected: &mut Selected,
+) -> OpResult {
     match account.transfer.take().map(|transfer| *transfer) {
         Some(Transfer::Outgoing(outgoing)) => outgoing.depart().await?,
         _ => return Err(out_of_order()),
@@ -160,14 +112,16 @@ async fn depart(client: &mut Client, account: &mut Account, selected: &mut Selec
     Ok(ok("They have gone"))
 }
 
-fn release(account: &mut Account) -> OpResult {
+/// X-RELEASE.
+pub(crate) fn release(account: &mut Account) -> OpResult {
     if let Some(Transfer::Outgoing(outgoing)) = account.transfer.take().map(|transfer| *transfer) {
         outgoing.release();
     }
     Ok(ok("They stay"))
 }
 
-async fn receive(
+/// X-RECEIVE.
+pub(crate) async fn receive(
     client: &Client,
     account: &mut Account,
     id: &str,
@@ -188,15 +142,18 @@ async fn receive(
     }
     let incoming = found.partition.begin_transfer(id, name);
     let incoming = incoming.map_err(|error| refused(&user, error))?;
-    let partition = &found.partition.config().name;
-    let code = Code::Other(format!("{RECEIVING} {partition} {}", incoming.home()));
+    let receiving = NodeCode::Receiving {
+        partition: found.partition.config().name.clone(),
+        home: incoming.home(),
+    };
     let seen_by = user.seen_in(name).map(str::to_owned);
     let arrival = Arrival::new(&found.partition, incoming, settable(rights), seen_by);
     account.transfer = Some(Box::new(Transfer::Arrival(arrival)));
-    Ok(ok_code(code, "Go ahead"))
+    Ok(ok_code(receiving.into(), "Go ahead"))
 }
 
-async fn stage(account: &mut Account, block: Vec<u8>) -> OpResult {
+/// X-STAGE.
+pub(crate) async fn stage(account: &mut Account, block: Vec<u8>) -> OpResult {
     let staged = match account.transfer.as_deref_mut() {
         Some(Transfer::Arrival(arrival)) => arrival.stage(block).await,
         _ => return Err(out_of_order()),
@@ -209,7 +166,8 @@ async fn stage(account: &mut Account, block: Vec<u8>) -> OpResult {
     Ok(ok("Staged"))
 }
 
-async fn adopt(account: &mut Account, messages: u32) -> OpResult {
+/// X-ADOPT.
+pub(crate) async fn adopt(account: &mut Account, messages: u32) -> OpResult {
     let Some(Transfer::Arrival(mut arrival)) = account.transfer.take().map(|transfer| *transfer)
     else {
         return Err(out_of_order());
@@ -246,7 +204,8 @@ fn not_taken(account: &Account, error: ArrivalError) -> OpError {
     }
 }
 
-async fn discard(account: &mut Account) -> OpResult {
+/// X-DISCARD.
+pub(crate) async fn discard(account: &mut Account) -> OpResult {
     if let Some(Transfer::Arrival(arrival)) = account.transfer.take().map(|transfer| *transfer) {
         arrival.discard().await?;
     }
@@ -272,15 +231,8 @@ pub(crate) async fn outcome(
     };
     tracing::info!(transfer = %id, "asked what became of a MOVE");
     let code = match partition.settle_transfer(home, id).await? {
-        Some(copied) => format!("{ADOPTED} {}", copied_text(&copied)),
-        None => REFUSED.to_owned(),
+        Some(copied) => NodeCode::Adopted(copied_uids(&copied)),
+        None => NodeCode::Refused,
     };
-    Ok(ok_code(Code::Other(code), "That is what became of it"))
-}
-
-/// The arguments of COPYUID.
-fn copied_text(copied: &Copied) -> String {
-    let code = copy_uid(copied).map(|code| code.to_string());
-    let text = code.as_deref().and_then(|code| code.split_once(' '));
-    text.map_or_else(String::new, |(_, arguments)| arguments.to_owned())
+    Ok(ok_code(code.into(), "That is what became of it"))
 }
