@@ -26,6 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .skip_debug(["murder.v1.Account", "murder.v1.SetPasswordRequest"])
         // Refusals are seldom and travel in every `Result`.
         .boxed("murder.v1.ErrorDetail.holder")
+        // What is replicated is the same bytes everywhere.
+        .btree_map(".")
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
     Ok(())

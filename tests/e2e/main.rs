@@ -23,6 +23,7 @@ mod master;
 mod messages;
 mod metadata;
 mod moves_crash;
+mod node;
 mod operator;
 mod over_quota;
 mod pop3;

@@ -8,7 +8,9 @@ use murder_location::{Activate, FIRST_EPOCH, MupdateClient, Reserve, SpecialUses
 use murder_mailbox::{Acl, MailboxId, MailboxName};
 use murder_net::tls::{TlsClient, role_server_name};
 use murder_net::{Ca, NodeTls, Role, grpc};
-use murder_proto::v1::{self, ErrorKind, operation, reconcile_request, register_request};
+use murder_proto::v1::{
+    self, ErrorKind, operation, reconcile_request, register_request, single_result,
+};
 use murder_testkit::Murder;
 use prost::Message;
 use tonic::client::Grpc;
@@ -136,6 +138,20 @@ fn matrix() -> Vec<Row> {
                 name: about.mailbox.to_string(),
                 id: about.id.clone(),
                 ..Default::default()
+            })
+        }),
+        row("Mupdate/ChangeEach", Holder, |about| {
+            one(v1::ChangeEachRequest {
+                changes: vec![v1::SingleChange {
+                    operation: Some(v1::Operation {
+                        kind: Some(operation::Kind::Delete(delete(about))),
+                    }),
+                    partition: Some(v1::PartitionEpoch {
+                        partition: about.partition.clone(),
+                        epoch: FIRST_EPOCH,
+                    }),
+                    actor: None,
+                }],
             })
         }),
         row("Mupdate/Commit", Holder, |about| {
@@ -315,15 +331,17 @@ async fn is_allowed(
         Err(status) => Err(status),
     };
     Ok(match answer {
-        // A batch's refusals are in its answer.
+        // Refusals of several changes are in the answer.
         Ok(Some(answer)) if method == "Mupdate/Commit" => {
             let results = v1::CommitResponse::decode(answer)?.results;
             let mut errors = results.iter().filter_map(|result| result.error.as_ref());
-            !errors.any(|error| {
-                matches!(
-                    error.kind(),
-                    ErrorKind::PermissionDenied | ErrorKind::NotOwner
-                )
+            !errors.any(is_denial)
+        }
+        Ok(Some(answer)) if method == "Mupdate/ChangeEach" => {
+            let results = v1::ChangeEachResponse::decode(answer)?.results;
+            !results.iter().any(|result| match &result.outcome {
+                Some(single_result::Outcome::Error(error)) => is_denial(error),
+                _ => false,
             })
         }
         Ok(_) => true,
@@ -332,6 +350,13 @@ async fn is_allowed(
             status.code() != Code::PermissionDenied
         }
     })
+}
+
+fn is_denial(error: &v1::ErrorDetail) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::NotOwner
+    )
 }
 
 /// A mailbox that is recorded in a partition, and what it takes to speak of it.

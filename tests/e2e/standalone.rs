@@ -5,11 +5,12 @@ use std::path::Path;
 
 use murder_backend::{Backend, BackendConfig};
 use murder_net::{Ca, Role};
+use murder_node::Node;
 use murder_testkit::{ImapClient, LmtpClient, Trust, cheap_hash};
 
 use crate::{Tested, message};
 
-async fn start(dir: &Path, imap: &str) -> anyhow::Result<(Backend, SocketAddr, SocketAddr)> {
+async fn start(dir: &Path, imap: &str) -> anyhow::Result<(Node<Backend>, SocketAddr, SocketAddr)> {
     let text = format!(
         "[node]\nname = \"mail\"\ndata_dir = \"data\"\n\
          [users]\nfile = \"users\"\n\
@@ -26,7 +27,7 @@ async fn start(dir: &Path, imap: &str) -> anyhow::Result<(Backend, SocketAddr, S
     }
     let config: BackendConfig =
         murder_net::config::parse(&text, &dir.join("mail.toml"), dir.to_owned())?;
-    let backend = Backend::start(config).await?;
+    let backend = Node::start(config).await?;
     let addresses = backend.addresses();
     let (imap, lmtp) = (addresses.imap[0], addresses.lmtp[0]);
     Ok((backend, imap, lmtp))

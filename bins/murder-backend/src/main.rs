@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use murder_backend::BackendService;
-use murder_net::service::{self, Arguments};
+use murder_backend::BackendConfig;
+use murder_node::{Arguments, RoleKind};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,5 +18,6 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    service::run::<BackendService>(&CommandLine::parse().arguments)
+    let arguments = CommandLine::parse().arguments;
+    murder_node::run(&arguments, &[RoleKind::of::<BackendConfig>()])
 }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use murder_frontend::FrontendService;
-use murder_net::service::{self, Arguments};
+use murder_frontend::FrontendConfig;
+use murder_node::{Arguments, RoleKind};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,5 +18,6 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    service::run::<FrontendService>(&CommandLine::parse().arguments)
+    let arguments = CommandLine::parse().arguments;
+    murder_node::run(&arguments, &[RoleKind::of::<FrontendConfig>()])
 }

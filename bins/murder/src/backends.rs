@@ -1,7 +1,7 @@
 //! How this tool reaches the admin services of nodes.
 
 use anyhow::{Context, anyhow, bail};
-use murder_location::{DescribedNode, MupdateClient, NodeState, Selection};
+use murder_location::{DescribedNode, MupdateClient, NodeState, Selection, service};
 use murder_mailbox::MailboxName;
 use murder_net::tls::TlsClient;
 use murder_net::{Role, grpc};
@@ -84,10 +84,10 @@ impl Backends {
                 let has = |role: &&Role| node.roles.iter().any(|has| has == role.as_str());
                 let role = *roles.iter().find(has)?;
                 Some(Backend {
-                    name: node.name,
                     role,
-                    address: node.admin,
+                    address: node.service(service::ADMIN).unwrap_or_default().to_owned(),
                     state: node.state,
+                    name: node.name,
                     tls: self.tls.clone(),
                 })
             })
@@ -286,7 +286,7 @@ impl<T> Asked<T> {
             };
             match answer {
                 Ok(answer) => asked.answers.push((backend, answer)),
-                Err(error) => asked.failures.push(murder_net::service::describe(&error)),
+                Err(error) => asked.failures.push(murder_node::describe(&error)),
             }
         }
         asked

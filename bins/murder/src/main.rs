@@ -28,7 +28,10 @@ mod user;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use murder_net::service::{self, Arguments};
+use murder_backend::BackendConfig;
+use murder_frontend::FrontendConfig;
+use murder_mupdate::MasterConfig;
+use murder_node::{Arguments, EXIT_CONFIG, RoleKind, describe};
 
 use arguments::WrongArguments;
 
@@ -70,9 +73,9 @@ enum Command {
     Who(session::Who),
     /// End sessions of clients
     Kick(session::Kick),
-    /// Forget nodes that are gone
-    #[command(subcommand)]
-    Node(node::Command),
+    /// Be a node with the roles that its file is for, or forget one that is gone
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Node(node::Arguments),
     /// Say which murder the master is of
     #[command(subcommand)]
     Master(master::Command),
@@ -107,7 +110,7 @@ enum Role {
 
 fn main() -> ExitCode {
     if let Err(error) = password::hide() {
-        eprintln!("murder: {}", service::describe(&error));
+        eprintln!("murder: {}", describe(&error));
         return ExitCode::FAILURE;
     }
     let arguments = CommandLine::parse();
@@ -120,7 +123,10 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Who(arguments) => session::who(&arguments),
         Command::Kick(arguments) => session::kick(&arguments),
-        Command::Node(command) => node::run(command),
+        Command::Node(arguments) => match node::run(arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Master(command) => master::run(command),
         Command::Mailbox(command) => mailbox::run(command),
         Command::Restore(command) => restore::run(command),
@@ -133,9 +139,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("murder: {}", service::describe(&error));
+            eprintln!("murder: {}", describe(&error));
             if error.is::<murder_net::ConfigError>() || error.is::<WrongArguments>() {
-                return ExitCode::from(service::EXIT_CONFIG);
+                return ExitCode::from(EXIT_CONFIG);
             }
             ExitCode::FAILURE
         }
@@ -143,9 +149,10 @@ fn main() -> ExitCode {
 }
 
 fn run_role(role: &Role) -> ExitCode {
-    match role {
-        Role::Frontend(arguments) => service::run::<murder_frontend::FrontendService>(arguments),
-        Role::Backend(arguments) => service::run::<murder_backend::BackendService>(arguments),
-        Role::Mupdate(arguments) => service::run::<murder_mupdate::MasterService>(arguments),
-    }
+    let (arguments, kind) = match role {
+        Role::Frontend(arguments) => (arguments, RoleKind::of::<FrontendConfig>()),
+        Role::Backend(arguments) => (arguments, RoleKind::of::<BackendConfig>()),
+        Role::Mupdate(arguments) => (arguments, RoleKind::of::<MasterConfig>()),
+    };
+    murder_node::run(arguments, &[kind])
 }

@@ -11,8 +11,9 @@ use serde::Deserialize;
 
 use crate::arguments::WrongArguments;
 use crate::backends::Backends;
-use crate::up::DEFAULT_DIR;
 
+/// Where a local murder lives when nothing else is said.
+pub const LOCAL_DIR: &str = "./murder-local";
 /// The operator's folder in a local murder.
 pub const FOLDER: &str = "operator";
 /// The operator's file in it.
@@ -116,7 +117,7 @@ impl Target {
         }
         let existing = |file: PathBuf| file.exists().then_some(file);
         Ok(the_one(
-            existing(local(Path::new(DEFAULT_DIR))),
+            existing(local(Path::new(LOCAL_DIR))),
             existing(PathBuf::from(SYSTEM_CONFIG)),
         )?)
     }
@@ -127,7 +128,7 @@ fn the_one(local: Option<PathBuf>, system: Option<PathBuf>) -> Result<PathBuf, W
     match (local, system) {
         // Nobody's users are to be deleted because of the folder that the shell happens to be in.
         (Some(local), Some(system)) => Err(WrongArguments::new(format!(
-            "which murder? There are {} and {}: say --dir {DEFAULT_DIR} or --config {}",
+            "which murder? There are {} and {}: say --dir {LOCAL_DIR} or --config {}",
             local.display(),
             system.display(),
             system.display()

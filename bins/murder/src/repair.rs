@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use murder_backend::{BackendService, LostRecords, Repaired};
-use murder_net::service;
+use murder_backend::{BackendConfig, LostRecords, Repaired};
 use serde::Serialize;
 
 use crate::output::{print_json, print_line};
@@ -64,7 +63,7 @@ struct Place {
 /// # Errors
 /// When the backend runs, a file cannot be used, or a partition is still not whole.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = service::load::<BackendService>(&arguments.config)?;
+    let config = murder_node::load::<BackendConfig>(&arguments.config)?;
     let partitions = match &arguments.partition {
         Some(partition) => vec![partition.clone()],
         None => config.partitions.keys().cloned().collect(),

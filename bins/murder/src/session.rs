@@ -86,7 +86,7 @@ pub fn who(arguments: &Who) -> anyhow::Result<()> {
         for node in at.nodes(&murder).await? {
             match list(&node, arguments.user.as_deref()).await {
                 Ok(some) => sessions.extend(some),
-                Err(error) => failures.push(murder_net::service::describe(&error)),
+                Err(error) => failures.push(murder_node::describe(&error)),
             }
         }
         match at.json {
@@ -169,7 +169,7 @@ pub fn kick(arguments: &Kick) -> anyhow::Result<()> {
         for node in at.nodes(&murder).await? {
             match end(&node, which.clone()).await {
                 Ok(some) => ended += some,
-                Err(error) => failures.push(murder_net::service::describe(&error)),
+                Err(error) => failures.push(murder_node::describe(&error)),
             }
         }
         match at.json {

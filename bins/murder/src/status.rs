@@ -3,7 +3,7 @@
 
 use anyhow::ensure;
 use murder_location::{
-    DescribedMurder, DescribedNode, NodeHealth, NodeState, Partition, PartitionState,
+    DescribedMurder, DescribedNode, NodeHealth, NodeState, Partition, PartitionState, service,
 };
 use serde::Serialize;
 
@@ -149,13 +149,14 @@ impl ShownNode {
             None if down && !ended.is_empty() => vec![ended],
             None => Vec::new(),
         };
+        let address = |kind| node.service(kind).unwrap_or_default().to_owned();
         Self {
-            name: node.name,
-            roles: node.roles,
+            roles: node.roles.clone(),
             state: state_name(node.state),
-            imaps: node.imaps,
-            lmtp: node.lmtp,
-            http: node.http,
+            imaps: address(service::IMAPS),
+            lmtp: address(service::LMTP),
+            http: address(service::HTTP),
+            name: node.name,
             since,
             ready: health.as_ref().map(NodeHealth::is_ready),
             reasons,

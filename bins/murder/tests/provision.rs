@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use murder_backend::BackendService;
-use murder_frontend::FrontendService;
-use murder_mupdate::MasterService;
-use murder_net::service::{self, Service};
+use murder_backend::BackendConfig;
+use murder_frontend::FrontendConfig;
+use murder_mupdate::MasterConfig;
+use murder_node::RoleConfig;
 use murder_testkit::wait_until;
 
 struct Machine {
@@ -74,8 +74,8 @@ impl Machine {
     }
 
     /// The configuration as the node loads it: certificates, names and roles are checked.
-    fn load<S: Service>(&self, role: &str) -> Result<S::Config> {
-        Ok(service::load::<S>(
+    fn load<S: RoleConfig>(&self, role: &str) -> Result<S> {
+        Ok(murder_node::load::<S>(
             &self.path(&format!("root/etc/murder/{role}.toml")),
         )?)
     }
@@ -101,13 +101,13 @@ fn nodes_of_any_name() -> Result<()> {
         let done = machine.provision(role, name, &more)?;
         ensure!(done.status.success(), "{role}: {done:?}");
     }
-    let hub = machine.load::<MasterService>("mupdate")?;
+    let hub = machine.load::<MasterConfig>("mupdate")?;
     ensure!(hub.node.name == "hub");
-    let store = machine.load::<BackendService>("backend")?;
+    let store = machine.load::<BackendConfig>("backend")?;
     ensure!(store.node.name == "store-7.west");
     ensure!(store.mupdate.masters == ["hub.example.org:3905"]);
     ensure!(store.imap.advertise.as_deref() == Some("store-7.west.example.org:993"));
-    let door = machine.load::<FrontendService>("frontend")?;
+    let door = machine.load::<FrontendConfig>("frontend")?;
     ensure!(door.node.name == "door" && door.mupdate.masters == ["hub.example.org:3905"]);
     let operator = std::fs::read_to_string(machine.path("root/etc/murder/operator.toml"))?;
     ensure!(operator.contains("cert = \"tls/anna.pem\"") && operator.contains("\"tls/anna.key\""));
@@ -151,7 +151,7 @@ fn a_second_run_changes_nothing() -> Result<()> {
     std::fs::write(machine.path("bin/murder-backend"), "#!/bin/false\n")?;
     let third = run()?;
     ensure!(third[0] != second[0] && third[2] != second[2] && third[3] == second[3]);
-    machine.load::<BackendService>("backend")?;
+    machine.load::<BackendConfig>("backend")?;
     Ok(())
 }
 

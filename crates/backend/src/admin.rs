@@ -15,22 +15,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use murder_mailbox::MailboxName;
-use murder_net::grpc;
-use murder_net::{Actor, Listener};
+use murder_net::{Actor, grpc};
+use murder_node::NodeRuntime;
 use murder_proto::v1;
-use murder_proto::v1::backend_admin_server::{self, BackendAdmin, BackendAdminServer};
+use murder_proto::v1::backend_admin_server::{BackendAdmin, BackendAdminServer};
 use murder_session::admin::operators_only;
 use murder_store::{Partition, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::node::Node;
 use errors::{invalid, refused, unavailable};
 
-/// Calls at the same time on one connection: operators are few, and a tool asks one thing.
-const CALLS: u32 = 16;
 /// Messages of an answer that wait for a slow operator.
 const QUEUE: usize = 4;
 /// Entries in one message of an answer: some 100 bytes each.
@@ -38,39 +35,12 @@ const ENTRIES: usize = 500;
 /// An operator's tool that takes nothing for so long is gone.
 const STALL: Duration = Duration::from_secs(60);
 
-/// Takes calls until the drain begins; `killed` ends the connections.
-///
-/// # Errors
-/// When the server cannot describe itself.
-pub(crate) fn serve(
-    node: &Arc<Node>,
-    listener: Listener,
-    killed: &CancellationToken,
-) -> anyhow::Result<()> {
-    let common = grpc::common_services(
-        node.health.clone(),
-        &[
-            backend_admin_server::SERVICE_NAME,
-            murder_session::admin::SERVICE_NAME,
-        ],
-        murder_proto::FILE_DESCRIPTOR_SET,
-    )?;
-    let connections = grpc::accept(listener, &node.shutdown, killed);
-    let service = Service(Arc::clone(node));
-    let server = grpc::server(CALLS)
-        .add_routes(common)
-        .add_service(BackendAdminServer::with_interceptor(
-            service,
-            operators_only,
-        ))
-        .add_service(murder_session::admin::service(Arc::clone(&node.sessions)))
-        .serve_with_incoming_shutdown(connections, node.shutdown.token().cancelled_owned());
-    node.shutdown.spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC server ended");
-        }
-    });
-    Ok(())
+/// Operators will be able to make these calls.
+pub(crate) fn add(node: &Arc<Node>, runtime: &NodeRuntime) {
+    runtime.add_admin_service(BackendAdminServer::with_interceptor(
+        Service(Arc::clone(node)),
+        operators_only,
+    ));
 }
 
 /// Who calls, for the log.
@@ -148,8 +118,9 @@ async fn to_the_end<T: Send + 'static>(
 
 /// The homes that a question is about, partition by partition: one, or all.
 fn homes(node: &Node, wanted: Option<&str>) -> Vec<(Arc<Partition>, Vec<Arc<str>>)> {
-    let partitions = node.partitions.values();
+    let partitions = node.partitions.open();
     partitions
+        .iter()
         .map(|partition| {
             let mut homes = partition.homes();
             if let Some(wanted) = wanted {

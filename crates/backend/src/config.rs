@@ -359,17 +359,8 @@ impl BackendConfig {
     }
 
     /// What can be wrong beyond each key by itself. Reads no file.
-    pub fn check(&self, mistakes: &mut Mistakes) {
+    pub(crate) fn check_sections(&self, mistakes: &mut Mistakes) {
         self.check_partitions(mistakes);
-        if let Some(cluster) = &self.cluster {
-            cluster.check(mistakes);
-        }
-        self.mupdate.check(mistakes);
-        self.login.check(mistakes);
-        if let Some(tls) = &self.tls {
-            tls.check(mistakes);
-        }
-        self.limits.check(mistakes);
         for error in self.namespace.mistakes() {
             mistakes.add(
                 format!("namespace.{}", error.key),
@@ -442,7 +433,6 @@ impl BackendConfig {
         let (imap, lmtp) = (&self.imap, &self.lmtp);
         mistakes.ensure_reachable("imap", "tls_listen", &imap.tls_listen, &imap.advertise);
         mistakes.ensure_reachable("lmtp", "listen", &lmtp.listen, &lmtp.advertise);
-        self.admin.check(mistakes);
     }
 
     fn check_partitions(&self, mistakes: &mut Mistakes) {
@@ -488,6 +478,8 @@ fn is_uri(text: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::path::Path;
+
+    use murder_node::RoleConfig;
 
     use super::*;
 

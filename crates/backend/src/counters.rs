@@ -131,9 +131,9 @@ pub(crate) fn store(metrics: &Metrics, partitions: &Arc<Partitions>) {
     let counter = |name: &str, help: &str, of: fn(&murder_store::Metrics) -> &AtomicU64| {
         let all = all.clone();
         metrics.counter_from(name, help, move || {
-            let all = all.upgrade();
-            let open = all.iter().flat_map(|all| all.values());
-            open.map(|partition| murder_store::Metrics::get(of(partition.metrics())))
+            let open = all.upgrade().map(|all| all.open()).unwrap_or_default();
+            open.iter()
+                .map(|partition| murder_store::Metrics::get(of(partition.metrics())))
                 .sum()
         });
     };
@@ -191,9 +191,8 @@ pub(crate) fn store(metrics: &Metrics, partitions: &Arc<Partitions>) {
     let gauge = |name: &str, help: &str, of: fn((usize, usize)) -> usize| {
         let all = all.clone();
         metrics.gauge_from(name, help, move || {
-            let all = all.upgrade();
-            let open = all.iter().flat_map(|all| all.values());
-            let sum: usize = open.map(|partition| of(partition.counts())).sum();
+            let open = all.upgrade().map(|all| all.open()).unwrap_or_default();
+            let sum: usize = open.iter().map(|partition| of(partition.counts())).sum();
             i64::try_from(sum).unwrap_or(i64::MAX)
         });
     };

@@ -1,11 +1,13 @@
 //! The IMAP server.
 //!
-//! [`session`] has the loop, [`dispatch`] says which command is legal where; each is a file in
-//! [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
+//! [`session`] has the loop, [`client`] its connection, [`state`] where it stands and [`account`] who
+//! has logged in; [`dispatch`] says which command is legal where; each is a file in [`op`]; [`errors`] makes answers of what goes wrong. [`selected`] and [`updates`] are what a
 //! client knows of its mailbox and how it is told more, [`notify`] what it is told of others,
 //! [`contexts`] what of searches that it made; [`fetch`] and [`search`] are the work behind the two
 //! commands.
 
+mod account;
+mod client;
 mod contexts;
 mod dispatch;
 mod enabled;
@@ -19,6 +21,7 @@ mod qresync;
 mod search;
 pub(crate) mod selected;
 mod session;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uid_only;

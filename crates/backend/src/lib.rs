@@ -40,4 +40,4 @@ pub use config::{
     BackendConfig, ImapConfig, LmtpConfig, PartitionSection, Pop3Config, UsersConfig,
 };
 pub use murder_store::{LostRecords, Repaired};
-pub use role::{Backend, BackendAddresses, BackendService, repair};
+pub use role::{Backend, BackendAddresses, repair};

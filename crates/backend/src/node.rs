@@ -42,7 +42,7 @@ pub(crate) struct Node {
     /// `None` when the backend works alone.
     pub cluster: Option<Cluster>,
     /// Checks passwords.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// For STARTTLS; `None` without a certificate.
@@ -81,10 +81,8 @@ pub(crate) enum NoPartition {
 
 impl Found {
     /// Who may do what.
-    pub fn acl(&self) -> Acl {
-        // The store holds what was checked before; nobody but owner and administrators gets
-        // anything from one that cannot be read.
-        Acl::parse(&self.meta.acl).unwrap_or_default()
+    pub fn acl(&self) -> &Acl {
+        &self.meta.acl
     }
 
     /// The rights that `identity` has there.
@@ -97,7 +95,7 @@ impl Found {
 impl Node {
     /// The mailbox of that name, if this node holds it. Says nothing of rights.
     pub fn find(&self, name: &MailboxName) -> Option<Found> {
-        self.partitions.values().find_map(|partition| {
+        self.partitions.open().iter().find_map(|partition| {
             let meta = partition.lookup(name)?;
             Some(Found {
                 partition: Arc::clone(partition),
@@ -107,10 +105,12 @@ impl Node {
     }
 
     /// The partition that has a home with this key.
-    pub fn partition_of_home(&self, home_key: &str) -> Option<&Arc<Partition>> {
-        self.partitions
-            .values()
-            .find(|partition| !partition.home_mailboxes(home_key).is_empty())
+    pub fn partition_of_home(&self, home_key: &str) -> Option<Arc<Partition>> {
+        let open = self.partitions.open();
+        let mut with_home = open
+            .iter()
+            .filter(|partition| !partition.home_mailboxes(home_key).is_empty());
+        with_home.next().cloned()
     }
 
     /// The partition where a quota root is, or would be: the only one with mailboxes of its home,
@@ -120,9 +120,9 @@ impl Node {
     /// See [`NoPartition`].
     pub fn partition_of_root(&self, root: &MailboxName) -> Result<Arc<Partition>, NoPartition> {
         let home = root.home_key();
-        let mut with_home = self
-            .partitions
-            .values()
+        let open = self.partitions.open();
+        let mut with_home = open
+            .iter()
             .filter(|partition| !partition.home_mailboxes(home).is_empty());
         match (with_home.next(), with_home.next()) {
             (None, _) => Err(NoPartition::NoHome),
@@ -249,11 +249,11 @@ impl Node {
 
     /// The partition with the server's annotations that all share: in which they are already, or
     /// else the first. They may be in one that is not open: then there is none.
-    pub fn server_partition(&self) -> Option<&Arc<Partition>> {
-        let mut all = self.partitions.values();
-        let first = all.clone().next();
-        all.find(|partition| partition.has_server_annotations())
-            .or(first.filter(|_| !self.may_lack()))
+    pub fn server_partition(&self) -> Option<Arc<Partition>> {
+        let all = self.partitions.open();
+        let mut with = all.iter().filter(|open| open.has_server_annotations());
+        let first = || all.first().filter(|_| !self.may_lack());
+        with.next().or_else(first).cloned()
     }
 
     /// The partition of the user's home, and its key.
@@ -266,7 +266,6 @@ impl Node {
             Some(found) => found.partition,
             None => self
                 .partition_of_home(inbox.home_key())
-                .map(Arc::clone)
                 .ok_or(StoreError::NoSuchHome)?,
         };
         Ok((partition, inbox.home_key().to_owned()))

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::memory::{Memory, Pending, Remembered};
 use crate::node::{Cluster, Node};
+use crate::partitions::{State, served_by};
 use crate::settlement::{self, Settled};
 use crate::status::condition_of;
 use crate::transfer;
@@ -40,12 +41,16 @@ pub(crate) struct Opener {
 }
 
 /// What a partition must be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
+    /// The node that serves it, if that is another one.
+    pub owner: Option<String>,
     /// `None`: nobody has ever opened one of that name.
     pub identity: Option<Identity>,
     /// How far it had come at least.
     pub report: Report,
+    /// The number of its last change of owner, which its records carry.
+    pub epoch: u64,
     /// Mailboxes that the master has in it; not counted without one.
     pub mailboxes: u64,
 }
@@ -229,6 +234,8 @@ impl Node {
             if let Some((partition, mailboxes)) = of_master {
                 expected.mailboxes = mailboxes;
                 expected.identity = partition.identity.map(from_master);
+                expected.epoch = partition.epoch;
+                expected.owner = another(partition.owner, node);
                 expected.report = Report {
                     lsn: partition.report.lsn,
                     uids: partition.report.uids,
@@ -258,14 +265,18 @@ impl Node {
     /// When another process has one: then this is a second one of the node, by mistake.
     pub(crate) async fn open_partitions(self: &Arc<Self>) -> anyhow::Result<Vec<String>> {
         let _one = self.opener.one.lock().await;
-        let closed = self.partitions.closed();
+        let closed = self.partitions.not_open();
         if closed.is_empty() {
             return Ok(Vec::new());
         }
         let expected = self.expected().await;
         let mut opening = tokio::task::JoinSet::new();
         for (name, _) in closed {
-            let expected = expected.get(&name).copied().unwrap_or_default();
+            let expected = expected.get(&name).cloned().unwrap_or_default();
+            if let Some(owner) = &expected.owner {
+                self.follow(&name, owner).await;
+                continue;
+            }
             let node = Arc::clone(self);
             opening.spawn(async move {
                 let opened = node.open_if_expected(&name, &expected).await;
@@ -305,7 +316,7 @@ impl Node {
         let found = inspect(path.clone()).await?;
         let create = decide(&self.place_of(name), &path, expected, &found);
         let create = create.map_err(anyhow::Error::msg)?;
-        let partition = self.open_as(name, create).await?;
+        let partition = self.open_as(name, create, expected.epoch).await?;
         let remembered = self.opener.memory.of(name);
         let pending = remembered
             .filter(|remembered| remembered.identity == partition.identity())
@@ -328,7 +339,12 @@ impl Node {
         format!("{}!{name}", self.config.node.name)
     }
 
-    async fn open_as(&self, name: &str, create: bool) -> anyhow::Result<Arc<Partition>> {
+    async fn open_as(
+        &self,
+        name: &str,
+        create: bool,
+        epoch: u64,
+    ) -> anyhow::Result<Arc<Partition>> {
         let section = self.section(name).context("it is not configured")?;
         let config = section.to_store(name);
         let config = murder_store::PartitionConfig {
@@ -336,6 +352,7 @@ impl Node {
             index_texts: self.config.search.index,
             has_master: self.cluster.is_some(),
             create,
+            epoch,
             ..config
         };
         let io = Arc::clone(&self.opener.io);
@@ -352,7 +369,8 @@ impl Node {
             "open"
         );
         self.health.ok(&condition_of(name));
-        self.partitions.set_open(name, partition);
+        let served = self.shutdown.token().child_token();
+        self.partitions.set(name, State::Open { partition, served });
     }
 
     /// Compares what is open with what the master knows, which was away when it was opened: what
@@ -363,22 +381,29 @@ impl Node {
     pub(crate) async fn check_open(&self, cluster: &Cluster) -> Result<(), MupdateError> {
         let node = &self.config.node.name;
         let described = cluster.client.describe_partitions(node).await?;
-        for partition in self.partitions.values() {
+        let _one = self.opener.one.lock().await;
+        for partition in self.partitions.open().iter() {
             let name = &partition.config().name;
             let place = self.place_of(name);
             let mut all = described.iter().map(|described| &described.partition);
             let Some(record) = all.find(|record| record.name == place) else {
                 continue;
             };
+            if let Some(owner) = another(record.owner.clone(), node) {
+                self.follow(name, &owner).await;
+                continue;
+            }
             let Some(identity) = record.identity.map(from_master) else {
                 continue;
             };
             let expected = Expected {
+                owner: None,
                 identity: Some(identity),
                 report: Report {
                     lsn: record.report.lsn,
                     uids: record.report.uids,
                 },
+                epoch: record.epoch,
                 mailboxes: 0,
             };
             // After the master's word: it goes on growing, and the master heard it from here.
@@ -387,22 +412,38 @@ impl Node {
                 lsn: partition.report().lsn,
             };
             let path = &partition.config().path;
-            if self.partitions.withdrawn(name).is_some() {
-                continue;
-            }
             if let Err(why) = decide(&place, path, &expected, &found) {
-                let why = format!(
-                    "closed again: it was opened while the master was away, but {why}. Restart the \
-                     backend first"
-                );
+                let why =
+                    format!("closed again: it was opened while the master was away, but {why}");
                 tracing::error!(partition = place, why, "a partition is not served any more");
-                self.partitions.withdraw(name, &why);
-                self.health.unhealthy(&condition_of(name), why);
-                close(partition).await;
-                self.look_now.notify_one();
+                self.health.unhealthy(&condition_of(name), why.clone());
+                self.leave(name, State::Closed { why }).await;
+            } else if let Err(error) = partition.raise_epoch(record.epoch).await {
+                tracing::warn!(partition = place, %error, "its records do not carry the new epoch");
             }
         }
         Ok(())
+    }
+
+    /// Leaves a partition to the node that serves it.
+    async fn follow(&self, name: &str, owner: &str) {
+        let place = self.place_of(name);
+        let owner = owner.to_owned();
+        tracing::info!(
+            partition = place,
+            owner,
+            "another node serves the partition"
+        );
+        self.health.ok(&condition_of(name));
+        self.leave(name, State::Follower { owner }).await;
+    }
+
+    /// Serves a partition no more, if it does: sessions that have a mailbox of it go.
+    pub(crate) async fn leave(&self, name: &str, next: State) {
+        if let Some(State::Open { partition, .. }) = self.partitions.set(name, next) {
+            self.look_now.notify_one();
+            close(&partition).await;
+        }
     }
 
     /// Notes what a partition is and how far it has come.
@@ -418,7 +459,9 @@ impl Node {
 
     fn leave_closed(&self, name: &str, why: &str) {
         let why = format!("not open: {why}");
-        if self.partitions.set_closed(name, &why) {
+        let next = State::Closed { why: why.clone() };
+        let before = self.partitions.set(name, next);
+        if !matches!(before, Some(State::Closed { why: known }) if known == why) {
             tracing::error!(
                 partition = self.place_of(name),
                 why,
@@ -444,15 +487,15 @@ impl Node {
             return Err(WordError::Unknown(name.to_owned()));
         };
         let place = self.place_of(name);
-        if let Some(why) = self.partitions.withdrawn(name) {
-            return Err(WordError::Unfit(why));
-        }
         if self.partitions.get(name).is_some() {
             let message = format!("{place} is open: it is what it must be");
             return Err(WordError::Unfit(message));
         }
         let failed = |error| WordError::Failed(error);
         let expected = self.expected().await.remove(name).unwrap_or_default();
+        if let Some(owner) = &expected.owner {
+            return Err(WordError::Unfit(format!("{place}: {}", served_by(owner))));
+        }
         let found = inspect(section.path.clone()).await.map_err(failed)?;
         let made_for_init = self.opener.memory.of(name).is_some_and(|remembered| {
             matches!(&found, Found::Partition { identity, .. } if *identity == remembered.identity)
@@ -534,7 +577,7 @@ impl Node {
     ) -> anyhow::Result<Arc<Partition>> {
         let expected = &carried.expected;
         let create = matches!(word, Word::Init { .. });
-        let partition = self.open_as(name, create).await?;
+        let partition = self.open_as(name, create, expected.epoch).await?;
         let taken = async {
             let pending = match word {
                 Word::Init { forget: false } => Some(Pending::Init),
@@ -653,6 +696,11 @@ fn is_in_use(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause.downcast_ref(), Some(StoreError::InUse(_))))
 }
 
+/// The owner of a partition, unless that is this node.
+fn another(owner: String, node: &str) -> Option<String> {
+    (!owner.is_empty() && owner != node).then_some(owner)
+}
+
 async fn inspect(path: std::path::PathBuf) -> anyhow::Result<Found> {
     let looked = tokio::task::spawn_blocking(move || murder_store::inspect(&path));
     Ok(looked.await??)
@@ -687,8 +735,10 @@ mod tests {
 
     fn expected(lsn: u64) -> Expected {
         Expected {
+            owner: None,
             identity: Some(identity(1, 1)),
             report: Report { lsn, uids: 0 },
+            epoch: 1,
             mailboxes: 3,
         }
     }
@@ -705,7 +755,7 @@ mod tests {
         let nobody = Expected::default();
         let recorded = Expected {
             mailboxes: 3,
-            ..nobody
+            ..Expected::default()
         };
         let known = expected(10);
         let path = Path::new("/mail");

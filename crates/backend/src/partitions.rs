@@ -1,135 +1,204 @@
-//! The partitions of a backend: those that are open, and those that could not be.
+//! The partitions of a backend: what each of them is to it now. They are opened, closed and left to
+//! other nodes while the others are served.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use murder_store::Partition;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-/// The partitions by name. One that is not open can become so at any time; nobody has to wait for
-/// a lock to see it.
-#[derive(Debug, Default)]
-pub(crate) struct Partitions(BTreeMap<String, Slot>);
+/// What a partition is to this node.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// It is served.
+    Open {
+        partition: Arc<Partition>,
+        /// Cancelled when it is served no more: who has a mailbox of it selected goes then.
+        served: CancellationToken,
+    },
+    /// Another node serves it: what is in it is not missing here.
+    Follower { owner: String },
+    /// It should be served, and cannot be.
+    Closed { why: String },
+}
 
+/// The partitions by name. Which of them are open is seen without waiting for anything.
 #[derive(Debug, Default)]
+pub(crate) struct Partitions {
+    slots: BTreeMap<String, Slot>,
+    /// Those that are open, in the order of their names.
+    open: RwLock<Arc<[Arc<Partition>]>>,
+    /// One of them is something else now.
+    changed: Notify,
+}
+
+#[derive(Debug)]
 struct Slot {
-    open: OnceLock<Arc<Partition>>,
-    /// Why it is not open.
-    closed: Mutex<String>,
+    state: Mutex<State>,
     /// The master has mailboxes of it that are not here.
     lacks_some: AtomicBool,
-    /// It was opened, and is not what it must be, as came out later: it is closed again.
-    withdrawn: AtomicBool,
+}
+
+impl Slot {
+    fn new(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            lacks_some: AtomicBool::new(false),
+        }
+    }
+
+    fn open(&self) -> Option<Arc<Partition>> {
+        match &*self.state.lock() {
+            State::Open { partition, .. } => Some(Arc::clone(partition)),
+            State::Follower { .. } | State::Closed { .. } => None,
+        }
+    }
 }
 
 impl Partitions {
     /// Those with these names, none of them open yet.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
-        let closed = || Slot {
-            closed: Mutex::new("it is being opened".to_owned()),
-            ..Slot::default()
+        let closed = |name: &String| {
+            let why = "it is being opened".to_owned();
+            (name.clone(), Slot::new(State::Closed { why }))
         };
-        Self(names.into_iter().map(|n| (n.clone(), closed())).collect())
+        Self {
+            slots: names.into_iter().map(closed).collect(),
+            open: RwLock::default(),
+            changed: Notify::new(),
+        }
     }
 
-    /// Those that are open.
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &Arc<Partition>> + Clone {
-        self.0.values().filter_map(|slot| slot.open.get())
+    /// Those that are open now.
+    pub fn open(&self) -> Arc<[Arc<Partition>]> {
+        Arc::clone(&self.open.read())
     }
 
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &String> {
-        self.0.keys()
+        self.slots.keys()
     }
 
     /// The partition of that name, if it is open.
-    pub fn get(&self, name: &str) -> Option<&Arc<Partition>> {
-        self.0.get(name)?.open.get()
+    pub fn get(&self, name: &str) -> Option<Arc<Partition>> {
+        self.slots.get(name)?.open()
     }
 
     /// Whether there is one of that name, open or not.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.slots.contains_key(name)
     }
 
-    /// Those that are not open, and why.
-    pub fn closed(&self) -> Vec<(String, String)> {
-        let closed = self.0.iter().filter(|(_, slot)| slot.open.get().is_none());
-        closed
-            .map(|(name, slot)| (name.clone(), slot.closed.lock().clone()))
-            .collect()
-    }
-
-    /// It was opened by mistake; why it must not be served.
-    pub fn withdraw(&self, name: &str, why: &str) {
-        if let Some(slot) = self.0.get(name) {
-            why.clone_into(&mut slot.closed.lock());
-            slot.withdrawn.store(true, Ordering::Relaxed);
+    /// Waits until one of them is not open.
+    pub async fn some_not_open(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.not_open().is_empty() {
+                return;
+            }
+            changed.await;
         }
     }
 
-    /// Why it must not be served, if it was opened by mistake.
-    pub fn withdrawn(&self, name: &str) -> Option<String> {
-        let slot = self.0.get(name)?;
-        let withdrawn = slot.withdrawn.load(Ordering::Relaxed);
-        withdrawn.then(|| slot.closed.lock().clone())
+    /// Those that are not open, and why.
+    pub fn not_open(&self) -> Vec<(String, String)> {
+        let slots = self.slots.iter();
+        let others = slots.filter_map(|(name, slot)| match &*slot.state.lock() {
+            State::Open { .. } => None,
+            State::Closed { why } => Some((name.clone(), why.clone())),
+            State::Follower { owner } => Some((name.clone(), served_by(owner))),
+        });
+        others.collect()
+    }
+
+    /// Those that should be served and are not open, and why.
+    pub fn closed(&self) -> Vec<(String, String)> {
+        let slots = self.slots.iter();
+        let closed = slots.filter_map(|(name, slot)| match &*slot.state.lock() {
+            State::Closed { why } => Some((name.clone(), why.clone())),
+            State::Open { .. } | State::Follower { .. } => None,
+        });
+        closed.collect()
+    }
+
+    /// Cancelled when this partition, which was opened here, is served no more.
+    pub fn served(&self, partition: &Arc<Partition>) -> CancellationToken {
+        if let Some(slot) = self.slots.get(&partition.config().name)
+            && let State::Open {
+                partition: open,
+                served,
+            } = &*slot.state.lock()
+            && Arc::ptr_eq(open, partition)
+        {
+            return served.clone();
+        }
+        let closed = CancellationToken::new();
+        closed.cancel();
+        closed
     }
 
     /// Whether every mailbox of this backend can be found: a name that is not here is nowhere on
     /// it.
     pub fn are_whole(&self) -> bool {
-        self.0.values().all(|slot| {
-            slot.open.get().is_some()
-                && !slot.lacks_some.load(Ordering::Relaxed)
-                && !slot.withdrawn.load(Ordering::Relaxed)
+        self.slots.values().all(|slot| match &*slot.state.lock() {
+            State::Open { .. } => !slot.lacks_some.load(Ordering::Relaxed),
+            State::Follower { .. } => true,
+            State::Closed { .. } => false,
         })
     }
 
-    /// It is open from now on.
-    pub fn set_open(&self, name: &str, partition: Arc<Partition>) {
-        if let Some(slot) = self.0.get(name) {
-            // There is one opening at a time.
-            let _ = slot.open.set(partition);
+    /// Says what a partition is from now on; returns what it was. Whoever has a mailbox of one that
+    /// was open is told to go; it is the caller's to close it.
+    pub fn set(&self, name: &str, state: State) -> Option<State> {
+        let slot = self.slots.get(name)?;
+        let mut open = self.open.write();
+        let before = std::mem::replace(&mut *slot.state.lock(), state);
+        *open = self.slots.values().filter_map(Slot::open).collect();
+        drop(open);
+        self.changed.notify_waiters();
+        if let State::Open { served, .. } = &before {
+            slot.lacks_some.store(false, Ordering::Relaxed);
+            served.cancel();
         }
-    }
-
-    /// It is not open for this reason; whether that is news.
-    pub fn set_closed(&self, name: &str, why: &str) -> bool {
-        let Some(slot) = self.0.get(name) else {
-            return false;
-        };
-        let mut closed = slot.closed.lock();
-        let news = *closed != why;
-        why.clone_into(&mut closed);
-        news
+        Some(before)
     }
 
     /// Whether the master has mailboxes of it that are not here.
     pub fn set_lacks_some(&self, name: &str, lacks: bool) {
-        if let Some(slot) = self.0.get(name) {
+        if let Some(slot) = self.slots.get(name) {
             slot.lacks_some.store(lacks, Ordering::Relaxed);
         }
     }
 }
 
-#[cfg(test)]
-impl std::ops::Index<&str> for Partitions {
-    type Output = Arc<Partition>;
-
-    fn index(&self, name: &str) -> &Self::Output {
-        self.get(name).expect("an open partition")
-    }
+/// That another node has it.
+pub(crate) fn served_by(owner: &str) -> String {
+    format!("it is served by {owner}")
 }
 
 #[cfg(test)]
-impl FromIterator<(String, Arc<Partition>)> for Partitions {
-    fn from_iter<I: IntoIterator<Item = (String, Arc<Partition>)>>(open: I) -> Self {
-        let open = open.into_iter().map(|(name, partition)| {
-            let slot = Slot::default();
-            let _ = slot.open.set(partition);
-            (name, slot)
-        });
-        Self(open.collect())
+impl Partitions {
+    /// These, all open until `end`.
+    pub fn opened(
+        open: impl IntoIterator<Item = (String, Arc<Partition>)>,
+        end: &CancellationToken,
+    ) -> Self {
+        let open: Vec<_> = open.into_iter().collect();
+        let partitions = Self::named(open.iter().map(|(name, _)| name));
+        for (name, partition) in open {
+            let served = end.child_token();
+            partitions.set(&name, State::Open { partition, served });
+        }
+        partitions
+    }
+
+    /// The open partition of that name.
+    pub fn of(&self, name: &str) -> Arc<Partition> {
+        self.get(name).expect("an open partition")
     }
 }

@@ -32,14 +32,7 @@ pub(crate) async fn reconcile(node: &Node) -> Result<(), MupdateError> {
     let _alone = node.changes.alone().await;
     node.check_open(cluster).await?;
     let mut conflicts = 0;
-    for partition in node.partitions.values() {
-        if node
-            .partitions
-            .withdrawn(&partition.config().name)
-            .is_some()
-        {
-            continue;
-        }
+    for partition in node.partitions.open().iter() {
         let report = reconcile_one(node, cluster, partition, 0).await?;
         conflicts += report.conflicts().count();
     }
@@ -136,7 +129,7 @@ fn tell_withheld(node: &Node, name: &str, place: &str, withheld: u64) {
 
 fn held(meta: MailboxMeta) -> Held {
     Held {
-        acl: Acl::parse(&meta.acl).unwrap_or_default(),
+        acl: Acl::clone(&meta.acl),
         name: meta.name,
         id: meta.id,
         uidvalidity: meta.uidvalidity,

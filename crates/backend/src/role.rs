@@ -1,4 +1,4 @@
-//! The backend as a running role: listeners, partitions, its session with the master.
+//! The backend as a running role: listeners, partitions, what it tells the master.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -6,23 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_auth::{
-    AccountObserver, Authenticator, AuthenticatorConfig, Directory, StaticDirectory, UsersFile,
-};
-use murder_location::{
-    MupdateClient, MupdateClientConfig, NodeDescription, NodeSession, NodeStatus, Replica,
-    ReplicaConfig, Topic,
-};
-use murder_net::config::{LogConfig, Mistakes, NodeConfig};
-use murder_net::expiry::CertificateFile;
+use murder_location::{NodeSession, Topic, service};
+use murder_net::config::{LimitsConfig, Mistakes};
 use murder_net::limits::{ConnectionLimits, fitting};
 use murder_net::tls::TlsServer;
-use murder_net::{Connection, Health, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_session::Sessions;
+use murder_net::{Connection, Listener, Metrics, NodeTls, Role, Shutdown};
+use murder_node::{NodeRuntime, RoleConfig, RunningRole, RuntimeConfig};
 use murder_store::Repaired;
 use murder_store::io::{DiskIo, JournalIo};
 use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::BackendConfig;
 use crate::counters::{self, Counters};
@@ -39,9 +31,6 @@ use crate::{admin, imap, lmtp, pop3};
 /// it has, and reconciles when the master is there.
 const FIRST_RECONCILE: Duration = Duration::from_secs(5);
 
-/// How often the users file of a backend that works alone is looked at for changes.
-const USERS_EVERY: Duration = Duration::from_millis(500);
-
 /// Where a backend listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackendAddresses {
@@ -55,10 +44,6 @@ pub struct BackendAddresses {
     pub pop3s: Vec<SocketAddr>,
     /// LMTP.
     pub lmtp: Vec<SocketAddr>,
-    /// Operators' calls.
-    pub admin: Option<SocketAddr>,
-    /// Health, readiness and metrics.
-    pub http: Option<SocketAddr>,
 }
 
 /// A running backend. Dropped, it stops at once, as if it were killed.
@@ -66,8 +51,6 @@ pub struct Backend {
     addresses: BackendAddresses,
     node: Arc<Node>,
     session: Option<Arc<NodeSession>>,
-    /// Ends the connections of operators.
-    _killed: DropGuard,
 }
 
 impl std::fmt::Debug for Backend {
@@ -79,26 +62,28 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// Joins the murder, opens the partitions and listens. A master that is away does not keep
-    /// it from serving what it has, nor does a partition that cannot be opened: it is tried again.
+    /// Opens the partitions, brings them together with the master and listens. A master that is away does
+    /// not keep it from serving what it has, nor does a partition that cannot be opened: it is tried
+    /// again.
     ///
     /// # Errors
     /// When a certificate or an address cannot be used, or another process has a partition.
-    pub async fn start(config: BackendConfig) -> anyhow::Result<Self> {
-        Self::start_over(config, Arc::new(DiskIo), None).await
+    pub async fn start(runtime: &Arc<NodeRuntime>, config: BackendConfig) -> anyhow::Result<Self> {
+        Self::start_over(runtime, config, Arc::new(DiskIo), None).await
     }
 
     /// As [`start`](Self::start), with another layer under the journals, and another bound of what
     /// the master does not know of UIDs.
     pub(crate) async fn start_over(
+        runtime: &Arc<NodeRuntime>,
         config: BackendConfig,
         io: Arc<dyn JournalIo>,
         uid_gap: Option<u32>,
     ) -> anyhow::Result<Self> {
-        Mistakes::of(|mistakes| config.check(mistakes))?;
         let shutdown = Shutdown::new();
         let memory = Memory::load(&config.node.data_dir);
-        match Self::start_under(config, Opener::new(io, memory, uid_gap), &shutdown).await {
+        let opener = Opener::new(io, memory, uid_gap);
+        match Self::start_under(runtime, config, opener, &shutdown).await {
             Ok(backend) => Ok(backend),
             Err(error) => {
                 shutdown.drain(Duration::ZERO).await;
@@ -108,71 +93,50 @@ impl Backend {
     }
 
     async fn start_under(
+        runtime: &Arc<NodeRuntime>,
         config: BackendConfig,
         opener: Opener,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Self> {
-        let node_tls = node_tls(&config)?;
-        if let Some(tls) = &node_tls {
-            tls.watch_expiry(shutdown);
-        }
-        let tls = server_tls(&config, node_tls.as_ref())?;
-        let listeners = Listeners::bind(&config, tls.as_ref())?;
-        let admin = match (config.admin.listen, &node_tls) {
-            (Some(listen), Some(tls)) => Some(Listener::bind(listen)?.with_tls(tls.grpc_server())),
-            _ => None,
-        };
-        let mut addresses = listeners.addresses();
-        addresses.admin = admin.as_ref().map(Listener::local_addr);
-        let health = Health::new();
-        let metrics = Metrics::new("backend");
-        if let Some(listen) = config.http.listen {
-            let (health, metrics) = (health.clone(), metrics.clone());
-            addresses.http = Some(murder_net::http::serve(listen, health, metrics, shutdown)?);
-        }
+        let tls = server_tls(&config, runtime.tls())?;
+        let listeners = Listeners::bind(&config, runtime.limits(), tls.as_ref())?;
+        let addresses = listeners.addresses();
+        let metrics = runtime.metrics(Role::Backend);
         let partitions = Arc::new(Partitions::named(config.partitions.keys()));
         counters::store(&metrics, &partitions);
         counters::connections(&metrics, "imap", &listeners.imap_limits);
         counters::connections(&metrics, "pop3", &listeners.pop3_limits);
         counters::connections(&metrics, "lmtp", &listeners.lmtp_limits);
-        let cluster = match &node_tls {
-            Some(tls) if config.in_murder() => Some(join(&config, tls).await?),
+        let cluster = match (runtime.tls(), runtime.client(), runtime.replica()) {
+            (Some(tls), Some(client), Some(replica)) => Some(Cluster {
+                client: client.clone(),
+                replica: Arc::clone(replica),
+                tls: tls.clone(),
+            }),
             _ => None,
         };
-        let users = match (&cluster, &config.users.file) {
-            (None, Some(file)) => Some(Arc::new(UsersFile::open(file)?)),
-            _ => None,
-        };
-        let directory: Arc<dyn Directory> = match (&cluster, &users) {
-            (Some(cluster), _) => Arc::<Replica>::clone(&cluster.replica),
-            (None, Some(users)) => Arc::<UsersFile>::clone(users),
-            (None, None) => {
-                tracing::warn!("neither `users.file` nor `mupdate.masters`: nobody can log in");
-                Arc::new(StaticDirectory::default())
-            }
-        };
-        let sessions = Sessions::new(config.limits.max_connections_per_user);
-        if let Some(cluster) = &cluster {
-            cluster.replica.observe_accounts(Arc::clone(&sessions) as _);
+        if cluster.is_none() && config.users.file.is_none() {
+            tracing::warn!("neither `users.file` nor `mupdate.masters`: nobody can log in");
         }
-        if let Some(users) = users {
-            shutdown.spawn(follow_users(users, Arc::clone(&sessions), shutdown.token()));
-        }
+        let (imap, lmtp) = (&config.imap.advertise, &config.lmtp.advertise);
+        runtime.offer(
+            service::IMAPS,
+            addresses.imaps.first().copied(),
+            imap.as_deref(),
+        );
+        runtime.offer(
+            service::LMTP,
+            addresses.lmtp.first().copied(),
+            lmtp.as_deref(),
+        );
         let node = Arc::new(Node {
             partitions,
             opener,
             cluster,
-            authenticator: Authenticator::new(
-                directory,
-                AuthenticatorConfig {
-                    failure_delay: config.limits.failed_login_delay(),
-                    login: config.login.clone(),
-                    ..AuthenticatorConfig::default()
-                },
-            ),
-            sessions,
+            authenticator: Arc::clone(runtime.authenticator()),
+            sessions: Arc::clone(runtime.sessions()),
             tls,
-            health,
+            health: runtime.health().clone(),
             counters: Counters::new(&metrics),
             metrics,
             shutdown: shutdown.clone(),
@@ -185,19 +149,15 @@ impl Backend {
             node.health.not_ready("mupdate", "joining the murder");
         }
         node.open_partitions().await?;
-        let session = enter(&node, &addresses).await;
+        let session = runtime.session().cloned();
+        enter(&node, session.as_ref()).await;
         node.shutdown.spawn(status::measure(Arc::clone(&node)));
-        node.shutdown.spawn(tell_blocks(Arc::clone(&node)));
         listeners.serve(&node);
-        let killed = CancellationToken::new();
-        if let Some(listener) = admin {
-            admin::serve(&node, listener, &killed)?;
-        }
+        admin::add(&node, runtime);
         Ok(Self {
             addresses,
             node,
             session,
-            _killed: killed.drop_guard(),
         })
     }
 
@@ -205,12 +165,6 @@ impl Backend {
     #[must_use]
     pub const fn addresses(&self) -> &BackendAddresses {
         &self.addresses
-    }
-
-    /// What it says about itself.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        &self.node.health
     }
 
     /// What it counts.
@@ -224,36 +178,6 @@ impl Backend {
     pub(crate) const fn node(&self) -> &Arc<Node> {
         &self.node
     }
-
-    /// Takes no more connections, lets sessions end within `grace`, says goodbye to the master
-    /// and closes the partitions.
-    pub async fn shutdown(mut self, grace: Duration) {
-        if let Some(session) = &self.session {
-            session.set_draining(true);
-        }
-        let aborted = self.node.shutdown.drain(grace).await;
-        if let Some(session) = &self.session {
-            // With the goodbye the master hears how far they have come.
-            session.set_partitions(Watch::new().look(&self.node).await);
-        }
-        if aborted > 0 {
-            tracing::warn!(aborted, "sessions were cut off at the end of the grace");
-        }
-        // Its other holder was one of the tasks that have ended.
-        if let Some(session) = self.session.take().and_then(Arc::into_inner) {
-            session.close().await;
-        }
-        close(&self.node).await;
-    }
-
-    /// Stops at once, as if it were killed: nobody is told. When it returns its addresses and
-    /// its files are free (after a mere drop, they are soon).
-    pub async fn kill(self) {
-        let node = Arc::clone(&self.node);
-        drop(self);
-        node.shutdown.drain(Duration::ZERO).await;
-        close(&node).await;
-    }
 }
 
 impl Drop for Backend {
@@ -262,15 +186,99 @@ impl Drop for Backend {
     }
 }
 
+#[tonic::async_trait]
+impl RunningRole for Backend {
+    fn listeners(&self) -> Vec<(Role, &'static str, SocketAddr)> {
+        let BackendAddresses {
+            imap,
+            imaps,
+            pop3,
+            pop3s,
+            lmtp,
+        } = &self.addresses;
+        let named = |protocol: &'static str| {
+            move |address: &SocketAddr| (Role::Backend, protocol, *address)
+        };
+        imap.iter()
+            .map(named("imap"))
+            .chain(imaps.iter().map(named("imaps")))
+            .chain(pop3.iter().map(named("pop3")))
+            .chain(pop3s.iter().map(named("pop3s")))
+            .chain(lmtp.iter().map(named("lmtp")))
+            .collect()
+    }
+
+    async fn drain(&mut self, grace: Duration) {
+        let aborted = self.node.shutdown.drain(grace).await;
+        if aborted > 0 {
+            tracing::warn!(aborted, "sessions were cut off at the end of the grace");
+        }
+        if let Some(session) = &self.session {
+            // With the goodbye the master hears how far they have come.
+            session.set_partitions(Watch::new().look(&self.node).await);
+        }
+    }
+
+    async fn close(&mut self, _grace: Duration) {
+        close(&self.node).await;
+    }
+
+    async fn kill(&mut self) {
+        self.node.shutdown.abort();
+        self.node.shutdown.drain(Duration::ZERO).await;
+        close(&self.node).await;
+    }
+}
+
+impl RoleConfig for BackendConfig {
+    type Running = Backend;
+
+    const ROLE: Role = Role::Backend;
+    const SECTION: &'static str = "partitions";
+    const OWN_TABLE: Option<&'static str> = Some("backend");
+
+    fn runtime(&self) -> RuntimeConfig {
+        RuntimeConfig {
+            roles: vec![Role::Backend],
+            topics: vec![Topic::Users, Topic::Nodes],
+            node: self.node.clone(),
+            cluster: self.cluster.clone(),
+            mupdate: self.mupdate.clone(),
+            users: self.users.file.clone(),
+            admin: self.admin.clone(),
+            tls: self.tls.clone(),
+            login: self.login.clone(),
+            limits: self.limits.clone(),
+            http: self.http.clone(),
+            log: self.log.clone(),
+        }
+    }
+
+    fn check_role(&self, mistakes: &mut Mistakes) {
+        self.check_sections(mistakes);
+    }
+
+    fn listens(&self) -> Vec<(&'static str, Vec<SocketAddr>)> {
+        vec![
+            ("imap.listen", self.imap.listen.clone()),
+            ("imap.tls_listen", self.imap.tls_listen.clone()),
+            ("pop3.listen", self.pop3.listen.clone()),
+            ("pop3.tls_listen", self.pop3.tls_listen.clone()),
+            ("lmtp.listen", self.lmtp.listen.clone()),
+        ]
+    }
+
+    async fn start(self, runtime: &Arc<NodeRuntime>) -> anyhow::Result<Backend> {
+        Backend::start(runtime, self).await
+    }
+}
+
 /// Closes what is on disk, once no session is left.
 async fn close(node: &Node) {
-    if let Some(cluster) = &node.cluster {
-        cluster.replica.stop().await;
-    }
     status::remember(node);
-    let closing: Vec<_> = node
-        .partitions
-        .values()
+    let open = node.partitions.open();
+    let closing: Vec<_> = open
+        .iter()
         .map(|partition| {
             let name = partition.config().name.clone();
             let partition = Arc::clone(partition);
@@ -283,15 +291,6 @@ async fn close(node: &Node) {
             tracing::error!(partition = name, %error, "not closed cleanly");
         }
     }
-}
-
-fn node_tls(config: &BackendConfig) -> anyhow::Result<Option<NodeTls>> {
-    let Some(files) = &config.cluster else {
-        return Ok(None);
-    };
-    let tls = NodeTls::load(files)?;
-    tls.check_own(&config.node.name, Role::Backend)?;
-    Ok(Some(tls))
 }
 
 /// What clients are shown: `[tls]`'s certificate, or else the node's own.
@@ -325,53 +324,15 @@ pub fn repair(
         .with_context(|| format!("partition {partition:?}"))
 }
 
-/// Tells sessions when the users file has changed, of a backend that works alone.
-async fn follow_users(users: Arc<UsersFile>, sessions: Arc<Sessions>, stop: CancellationToken) {
-    let mut reads = users.reads();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(USERS_EVERY) => {}
-            () = stop.cancelled() => return,
-        }
-        if std::mem::replace(&mut reads, users.reads()) != reads {
-            sessions.accounts_replaced(&*users);
-        }
-    }
-}
-
-/// Follows the masters.
-async fn join(config: &BackendConfig, tls: &NodeTls) -> anyhow::Result<Cluster> {
-    let client = MupdateClient::new(MupdateClientConfig::new(
-        config.mupdate.masters.clone(),
-        tls.client(),
-    ));
-    let replica = Replica::start(
-        ReplicaConfig {
-            dir: config.node.data_dir.join("replica"),
-            node: config.node.name.clone(),
-            topics: vec![Topic::Users, Topic::Nodes],
-        },
-        client.clone(),
-        // It goes on until the last session has ended, see `close`.
-        CancellationToken::new(),
-    )
-    .await?;
-    Ok(Cluster {
-        client,
-        replica,
-        tls: tls.clone(),
-    })
-}
-
-/// Looks at the partitions, and becomes a member of the murder.
-async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<NodeSession>> {
+/// Looks at the partitions, and settles with the master what an earlier process left half done.
+async fn enter(node: &Arc<Node>, session: Option<&Arc<NodeSession>>) {
     let mut watch = Watch::new();
     let partitions = watch.look(node).await;
-    node.shutdown.spawn(status::reopen(Arc::clone(node)));
-    let Some(cluster) = &node.cluster else {
-        node.shutdown
-            .spawn(status::watch(Arc::clone(node), watch, None));
-        return None;
+    let shutdown = &node.shutdown;
+    shutdown.spawn(status::reopen(Arc::clone(node)));
+    let Some(session) = session else {
+        shutdown.spawn(status::watch(Arc::clone(node), watch, None));
+        return;
     };
     // Before the node is up: then what an earlier process left half done is settled when the
     // first frontend comes, and its reservations are still there to be settled.
@@ -386,47 +347,18 @@ async fn enter(node: &Arc<Node>, addresses: &BackendAddresses) -> Option<Arc<Nod
             false
         }
     };
-    let config = &node.config;
-    let reached_by = |advertise: &Option<String>, bound: &[SocketAddr]| {
-        let bound = bound.first().map(SocketAddr::to_string);
-        advertise.clone().or(bound).unwrap_or_default()
-    };
-    let description = NodeDescription {
-        name: config.node.name.clone(),
-        imaps: reached_by(&config.imap.advertise, &addresses.imaps),
-        lmtp: reached_by(&config.lmtp.advertise, &addresses.lmtp),
-        http: reached_by(&None, addresses.http.as_slice()),
-        admin: reached_by(&config.admin.advertise, addresses.admin.as_slice()),
-        weight: config.node.weight,
-    };
-    let status = NodeStatus {
-        draining: false,
-        partitions,
-    };
-    let health = node.health.clone();
-    let session = Arc::new(cluster.client.register(description, status, health));
-    status::report_master(node, &session);
-    let shutdown = &node.shutdown;
+    session.set_partitions(partitions);
+    status::report_master(node, session);
     shutdown.spawn(status::follow_master(Arc::clone(node), reconciled));
     shutdown.spawn(status::follow_reports(
         Arc::clone(node),
-        Arc::clone(&session),
+        Arc::clone(session),
     ));
     shutdown.spawn(status::watch(
         Arc::clone(node),
         watch,
-        Some(Arc::clone(&session)),
+        Some(Arc::clone(session)),
     ));
-    Some(session)
-}
-
-/// Tells the other nodes of the addresses that are blocked here; a backend that works alone has
-/// nobody to tell.
-async fn tell_blocks(node: Arc<Node>) {
-    let Some(cluster) = &node.cluster else { return };
-    let replica = Arc::clone(&cluster.replica);
-    let telling = murder_location::tell_blocks(&node.authenticator, replica);
-    node.shutdown.token().run_until_cancelled(telling).await;
 }
 
 /// Bound sockets that do not accept yet.
@@ -442,8 +374,12 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(config: &BackendConfig, tls: Option<&TlsServer>) -> anyhow::Result<Self> {
-        let limits = fitting(&config.limits, 1, 3);
+    fn bind(
+        config: &BackendConfig,
+        limits: &LimitsConfig,
+        tls: Option<&TlsServer>,
+    ) -> anyhow::Result<Self> {
+        let limits = fitting(limits, 1, 3);
         let imap_limits = ConnectionLimits::new(&limits);
         let pop3_limits = ConnectionLimits::new(&limits);
         let lmtp_limits = ConnectionLimits::new(&limits);
@@ -489,8 +425,6 @@ impl Listeners {
             pop3: of(&self.pop3),
             pop3s: of(&self.pop3s),
             lmtp: of(&self.lmtp),
-            admin: None,
-            http: None,
         }
     }
 
@@ -519,95 +453,5 @@ impl Listeners {
                 lmtp::serve(Arc::clone(&node), Arc::clone(&lmtp), connection)
             });
         }
-    }
-}
-
-/// The backend's role as [`murder_net::service`] runs it.
-#[derive(Debug, Clone, Copy)]
-pub struct BackendService;
-
-impl murder_net::service::Service for BackendService {
-    type Config = BackendConfig;
-    type Running = Backend;
-
-    const NAME: &'static str = "backend";
-
-    fn node(config: &BackendConfig) -> &NodeConfig {
-        &config.node
-    }
-
-    fn log(config: &BackendConfig) -> &LogConfig {
-        &config.log
-    }
-
-    fn check(config: &BackendConfig, mistakes: &mut Mistakes) {
-        config.check(mistakes);
-        let mut tls = None;
-        if let Some(cluster) = &config.cluster {
-            tls = NodeTls::load_checked(cluster, mistakes);
-        }
-        if let Some(tls) = &tls
-            && let Err(error) = tls.check_own(&config.node.name, Role::Backend)
-        {
-            mistakes.add("cluster.cert", error.to_string());
-        }
-        if !mistakes.has("cluster")
-            && !mistakes.has("tls")
-            && let Err(error) = server_tls(config, tls.as_ref())
-        {
-            mistakes.add("tls", error.to_string());
-        }
-        if let Some(file) = &config.users.file
-            && let Err(error) = UsersFile::open(file)
-        {
-            mistakes.add("users.file", error.to_string());
-        }
-    }
-
-    fn certificates(config: &BackendConfig) -> Vec<CertificateFile> {
-        let of_clients = config.tls.as_ref();
-        let of_clients = of_clients.map(|tls| CertificateFile::chain("tls.cert", &tls.cert));
-        let of_nodes = config.cluster.iter().flat_map(|cluster| {
-            [
-                CertificateFile::chain("cluster.cert", &cluster.cert),
-                CertificateFile::authorities("cluster.ca", &cluster.ca),
-            ]
-        });
-        of_clients.into_iter().chain(of_nodes).collect()
-    }
-
-    fn health(running: &Backend) -> &Health {
-        running.health()
-    }
-
-    async fn start(config: BackendConfig) -> anyhow::Result<Backend> {
-        Backend::start(config).await
-    }
-
-    fn addresses(running: &Backend) -> Vec<(String, SocketAddr)> {
-        let BackendAddresses {
-            imap,
-            imaps,
-            pop3,
-            pop3s,
-            lmtp,
-            admin,
-            http,
-        } = running.addresses();
-        let named =
-            |protocol: &'static str| move |address: &SocketAddr| (protocol.to_owned(), *address);
-        imap.iter()
-            .map(named("imap"))
-            .chain(imaps.iter().map(named("imaps")))
-            .chain(pop3.iter().map(named("pop3")))
-            .chain(pop3s.iter().map(named("pop3s")))
-            .chain(lmtp.iter().map(named("lmtp")))
-            .chain(admin.iter().map(named("admin")))
-            .chain(http.iter().map(named("http")))
-            .collect()
-    }
-
-    async fn stop(running: Backend, grace: Duration) {
-        running.shutdown(grace).await;
     }
 }

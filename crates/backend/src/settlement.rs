@@ -12,7 +12,7 @@ use std::sync::Arc;
 use murder_location::{
     Activate, Location, Mailbox, MailboxState, MupdateClient, Operation, Selection,
 };
-use murder_mailbox::{Acl, MailboxId, MailboxName};
+use murder_mailbox::{MailboxId, MailboxName};
 use murder_store::{CreateMailbox, Partition};
 
 use crate::node::now;
@@ -118,7 +118,7 @@ async fn settle_one(
         // A name that the rename could not free.
         return Ok(());
     }
-    if Acl::parse(&held.acl).unwrap_or_default() != *location.acl {
+    if held.acl != location.acl {
         partition.set_acl(name, &location.acl.to_string()).await?;
         note(settled, name.clone(), OTHER_ACL);
     }

@@ -71,9 +71,15 @@ impl Watch {
         }
     }
 
-    /// Takes those in that were opened since.
+    /// Takes those in that were opened since, and lets go of those that were closed.
     fn take_in(&mut self, node: &Node) {
-        for partition in node.partitions.values() {
+        let open = node.partitions.open();
+        let is_open = |watched: &Watched| {
+            let mut open = open.iter();
+            open.any(|open| Arc::ptr_eq(open, &watched.partition))
+        };
+        self.partitions.retain(is_open);
+        for partition in open.iter() {
             let known = |watched: &Watched| Arc::ptr_eq(&watched.partition, partition);
             if !self.partitions.iter().any(known) {
                 self.partitions.push(Watched {
@@ -107,9 +113,7 @@ impl Watch {
             let room = rooms.get(at).copied().flatten();
             watched.look_for_room().await;
             let name = &watched.partition.config().name;
-            let withdrawn = node.partitions.withdrawn(name);
-            let open = withdrawn.is_none();
-            let trouble = withdrawn.or_else(|| watched.trouble(room));
+            let trouble = watched.trouble(room);
             let condition = condition_of(name);
             let writable = trouble.is_none();
             let damage = watched.partition.damage();
@@ -126,10 +130,7 @@ impl Watch {
                 .writable
                 .get_or_create(&label)
                 .set(i64::from(writable));
-            node.counters
-                .open
-                .get_or_create(&label)
-                .set(i64::from(open));
+            node.counters.open.get_or_create(&label).set(1);
             for (gauge, count) in [
                 (&node.counters.damaged_homes, damage.homes.len()),
                 (&node.counters.damaged_files, damage.files.len()),
@@ -139,25 +140,26 @@ impl Watch {
             }
             let partition = &watched.partition;
             statuses.push(PartitionStatus {
-                identity: open.then(|| identity_to_master(partition)),
+                identity: Some(identity_to_master(partition)),
                 report: report_to_master(partition.report()),
                 record_now: tokio::time::timeout(Duration::ZERO, partition.report_due())
                     .await
                     .is_ok(),
                 name: node.place_of(name),
-                state: match (open, writable) {
-                    (false, _) => PartitionState::Offline,
-                    (true, true) => PartitionState::Online,
-                    (true, false) => PartitionState::ReadOnly,
+                state: match writable {
+                    true => PartitionState::Online,
+                    false => PartitionState::ReadOnly,
                 },
                 bytes_total: room.total,
                 bytes_free: room.free,
             });
         }
-        for (name, _) in node.partitions.closed() {
-            let label = [("partition", name.clone())];
+        for (name, _) in node.partitions.not_open() {
+            let label = [("partition", name)];
             node.counters.open.get_or_create(&label).set(0);
             node.counters.writable.get_or_create(&label).set(0);
+        }
+        for (name, _) in node.partitions.closed() {
             statuses.push(PartitionStatus {
                 name: node.place_of(&name),
                 state: PartitionState::Offline,
@@ -175,7 +177,7 @@ impl Watch {
 
 /// Has the node remember for itself how far its partitions have come.
 pub(crate) fn remember(node: &Node) {
-    for partition in node.partitions.values() {
+    for partition in node.partitions.open().iter() {
         node.remember(partition, None);
     }
 }
@@ -187,11 +189,9 @@ pub(crate) async fn reopen(node: Arc<Node>) {
         let mut pause = REOPEN;
         let mut before = Vec::new();
         loop {
+            node.partitions.some_not_open().await;
             tokio::time::sleep(pause).await;
-            let closed = node.partitions.closed();
-            if closed.is_empty() {
-                return;
-            }
+            let closed = node.partitions.not_open();
             pause = match closed == before {
                 true => (pause * 2).min(LAST_REOPEN),
                 false => REOPEN,
@@ -217,8 +217,9 @@ pub(crate) async fn follow_reports(node: Arc<Node>, session: Arc<NodeSession>) {
         loop {
             let reports = recorded.borrow_and_update().clone();
             for report in reports {
-                let mut partitions = node.partitions.values();
-                let Some(partition) = partitions.find(|p| node.place(p) == report.partition) else {
+                let open = node.partitions.open();
+                let Some(partition) = open.iter().find(|p| node.place(p) == report.partition)
+                else {
                     continue;
                 };
                 if partition.identity().copy == report.copy {
@@ -239,9 +240,9 @@ pub(crate) async fn follow_reports(node: Arc<Node>, session: Arc<NodeSession>) {
 /// Waits until one of the partitions has to report how far it has come, and not before `earliest`.
 async fn report_after(node: &Node, earliest: tokio::time::Instant) {
     tokio::time::sleep_until(earliest).await;
-    let mut waiting: Vec<_> = node
-        .partitions
-        .values()
+    let open = node.partitions.open();
+    let mut waiting: Vec<_> = open
+        .iter()
         .map(|partition| {
             let partition = Arc::clone(partition);
             Box::pin(async move { partition.report_due().await })
@@ -349,7 +350,7 @@ pub(crate) async fn measure(node: Arc<Node>) {
     let measure = async {
         loop {
             let begun = Instant::now();
-            for partition in node.partitions.values() {
+            for partition in node.partitions.open().iter() {
                 if let Err(error) = set_usage(&node, partition).await {
                     let name = &partition.config().name;
                     tracing::warn!(partition = name, %error, "its disk usage is not known");

@@ -19,14 +19,21 @@ use bytes::Bytes;
 use murder_auth::Account;
 use murder_location::{Mailbox, MailboxState, MupdateClient, MupdateClientConfig};
 use murder_mailbox::{Acl, Identity, MailboxId, MailboxName};
-use murder_mupdate::{Master, MasterConfig};
+use murder_mupdate::MasterConfig;
 use murder_net::config::{ClusterConfig, MupdateConfig, NodeConfig};
 use murder_net::{Ca, Condition, NodeTls, Role};
+use murder_node::RoleConfig;
+use murder_store::io::JournalIo;
 use murder_store::{AppendMessage, CreateMailbox, Flags, InternalDate, Partition};
 use tempfile::TempDir;
 
 use crate::node::Node;
-use crate::{Backend, BackendConfig, PartitionSection};
+use crate::{BackendConfig, PartitionSection};
+
+/// A node with the role.
+type Backend = murder_node::Node<crate::Backend>;
+/// A node with the role.
+type Master = murder_node::Node<murder_mupdate::Master>;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -66,7 +73,7 @@ impl Murder {
         };
         config.grpc.listen = self.address;
         let master = Master::start(config).await.unwrap();
-        self.address = master.addresses().grpc;
+        self.address = master.address();
         self.master = Some(master);
     }
 
@@ -137,7 +144,7 @@ impl Murder {
             (Some(record), Some(held)) => {
                 record.id == held.id
                     && record.uidvalidity == held.uidvalidity
-                    && record.acl.to_string() == *held.acl
+                    && *record.acl == *held.acl
             }
             (record, held) => record.is_none() == held.is_none(),
         };
@@ -186,6 +193,19 @@ async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) 
         }
     });
     assert!(waited.await.is_ok(), "never came: {what}");
+}
+
+/// Starts one over another layer below the journals, with another bound of what the master does not know
+/// of UIDs.
+async fn start_over(
+    config: BackendConfig,
+    io: Arc<dyn JournalIo>,
+    uid_gap: Option<u32>,
+) -> anyhow::Result<Backend> {
+    Backend::start_with(config.runtime(), async |runtime| {
+        crate::Backend::start_over(runtime, config, io, uid_gap).await
+    })
+    .await
 }
 
 async fn ready(backend: &Backend) {
@@ -251,9 +271,10 @@ async fn bodies(node: &Node, text: &str) -> Vec<Bytes> {
 
 /// The master, to write for [`default_partition`].
 fn master_of(node: &Node) -> MupdateClient {
-    node.master_of(node.cluster.as_ref().unwrap(), default_partition(node))
+    let partition = default_partition(node);
+    node.master_of(node.cluster.as_ref().unwrap(), &partition)
 }
 
-fn default_partition(node: &Node) -> &Arc<Partition> {
-    &node.partitions["default"]
+fn default_partition(node: &Node) -> Arc<Partition> {
+    node.partitions.of("default")
 }

@@ -15,7 +15,7 @@
 //! | they are adopted | the source asks: adopted, so it removes them |
 //! | they are removed at the source | nothing is left to do |
 //!
-//! From node to node a frontend carries the messages, by the commands of [`murder_imap::transfer`].
+//! From node to node a frontend carries the messages, by the commands of [`murder_imap::node`].
 
 mod arrival;
 mod outgoing;

@@ -5,7 +5,6 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod pool;
 pub(crate) mod pulse;
-pub(crate) mod scanner;
 pub(crate) mod status;
 
 pub(crate) use answer::Answer;

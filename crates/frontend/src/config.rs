@@ -154,24 +154,16 @@ pub struct PlacementConfig {
 
 impl FrontendConfig {
     /// What can be wrong beyond each key by itself. Reads no file.
-    pub fn check(&self, mistakes: &mut Mistakes) {
+    pub(crate) fn check_sections(&self, mistakes: &mut Mistakes) {
         /// A command with a mailbox name of the longest kind must fit.
         const LEAST_COMMAND: usize = 8 << 10;
         /// What backends take at most.
         const LARGEST_MESSAGE: u64 = u32::MAX as u64;
-        self.cluster.check(mistakes);
         mistakes.ensure(
             !self.mupdate.masters.is_empty(),
             "mupdate.masters",
             "`mupdate.masters` is missing: a frontend needs a master",
         );
-        self.login.check(mistakes);
-        self.mupdate.check(mistakes);
-        self.admin.check(mistakes);
-        if let Some(tls) = &self.tls {
-            tls.check(mistakes);
-        }
-        self.limits.check(mistakes);
         for error in self.namespace.mistakes() {
             mistakes.add(
                 format!("namespace.{}", error.key),
@@ -232,6 +224,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use murder_net::config::{ConfigError, parse};
+    use murder_node::RoleConfig;
     use std::path::Path;
 
     /// What a frontend must say.

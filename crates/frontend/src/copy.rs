@@ -1,7 +1,7 @@
 //! COPY and MOVE to a mailbox on another backend.
 //!
 //! The backends do it; the frontend carries the messages from one to the other and says what comes
-//! next, by the commands of `murder_imap::transfer`, each of which is a step here:
+//! next, by the commands of `murder_imap::node`, each of which is a step here:
 //!
 //! 1. **Claim**: the source makes UIDs of what the client means, in the numbers that the client was
 //!    told, and looks whether the user may. For MOVE it keeps the messages from other MOVEs.
@@ -20,19 +20,18 @@ mod carry;
 mod hear;
 mod progress;
 
-use murder_imap::transfer::{ADOPTED, CLAIMED, RECEIVING, REFUSED};
-use murder_mailbox::Rights;
+use murder_imap::node::CopiedUids;
+use murder_imap::{Code, MailboxArg, NodeCode, NodeCommand, SequenceSet};
+use murder_mailbox::{MailboxName, Rights};
 use tokio::time::{Duration, Instant, sleep};
 use uuid::Uuid;
 
 use crate::backend::{BackendError, Completion, Connection, Status};
-use crate::imap::arguments::quote_always;
-use crate::imap::ask::not_held;
 use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
-use crate::route::Place;
+use crate::route::{Lookup, Place};
 
 pub(crate) use hear::hear;
 pub(crate) use progress::Progress;
@@ -54,10 +53,10 @@ pub(crate) struct Order {
     pub uid: bool,
     /// MOVE.
     pub moving: bool,
-    /// Which messages, as the client wrote it.
-    pub set: String,
+    /// Which messages.
+    pub set: SequenceSet,
     /// Where to.
-    pub destination: Place,
+    pub destination: MailboxName,
 }
 
 /// What went wrong, and at which end.
@@ -80,14 +79,16 @@ struct Destination {
     connection: Connection,
     /// The transfer.
     id: String,
-    /// The partition and the home there, as it calls them.
-    home: String,
+    /// The partition there.
+    partition: String,
+    /// The home in it.
+    home: u64,
 }
 
 /// What became of a transfer whose answer was lost.
 enum Outcome {
-    /// The messages are there; COPYUID's arguments.
-    Adopted(String),
+    /// The messages are there.
+    Adopted(Option<CopiedUids>),
     /// They are not, and will not be.
     Refused,
 }
@@ -211,11 +212,11 @@ fn source(selected: &mut Selected) -> Result<&mut Connection, Fault> {
 async fn ask_source(
     client: &mut Client,
     selected: &mut Selected,
-    command: &str,
+    command: &NodeCommand,
     progress: &mut Progress,
 ) -> Result<Completion, Fault> {
     let source = source(selected)?;
-    let tag = source.send(command.as_bytes());
+    let tag = source.send(&command.line());
     hear(client, source, tag, progress)
         .await
         .map_err(Fault::Source)
@@ -228,9 +229,11 @@ async fn claim(
     order: &Order,
     progress: &mut Progress,
 ) -> Result<(Completion, Option<(u32, u64)>), OpError> {
-    let what = if order.moving { "MOVE" } else { "COPY" };
-    let uid = if order.uid { "UID " } else { "" };
-    let command = format!("X-CLAIM {what} {uid}{}", order.set);
+    let command = NodeCommand::Claim {
+        moving: order.moving,
+        uid: order.uid,
+        set: order.set.clone(),
+    };
     let claimed = ask_source(&mut session.client, selected, &command, progress).await;
     let claimed = match claimed {
         Ok(claimed) => claimed,
@@ -242,14 +245,12 @@ async fn claim(
     if !claimed.is_ok() {
         return Ok((claimed, None));
     }
-    let amount = match claimed.code(CLAIMED).and_then(|code| code.split_once(' ')) {
-        Some((messages, octets)) => messages.parse().ok().zip(octets.parse().ok()),
-        None => Some((0, 0)),
+    let amount = match claimed.node_code() {
+        Some(NodeCode::Claimed { messages, octets }) => (messages, octets),
+        // EXPUNGEISSUED.
+        _ => (0, 0),
     };
-    match amount {
-        Some(amount) => Ok((claimed, Some(amount))),
-        None => Err(Refusal::Unavailable("The backend is of another version".into()).into()),
-    }
+    Ok((claimed, Some(amount)))
 }
 
 /// Looks whether the destination takes messages from the user.
@@ -259,18 +260,16 @@ async fn receive(
     messages: u32,
     octets: u64,
 ) -> Result<Destination, Refusal> {
-    match try_receive(session, &order.destination, messages, octets).await? {
-        Some(destination) => return Ok(destination),
-        None => tracing::debug!(mailbox = %order.destination.name, "not here, looking again"),
-    }
-    let router = session.shared.router.clone();
     let user = session.user()?;
     let viewer = user.viewer(Rights::INSERT);
-    let again = router.find_again_as(viewer, &order.destination.name).await;
-    let place = again.map_err(crate::imap::op::append::try_create)?;
-    match try_receive(session, &place, messages, octets).await? {
-        Some(destination) => Ok(destination),
-        None => Err(not_held(&place)),
+    let router = &session.shared.router;
+    let mut lookup = Lookup::default();
+    loop {
+        let place = lookup.next_as(router, viewer, &order.destination).await;
+        let place = place.map_err(crate::imap::op::append::try_create)?;
+        if let Some(destination) = try_receive(session, &place, messages, octets).await? {
+            return Ok(destination);
+        }
     }
 }
 
@@ -283,23 +282,28 @@ async fn try_receive(
 ) -> Result<Option<Destination>, Refusal> {
     let mut connection = session.checkout(&place.node).await?;
     let id = Uuid::new_v4().simple().to_string();
-    let name = quote_always(place.name.as_str());
-    let command = format!("X-RECEIVE {id} {name} {messages} {octets}");
-    let answer = connection.command(command.as_bytes(), &mut |_| {}).await?;
+    let receive = NodeCommand::Receive {
+        id: id.clone(),
+        mailbox: MailboxArg(place.name.as_str().into()),
+        messages,
+        octets,
+    };
+    let answer = connection.command(&receive.line(), &mut |_| {}).await?;
     if !answer.is_ok() {
         session.shared.pool.checkin(connection);
-        return match answer.code("X-NOT-HERE") {
-            Some(_) => Ok(None),
-            None => Err(Refusal::Answered(answer)),
+        return match answer.is_not_here() {
+            true => Ok(None),
+            false => Err(Refusal::Answered(answer)),
         };
     }
-    match answer.code(RECEIVING) {
-        Some(home) => Ok(Some(Destination {
+    match answer.node_code() {
+        Some(NodeCode::Receiving { partition, home }) => Ok(Some(Destination {
             connection,
             id,
-            home: home.to_owned(),
+            partition,
+            home,
         })),
-        None => Err(Refusal::Unavailable(
+        _ => Err(Refusal::Unavailable(
             "The backend of the mailbox is of another version".into(),
         )),
     }
@@ -310,7 +314,7 @@ async fn discard(session: &Session, mut destination: Destination) {
     // One that is lost forgets it as well.
     if let Ok(answer) = destination
         .connection
-        .command(b"X-DISCARD", &mut |_| {})
+        .command(&NodeCommand::Discard.line(), &mut |_| {})
         .await
         && answer.is_ok()
     {
@@ -320,7 +324,13 @@ async fn discard(session: &Session, mut destination: Destination) {
 
 /// The messages stay where they are.
 async fn release(session: &mut Session, selected: &mut Selected, progress: &mut Progress) {
-    let released = ask_source(&mut session.client, selected, "X-RELEASE", progress).await;
+    let released = ask_source(
+        &mut session.client,
+        selected,
+        &NodeCommand::Release,
+        progress,
+    )
+    .await;
     if !matches!(released, Ok(answer) if answer.is_ok()) {
         selected.forget_connection();
     }
@@ -351,12 +361,10 @@ async fn give_up(
         Fault::Source(_) => Refusal::SelectedLost.into(),
         // What it had got is forgotten there: NO is true.
         Fault::Destination(error) => Refusal::Backend(error.before_a_command()).into(),
-        Fault::Kept(completion) | Fault::Refused(completion) => {
-            match completion.code("X-NOT-HERE") {
-                Some(_) => Refusal::TryCreate.into(),
-                None => Refusal::Answered(completion).into(),
-            }
-        }
+        Fault::Kept(completion) | Fault::Refused(completion) => match completion.is_not_here() {
+            true => Refusal::TryCreate.into(),
+            false => Refusal::Answered(completion).into(),
+        },
         Fault::ClientGone => OpError::gone(std::io::ErrorKind::BrokenPipe.into()),
     })
 }
@@ -368,13 +376,12 @@ async fn leave(
     destination: &Destination,
     progress: &mut Progress,
 ) -> Result<(), Fault> {
-    let Destination {
-        connection,
-        id,
-        home,
-    } = destination;
-    let node = quote_always(connection.node());
-    let command = format!("X-LEAVE {id} {node} {home}");
+    let command = NodeCommand::Leave {
+        id: destination.id.clone(),
+        node: destination.connection.node().to_string(),
+        partition: destination.partition.clone(),
+        home: destination.home,
+    };
     let answer = ask_source(&mut session.client, selected, &command, progress).await?;
     match answer.is_ok() {
         true => Ok(()),
@@ -391,7 +398,7 @@ async fn adopt(
     progress: &mut Progress,
 ) -> Result<Completion, Option<Fault>> {
     let connection = &mut destination.connection;
-    let tag = connection.send(format!("X-ADOPT {messages}").as_bytes());
+    let tag = connection.send(&NodeCommand::Adopt { messages }.line());
     let answer = hear::answer(&mut session.client, connection, tag, progress).await;
     let error = match answer {
         Ok(answer) => {
@@ -409,7 +416,7 @@ async fn adopt(
     tracing::warn!(%error, transfer = destination.id, "the answer to a COPY or MOVE is lost");
     match outcome(session, &destination, progress).await {
         Some(Outcome::Adopted(copied)) => Ok(Completion {
-            code: Some(format!("COPYUID {copied}")),
+            code: copied.map(|copied| Code::from(copied).to_string()),
             ..ok(done(order))
         }),
         Some(Outcome::Refused) => Err(Some(Fault::Destination(error))),
@@ -424,24 +431,24 @@ async fn outcome(
     destination: &Destination,
     progress: &mut Progress,
 ) -> Option<Outcome> {
-    let Destination {
-        connection,
-        id,
-        home,
-    } = destination;
-    let node = connection.node().to_string();
-    let command = format!("X-OUTCOME {id} {home}");
+    let id = &destination.id;
+    let node = destination.connection.node().to_string();
+    let command = NodeCommand::Outcome {
+        id: id.clone(),
+        partition: destination.partition.clone(),
+        home: destination.home,
+    }
+    .line();
     let until = Instant::now() + ASK_FOR;
     loop {
         if let Ok(mut again) = session.checkout(&node).await {
-            let answer = again.command(command.as_bytes(), &mut |_| {}).await;
+            let answer = again.command(&command, &mut |_| {}).await;
             if let Ok(answer) = answer {
                 session.shared.pool.checkin(again);
-                if let Some(copied) = answer.code(ADOPTED) {
-                    return Some(Outcome::Adopted(copied.to_owned()));
-                }
-                if answer.code(REFUSED).is_some() {
-                    return Some(Outcome::Refused);
+                match answer.node_code() {
+                    Some(NodeCode::Adopted(copied)) => return Some(Outcome::Adopted(copied)),
+                    Some(NodeCode::Refused) => return Some(Outcome::Refused),
+                    _ => {}
                 }
             }
         }
@@ -464,7 +471,13 @@ async fn depart(
     selected: &mut Selected,
     progress: &mut Progress,
 ) -> OpResult {
-    let departed = ask_source(&mut session.client, selected, "X-DEPART", progress).await;
+    let departed = ask_source(
+        &mut session.client,
+        selected,
+        &NodeCommand::Depart,
+        progress,
+    )
+    .await;
     match departed {
         Ok(answer) if answer.is_ok() => Ok(answer),
         // It is decided: the source's backend removes them as soon as it can.

@@ -18,7 +18,7 @@ use crate::backend::connection::put_command;
 use crate::imap::arguments::Line;
 use crate::imap::client::{Client, Input};
 use crate::imap::selected::relayed_parts;
-use crate::imap::session::is_relayed;
+use crate::imap::table::Command;
 
 /// Larger than what is fuzzed.
 const LIMITS: Limits = Limits {
@@ -103,15 +103,15 @@ fn relayed(octets: &[u8], step: usize) -> Vec<Vec<u8>> {
         loop {
             match client.next() {
                 Input::More => break,
-                Input::Lost => return relayed,
-                Input::WantsGoAhead => client.go_ahead(),
-                Input::Append(_, literal) => client.skip_message(literal.octets),
-                Input::TooLarge(_) => {}
+                Input::Lost(_) => return relayed,
+                Input::WantsGoAhead | Input::Append(_) | Input::Refused(_) => {}
                 Input::Command(command) => {
                     let Ok(line) = Line::parse(&command) else {
                         continue;
                     };
-                    if !is_relayed(&line.name) || line.name == "IDLE" {
+                    if Command::find(&line.name).is_none_or(|command| !command.is_relayed())
+                        || line.name == "IDLE"
+                    {
                         continue;
                     }
                     let tag = u32::try_from(relayed.len()).unwrap_or(u32::MAX) + 1;

@@ -7,11 +7,13 @@ pub(crate) mod errors;
 pub(crate) mod op;
 pub(crate) mod selected;
 pub(crate) mod session;
+pub(crate) mod table;
 mod wait;
 
 use std::sync::Arc;
 
 use murder_net::Connection;
+use murder_session::Goodbye;
 
 use crate::shared::Shared;
 use session::{Ended, Session};
@@ -27,7 +29,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection) {
     let ended = session.run().await;
     shared.metrics.sessions.dec();
     match ended {
-        Ended::Torn(_) | Ended::Abuse(_) => tracing::warn!(%peer, %ended, "session ended"),
+        Ended::Torn(_) | Ended::Goodbye(Goodbye::BadCommands | Goodbye::FailedLogins) => {
+            tracing::warn!(%peer, %ended, "session ended")
+        }
         _ => tracing::info!(%peer, %ended, "session ended"),
     }
 }

@@ -39,4 +39,4 @@ mod tests;
 
 pub use config::{FrontendConfig, ImapConfig, LmtpConfig, PlacementConfig};
 pub use placement::PlacementMode;
-pub use role::{Frontend, FrontendAddresses, FrontendService};
+pub use role::{Frontend, FrontendAddresses};

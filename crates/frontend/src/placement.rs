@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use murder_location::{Node, NodeState, Partition, PartitionState};
+use murder_location::{Node, NodeState, Partition, PartitionState, service};
 use serde::{Deserialize, Serialize};
 
 /// How a partition is chosen among those that take new homes.
@@ -50,7 +50,7 @@ impl Placement {
             .into_iter()
             .filter(|(partition, node)| {
                 node.state == NodeState::Up
-                    && !node.imaps.is_empty()
+                    && node.service(service::IMAPS).is_some()
                     && partition.state == PartitionState::Online
                     && !self
                         .exclude
@@ -127,10 +127,7 @@ mod tests {
         Node {
             name: name.into(),
             roles: vec!["backend".into()],
-            imaps: "127.0.0.1:993".into(),
-            lmtp: "127.0.0.1:24".into(),
-            http: String::new(),
-            admin: String::new(),
+            services: [(service::IMAPS.into(), "127.0.0.1:993".into())].into(),
             state,
             weight,
             incarnation: [0; 16],

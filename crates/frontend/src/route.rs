@@ -47,9 +47,72 @@ pub(crate) enum RouteError {
     /// It is about to be deleted, or has been already.
     #[error("Mailbox is being deleted, try again")]
     Deleting,
+    /// Its backend, asked again after a barrier, does not hold it.
+    #[error("Mailbox cannot be found on its backend")]
+    NotHeld,
     /// Nobody serves its partition.
     #[error("Mailbox is in a partition that no backend serves")]
     NoOwner,
+}
+
+/// Looks for a mailbox where the map says that it is, and once more, where the map says after a barrier,
+/// when the backend there does not hold it:
+///
+/// ```text
+/// loop {
+///     let place = lookup.next(…).await?;
+///     // asks the backend
+///     if !completion.is_not_here() {
+///         return Ok(completion);
+///     }
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct Lookup {
+    tries: u32,
+}
+
+impl Lookup {
+    /// The next place to try; `look` looks into the map.
+    ///
+    /// # Errors
+    /// What `look` says, also after a barrier; [`RouteError::NotHeld`] after two tries.
+    pub(crate) async fn next<T, E: From<RouteError>>(
+        &mut self,
+        router: &Router,
+        look: impl Fn() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.tries += 1;
+        match self.tries {
+            // A miss only counts after a barrier.
+            1 => match look() {
+                Ok(place) => Ok(place),
+                Err(_) => {
+                    router.barrier().await;
+                    look()
+                }
+            },
+            2 => {
+                tracing::debug!("the mailbox is not there, looking again");
+                router.barrier().await;
+                look()
+            }
+            _ => {
+                tracing::error!("the backend that the map names does not hold the mailbox");
+                Err(RouteError::NotHeld.into())
+            }
+        }
+    }
+
+    /// The same for a mailbox as far as `viewer` may know of it.
+    pub(crate) async fn next_as(
+        &mut self,
+        router: &Router,
+        viewer: Viewer<'_>,
+        name: &MailboxName,
+    ) -> Result<Place, RouteError> {
+        self.next(router, || router.look_as(viewer, name)).await
+    }
 }
 
 /// Looks names up in the replica.

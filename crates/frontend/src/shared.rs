@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use murder_auth::{Account, AccountObserver, Authenticator, AuthenticatorConfig, Directory};
+use murder_auth::{Account, AccountObserver, Authenticator, Directory};
 use murder_imap::server::Limits;
 use murder_location::Replica;
 use murder_mailbox::{Identity, NamespaceConfig};
 use murder_net::tls::TlsServer;
 use murder_net::{Metrics, NodeTls, Shutdown, Stream};
-use murder_session::{Claim, Sessions};
+use murder_node::NodeRuntime;
+use murder_session::{HANDSHAKE, Sessions};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,8 +25,6 @@ use crate::route::Router;
 
 /// How long somebody who comes before the first copy of the map does may have to wait for it.
 const FIRST_COPY: Duration = Duration::from_secs(3);
-/// A TLS handshake that takes longer is someone else's waste of memory.
-const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// The configuration as sessions need it.
 #[derive(Debug)]
@@ -75,9 +74,8 @@ impl Settings {
     }
 }
 
-/// Who has to hear what becomes of accounts.
+/// Ends connections to backends of those who may not log in any more.
 struct Accounts {
-    sessions: Arc<Sessions>,
     pool: Arc<Pool>,
 }
 
@@ -89,15 +87,12 @@ impl fmt::Debug for Accounts {
 
 impl AccountObserver for Accounts {
     fn account_changed(&self, name: &str, account: Option<&Account>) {
-        self.sessions.account_changed(name, account);
         if account.is_none_or(|account| account.disabled) {
             self.pool.end(name);
         }
     }
 
-    fn accounts_replaced(&self, directory: &dyn Directory) {
-        self.sessions.accounts_replaced(directory);
-    }
+    fn accounts_replaced(&self, _directory: &dyn Directory) {}
 }
 
 /// What all sessions share.
@@ -111,7 +106,7 @@ pub(crate) struct Shared {
     /// LMTP connections to backends.
     pub lmtp: LmtpPool,
     /// Who somebody is.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
     /// What is counted.
@@ -129,15 +124,15 @@ impl Shared {
     /// backends do.
     pub(crate) fn new(
         config: &FrontendConfig,
-        replica: Arc<Replica>,
+        runtime: &NodeRuntime,
+        replica: &Arc<Replica>,
         node: &NodeTls,
         tls: TlsServer,
         metrics: &Metrics,
         shutdown: Shutdown,
     ) -> Self {
-        let FrontendConfig {
-            imap, lmtp, limits, ..
-        } = config;
+        let FrontendConfig { imap, lmtp, .. } = config;
+        let limits = runtime.limits();
         let dialer = Arc::new(Dialer::new(
             replica.clone(),
             node.clone(),
@@ -145,16 +140,14 @@ impl Shared {
             imap.backend_timeout(),
             shutdown.clone(),
         ));
-        let sessions = Sessions::new(limits.max_connections_per_user);
         let pool = Arc::new(Pool::new(dialer.clone()));
         replica.observe_accounts(Arc::new(Accounts {
-            sessions: Arc::clone(&sessions),
             pool: Arc::clone(&pool),
         }));
         let (seed, _) = Uuid::new_v4().as_u64_pair();
         Self {
             settings: Settings {
-                node: config.node.name.clone(),
+                node: runtime.name().to_owned(),
                 namespace: config.namespace.clone(),
                 allow_plaintext_loopback: imap.allow_plaintext_loopback,
                 max_command: imap.max_command,
@@ -172,18 +165,11 @@ impl Shared {
                 high_water: limits.slow_reader_bytes,
                 max_authority_age: config.mupdate.max_authority_age(),
             },
-            router: Router::new(replica.clone()),
+            router: Router::new(Arc::clone(replica)),
             pool,
-            lmtp: LmtpPool::new(dialer, config.node.name.clone()),
-            authenticator: Authenticator::new(
-                replica,
-                AuthenticatorConfig {
-                    failure_delay: limits.failed_login_delay(),
-                    login: config.login.clone(),
-                    ..AuthenticatorConfig::default()
-                },
-            ),
-            sessions,
+            lmtp: LmtpPool::new(dialer, runtime.name().to_owned()),
+            authenticator: Arc::clone(runtime.authenticator()),
+            sessions: Arc::clone(runtime.sessions()),
             metrics: FrontendMetrics::new(metrics),
             goodbye: shutdown.token(),
             shutdown,
@@ -217,11 +203,6 @@ impl Shared {
     pub(crate) fn is_outdated(&self) -> bool {
         let limit = self.settings.max_authority_age;
         limit.is_some_and(|limit| self.router.replica().is_older_than(limit))
-    }
-
-    /// What `name` claims to be, to be asked for before the password is checked.
-    pub(crate) fn claim(&self, name: &str) -> Claim {
-        self.sessions.claim(self.authenticator.directory(), name)
     }
 
     /// Who the user of a session is now, and what backends are told of it. Of an account that is

@@ -23,19 +23,24 @@ use std::time::Duration;
 use murder_auth::Account;
 use murder_location::{
     Activate, FIRST_EPOCH, MupdateClient, MupdateClientConfig, NodeDescription, NodeSession,
-    NodeStatus, PartitionEpoch, PartitionState, PartitionStatus, Reserve, SpecialUses,
+    NodeStatus, PartitionEpoch, PartitionState, PartitionStatus, Reserve, SpecialUses, service,
 };
 use murder_mailbox::{Acl, MailboxId, MailboxName};
-use murder_mupdate::{GrpcConfig, Master, MasterConfig, MasterLimitsConfig};
+use murder_mupdate::{GrpcConfig, MasterConfig, MasterLimitsConfig};
 use murder_net::config::{ClusterConfig, HttpConfig, LimitsConfig, LogConfig, NodeConfig};
 use murder_net::{Ca, Health, Listener, NodeTls, Shutdown};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::{Frontend, FrontendConfig};
+use crate::FrontendConfig;
 use fake_imap::FakeImap;
 use fake_lmtp::FakeLmtp;
 use peer::Peer;
+
+/// A node with the role.
+type Frontend = murder_node::Node<crate::Frontend>;
+/// A node with the role.
+type Master = murder_node::Node<murder_mupdate::Master>;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -150,7 +155,7 @@ impl Murder {
             limits: MasterLimitsConfig::default(),
         };
         let master = Master::start(config).await.unwrap();
-        self.master_address = master.addresses().grpc;
+        self.master_address = master.address();
         self.master = Some(master);
     }
 
@@ -172,10 +177,11 @@ impl Murder {
         let session = client.register(
             NodeDescription {
                 name: node.into(),
-                imaps: imaps.local_addr().to_string(),
-                lmtp: lmtp.local_addr().to_string(),
-                http: String::new(),
-                admin: String::new(),
+                services: [
+                    (service::IMAPS.into(), imaps.local_addr().to_string()),
+                    (service::LMTP.into(), lmtp.local_addr().to_string()),
+                ]
+                .into(),
                 weight: 1,
             },
             NodeStatus {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::flag::Flag;
+use crate::node::NodeCode;
 use crate::sequence::SequenceSet;
 
 /// `resp-text-code` (RFC 9051 section 7.1, RFC 5530 and the RFCs named below).
@@ -138,19 +139,12 @@ pub enum Code {
     UidValidity(u32),
     /// `UNSEEN n` (RFC 3501)
     Unseen(u32),
+    /// Of one node to another.
+    Node(NodeCode),
     /// Any other: an atom, and after a space, text without `]`, CR, LF or NUL. Those are left
     /// out when it is written.
     Other(String),
 }
-
-/// "This backend does not hold that mailbox": a tagged NO from a backend to a frontend.
-const NOT_HERE: &str = "X-NOT-HERE";
-/// "The master's revision that contains the change": a tagged OK from a backend to a frontend.
-const REVISION: &str = "X-REVISION";
-
-/// "The APPEND that is asked about was not done, and will not be": a tagged NO from a backend to a
-/// frontend.
-const NOT_DONE: &str = "X-NOT-DONE";
 
 impl Code {
     pub(crate) const PLAIN: [(&'static str, Self); 33] = [
@@ -189,24 +183,6 @@ impl Code {
         ("USEATTR", Self::UseAttr),
     ];
 
-    /// `X-NOT-HERE`, inside the murder: this backend does not hold that mailbox.
-    #[must_use]
-    pub fn not_here() -> Self {
-        Self::Other(NOT_HERE.to_owned())
-    }
-
-    /// `X-DELETED`, inside the murder, of a BYE: the selected mailbox was deleted.
-    #[must_use]
-    pub fn deleted() -> Self {
-        Self::Other(crate::node::DELETED.to_owned())
-    }
-
-    /// `X-NOT-DONE`, inside the murder: the APPEND was not done, and will not be.
-    #[must_use]
-    pub fn not_done() -> Self {
-        Self::Other(NOT_DONE.to_owned())
-    }
-
     /// [`Code::BadUrl`] of what a client has sent: what is no URL and could not stand in the code
     /// is percent-encoded.
     #[must_use]
@@ -219,27 +195,6 @@ impl Code {
             }
         }
         Self::BadUrl(text)
-    }
-
-    /// Whether this is [`Code::not_here`].
-    #[must_use]
-    pub fn is_not_here(&self) -> bool {
-        matches!(self, Self::Other(text) if text.eq_ignore_ascii_case(NOT_HERE))
-    }
-
-    /// `X-REVISION n`, inside the murder: the master's revision that contains the change.
-    #[must_use]
-    pub fn revision(revision: u64) -> Self {
-        Self::Other(format!("{REVISION} {revision}"))
-    }
-
-    /// The revision, if this is [`Code::revision`].
-    #[must_use]
-    pub fn as_revision(&self) -> Option<u64> {
-        let Self::Other(text) = self else { return None };
-        let (name, number) = text.split_once(' ')?;
-        name.eq_ignore_ascii_case(REVISION)
-            .then(|| number.parse().ok())?
     }
 }
 
@@ -325,6 +280,7 @@ impl fmt::Display for Code {
             Self::UidNext(n) => write!(f, "UIDNEXT {n}"),
             Self::UidValidity(n) => write!(f, "UIDVALIDITY {n}"),
             Self::Unseen(n) => write!(f, "UNSEEN {n}"),
+            Self::Node(code) => write!(f, "{code}"),
             Self::Other(text) => f.write_str(text),
             plain => {
                 let name = Self::PLAIN.iter().find(|(_, code)| code == plain);

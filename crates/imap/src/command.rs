@@ -15,7 +15,6 @@ use crate::secret::Secret;
 use crate::sequence::SequenceSet;
 use crate::sort::{Sort, Thread};
 use crate::tag::Tag;
-use crate::transfer::TransferCommand;
 
 /// A command, complete with its arguments (RFC 9051 section 6).
 ///
@@ -200,7 +199,7 @@ pub enum Command {
     },
     /// UNAUTHENTICATE (RFC 8437)
     Unauthenticate,
-    /// What only frontends say.
+    /// What only nodes say.
     Node(NodeCommand),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
@@ -263,8 +262,6 @@ pub enum Command {
         /// The name.
         mailbox: MailboxArg,
     },
-    /// What only nodes say.
-    Transfer(TransferCommand),
 }
 
 impl Command {
@@ -322,7 +319,6 @@ impl Command {
             Self::GetAcl { .. } => "GETACL",
             Self::ListRights { .. } => "LISTRIGHTS",
             Self::MyRights { .. } => "MYRIGHTS",
-            Self::Transfer(command) => command.name(),
             Self::Node(command) => command.name(),
         }
     }
@@ -391,6 +387,18 @@ pub struct AppendStart {
     pub internal_date: Option<DateTime>,
     /// What it is made of.
     pub data: AppendData,
+}
+
+impl AppendStart {
+    /// The command's name on the wire, `UID` included.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match &self.replaces {
+            None => "APPEND",
+            Some(Replaced { uid: false, .. }) => "REPLACE",
+            Some(Replaced { uid: true, .. }) => "UID REPLACE",
+        }
+    }
 }
 
 /// The message that REPLACE replaces (RFC 8508).

@@ -18,7 +18,6 @@ use crate::notify::{MailboxFilter, Notify, NotifyEvent};
 use crate::search::{SearchKey, SearchReturn};
 use crate::sequence::SequenceSet;
 use crate::tag::Tag;
-use crate::transfer::TransferCommand;
 use crate::wire::{Style, put, put_astring, put_string, put_words};
 use crate::writer::{put_bracketed, put_id, put_path, put_value};
 
@@ -189,7 +188,6 @@ fn arguments(out: &mut BytesMut, command: &Command) {
             return_options(out, command.returns.as_deref());
             program(out, command.charset.as_deref(), &command.keys);
         }
-        Command::Transfer(command) => transfer(out, command),
         Command::MultiSearch(command) => {
             for (at, source) in command.sources.iter().flatten().enumerate() {
                 out.extend_from_slice(if at == 0 { b" IN (" } else { b" " });
@@ -303,55 +301,6 @@ fn arguments(out: &mut BytesMut, command: &Command) {
         } => {
             name(out, mailbox);
             astring(out, identifier.as_bytes());
-        }
-    }
-}
-
-fn transfer(out: &mut BytesMut, command: &TransferCommand) {
-    match command {
-        TransferCommand::Export
-        | TransferCommand::Depart
-        | TransferCommand::Release
-        | TransferCommand::Discard => {}
-        TransferCommand::Claim { moving, uid, set } => {
-            let what = if *moving { "MOVE" } else { "COPY" };
-            let uid = if *uid { "UID " } else { "" };
-            put(out, format_args!(" {what} {uid}{set}"));
-        }
-        TransferCommand::Leave {
-            id,
-            node,
-            partition,
-            home,
-        } => {
-            for text in [id, node, partition] {
-                astring(out, text.as_bytes());
-            }
-            put(out, format_args!(" {home}"));
-        }
-        TransferCommand::Receive {
-            id,
-            mailbox,
-            messages,
-            octets,
-        } => {
-            astring(out, id.as_bytes());
-            name(out, mailbox);
-            put(out, format_args!(" {messages} {octets}"));
-        }
-        TransferCommand::Stage { block } => {
-            put(out, format_args!(" ~{{{}+}}\r\n", block.len()));
-            out.extend_from_slice(block);
-        }
-        TransferCommand::Adopt { messages } => put(out, format_args!(" {messages}")),
-        TransferCommand::Outcome {
-            id,
-            partition,
-            home,
-        } => {
-            astring(out, id.as_bytes());
-            astring(out, partition.as_bytes());
-            put(out, format_args!(" {home}"));
         }
     }
 }

@@ -1,92 +1,89 @@
-//! What both readers do with a stream.
+//! Where commands, responses and literals begin and end: the one place that decides it.
+//!
+//! A frontend relays octets that it has cut into commands, and a backend cuts them again before it
+//! parses them. If the two disagreed, what is a literal to one would be a command to the other. So both
+//! sides use [`CommandCutter`] for what a client sends and [`ResponseCutter`] for what a server sends.
+//! Neither does I/O, and neither owns a buffer: they look at the front of the input, and their caller
+//! takes away what it has been told about.
 
-use std::future::poll_fn;
-use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::task::{Poll, ready};
+mod command;
+mod response;
+pub(crate) mod stream;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, ReadBuf};
+pub(crate) use command::NO_END;
+pub use command::{CommandCutter, Cut, Refused};
+pub use response::{NotImap, Piece, ResponseCutter};
 
-/// Octets read at once: some pipelined commands, or half a TLS record. They are on the stack
-/// while a poll lasts, so that a reader that waits owns no buffer.
-const READ_AT_ONCE: usize = 8 * 1024;
+use bytes::Bytes;
 
-/// Octets of a literal read at once: a TLS record.
-const LITERAL_AT_ONCE: usize = 16 * 1024;
-
-/// A buffer with more than this to spare is exchanged for one that fits.
-const SPARE_MAX: usize = 4 * 1024;
-
-/// Reads some octets to the end of `buf`; 0 is the end of the stream.
-///
-/// Cancel-safe: octets are in `buf` when the future is ready, and not read before.
-pub(crate) async fn fill<R: AsyncRead + Unpin>(
-    stream: &mut R,
-    buf: &mut BytesMut,
-) -> io::Result<usize> {
-    poll_fn(|cx| {
-        let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_AT_ONCE];
-        let mut read = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
-        buf.extend_from_slice(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
-    })
-    .await
-}
-
-/// Octets of a literal of which `remaining` are still to come: from `buf` if it has any, else
-/// from the stream; at most `max`, at least one.
-///
-/// Cancel-safe, as [`fill`].
-///
-/// # Errors
-/// `UnexpectedEof` if the stream ends.
-pub(crate) async fn literal_chunk<R: AsyncRead + Unpin>(
-    stream: &mut R,
-    buf: &mut BytesMut,
-    remaining: u64,
-    max: usize,
-) -> io::Result<Bytes> {
-    let wanted = usize::try_from(remaining)
-        .unwrap_or(usize::MAX)
-        .min(max.max(1));
-    if !buf.is_empty() {
-        let chunk = buf.split_to(buf.len().min(wanted)).freeze();
-        release(buf);
-        return Ok(chunk);
-    }
-    let wanted = wanted.min(LITERAL_AT_ONCE);
-    let mut chunk = vec![0; wanted];
-    let read = poll_fn(|cx| {
-        let mut read = ReadBuf::new(&mut chunk);
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
-        Poll::Ready(io::Result::Ok(read.filled().len()))
-    })
-    .await?;
-    if read == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    chunk.truncate(read);
-    if read < wanted / 2 {
-        // Who keeps what comes octet by octet must not keep a buffer for each.
-        chunk.shrink_to_fit();
-    }
-    Ok(chunk.into())
-}
-
-/// Gives back memory that `buf` holds and does not need.
-pub(crate) fn release(buf: &mut BytesMut) {
-    if buf.is_empty() {
-        *buf = BytesMut::new();
-    } else if buf.capacity() > buf.len() + SPARE_MAX {
-        *buf = BytesMut::from(&buf[..]);
-    }
-}
+use crate::parse::{Announcement, literal_announcement};
 
 /// A line without its line break.
 pub(crate) fn without_break(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The literal that a line announces at its end. The line may have its line break, or have lost the
+/// LF of it.
+#[must_use]
+pub fn announced(line: &[u8]) -> Option<Announcement> {
+    literal_announcement(without_break(line))
+}
+
+/// The same octets, of a command without its last line break, with every literal announced as one
+/// that nobody waits for: a server that refuses the command early must know that the octets are
+/// coming all the same, or it would take them for commands. An announcement at the very end stays as
+/// it is.
+#[must_use]
+pub fn without_waiting(octets: Bytes) -> Bytes {
+    if memchr::memchr(b'\n', &octets).is_none() {
+        return octets;
+    }
+    let mut out = Vec::with_capacity(octets.len() + 8);
+    let mut rest = &octets[..];
+    while let Some(newline) = memchr::memchr(b'\n', rest) {
+        let (line, after) = rest.split_at(newline + 1);
+        let line = without_break(line);
+        // There is no other way for a line to end within a command.
+        let literal = literal_announcement(line).and_then(|literal| literal.len);
+        let len = usize::try_from(literal.unwrap_or(0)).unwrap_or(usize::MAX);
+        let open = line.strip_suffix(b"}").unwrap_or(line);
+        out.extend_from_slice(open.strip_suffix(b"+").unwrap_or(open));
+        out.extend_from_slice(b"+}\r\n");
+        let (literal, next) = after.split_at(len.min(after.len()));
+        out.extend_from_slice(literal);
+        rest = next;
+    }
+    out.extend_from_slice(rest);
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_at_the_end_of_a_line() {
+        let len = |line: &[u8]| announced(line).map(|literal| literal.len);
+        assert_eq!(len(b"a {12}\r"), Some(Some(12)));
+        assert_eq!(len(b"a {12+}\r\n"), Some(Some(12)));
+        assert_eq!(len(b"~{0}"), Some(Some(0)));
+        assert_eq!(len(b"a {}\r"), None);
+        assert_eq!(len(b"a {x}\r"), None);
+        assert_eq!(len(b"{99999999999999999999999}"), Some(None));
+        assert_eq!(len(b"a {+12}\r"), None);
+        assert_eq!(len(b"a {12++}\r"), None);
+        assert_eq!(len(b"12}"), None);
+    }
+
+    #[test]
+    fn servers_never_wait_for_literals() {
+        let bytes = |octets: &'static [u8]| without_waiting(Bytes::from_static(octets));
+        assert_eq!(
+            bytes(b"TEXT {5}\r\nx{9}\n SUBJECT {2+}\r\n\r\n OR {1}\r\n\n"),
+            &b"TEXT {5+}\r\nx{9}\n SUBJECT {2+}\r\n\r\n OR {1+}\r\n\n"[..]
+        );
+        assert_eq!(bytes(b"{3}\r\nfoo {10}"), &b"{3+}\r\nfoo {10}"[..]);
+    }
 }

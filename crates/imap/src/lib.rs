@@ -1,10 +1,12 @@
 //! IMAP grammar, framing with streaming literals, and response writing: server and client side.
 //!
 //! * Arguments and answers are typed values: [`Command`], [`Response`] and what they are made of.
-//! * [`server::CommandReader`] cuts a client's octets into commands; [`ResponseWriter`] writes
-//!   answers into an [`Output`].
-//! * [`client::ResponseReader`] cuts a server's octets into responses or passes them on in
-//!   chunks; [`encode`] writes commands.
+//! * [`framing`] says where commands, responses and literals begin and end, for whoever relays and
+//!   whoever parses.
+//! * [`server::CommandReader`] reads a client's commands; [`ResponseWriter`] writes answers into an
+//!   [`Output`].
+//! * [`client::ResponseReader`] reads a server's responses; [`encode`] writes commands.
+//! * [`node`] is what the nodes of a murder say to each other.
 //!
 //! This crate opens no connection, keeps no session state, and knows nothing of stores or users:
 //! which command is legal when, what is advertised and what limits apply is its caller's choice.
@@ -25,7 +27,7 @@ pub mod date;
 pub mod encode;
 pub mod fetch;
 pub mod flag;
-mod framing;
+pub mod framing;
 mod lexical;
 pub mod list;
 pub mod mailbox;
@@ -42,12 +44,11 @@ pub mod sequence;
 pub mod server;
 pub mod sort;
 pub mod tag;
-pub mod transfer;
 pub mod url;
 mod wire;
 pub mod writer;
 
-pub use client::{Chunk, HeadKind, ResponseReader};
+pub use client::ResponseReader;
 pub use code::Code;
 pub use command::{
     AclMode, AppendData, AppendMessage, AppendStart, CatPart, Command, LiteralHead, Replaced,
@@ -59,10 +60,10 @@ pub use flag::{Flag, Keyword};
 pub use list::{List, ListAttribute, ListReturn, ListRow, ListSelection, StatusItem, StatusValue};
 pub use mailbox::{MailboxArg, NameEncoding};
 pub use metadata::{GetMetadata, MetadataDepth, MetadataEntry};
-pub use node::{NodeCommand, NodeId};
+pub use node::{NodeCode, NodeCommand, NodeId};
 pub use notify::{EventGroup, MailboxFilter, Notify, NotifyEvent};
 pub use output::Output;
-pub use parse::{ANNOUNCEMENT_MAX, Announcement, Fault, literal_announcement, parse_command};
+pub use parse::{Announcement, Fault, parse_command};
 pub use quota::QuotaResource;
 pub use response::{FetchData, Response, Status, Untagged};
 pub use search::{ContextUpdate, Esearch, MultiSearch, Search, SearchKey, SearchReturn};
@@ -71,7 +72,6 @@ pub use sequence::SequenceSet;
 pub use server::{AppendNext, CommandReader, Event};
 pub use sort::{Sort, SortCriterion, SortKey, Thread, ThreadAlgorithm, ThreadList};
 pub use tag::Tag;
-pub use transfer::TransferCommand;
 pub use url::MessageUrl;
 pub use wire::put_number;
 pub use writer::{FetchWriter, ResponseWriter};

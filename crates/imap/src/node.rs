@@ -1,65 +1,25 @@
-//! What frontends say to backends, and nobody else: clients do not get this far, and a backend takes
-//! it only from a connection that has shown a frontend's certificate.
+//! What the nodes of a murder say to each other over IMAP: commands, response codes and one untagged
+//! response. No client is told of them, and none may use them: a backend takes them only from a
+//! connection that has shown a node's certificate, and a frontend passes none of them on.
+//!
+//! Of one command: an APPEND or CREATE through a frontend follows a `X-NEXTID`, which gives what it
+//! makes an id; `X-DONE` asks about an APPEND whose answer was lost.
+//!
+//! Of COPY and MOVE from one backend to another: a frontend says on the connection where the source
+//! is selected `X-CLAIM` (which messages), and `X-EXPORT` until all have come, in blocks; on a
+//! connection to the destination `X-RECEIVE`, a `X-STAGE` for each block, and `X-ADOPT`, which makes
+//! the messages appear, all or none. For MOVE `X-LEAVE` comes before `X-ADOPT` and `X-DEPART` after
+//! it. `X-RELEASE` and `X-DISCARD` end it without a change. A backend that was left between `X-LEAVE`
+//! and `X-DEPART` asks the other one by `X-OUTCOME`, on a connection of its own.
 
-use bytes::BytesMut;
+mod code;
+mod command;
 
-use crate::mailbox::MailboxArg;
-use crate::wire::{Style, put, put_string};
+pub use code::{CopiedUids, NodeCode};
+pub use command::{NodeCommand, NodeId, stage_head};
+pub(crate) use command::{arguments, is_binary};
 
-/// The id of something that is made: 16 octets, 32 hexadecimal digits on the wire.
-pub type NodeId = [u8; 16];
-
-/// The response code of a backend's BYE to a frontend when the selected mailbox was deleted.
-pub const DELETED: &str = "X-DELETED";
-/// The last word to a client whose selected mailbox was deleted.
+/// The untagged response that holds a block of messages: `* X-BLOCK` and a literal8.
+pub const BLOCK: &str = "X-BLOCK";
+/// The text of the last response to a client whose selected mailbox was deleted.
 pub const MAILBOX_DELETED: &str = "The selected mailbox was deleted";
-
-/// A command of a frontend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeCommand {
-    /// `X-NEXTID id`: what the next command makes has this id. An APPEND with an id is done once,
-    /// and can be asked about; a mailbox that CREATE makes has it as its MAILBOXID. The next command's
-    /// answer is the answer to both.
-    NextId(NodeId),
-    /// `X-DONE mailbox id`: whether the APPEND with this id, to a mailbox of the same home, has been
-    /// done. OK with APPENDUID when it has; NO with [`Code::not_done`](crate::Code::not_done) when
-    /// it has not, and then it never will be.
-    Done {
-        /// The mailbox.
-        mailbox: MailboxArg,
-        /// The id.
-        id: NodeId,
-    },
-}
-
-impl NodeCommand {
-    /// The command's name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::NextId(_) => "X-NEXTID",
-            Self::Done { .. } => "X-DONE",
-        }
-    }
-
-    /// Name and arguments, without tag and line end.
-    #[must_use]
-    pub fn line(&self) -> BytesMut {
-        let mut out = BytesMut::from(self.name());
-        self.put_arguments(&mut out);
-        out
-    }
-
-    /// What follows the name, with the space before it.
-    pub(crate) fn put_arguments(&self, out: &mut BytesMut) {
-        let id = match self {
-            Self::NextId(id) => id,
-            Self::Done { mailbox, id } => {
-                out.extend_from_slice(b" ");
-                put_string(out, mailbox.as_bytes(), Style::Client);
-                id
-            }
-        };
-        put(out, format_args!(" {:032x}", u128::from_be_bytes(*id)));
-    }
-}

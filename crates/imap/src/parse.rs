@@ -10,7 +10,6 @@ mod command;
 mod fetch;
 mod list;
 mod metadata;
-mod node;
 mod notify;
 mod quota;
 mod response;
@@ -18,8 +17,7 @@ mod search;
 mod select;
 mod sort;
 mod store;
-mod token;
-mod transfer;
+pub(crate) mod token;
 mod url;
 
 pub(crate) use append::{AppendHead, Next, Parts, Place, append_head, append_next, is_append};

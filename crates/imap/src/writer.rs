@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::flag::Flag;
 use crate::list::{ListRow, StatusValue};
 use crate::mailbox::NameEncoding;
+use crate::node::BLOCK;
 use crate::output::Output;
 use crate::quota::QuotaResource;
 use crate::response::{NamespacePrefix, NamespaceRow, Response, Status, Untagged};
@@ -19,7 +20,6 @@ use crate::search::{ContextUpdate, Esearch};
 use crate::sequence::SequenceSet;
 use crate::sort::ThreadList;
 use crate::tag::Tag;
-use crate::transfer::BLOCK;
 use crate::wire::{
     Style, put, put_astring, put_code, put_nstring, put_number, put_string, put_text, put_words,
 };
@@ -320,7 +320,7 @@ impl ResponseWriter {
         self.line(format_args!("* VANISHED {earlier}{uids}"));
     }
 
-    /// `* X-BLOCK ~{n}`: messages for another node (see [`transfer`](crate::transfer)).
+    /// `* X-BLOCK ~{n}`: messages for another node (see [`node`](crate::node)).
     pub fn block(&mut self, block: Bytes) {
         let octets = block.len();
         self.line(format_args!("* {BLOCK} ~{{{octets}}}"));

@@ -10,16 +10,21 @@ const KEY: &str = "murder-actor-bin";
 /// The most bytes of each field that are believed; no name is longer.
 const MAX_FIELD: usize = 255;
 
-/// Says on whose behalf the current task calls, if on anybody's.
-pub(crate) fn tell(metadata: &mut MetadataMap) {
-    let Some(actor) = Actor::current() else {
-        return;
-    };
-    let actor = v1::Actor {
+/// On whose behalf the current task calls, if on anybody's.
+pub(crate) fn current() -> Option<v1::Actor> {
+    let actor = Actor::current()?;
+    Some(v1::Actor {
         user: actor.user.unwrap_or_default(),
         operator: actor.operator.unwrap_or_default(),
         session: actor.session.unwrap_or_default(),
         client: actor.client.map(|c| c.to_string()).unwrap_or_default(),
+    })
+}
+
+/// Says it with a call.
+pub(crate) fn tell(metadata: &mut MetadataMap) {
+    let Some(actor) = current() else {
+        return;
     };
     let value = MetadataValue::from_bytes(&actor.encode_to_vec());
     metadata.insert_bin(BinaryMetadataKey::from_static(KEY), value);
@@ -29,7 +34,12 @@ pub(crate) fn tell(metadata: &mut MetadataMap) {
 pub fn told(metadata: &MetadataMap) -> Actor {
     let value = metadata.get_bin(KEY).and_then(|v| v.to_bytes().ok());
     let told = value.and_then(|bytes| v1::Actor::decode(bytes).ok());
-    let told = told.unwrap_or_default();
+    bounded(told.unwrap_or_default())
+}
+
+/// What is believed of a caller's word.
+#[must_use]
+pub fn bounded(told: v1::Actor) -> Actor {
     let field = |mut text: String| {
         text.truncate(text.floor_char_boundary(MAX_FIELD));
         (!text.is_empty()).then_some(text)

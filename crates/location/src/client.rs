@@ -7,6 +7,7 @@ mod mailboxes;
 mod metadata;
 mod nodes;
 mod reconcile;
+mod together;
 
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub use mailboxes::{
 pub use metadata::{CallMetadata, partition_of};
 pub use nodes::{DescribedMurder, DescribedNode, DescribedPartition};
 pub use reconcile::{Difference, DifferenceKind, Held, ReconcileReport};
+pub use together::MOST_TOGETHER;
+
+use together::Together;
 
 use crate::error::MupdateError;
 use crate::membership::Membership;
@@ -66,6 +70,7 @@ pub struct MupdateClient {
     channel: Channel,
     call_timeout: Duration,
     metadata: CallMetadata,
+    together: Together,
     tls: TlsClient,
 }
 
@@ -77,6 +82,7 @@ impl MupdateClient {
             channel: connect::channel(config.masters, config.tls.clone()),
             call_timeout: config.call_timeout,
             metadata: CallMetadata::default(),
+            together: Together::default(),
             tls: config.tls,
         }
     }
@@ -166,9 +172,16 @@ impl MupdateClient {
         Ok(answer.revision)
     }
 
+    /// The node's session, which [opens](NodeSession::open) when it is told what the node is. To be
+    /// made once in a process's life, since it ends what an earlier process of the same node had
+    /// reserved. `health` is told along.
+    #[must_use]
+    pub fn session(&self, health: Health) -> NodeSession {
+        NodeSession::new(self.clone(), health)
+    }
+
     /// Opens the node's session: while it lasts the master calls the node up. Keeps trying
-    /// when the master cannot be reached. To be called once in a process's life, since it
-    /// ends what an earlier process of the same node had reserved. `health` is told along.
+    /// when the master cannot be reached. Else as [`session`](Self::session).
     #[must_use]
     pub fn register(
         &self,
@@ -176,7 +189,11 @@ impl MupdateClient {
         status: NodeStatus,
         health: Health,
     ) -> NodeSession {
-        NodeSession::open(self.clone(), node, status, health)
+        let session = self.session(health);
+        session.set_draining(status.draining);
+        session.set_partitions(status.partitions);
+        session.open(node);
+        session
     }
 
     pub(crate) async fn watch(

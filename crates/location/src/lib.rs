@@ -30,10 +30,10 @@ pub use client::{
 };
 pub use error::MupdateError;
 pub use health::{HealthProblem, NodeHealth};
-pub use map::{Entry, HeldByName, LocationMap, Portion};
+pub use map::{Entry, HeldByName, LocationMap, Portion, Within};
 pub use record::{
     Block, Change, FIRST_EPOCH, Location, Mailbox, MailboxState, MailboxType, Node, NodeState,
-    Partition, PartitionEpoch, PartitionIdentity, PartitionState, Report, SpecialUses,
+    Partition, PartitionEpoch, PartitionIdentity, PartitionState, Report, SpecialUses, service,
 };
 pub use replica::{Replica, ReplicaConfig, ReplicaCounters, ReplicaError, Topic};
 pub use session::{NodeDescription, NodeSession, NodeStatus, PartitionStatus, RecordedReport};

@@ -53,6 +53,21 @@ pub struct HeldByName {
     pub granting_count: usize,
 }
 
+/// Where to look: see [`LocationMap::visible_to`].
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    /// Only this mailbox and those below it,
+    pub root: &'a MailboxName,
+    /// and where this is not empty, only those of them whose name, below the root, begins with it.
+    pub start: &'a str,
+}
+
+impl<'a> From<&'a MailboxName> for Within<'a> {
+    fn from(root: &'a MailboxName) -> Self {
+        Self { root, start: "" }
+    }
+}
+
 /// Some of what a user may look up: see [`LocationMap::visible_to`].
 #[derive(Debug)]
 pub struct Portion<'a> {
@@ -208,8 +223,7 @@ impl LocationMap {
 
     /// The mailboxes that `identity` may look up (right `l`) and that are there, in name order: its
     /// own home, what it or one of its groups or `anyone` is granted; for an administrator
-    /// everything. `within`: only that mailbox and those below it. Costs what it yields, plus what
-    /// is granted but denied.
+    /// everything that is `within`. Costs what it yields, plus what is granted but denied.
     ///
     /// At most `limit` names are looked at, those after `after`, so that whoever holds a lock can
     /// let others in before it goes on.
@@ -217,11 +231,11 @@ impl LocationMap {
     pub fn visible_to<'a>(
         &'a self,
         identity: &Identity,
-        within: Option<&MailboxName>,
+        within: Option<Within<'_>>,
         after: Option<&str>,
         limit: usize,
     ) -> Portion<'a> {
-        let prefix = within.map(|root| format!("{root}/"));
+        let prefix = within.map(|within| format!("{}/{}", within.root, within.start));
         let starts = |prefix: &str| match after {
             Some(after) if after >= prefix => Bound::Excluded(after.to_owned()),
             _ => Bound::Included(prefix.to_owned()),
@@ -235,7 +249,9 @@ impl LocationMap {
         };
         let mut names: BTreeSet<&'a str> = BTreeSet::new();
         // It comes before all that is below it, but others may come in between.
-        let root = within.filter(|root| after.is_none_or(|after| after < root.as_str()));
+        let root = within.filter(|within| within.start.is_empty());
+        let root = root.map(|within| within.root);
+        let root = root.filter(|root| after.is_none_or(|after| after < root.as_str()));
         names.extend(
             root.and_then(|root| self.entry(root.as_str()))
                 .map(|e| e.name),
@@ -588,6 +604,32 @@ mod tests {
         }
     }
 
+    /// What a name begins with is where it is looked from and to: nothing else is looked at.
+    #[test]
+    fn a_start_bounds_what_is_looked_at() {
+        let mut map = LocationMap::new();
+        for number in 0..300 {
+            for name in [format!("user/bob/a{number}"), format!("user/eve/c{number}")] {
+                let name = MailboxName::parse_canonical(&name).unwrap();
+                map.put(
+                    &name,
+                    &location(number, "bob\tlr\t", 1, MailboxState::Active),
+                );
+            }
+        }
+        let root = MailboxName::parse_canonical("user/bob").unwrap();
+        let other = MailboxName::parse_canonical("user/eve").unwrap();
+        for identity in identities().iter().filter(|i| i.admin || i.user == "bob") {
+            for (root, start) in [(&root, "a29"), (&other, "c29")] {
+                let within = Some(Within { root, start });
+                // a29 and a290 to a299, in one portion, which is not full.
+                let portion = map.visible_to(identity, within, None, 12);
+                assert_eq!(portion.entries.len(), 11);
+                assert_eq!(portion.last, None);
+            }
+        }
+    }
+
     type Model = BTreeMap<MailboxName, Location>;
 
     /// All that is visible, by portions of `limit`.
@@ -600,6 +642,7 @@ mod tests {
         let mut names = Vec::new();
         let mut last = None;
         loop {
+            let within = within.map(Within::from);
             let portion = map.visible_to(identity, within, last, limit);
             assert!(portion.entries.len() <= limit);
             names.extend(portion.entries.iter().map(Entry::mailbox_name));

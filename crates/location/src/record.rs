@@ -1,5 +1,6 @@
 //! What the master knows of a mailbox, a partition, a node: values, and their wire forms.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use murder_auth::{Account, IpNet, parse_network};
@@ -127,6 +128,18 @@ pub enum NodeState {
     Down,
 }
 
+/// The kinds of services that nodes serve.
+pub mod service {
+    /// IMAP over TLS; at a backend, where the other nodes connect.
+    pub const IMAPS: &str = "imaps";
+    /// LMTP.
+    pub const LMTP: &str = "lmtp";
+    /// Health and metrics.
+    pub const HTTP: &str = "http";
+    /// Operators' calls.
+    pub const ADMIN: &str = "admin";
+}
+
 /// One node of the murder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -134,14 +147,8 @@ pub struct Node {
     pub name: String,
     /// `frontend`, `backend`, `mupdate`.
     pub roles: Vec<String>,
-    /// `host:port` for IMAP over TLS; empty when it serves none.
-    pub imaps: String,
-    /// `host:port` for LMTP; empty when it serves none.
-    pub lmtp: String,
-    /// `host:port` for health and metrics; empty when it serves none.
-    pub http: String,
-    /// `host:port` for operators' calls; empty when it takes none.
-    pub admin: String,
+    /// What it serves, by kind (see [`service`]), and its `host:port` as other nodes reach it.
+    pub services: BTreeMap<String, String>,
     /// What it does.
     pub state: NodeState,
     /// Relative share of new homes.
@@ -438,14 +445,18 @@ pub(crate) fn is_owner_acl(name: &MailboxName, acl: &Acl) -> bool {
 }
 
 impl Node {
+    /// Where it serves that [kind](service) of service; `None` when it does not.
+    #[must_use]
+    pub fn service(&self, kind: &str) -> Option<&str> {
+        self.services.get(kind).map(String::as_str)
+    }
+
     /// Its wire form.
     #[must_use]
     pub fn to_proto(&self) -> v1::Node {
         v1::Node {
             name: self.name.clone(),
             roles: self.roles.clone(),
-            imaps: self.imaps.clone(),
-            lmtp: self.lmtp.clone(),
             state: match self.state {
                 NodeState::Up => v1::NodeState::Up,
                 NodeState::Draining => v1::NodeState::Draining,
@@ -454,8 +465,7 @@ impl Node {
             .into(),
             weight: self.weight,
             incarnation: self.incarnation.to_vec(),
-            http: self.http.clone(),
-            admin: self.admin.clone(),
+            services: self.services.clone(),
         }
     }
 
@@ -481,10 +491,7 @@ impl Node {
         Ok(Self {
             name: node.name,
             roles: node.roles,
-            imaps: node.imaps,
-            lmtp: node.lmtp,
-            http: node.http,
-            admin: node.admin,
+            services: node.services,
             state,
             weight: node.weight,
             incarnation,

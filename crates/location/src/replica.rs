@@ -6,8 +6,8 @@ mod follow;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use murder_auth::{Account, AccountObserver, Blocked, Directory};
@@ -34,7 +34,7 @@ use follow::Follower;
 const COPY_QUEUE: usize = 256;
 
 /// What to follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// The location map.
     Mailboxes,
@@ -117,7 +117,7 @@ pub struct Replica {
     /// The last revision in which an account changed, or that of the copy as it was loaded.
     accounts_revision: AtomicU64,
     /// Who is told of changed accounts.
-    observer: OnceLock<Arc<dyn AccountObserver>>,
+    observers: RwLock<Vec<Arc<dyn AccountObserver>>>,
     /// Why the master is none of this node's.
     refusal: watch::Sender<Option<String>>,
     /// It holds something: a durable copy was there, or a snapshot has come.
@@ -163,7 +163,7 @@ impl Replica {
             revision: watch::Sender::new(meta.revision),
             connected: watch::Sender::new(false),
             accounts_revision: AtomicU64::new(meta.revision),
-            observer: OnceLock::new(),
+            observers: RwLock::default(),
             refusal: watch::Sender::new(None),
             populated: AtomicBool::new(meta.revision > 0),
             contact: Mutex::new(Contact {
@@ -180,9 +180,13 @@ impl Replica {
         let (copy, work) = mpsc::channel(COPY_QUEUE);
         let topics_wanted = config.topics.clone();
         let murder_id = meta.murder_id.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|e| fail(e.to_string()))?;
         let writer = std::thread::Builder::new()
             .name("mupdate-copy".into())
-            .spawn(move || write_copy(&disk, meta, work))
+            .spawn(move || runtime.block_on(write_copy(&disk, meta, work)))
             .map_err(|e| fail(e.to_string()))?;
         *replica.writer.lock() = Some(writer);
         // The tasks hold no strong reference over a wait, so that dropping the last handle
@@ -293,11 +297,9 @@ impl Replica {
         self.read().revocations.values().cloned().collect()
     }
 
-    /// Tells `observer` of each account that changes from now on. There is one observer; another one
-    /// is not taken.
+    /// Tells `observer` of each account that changes from now on, after those who came before it.
     pub fn observe_accounts(&self, observer: Arc<dyn AccountObserver>) {
-        let taken = self.observer.set(observer);
-        debug_assert!(taken.is_ok(), "a replica has one observer");
+        self.observers.write().push(observer);
     }
 
     /// A revision that contains every account as it can be looked up here. It is no later than it
@@ -454,9 +456,9 @@ impl Replica {
     }
 
     /// Accounts are others from `revision` on.
-    fn accounts_are_of(&self, revision: u64, tell: impl FnOnce(&dyn AccountObserver)) {
+    fn accounts_are_of(&self, revision: u64, tell: impl Fn(&dyn AccountObserver)) {
         self.accounts_revision.store(revision, Ordering::Release);
-        if let Some(observer) = self.observer.get() {
+        for observer in &*self.observers.read() {
             tell(&**observer);
         }
     }

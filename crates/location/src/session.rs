@@ -1,11 +1,12 @@
 //! A node's session with the master.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use murder_net::Health;
 use murder_proto::v1::{self, register_request};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -27,14 +28,9 @@ const QUEUE: usize = 4;
 pub struct NodeDescription {
     /// Must be the certificate's name.
     pub name: String,
-    /// `host:port` for IMAP over TLS, as other nodes reach it; empty for none.
-    pub imaps: String,
-    /// `host:port` for LMTP; empty for none.
-    pub lmtp: String,
-    /// `host:port` for health and metrics; empty for none.
-    pub http: String,
-    /// `host:port` for operators' calls; empty for none.
-    pub admin: String,
+    /// What it serves, by kind (see [`service`](crate::record::service)), and its `host:port` as other
+    /// nodes reach it.
+    pub services: BTreeMap<String, String>,
     /// Relative share of new homes; [`MAX_WEIGHT`](murder_net::config::MAX_WEIGHT) at most.
     pub weight: u32,
 }
@@ -128,27 +124,25 @@ impl NodeStatus {
 /// [`NodeSession::close`] it just ends, and the master calls the node down.
 #[derive(Debug)]
 pub struct NodeSession {
+    description: watch::Sender<Option<NodeDescription>>,
     status: watch::Sender<NodeStatus>,
     registered: watch::Receiver<Option<u64>>,
     recorded: watch::Receiver<Vec<RecordedReport>>,
     goodbye: CancellationToken,
-    task: JoinHandle<()>,
+    aborting: AbortHandle,
+    task: Mutex<JoinHandle<()>>,
 }
 
 impl NodeSession {
-    pub(crate) fn open(
-        client: MupdateClient,
-        node: NodeDescription,
-        status: NodeStatus,
-        health: Health,
-    ) -> Self {
-        let (status, statuses) = watch::channel(status);
+    pub(crate) fn new(client: MupdateClient, health: Health) -> Self {
+        let (description, described) = watch::channel(None);
+        let (status, statuses) = watch::channel(NodeStatus::default());
         let (registering, registered) = watch::channel(None);
         let (recording, recorded) = watch::channel(Vec::new());
         let goodbye = CancellationToken::new();
         let session = Session {
             client,
-            node,
+            node: NodeDescription::default(),
             incarnation: uuid::Uuid::new_v4(),
             statuses,
             changes: health.changes(),
@@ -157,13 +151,21 @@ impl NodeSession {
             recording,
             goodbye: goodbye.clone(),
         };
+        let task = tokio::spawn(session.run(described));
         Self {
+            description,
             status,
             registered,
             recorded,
             goodbye,
-            task: tokio::spawn(session.run()),
+            aborting: task.abort_handle(),
+            task: Mutex::new(task),
         }
+    }
+
+    /// Enters the murder. Before that the master hears nothing.
+    pub fn open(&self, node: NodeDescription) {
+        self.description.send_replace(Some(node));
     }
 
     /// Tells the master that the node wants nothing new, or does again.
@@ -209,17 +211,23 @@ impl NodeSession {
     }
 
     /// Says goodbye: the node is down at once, without a lease to wait for.
-    pub async fn close(mut self) {
+    pub async fn close(&self) {
         self.goodbye.cancel();
-        if timeout(GOODBYE, &mut self.task).await.is_err() {
+        let mut task = self.task.lock().await;
+        if !task.is_finished() && timeout(GOODBYE, &mut *task).await.is_err() {
             tracing::debug!("the master did not answer the goodbye");
         }
+    }
+
+    /// Ends it without a word: the master calls the node down.
+    pub fn abort(&self) {
+        self.aborting.abort();
     }
 }
 
 impl Drop for NodeSession {
     fn drop(&mut self) {
-        self.task.abort();
+        self.abort();
     }
 }
 
@@ -236,7 +244,14 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self) {
+    async fn run(mut self, mut described: watch::Receiver<Option<NodeDescription>>) {
+        let goodbye = self.goodbye.clone();
+        let opened = goodbye.run_until_cancelled(described.wait_for(Option::is_some));
+        let Some(Ok(Some(node))) = opened.await.map(|opened| opened.map(|node| node.clone()))
+        else {
+            return;
+        };
+        self.node = node;
         let mut pause = BACKOFF.0;
         let mut refused = None;
         loop {
@@ -293,10 +308,7 @@ impl Session {
         let status = self.status();
         send(Kind::Hello(v1::Hello {
             node: self.node.name.clone(),
-            imaps: self.node.imaps.clone(),
-            lmtp: self.node.lmtp.clone(),
-            http: self.node.http.clone(),
-            admin: self.node.admin.clone(),
+            services: self.node.services.clone(),
             weight: self.node.weight,
             incarnation: self.incarnation.as_bytes().to_vec(),
             status: Some(status),

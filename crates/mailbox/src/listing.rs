@@ -47,6 +47,16 @@ impl Query {
         }
     }
 
+    /// What the names below [`Query::root`] begin with that are asked for, or lead to what is; empty where
+    /// they may begin with anything.
+    #[must_use]
+    pub fn below_root(&self) -> &str {
+        match self.patterns.as_slice() {
+            [pattern] => pattern.below_root(),
+            _ => "",
+        }
+    }
+
     /// Whether [`list`] works so long on so many entries, more than some milliseconds, that nobody
     /// else may have to wait for it.
     #[must_use]

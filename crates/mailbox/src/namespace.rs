@@ -254,6 +254,16 @@ impl Namespace {
         canonical(user_domain, &[USER, own], below_inbox)
     }
 
+    /// Reads what a component begins with that the client writes, without its end: names whose last
+    /// component begins so are shown with one that begins with `external`.
+    #[must_use]
+    pub fn parse_start(&self, external: &str) -> String {
+        match &self.0 {
+            View::Canonical => external.to_owned(),
+            View::Client { config, .. } => config.read_component(external),
+        }
+    }
+
     /// Writes `name` as the client sees it; `None` when it is in a domain that the client
     /// cannot see.
     #[must_use]

@@ -99,6 +99,16 @@ impl Pattern {
         .filter(|root| !root.is_empty())
     }
 
+    /// What the names below [`Pattern::root`] that the pattern matches begin with; empty where they may
+    /// begin with anything.
+    #[must_use]
+    pub fn below_root(&self) -> &str {
+        match (self.wild, self.literal.rsplit_once(self.separator)) {
+            (true, Some((root, start))) if !root.is_empty() => start,
+            _ => "",
+        }
+    }
+
     /// How much work it is to look at one character of a name.
     pub(crate) fn words(&self) -> usize {
         self.any.len()
@@ -141,6 +151,25 @@ mod tests {
 
     fn matches(pattern: &str, name: &str) -> bool {
         Pattern::new("", pattern, '/').matches(name)
+    }
+
+    #[test]
+    fn what_matches_is_below_a_root_and_begins_alike() {
+        let parts = |pattern: &str| {
+            let pattern = Pattern::new("", pattern, '/');
+            (
+                pattern.root().map(str::to_owned),
+                pattern.below_root().to_owned(),
+            )
+        };
+        let found = |root: &str, start: &str| (Some(root.to_owned()), start.to_owned());
+        assert_eq!(parts("a/b/c*d%"), found("a/b", "c"));
+        assert_eq!(parts("a/b/%"), found("a/b", ""));
+        assert_eq!(parts("a/b/c"), found("a/b/c", ""));
+        assert_eq!(parts("inbox/S%"), found("INBOX", "S"));
+        for pattern in ["*", "a*", "/a*"] {
+            assert_eq!(parts(pattern), (None, String::new()), "{pattern}");
+        }
     }
 
     #[test]

@@ -18,6 +18,4 @@ pub mod consensus;
 mod master;
 pub mod state;
 
-pub use master::{
-    GrpcConfig, Master, MasterAddresses, MasterConfig, MasterLimitsConfig, MasterService,
-};
+pub use master::{GrpcConfig, Master, MasterConfig, MasterLimitsConfig};

@@ -1,4 +1,4 @@
-//! The master as a running role: configuration, listeners, services.
+//! The master as a running role: its listener, its services.
 
 mod audit;
 mod blocks;
@@ -19,14 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use murder_net::config::{LogConfig, Mistakes, NodeConfig};
-use murder_net::expiry::CertificateFile;
-use murder_net::grpc;
+use murder_net::config::Mistakes;
+use murder_net::grpc::Services;
 use murder_net::tls::Revocation;
 use murder_net::{Health, Limit, Listener, Metrics, NodeTls, Role, Shutdown};
-use murder_proto::v1::blocks_server::{self, BlocksServer};
-use murder_proto::v1::directory_server::{self, DirectoryServer};
-use murder_proto::v1::mupdate_server::{self, MupdateServer};
+use murder_node::{NodeRuntime, RoleConfig, RunningRole, RuntimeConfig};
+use murder_proto::v1::blocks_server::BlocksServer;
+use murder_proto::v1::directory_server::DirectoryServer;
+use murder_proto::v1::mupdate_server::MupdateServer;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
@@ -38,20 +38,10 @@ use nodes::Sessions;
 /// Calls at the same time on one connection: a node has one, and its sessions share it.
 const STREAMS: u32 = 1000;
 
-/// Where a master listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MasterAddresses {
-    /// For nodes and operators.
-    pub grpc: SocketAddr,
-    /// Health, readiness and metrics.
-    pub http: Option<SocketAddr>,
-}
-
 /// A running master. Dropped, it stops at once, as if it were killed.
 pub struct Master {
-    addresses: MasterAddresses,
+    address: SocketAddr,
     consensus: Arc<dyn Consensus>,
-    health: Health,
     shutdown: Shutdown,
     killed: CancellationToken,
 }
@@ -59,7 +49,7 @@ pub struct Master {
 impl std::fmt::Debug for Master {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Master")
-            .field("addresses", &self.addresses)
+            .field("address", &self.address)
             .finish_non_exhaustive()
     }
 }
@@ -68,10 +58,9 @@ impl Master {
     /// Loads the state and listens.
     ///
     /// # Errors
-    /// When a certificate, the state or an address cannot be used.
-    pub async fn start(config: MasterConfig) -> anyhow::Result<Self> {
-        let tls = NodeTls::load(&config.cluster)?;
-        tls.check_own(&config.node.name, Role::Mupdate)?;
+    /// When the node has no identity, or the state or an address cannot be used.
+    pub async fn start(runtime: &Arc<NodeRuntime>, config: MasterConfig) -> anyhow::Result<Self> {
+        let tls = runtime.tls().context("a master needs `[cluster]`")?;
         let log = SingleNodeConfig {
             dir: config.node.data_dir.clone(),
             history_revisions: config.limits.history_revisions,
@@ -84,151 +73,112 @@ impl Master {
         tls.set_revoked(revocations(&*consensus));
         let listener = Listener::bind(config.grpc.listen)?.with_tls(tls.grpc_server());
         let shutdown = Shutdown::new();
-        tls.watch_expiry(&shutdown);
-        let mut master = Self {
-            addresses: MasterAddresses {
-                grpc: listener.local_addr(),
-                http: None,
-            },
+        let master = Self {
+            address: listener.local_addr(),
             consensus: consensus.clone(),
-            health: Health::new(),
             shutdown: shutdown.clone(),
             killed: CancellationToken::new(),
         };
-        let http = config.http.listen.map(|listen| listen.to_string());
+        let http = runtime.http().map(|address| address.to_string());
         let service = Service {
             consensus,
             sessions: Arc::new(Sessions::new(config.limits.lease())),
             reconciling: Limit::new(reconcile::AT_ONCE),
             shutdown: shutdown.clone(),
-            health: master.health.clone(),
-            node: Arc::new((config.node.name.clone(), http.unwrap_or_default())),
+            health: runtime.health().clone(),
+            node: Arc::new((runtime.name().to_owned(), http.unwrap_or_default())),
         };
-        shutdown.spawn(report_health(service.clone(), master.health.clone()));
+        shutdown.spawn(report_health(service.clone(), runtime.health().clone()));
         shutdown.spawn(follow_revocations(service.clone(), tls.clone()));
-        if let Some(listen) = config.http.listen {
-            let metrics = metrics(&service);
-            let health = master.health.clone();
-            master.addresses.http =
-                Some(murder_net::http::serve(listen, health, metrics, &shutdown)?);
-        }
+        count(&service, &runtime.metrics(Role::Mupdate));
         shutdown.spawn(nodes::sweep(service.clone()));
-        let connections = grpc::accept(listener, &shutdown, &master.killed);
-        let stop = shutdown.token();
-        let common = grpc::common_services(
-            master.health.clone(),
-            &[
-                mupdate_server::SERVICE_NAME,
-                directory_server::SERVICE_NAME,
-                blocks_server::SERVICE_NAME,
-            ],
-            murder_proto::FILE_DESCRIPTOR_SET,
+        let mut services = Services::new();
+        services.add(MupdateServer::with_interceptor(
+            service.clone(),
+            of_this_murder(service.clone()),
+        ));
+        services.add(DirectoryServer::new(service.clone()));
+        services.add(BlocksServer::new(service));
+        let (descriptors, health) = (murder_proto::FILE_DESCRIPTOR_SET, runtime.health().clone());
+        services.serve(
+            listener,
+            STREAMS,
+            descriptors,
+            health,
+            &shutdown,
+            &master.killed,
         )?;
-        let server = grpc::server(STREAMS)
-            .add_routes(common)
-            .add_service(MupdateServer::with_interceptor(
-                service.clone(),
-                of_this_murder(service.clone()),
-            ))
-            .add_service(DirectoryServer::new(service.clone()))
-            .add_service(BlocksServer::new(service))
-            .serve_with_incoming_shutdown(connections, stop.cancelled_owned());
-        shutdown.spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the gRPC server ended");
-            }
-        });
         Ok(master)
     }
 
-    /// Where it listens.
+    /// Where nodes and operators connect.
     #[must_use]
-    pub const fn addresses(&self) -> MasterAddresses {
-        self.addresses
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// What it says about itself.
-    #[must_use]
-    pub const fn health(&self) -> &Health {
-        &self.health
-    }
-
-    /// Takes no more calls, lets those that are under way end within `grace`, and puts the
-    /// state in order on disk.
-    pub async fn shutdown(self, grace: Duration) {
-        self.shutdown.drain(grace).await;
-        self.killed.cancel();
-        self.consensus.stop().await;
-    }
-
-    /// Stops at once, as if it were killed: nothing is put in order, nobody is told. When it
-    /// returns its addresses and its files are free (after a mere drop, they are soon).
-    pub async fn kill(self) {
-        let shutdown = self.shutdown.clone();
-        drop(self);
-        shutdown.drain(Duration::ZERO).await;
-    }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
+    fn abort(&self) {
         self.shutdown.abort();
         self.killed.cancel();
         self.consensus.kill();
     }
 }
 
-/// The master's role as [`murder_net::service`] runs it.
-#[derive(Debug, Clone, Copy)]
-pub struct MasterService;
+impl Drop for Master {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
 
-impl murder_net::service::Service for MasterService {
-    type Config = MasterConfig;
+#[tonic::async_trait]
+impl RunningRole for Master {
+    fn listeners(&self) -> Vec<(Role, &'static str, SocketAddr)> {
+        vec![(Role::Mupdate, "grpc", self.address)]
+    }
+
+    /// The node's other roles need it to their end.
+    async fn drain(&mut self, _grace: Duration) {}
+
+    async fn close(&mut self, grace: Duration) {
+        self.shutdown.drain(grace).await;
+        self.killed.cancel();
+        self.consensus.stop().await;
+    }
+
+    async fn kill(&mut self) {
+        self.abort();
+        self.shutdown.drain(Duration::ZERO).await;
+    }
+}
+
+impl RoleConfig for MasterConfig {
     type Running = Master;
 
-    const NAME: &'static str = "mupdate";
+    const ROLE: Role = Role::Mupdate;
+    const SECTION: &'static str = "grpc";
+    const OWN_TABLE: Option<&'static str> = None;
 
-    fn node(config: &MasterConfig) -> &NodeConfig {
-        &config.node
-    }
-
-    fn log(config: &MasterConfig) -> &LogConfig {
-        &config.log
-    }
-
-    fn check(config: &MasterConfig, mistakes: &mut Mistakes) {
-        config.check(mistakes);
-        if let Some(tls) = NodeTls::load_checked(&config.cluster, mistakes)
-            && let Err(error) = tls.check_own(&config.node.name, Role::Mupdate)
-        {
-            mistakes.add("cluster.cert", error.to_string());
+    fn runtime(&self) -> RuntimeConfig {
+        RuntimeConfig {
+            roles: vec![Role::Mupdate],
+            node: self.node.clone(),
+            cluster: Some(self.cluster.clone()),
+            http: self.http.clone(),
+            log: self.log.clone(),
+            ..RuntimeConfig::default()
         }
     }
 
-    fn certificates(config: &MasterConfig) -> Vec<CertificateFile> {
-        vec![
-            CertificateFile::chain("cluster.cert", &config.cluster.cert),
-            CertificateFile::authorities("cluster.ca", &config.cluster.ca),
-        ]
+    fn check_role(&self, mistakes: &mut Mistakes) {
+        self.check_sections(mistakes);
     }
 
-    fn health(running: &Master) -> &Health {
-        running.health()
+    fn listens(&self) -> Vec<(&'static str, Vec<SocketAddr>)> {
+        vec![("grpc.listen", vec![self.grpc.listen])]
     }
 
-    async fn start(config: MasterConfig) -> anyhow::Result<Master> {
-        Master::start(config).await
-    }
-
-    fn addresses(running: &Master) -> Vec<(String, SocketAddr)> {
-        let MasterAddresses { grpc, http } = running.addresses();
-        std::iter::once(("grpc".to_owned(), grpc))
-            .chain(http.map(|http| ("http".to_owned(), http)))
-            .collect()
-    }
-
-    async fn stop(running: Master, grace: Duration) {
-        running.shutdown(grace).await;
+    async fn start(self, runtime: &Arc<NodeRuntime>) -> anyhow::Result<Master> {
+        Master::start(runtime, self).await
     }
 }
 
@@ -281,8 +231,7 @@ async fn report_health(service: Service, health: Health) {
     }
 }
 
-fn metrics(service: &Service) -> Metrics {
-    let metrics = Metrics::new("mupdate");
+fn count(service: &Service, metrics: &Metrics) {
     let gauge = |name: &str, help: &str, read: fn(&Service) -> usize| {
         let service = service.clone();
         metrics.gauge_from(name, help, move || {
@@ -300,5 +249,4 @@ fn metrics(service: &Service) -> Metrics {
     metrics.counter_from("revisions", "Entries in the log ever", move || {
         of_log.consensus.state().revision()
     });
-    metrics
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use document::Document;
+use document::Reading;
 pub use error::{ConfigError, PlacedMistake};
 pub use mistakes::Mistakes;
 pub use sections::{
@@ -59,15 +59,7 @@ pub fn load_checked<T: DeserializeOwned>(
     file: &Path,
     check: impl FnOnce(&T, &mut Mistakes),
 ) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
-        file: file.to_owned(),
-        source,
-    })?;
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    parse_checked(&text, file, folder, check)
+    ConfigFile::open(file)?.load(check)
 }
 
 /// As [`load`], of a text that is already in memory; `file` is what errors call it.
@@ -79,29 +71,94 @@ pub fn parse<T: DeserializeOwned>(
     file: &Path,
     folder: PathBuf,
 ) -> Result<T, ConfigError> {
-    parse_checked(text, file, folder, |_, _| {})
+    ConfigFile::new(text, file, folder).load(|_, _| {})
 }
 
-fn parse_checked<T: DeserializeOwned>(
-    text: &str,
-    file: &Path,
+/// A file that several read, each as a type of its own: a key is unknown when none of them knows it.
+#[derive(Debug)]
+pub struct ConfigFile {
+    text: String,
+    file: PathBuf,
     folder: PathBuf,
-    check: impl FnOnce(&T, &mut Mistakes),
-) -> Result<T, ConfigError> {
-    let guard = FolderGuard::enter(folder);
-    let read = Document::read(text);
-    drop(guard);
-    match read {
-        Ok((config, document)) => {
-            let mut mistakes = Mistakes::default();
-            check(&config, &mut mistakes);
-            ConfigError::of(file, document.with(mistakes.into_inner()))?;
-            Ok(config)
-        }
-        Err(mistakes) => Err(ConfigError::Wrong {
+    readings: Vec<Reading>,
+    /// By checks of the whole.
+    found: Vec<PlacedMistake>,
+}
+
+impl ConfigFile {
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`].
+    pub fn open(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
             file: file.to_owned(),
-            mistakes,
-        }),
+            source,
+        })?;
+        let folder = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Ok(Self::new(&text, file, folder))
+    }
+
+    fn new(text: &str, file: &Path, folder: PathBuf) -> Self {
+        Self {
+            text: text.to_owned(),
+            file: file.to_owned(),
+            folder,
+            readings: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Whether there is a table of that name, or something below it.
+    #[must_use]
+    pub fn has(&self, table: &str) -> bool {
+        let (tables, _) = toml::de::DeTable::parse_recoverable(&self.text);
+        tables.get_ref().contains_key(table)
+    }
+
+    /// Reads it as a `T`; `None` when there is none. What is wrong is told at the [end](Self::finish).
+    ///
+    /// The sections in the table `own` stand for those at top level, key by key. Those in the tables of
+    /// `others` are nothing to this reader.
+    pub fn read<T: DeserializeOwned>(
+        &mut self,
+        own: Option<&str>,
+        others: &[&str],
+        check: impl FnOnce(&T, &mut Mistakes),
+    ) -> Option<T> {
+        let guard = FolderGuard::enter(self.folder.clone());
+        let (config, reading) = document::read(&self.text, own, others, check);
+        drop(guard);
+        self.readings.push(reading);
+        config
+    }
+
+    /// Checks what is in no reader's part.
+    pub fn check(&mut self, check: impl FnOnce(&mut Mistakes)) {
+        self.found.extend(document::check(&self.text, check));
+    }
+
+    /// Whether all that has been read is right.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`].
+    pub fn finish(self) -> Result<(), ConfigError> {
+        let mut mistakes = document::mistakes(self.readings);
+        mistakes.extend(self.found);
+        ConfigError::of(&self.file, mistakes)
+    }
+
+    fn load<T: DeserializeOwned>(
+        mut self,
+        check: impl FnOnce(&T, &mut Mistakes),
+    ) -> Result<T, ConfigError> {
+        let file = self.file.clone();
+        let config = self.read(None, &[], check);
+        self.finish()?;
+        config.ok_or_else(|| ConfigError::unfit(&file, "cannot be used"))
     }
 }
 
@@ -222,7 +279,9 @@ mod tests {
             mistakes.add("tls.cert", "`tls.cert` is missing");
         };
         let file = Path::new("be1.toml");
-        let wrong = parse_checked(text, file, "/".into(), check).unwrap_err();
+        let wrong = ConfigFile::new(text, file, "/".into())
+            .load(check)
+            .unwrap_err();
         assert_eq!(
             wrong.to_string(),
             "be1.toml:2:12: `imap.max_line`: invalid value: integer `-1`, expected u32\n\
@@ -231,6 +290,60 @@ mod tests {
              be1.toml:6:1: `limits.max_connections` is 0, which refuses everybody\n\
              be1.toml:8:8: `node.name`: invalid type: integer `5`, expected a string\n\
              be1.toml: `tls.cert` is missing"
+        );
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Other {
+        imap: OtherImap,
+        grpc: OtherImap,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct OtherImap {
+        listen: Vec<String>,
+        timeout: u32,
+    }
+
+    #[test]
+    fn each_reader_takes_what_it_knows() {
+        let text = "[node]\nname = \"n\"\n[imap]\nlisten = [\"all\"]\nmax_line = 5\ntimeout = 7\n\
+                    [grpc]\nlisten = [\"g\"]\n[one.imap]\nlisten = [\"first\"]\n\
+                    [two.grpc]\ntimeout = 9\n";
+        let mut file = ConfigFile::new(text, Path::new("n.toml"), "/".into());
+        assert!(file.has("grpc") && file.has("one") && !file.has("cluster"));
+        let one: Config = file.read(Some("one"), &["two"], |_, _| {}).unwrap();
+        let two: Other = file.read(Some("two"), &["one"], |_, _| {}).unwrap();
+        file.finish().unwrap();
+        assert_eq!(
+            (one.imap.listen, one.imap.max_line),
+            (vec!["first".into()], 5)
+        );
+        assert_eq!((two.imap.listen, two.imap.timeout), (vec!["all".into()], 7));
+        assert_eq!((two.grpc.listen, two.grpc.timeout), (vec!["g".into()], 9));
+
+        let text = "[imap]\nlisen = []\n[nod]\n[one.imap]\nmax_lin = 1\n[two.node]\nname = 1\n\
+                    [grpc]\ntimeout = \"x\"\n";
+        let mut file = ConfigFile::new(text, Path::new("n.toml"), "/".into());
+        let _: Option<Config> = file.read(Some("one"), &["two"], |_, mistakes| {
+            mistakes.add("imap.max_line", "`imap.max_line` is odd");
+        });
+        let _: Option<Other> = file.read(Some("two"), &["one"], |_, mistakes| {
+            mistakes.add("imap.listen", "`imap.listen` is missing");
+        });
+        file.check(|mistakes| mistakes.add("one", "`one` is odd"));
+        assert_eq!(
+            file.finish().unwrap_err().to_string(),
+            "n.toml:1:2: `imap.max_line` is odd\n\
+             n.toml:1:2: `imap.listen` is missing\n\
+             n.toml:2:1: unknown key `imap.lisen`; did you mean `listen`?\n\
+             n.toml:3:2: unknown key `nod`; did you mean `node`?\n\
+             n.toml:4:2: `one` is odd\n\
+             n.toml:5:1: unknown key `one.imap.max_lin`; did you mean `max_line`?\n\
+             n.toml:6:6: unknown key `two.node`; the keys here are `imap`, `grpc`\n\
+             n.toml:9:11: `grpc.timeout`: invalid type: string \"x\", expected u32"
         );
     }
 

@@ -121,7 +121,7 @@ pub fn remarks(files: &[CertificateFile], now: SystemTime) -> Vec<Remark> {
 }
 
 /// Looks at `files` now and then, and keeps the node's health.
-pub(crate) async fn watch(files: Vec<CertificateFile>, health: Health) -> Infallible {
+pub async fn watch(files: Vec<CertificateFile>, health: Health) -> Infallible {
     let mut every = tokio::time::interval(EVERY);
     loop {
         every.tick().await;

@@ -19,7 +19,7 @@ use tonic::Request;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint};
 
-pub use services::{common_services, server};
+pub use services::{Service, Services};
 
 use crate::tls::{ALPN_H2, Peer, TlsClient};
 use crate::{Connection, Listener, Shutdown, Stream};
@@ -44,7 +44,7 @@ pub struct PeerStream {
 /// is closed; one whose peer has shown no certificate is closed at once.
 ///
 /// `killed` ends the connections that the server has taken.
-pub fn accept(
+pub(crate) fn accept(
     listener: Listener,
     shutdown: &Shutdown,
     killed: &CancellationToken,

@@ -25,7 +25,6 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 pub mod seldom;
-pub mod service;
 pub mod session_id;
 pub mod stream;
 pub mod tls;

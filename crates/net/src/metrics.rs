@@ -44,18 +44,29 @@ impl Drop for Counted {
     }
 }
 
-/// The registry of a node's role. Clones are the same one.
-#[derive(Debug, Clone)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+/// A node's metrics, as one of its roles adds to them. Clones are the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Of all roles.
+    registry: Arc<Mutex<Registry>>,
+    role: String,
+}
 
 impl Metrics {
-    /// One for the role, whose name becomes part of each metric's; with what is known of the
-    /// process already in it.
+    /// Those of a node with this role, whose name becomes part of each metric's; with what is known
+    /// of the process already in it.
     #[must_use]
     pub fn new(role: &str) -> Self {
-        let metrics = Self(Arc::new(Mutex::new(Registry::with_prefix(format!(
-            "murder_{role}"
-        )))));
+        Self::default().of(role)
+    }
+
+    /// The same for another of the node's roles.
+    #[must_use]
+    pub fn of(&self, role: &str) -> Self {
+        let metrics = Self {
+            registry: Arc::clone(&self.registry),
+            role: role.to_owned(),
+        };
         metrics.gauge_from(
             "process_resident_bytes",
             "Memory of the process in RAM",
@@ -134,27 +145,33 @@ impl Metrics {
         self.collect(name, help, Box::new(read));
     }
 
-    /// All of them as text.
+    /// Those of all roles as text.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
-        if prometheus_client::encoding::text::encode(&mut text, &self.0.lock()).is_err() {
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry.lock()).is_err() {
             tracing::error!("metrics could not be written"); // a String takes everything
         }
         text
     }
 
     fn register<M: Metric + Clone>(&self, name: &str, help: &str, metric: M) -> M {
-        self.0.lock().register(name, help, metric.clone());
+        let name = self.full_name(name);
+        self.registry.lock().register(name, help, metric.clone());
         metric
     }
 
     fn collect(&self, name: &str, help: &str, read: Box<Read>) {
-        self.0.lock().register_collector(Box::new(Elsewhere {
-            name: name.to_owned(),
+        let name = self.full_name(name);
+        self.registry.lock().register_collector(Box::new(Elsewhere {
+            name,
             help: format!("{help}."),
             read,
         }));
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        format!("murder_{}_{name}", self.role)
     }
 }
 

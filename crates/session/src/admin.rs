@@ -4,18 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use murder_auth::normalize_user;
-use murder_net::{Health, Listener, Role, Shutdown, grpc};
+use murder_net::{Role, grpc};
 use murder_proto::v1::session_admin_server::{SessionAdmin, SessionAdminServer};
 use murder_proto::v1::{self, ErrorDetail, ErrorKind, end_sessions_request};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use crate::register::{Listed, Sessions};
-
-pub use murder_proto::v1::session_admin_server::SERVICE_NAME;
 
 /// Sessions in one message of an answer: some 100 octets each.
 const IN_MESSAGE: usize = 500;
@@ -26,36 +23,6 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// The check of who calls.
 type Check = fn(Request<()>) -> Result<Request<()>, Status>;
-
-/// Calls at the same time on one connection: operators are few, and a tool asks one thing.
-const CALLS: u32 = 16;
-
-/// Takes operators' calls at a node that takes no others, until the drain begins; `killed` ends
-/// the connections.
-///
-/// # Errors
-/// When the server cannot describe itself.
-pub fn serve(
-    sessions: Arc<Sessions>,
-    health: Health,
-    listener: Listener,
-    shutdown: &Shutdown,
-    killed: &CancellationToken,
-) -> anyhow::Result<()> {
-    let descriptors = murder_proto::FILE_DESCRIPTOR_SET;
-    let common = grpc::common_services(health, &[SERVICE_NAME], descriptors)?;
-    let connections = grpc::accept(listener, shutdown, killed);
-    let server = grpc::server(CALLS)
-        .add_routes(common)
-        .add_service(service(sessions))
-        .serve_with_incoming_shutdown(connections, shutdown.token().cancelled_owned());
-    shutdown.spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC server ended");
-        }
-    });
-    Ok(())
-}
 
 /// The service, for callers with an operator's certificate.
 #[must_use]
@@ -171,9 +138,11 @@ fn session(listed: &Listed) -> v1::Session {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use murder_net::grpc::Services;
     use murder_net::tls::server_name;
-    use murder_net::{Ca, NodeTls};
+    use murder_net::{Ca, Health, Listener, NodeTls, Shutdown};
     use murder_proto::v1::session_admin_client::SessionAdminClient;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -191,7 +160,12 @@ mod tests {
         let address = listener.local_addr().to_string();
         let (shutdown, killed) = (Shutdown::new(), CancellationToken::new());
         let sessions = Sessions::new(0);
-        serve(sessions, Health::new(), listener, &shutdown, &killed).unwrap();
+        let mut services = Services::new();
+        services.add(service(sessions));
+        let descriptors = murder_proto::FILE_DESCRIPTOR_SET;
+        services
+            .serve(listener, 16, descriptors, Health::new(), &shutdown, &killed)
+            .unwrap();
         for role in Role::ALL {
             let name = server_name("fe1", Role::Frontend);
             let caller = tls(&format!("a-{role}"), role).client();

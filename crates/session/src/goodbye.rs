@@ -55,6 +55,20 @@ pub enum Interruption {
     Silent,
 }
 
+impl Interruption {
+    /// What has become of the account, if it is that.
+    ///
+    /// # Errors
+    /// What ends the session otherwise.
+    pub const fn news(self) -> Result<News, Goodbye> {
+        match self {
+            Self::Draining => Err(Goodbye::Draining),
+            Self::News(news) => Ok(news),
+            Self::Silent => Err(Goodbye::Silent),
+        }
+    }
+}
+
 /// What ends a session's waiting besides its client. Made once per session, as both parts cost
 /// nothing while nothing happens.
 #[derive(Debug)]
@@ -72,6 +86,12 @@ impl Watch {
             drained: Cancelled::of(draining),
             alarm: Alarm::new(deadline),
         }
+    }
+
+    /// From now on the session ends when `draining` is cancelled, and not the one before: what it works
+    /// with goes before the node does.
+    pub fn follow(&mut self, draining: CancellationToken) {
+        self.drained = Cancelled::of(draining);
     }
 
     /// Waits for whatever comes first, `deadline` at the latest. To be used by the session's own

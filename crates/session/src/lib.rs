@@ -11,6 +11,7 @@
 //!   its connection so that the client hears it.
 //! * [`ClientStream`] gives up clients that do not read, [`LineCutter`] cuts lines off what a client
 //!   sends, [`Pool`] keeps connections that nobody uses at the moment.
+//! * [`rows`] works LIST rows out so that nobody else waits.
 //!
 //! It speaks no protocol: each makes its own answers of [`NotLoggedIn`] and [`Goodbye`].
 //!
@@ -22,6 +23,7 @@ pub mod admin;
 mod goodbye;
 mod limits;
 mod line;
+mod listing;
 mod login;
 mod metrics;
 mod offer;
@@ -32,6 +34,7 @@ mod stream;
 pub use goodbye::{Goodbye, Interruption, Watch, close};
 pub use limits::{BadCommands, HANDSHAKE};
 pub use line::{LineCutter, TooLong};
+pub use listing::rows;
 pub use login::{Credentials, LoggedIn, Login, NotLoggedIn, Password};
 pub use metrics::SessionMetrics;
 pub use offer::{Offer, response};

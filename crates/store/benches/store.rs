@@ -87,13 +87,14 @@ static LEFT: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
 type Bench = fn(&Runtime) -> Vec<Figure>;
 
 /// The benches by name.
-pub const BENCHES: [(&str, Bench); 8] = [
+pub const BENCHES: [(&str, Bench); 9] = [
     ("deliveries", deliveries),
     ("writers", writers),
     ("mailbox", large_mailbox),
     ("replay", replay),
     ("idle", idle_homes),
     ("homes", many_homes),
+    ("list", list),
     ("compaction", compaction),
     ("latency", latency),
 ];
@@ -523,6 +524,103 @@ fn many_homes(runtime: &Runtime) -> Vec<Figure> {
         Figure::plain("100,000 homes: closed", closed.as_secs_f64(), "s"),
         Figure::plain("100,000 homes: opened", opened.as_secs_f64(), "s"),
     ]
+}
+
+/// What LIST looks at for a user with 20 mailboxes, beside 1,000,000 of others.
+fn list(runtime: &Runtime) -> Vec<Figure> {
+    const HOMES: usize = 10_000;
+    const EACH: usize = 100;
+    let dir = scratch();
+    let partition = Partition::open(config(&dir)).unwrap();
+    let acl = |owner: &str, guest: &str| CreateMailbox {
+        acl: format!("{owner}\tlrswipkxtea\t{guest}"),
+        ..create_mailbox()
+    };
+    let homes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for _ in 0..4 * WRITERS {
+            let (partition, homes) = (Arc::clone(&partition), Arc::clone(&homes));
+            tasks.spawn(async move {
+                loop {
+                    let home = homes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if home >= HOMES {
+                        break;
+                    }
+                    for mailbox in 0..EACH {
+                        let user = format!("user{home}");
+                        let guest = if home < 5 && mailbox == 1 {
+                            "me\tlr\t"
+                        } else {
+                            ""
+                        };
+                        let mailbox = match mailbox {
+                            0 => format!("user/{user}"),
+                            n => format!("user/{user}/folder {n}"),
+                        };
+                        let create = acl(&user, guest);
+                        partition
+                            .create_mailbox(&name(&mailbox), create)
+                            .await
+                            .unwrap();
+                    }
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        for mailbox in 0..15 {
+            let mailbox = match mailbox {
+                0 => "user/me".to_owned(),
+                n => format!("user/me/folder {n}"),
+            };
+            partition
+                .create_mailbox(&name(&mailbox), acl("me", ""))
+                .await
+                .unwrap();
+        }
+    });
+    let me = murder_mailbox::Identity::user("me");
+    let indexed = || {
+        let granted = ["me", "anyone"].into_iter();
+        let granted = granted.flat_map(|who| partition.granted(who, None).flatten());
+        partition
+            .home_mailboxes("user/me")
+            .into_iter()
+            .chain(granted)
+            .count()
+    };
+    let all = || {
+        let homes = partition.homes().into_iter();
+        let mailboxes = homes.flat_map(|home| partition.home_mailboxes(&home));
+        let seen = mailboxes.filter(|mailbox| {
+            let rights = mailbox.acl.rights_of(&me, None);
+            rights.contains(murder_mailbox::Rights::LOOKUP)
+        });
+        seen.count()
+    };
+    let best = |look: &dyn Fn() -> usize, times: usize| {
+        let times = (0..times).map(|_| {
+            let started = Instant::now();
+            assert_eq!(look(), 20);
+            started.elapsed()
+        });
+        times.min().unwrap().as_secs_f64() * 1000.0
+    };
+    let figures = vec![
+        Figure::at_most(
+            "LIST, 20 of 1,000,000 mailboxes",
+            best(&indexed, 50),
+            "ms",
+            1.0,
+        ),
+        Figure::plain("the same by a look at all of them", best(&all, 3), "ms"),
+    ];
+    runtime.block_on(partition.shutdown()).unwrap();
+    drop(partition);
+    LEFT.lock().unwrap().push(dir);
+    figures
 }
 
 /// One delivery after the other while a segment after the other is emptied.

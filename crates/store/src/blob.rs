@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::config::INLINE_LIMIT;
 use crate::error::StoreError;
 use crate::io::JournalFile;
 use crate::journal::files::SegmentName;
 use crate::journal::segment;
+use crate::journal::segments::{SegmentPin, Segments};
 use crate::metrics::Metrics;
-use crate::segments::{SegmentPin, Segments};
 
 /// Bytes collected before they are written: one write for many network reads, and all that
 /// an APPEND of any size holds in memory.
@@ -99,7 +100,7 @@ impl BodyWriter {
     pub(crate) async fn create(
         segments: Arc<Segments>,
         metrics: Arc<Metrics>,
-        owner: (u64, [u8; 16]),
+        origin: segment::Origin,
         size_hint: u64,
     ) -> Result<Self, StoreError> {
         let blob = blocking(move || {
@@ -121,7 +122,7 @@ impl BodyWriter {
             blob.file
                 .allocate(segment::HEADER_BYTES + size_hint)
                 .and_then(|()| {
-                    let header = segment::Header::new(owner, number, 0).encode();
+                    let header = segment::Header::new(origin, number, 0).encode();
                     blob.file.write_all_at(&mut [IoSlice::new(&header)], 0)
                 })
                 .map_err(|e| StoreError::io("creating a body file", &e))?;
@@ -217,15 +218,4 @@ fn counted<T>(result: Result<T, StoreError>, metrics: &Metrics) -> Result<T, Sto
         Metrics::add(&metrics.disk_full, 1);
     }
     result
-}
-
-/// Runs `work` where it may wait for the disk.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-        Err(_) => Err(StoreError::Closed),
-    }
 }

@@ -3,17 +3,22 @@
 //! The truth is in the homes; the catalogue is a copy that the shards keep current after each
 //! commit, written to `partition.db` at checkpoints and mended from the homes at recovery.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicU64};
 
-use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
+use murder_mailbox::{Acl, MailboxId, MailboxName, Rights, SpecialUse};
 use parking_lot::RwLock;
 
 use crate::mailbox::MailboxMeta;
 
-/// How many different ACL texts are shared before the table of them is begun anew.
+/// How many different ACLs are shared before the table of them is begun anew.
 const MAX_SHARED_ACLS: usize = 65_536;
+
+/// Mailboxes that are given out at a time, for which the tables stay as they are.
+const PORTION: usize = 1024;
 
 /// A mailbox within its home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub(crate) struct Listed {
     pub name: Box<str>,
     pub id: MailboxId,
     pub uidvalidity: u32,
-    pub acl: Arc<str>,
+    pub acl: Arc<Acl>,
     pub special_use: Option<SpecialUse>,
     pub shared_seen: bool,
 }
@@ -72,11 +77,14 @@ struct Tables {
     next_home: u64,
     /// Homes whose rows in `partition.db` are out of date.
     dirty: HashSet<u64>,
-    acls: HashSet<Arc<str>>,
+    acls: HashSet<Arc<Acl>>,
+    /// The mailboxes that somebody else than their home's user may look up (right `l`), by the
+    /// identifiers in their ACLs; each by its home and its name below that.
+    granted: BTreeMap<Box<str>, BTreeSet<(u64, Box<str>)>>,
 }
 
 impl Tables {
-    fn share(&mut self, acl: &Arc<str>) -> Arc<str> {
+    fn share(&mut self, acl: &Arc<Acl>) -> Arc<Acl> {
         if let Some(shared) = self.acls.get(acl) {
             return Arc::clone(shared);
         }
@@ -85,6 +93,62 @@ impl Tables {
         }
         self.acls.insert(Arc::clone(acl));
         Arc::clone(acl)
+    }
+
+    /// Enters who may look mailboxes of a home up, or takes that back.
+    fn grant(&mut self, home: u64, key: &str, mailboxes: &[&Listed], enter: bool) {
+        if mailboxes.is_empty() {
+            return;
+        }
+        let owner = full_name(key, "").and_then(|root| root.owner_user());
+        for mailbox in mailboxes {
+            let looks = mailbox.acl.entries().filter(|(identifier, rights)| {
+                rights.contains(Rights::LOOKUP)
+                    && !identifier.starts_with('-')
+                    && owner.as_deref() != Some(identifier)
+            });
+            for (identifier, _) in looks {
+                let place = (home, mailbox.name.clone());
+                if enter {
+                    match self.granted.get_mut(identifier) {
+                        Some(places) => drop(places.insert(place)),
+                        None => drop(self.granted.insert(identifier.into(), [place].into())),
+                    }
+                } else if let Some(places) = self.granted.get_mut(identifier) {
+                    places.remove(&place);
+                    if places.is_empty() {
+                        self.granted.remove(identifier);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Enters what has changed of a home's mailboxes; both are sorted by name.
+    fn grant_changes(&mut self, home: u64, old: &HomeEntry, key: &str, new: &[Listed]) {
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        let is_same_home = *old.key == *key;
+        let (mut olds, mut news) = (old.mailboxes.iter().peekable(), new.iter().peekable());
+        loop {
+            let order = match (olds.peek(), news.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.name.cmp(&new.name),
+            };
+            let old = olds.next_if(|_| order.is_le());
+            let new = news.next_if(|_| order.is_ge());
+            if let (Some(old), Some(new)) = (old, new)
+                && is_same_home
+                && Arc::ptr_eq(&old.acl, &new.acl)
+            {
+                continue;
+            }
+            gone.extend(old);
+            come.extend(new);
+        }
+        self.grant(home, &old.key, &gone, false);
+        self.grant(home, key, &come, true);
     }
 }
 
@@ -100,7 +164,7 @@ impl Catalogue {
     /// A number that is another one after each change of a mailbox's name or ACL. Read it before
     /// what is to be remembered with it.
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.version.load(atomic::Ordering::Acquire)
     }
 
     /// The mailbox of that name and its home's number.
@@ -191,7 +255,10 @@ impl Catalogue {
         }
         tables.next_home = tables.next_home.max(home);
         tables.reserved.remove(key);
-        let old = tables.homes.get(&home).map(|h| Arc::clone(&h.key));
+        let before = tables.homes.remove(&home);
+        let (none, tables) = (HomeEntry::default(), &mut *tables);
+        tables.grant_changes(home, before.as_ref().unwrap_or(&none), key, &mailboxes);
+        let old = before.map(|before| before.key);
         let key: Arc<str> = match old {
             Some(old) if &*old == key => old,
             Some(old) => {
@@ -205,19 +272,20 @@ impl Catalogue {
         tables.keys.insert(Arc::clone(&key), home);
         tables.homes.insert(home, HomeEntry { key, mailboxes });
         tables.dirty.insert(home);
-        self.version.fetch_add(1, Ordering::Release);
+        self.version.fetch_add(1, atomic::Ordering::Release);
     }
 
     /// Forgets a home.
     pub fn remove(&self, home: u64) {
         let mut tables = self.tables.write();
-        if let Some(entry) = tables.homes.remove(&home)
-            && tables.keys.get(&entry.key) == Some(&home)
-        {
-            tables.keys.remove(&entry.key);
+        if let Some(entry) = tables.homes.remove(&home) {
+            tables.grant_changes(home, &entry, &entry.key, &[]);
+            if tables.keys.get(&entry.key) == Some(&home) {
+                tables.keys.remove(&entry.key);
+            }
         }
         tables.dirty.insert(home);
-        self.version.fetch_add(1, Ordering::Release);
+        self.version.fetch_add(1, atomic::Ordering::Release);
     }
 
     /// Makes the keys fit the homes. During replay homes take and leave keys in any order; at
@@ -279,6 +347,44 @@ impl Catalogue {
             .collect()
     }
 
+    /// Some of the mailboxes, of all homes or one, whose ACLs give `identifier` right `l`: those
+    /// behind `after`, which then is the last of them; none when there are no more. The mailboxes
+    /// that a home's user has in it are not among them for that user.
+    pub fn granted(
+        &self,
+        identifier: &str,
+        home: Option<u64>,
+        after: &mut Option<(u64, Box<str>)>,
+    ) -> Vec<MailboxMeta> {
+        let tables = self.tables.read();
+        let Some(places) = tables.granted.get(identifier) else {
+            return Vec::new();
+        };
+        let from = match (&*after, home) {
+            (Some(after), _) => Bound::Excluded(after.clone()),
+            (None, Some(home)) => Bound::Included((home, Box::default())),
+            (None, None) => Bound::Unbounded,
+        };
+        let places = places.range((from, Bound::Unbounded));
+        let mut found = Vec::new();
+        for place in places.take_while(|(of, _)| home.is_none_or(|home| home == *of)) {
+            let (home, name) = place;
+            found.extend(tables.homes.get(home).and_then(|entry| {
+                let at = entry
+                    .mailboxes
+                    .binary_search_by(|m| m.name.cmp(name))
+                    .ok()?;
+                entry.mailboxes[at].meta(&entry.key)
+            }));
+            if found.len() >= PORTION {
+                *after = Some(place.clone());
+                return found;
+            }
+        }
+        *after = Some((u64::MAX, Box::default()));
+        found
+    }
+
     /// The keys of all homes, sorted.
     pub fn keys(&self) -> Vec<Arc<str>> {
         let tables = self.tables.read();
@@ -308,7 +414,7 @@ mod tests {
             name: name.into(),
             id: MailboxId::new(),
             uidvalidity: 1,
-            acl: "bob\tlrs\t".into(),
+            acl: Acl::parse("bob\tlrs\t").unwrap().into(),
             special_use: None,
             shared_seen: false,
         }
@@ -343,5 +449,83 @@ mod tests {
         assert_eq!(catalogue.counts(), (1, 1));
         let dirty = catalogue.take_dirty();
         assert!(dirty.iter().any(|(h, entry)| *h == home && entry.is_none()));
+    }
+
+    use proptest::prelude::*;
+
+    const USERS: [&str; 3] = ["bob", "eve", "group:staff"];
+    const ACLS: [&str; 6] = [
+        "bob\tlrs\t",
+        "bob\tlrs\teve\tl\t",
+        "anyone\tp\tgroup:staff\tlr\t",
+        "anyone\tlr\t-eve\tlr\t",
+        "group:staff\tr\t",
+        "",
+    ];
+    const KEYS: [&str; 4] = ["user/bob", "user/eve", "board", "example.org!user/bob"];
+
+    proptest! {
+        /// Who is shown what the index says is shown what a look at all mailboxes says.
+        #[test]
+        fn the_index_knows_whom_acls_name(
+            steps in prop::collection::vec(
+                (0..4u64, 0..4usize, prop::collection::vec((0..5u32, 0..6usize), 0..4)),
+                1..30,
+            )
+        ) {
+            let catalogue = Catalogue::default();
+            for (home, key, mailboxes) in steps {
+                if mailboxes.is_empty() && key == 0 {
+                    catalogue.remove(home);
+                    continue;
+                }
+                let mut names = HashSet::new();
+                let mailboxes = mailboxes.into_iter().filter(|(name, _)| names.insert(*name));
+                let mailboxes = mailboxes.map(|(name, acl)| Listed {
+                    acl: Acl::parse(ACLS[acl]).unwrap().into(),
+                    ..listed(&format!("{name}"))
+                });
+                catalogue.put(home, KEYS[key], mailboxes.collect());
+            }
+            let tables = catalogue.tables.read();
+            for identifier in USERS.into_iter().chain(["anyone"]) {
+                let mut wanted = BTreeSet::new();
+                for (home, entry) in &tables.homes {
+                    let owner = full_name(&entry.key, "").and_then(|root| root.owner_user());
+                    wanted.extend(entry.mailboxes.iter().filter(|mailbox| {
+                        mailbox.acl.get(identifier).contains(Rights::LOOKUP)
+                            && owner.as_deref() != Some(identifier)
+                    }).map(|mailbox| (*home, mailbox.name.clone())));
+                }
+                let index = tables.granted.get(identifier).cloned().unwrap_or_default();
+                prop_assert_eq!(index, wanted, "{}", identifier);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_granted_comes_in_portions() {
+        let catalogue = Catalogue::default();
+        let shared = |count: usize| {
+            let mailboxes = (0..count).map(|n| Listed {
+                acl: Acl::parse("anyone\tlr\t").unwrap().into(),
+                ..listed(&format!("{n:05}"))
+            });
+            mailboxes.collect::<Vec<_>>()
+        };
+        catalogue.put(1, "board", shared(PORTION + 7));
+        catalogue.put(2, "club", shared(3));
+        for (home, portions) in [
+            (None, vec![PORTION, 10]),
+            (Some(2), vec![3]),
+            (Some(3), vec![]),
+        ] {
+            let mut after = None;
+            let found = std::iter::from_fn(|| {
+                let found = catalogue.granted("anyone", home, &mut after);
+                (!found.is_empty()).then_some(found.len())
+            });
+            assert_eq!(found.collect::<Vec<_>>(), portions, "home {home:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::Sender;
 
 use crate::home::{HomeState, SegmentChange, SegmentChanges};
-use crate::identity::Checkpoint;
+use crate::journal::checkpoint::Checkpoint;
 
 /// The system's time, in seconds since 1970: what it is compared with are the times of files.
 pub(crate) fn now() -> i64 {

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::journal::segment;
+use crate::sink::JournalSink;
+
 /// Bodies up to this many bytes travel in the journal record; larger ones are staged in a
 /// file of their own, so that neither memory nor a batch has to hold them.
 pub const INLINE_LIMIT: usize = 256 * 1024;
@@ -101,6 +104,18 @@ pub struct PartitionConfig {
     /// Whether a master has to know how far the partition has come, see
     /// [`Partition::report`](crate::Partition::report). Default no.
     pub has_master: bool,
+    /// The partition's epoch as the master has it. What its journal says counts if that is greater.
+    /// Default 0.
+    pub epoch: u64,
+    /// The level of the journal's records, which is raised when every reader of it can read the
+    /// next; one that the journal has already is never lowered. Default the newest that this version
+    /// knows.
+    pub journal_level: u32,
+    /// Who has to have a record before it is answered, beside this node's disk. Default nobody.
+    pub sink: Option<Arc<dyn JournalSink>>,
+    /// Bytes of journal that are kept for a [`JournalReader`](crate::JournalReader) at most: a slower
+    /// one gets no further. Default 4 GiB.
+    pub reader_bytes: u64,
     /// The most UIDs that are given out beyond what the master knows, and what a mailbox's UIDNEXT
     /// jumps by at least when an old copy is put back. Default 2^20; others are for tests.
     pub uid_gap: u32,
@@ -140,6 +155,10 @@ impl PartitionConfig {
             clock: Clock::default(),
             maintenance_interval: Duration::from_secs(60),
             has_master: false,
+            epoch: 0,
+            journal_level: segment::LEVEL,
+            sink: None,
+            reader_bytes: 4 << 30,
             uid_gap: UID_GAP,
         }
     }

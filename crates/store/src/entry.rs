@@ -11,11 +11,10 @@ use crate::body::BodyLocation;
 use crate::command::Op;
 use crate::error::StoreError;
 use crate::items::Items;
-use crate::journal::record;
+use crate::journal::segments::Segments;
 use crate::mailbox::Renamed;
 use crate::message::{Appended, Copied, Expunged, Stored};
 use crate::retention::Purged;
-use crate::segments::Segments;
 use crate::uidset::UidSet;
 
 /// What applying a command to a home gave.
@@ -187,24 +186,4 @@ pub(crate) fn distribute(entry: &Arc<Entry>, by_shard: &mut [Vec<Arc<Entry>>]) {
             list.push(Arc::clone(entry));
         }
     }
-}
-
-/// Where the bodies of a record's messages are.
-pub(crate) fn locations(op: &Op, segment: u64, place: u64, command_len: u64) -> Vec<BodyLocation> {
-    let mut offset = place + record::HEADER_BYTES as u64 + command_len;
-    op.messages()
-        .iter()
-        .map(|message| {
-            message.location().unwrap_or_else(|| {
-                let location = BodyLocation {
-                    segment,
-                    offset,
-                    len: message.len,
-                    crc: message.crc,
-                };
-                offset += u64::from(message.len);
-                location
-            })
-        })
-        .collect()
 }

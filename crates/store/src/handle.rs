@@ -10,7 +10,7 @@ use murder_mailbox::MailboxId;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, watch};
 
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::claims::Claim;
 use crate::error::StoreError;
 use crate::fulltext::{TextCandidates, TextFilter};
@@ -291,7 +291,8 @@ impl MailboxHandle {
                 State::Loaded(view) if change.lsn > view.lsn => {
                     for moved in &change.relocated {
                         let reader = Arc::downgrade(&view.generation);
-                        self.shared.segments.keep_for(moved.from, reader);
+                        let retention = &self.shared.segments.retention;
+                        retention.keep_for(moved.from, reader);
                     }
                     let next = Arc::new(view.with(change));
                     old = Some(std::mem::replace(view, next));

@@ -25,20 +25,41 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use murder_mailbox::{MailboxId, SpecialUse};
+use murder_mailbox::{Acl, MailboxId, SpecialUse};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::catalogue::Listed;
 use crate::command::Op;
 use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::{StoreError, is_of_the_disk};
-use crate::segments::Segments;
+use crate::journal::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{Keywords, MailboxView, ViewChange};
 use crate::watch::{AnnotationNote, MailboxCounters};
 
 /// The views of mailboxes that somebody has open.
 pub(crate) type OpenViews<'a> = &'a dyn Fn(MailboxId) -> Option<Arc<MailboxView>>;
+
+/// An ACL as it is stored, which nobody else changes, and as it is read.
+#[derive(Debug, Clone)]
+struct StoredAcl {
+    text: Arc<str>,
+    acl: Arc<Acl>,
+}
+
+impl StoredAcl {
+    fn new(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            acl: read_acl(text),
+        }
+    }
+}
+
+/// An ACL's text; nobody is named in one that cannot be read.
+pub(crate) fn read_acl(text: &str) -> Arc<Acl> {
+    Acl::parse(text).unwrap_or_default().into()
+}
 
 /// A mailbox's row.
 #[derive(Debug, Clone)]
@@ -50,7 +71,7 @@ pub(crate) struct Mailbox {
     uidvalidity: u32,
     uidnext: u32,
     highest_modseq: u64,
-    acl: Arc<str>,
+    acl: StoredAcl,
     special_use: Option<SpecialUse>,
     shared_seen: bool,
     messages: i64,
@@ -70,7 +91,7 @@ impl Mailbox {
             name: self.name.as_str().into(),
             id: self.id,
             uidvalidity: self.uidvalidity,
-            acl: Arc::clone(&self.acl),
+            acl: Arc::clone(&self.acl.acl),
             special_use: self.special_use,
             shared_seen: self.shared_seen,
         }
@@ -278,7 +299,7 @@ impl Home {
                 uidvalidity: r.get(3)?,
                 uidnext: r.get(4)?,
                 highest_modseq: r.get::<_, i64>(5)?.cast_unsigned(),
-                acl: acl.into(),
+                acl: StoredAcl::new(&acl),
                 special_use: special_use.parse().ok(),
                 shared_seen: r.get(8)?,
                 messages: r.get(9)?,
@@ -627,7 +648,7 @@ fn write_mailbox(conn: &Connection, mailbox: &Mailbox) -> rusqlite::Result<()> {
         mailbox.uidvalidity,
         mailbox.uidnext,
         mailbox.highest_modseq.cast_signed(),
-        &*mailbox.acl,
+        &*mailbox.acl.text,
         mailbox.special_use.map_or("", SpecialUse::as_str),
         mailbox.shared_seen,
         mailbox.messages,

@@ -10,6 +10,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::segment;
 
 /// The file's name in the partition's directory.
 pub(crate) const FILE: &str = "identity";
@@ -52,24 +54,6 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The last checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Checkpoint {
-    /// Every record up to this one is durable in the homes.
-    pub lsn: u64,
-    /// Where the next record is looked for.
-    pub segment: u64,
-    /// Where in that segment.
-    pub offset: u64,
-    /// No file of the journal had a greater number.
-    pub last_file: u64,
-    /// When it began, in seconds since 1970 by the system's clock: no home had anything of a later
-    /// record before.
-    pub began: i64,
-    /// The UIDs that records up to this one gave out.
-    pub uids: u64,
-}
-
 /// What the file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -98,10 +82,12 @@ impl Stamp {
             self.checkpoint.began.cast_unsigned(),
             self.last_home,
             self.checkpoint.uids,
+            self.checkpoint.epoch,
         ];
         for (word, at) in words.iter().zip((48..).step_by(8)) {
             out[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
+        out[120..124].copy_from_slice(&self.checkpoint.level.to_le_bytes());
         let crc = crc32c::crc32c(&out[..BYTES - 4]);
         out[BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -131,6 +117,12 @@ impl Stamp {
             word.copy_from_slice(&said[48 + nth * 8..56 + nth * 8]);
             u64::from_le_bytes(word)
         };
+        let mut level = [0; 4];
+        level.copy_from_slice(&said[120..124]);
+        let level = u32::from_le_bytes(level);
+        if level > segment::LEVEL {
+            return Err(NEWER);
+        }
         Ok(Self {
             identity: Identity {
                 partition: array(16),
@@ -144,6 +136,8 @@ impl Stamp {
                 last_file: word(4),
                 began: word(5).cast_signed(),
                 uids: word(7),
+                epoch: word(8),
+                level,
             },
             last_home: word(6),
         })
@@ -266,6 +260,8 @@ mod tests {
                 last_file: 4,
                 began: -5,
                 uids: 7,
+                epoch: 8,
+                level: 1,
             },
             last_home: 6,
         };

@@ -22,6 +22,7 @@
 
 mod annotation;
 mod blob;
+mod blocking;
 mod body;
 mod catalogue;
 mod checkpoint;
@@ -55,8 +56,8 @@ mod recents;
 mod reporting;
 mod reserve;
 mod retention;
-mod segments;
 mod shared;
+mod sink;
 mod threads;
 mod transfer;
 mod uidset;
@@ -77,6 +78,7 @@ pub use health::Health;
 pub use identity::{Found, Identity};
 pub use items::FetchedItems;
 pub use items::days;
+pub use journal::reader::{JournalReadError, JournalReader, JournalRecord};
 pub use mailbox::{CreateMailbox, MailboxMeta, MailboxStatus, Renamed};
 pub use message::{
     AppendMessage, Appended, Body, Copied, CopyFlags, Expunged, InternalDate, StoreMode, StoreOp,
@@ -90,6 +92,7 @@ pub use partition::{
 pub use quota::{Quota, QuotaDifference, QuotaLimits, QuotaResource, QuotaUsage};
 pub use reporting::Report;
 pub use retention::{DeletedMailbox, ExpungedMessage, MAX_RESTORABLE, Purged, Restorable};
+pub use sink::JournalSink;
 pub use transfer::{Destination, TransferId, TransferredMessage};
 pub use uidset::UidSet;
 pub use view::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
+use murder_mailbox::{Acl, MailboxId, MailboxName, SpecialUse};
 
 /// A mailbox as the partition's catalogue has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,9 @@ pub struct MailboxMeta {
     pub id: MailboxId,
     /// UIDVALIDITY.
     pub uidvalidity: u32,
-    /// The access control list in Cyrus's text form.
-    pub acl: Arc<str>,
+    /// Who may do what with it. One whose text cannot be read gives nobody anything but what owners
+    /// and administrators cannot lose.
+    pub acl: Arc<Acl>,
     /// What it is for (RFC 6154).
     pub special_use: Option<SpecialUse>,
     /// Whether `\Seen` is one flag for all users.

@@ -33,7 +33,8 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::blob::{BodyWriter, blocking};
+use crate::blob::BodyWriter;
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::config::PartitionConfig;
 use crate::damage::Damage;
@@ -41,6 +42,7 @@ use crate::error::StoreError;
 use crate::handles::Handles;
 use crate::health::Health;
 use crate::identity::Identity;
+use crate::journal::reader::{JournalReadError, JournalReader};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 
@@ -87,11 +89,43 @@ impl Partition {
         self.shared.identity
     }
 
+    /// The partition's epoch, which its records carry: the number of the change of owner that made
+    /// this node its owner.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch()
+    }
+
+    /// Takes a greater epoch: when this returns no record of a lower one is written any more, and
+    /// the next start knows it. A lower one than the partition has changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn raise_epoch(&self, epoch: u64) -> Result<(), StoreError> {
+        if self.shared.epoch.fetch_max(epoch, Ordering::AcqRel) >= epoch {
+            return Ok(());
+        }
+        // Behind it is what was on its way.
+        self.shared.checkpoint().await
+    }
+
     /// The LSN of the last record that is durable: every change that was answered has this or a
     /// lower one.
     #[must_use]
     pub fn durable_lsn(&self) -> u64 {
         self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// Reads the journal from the record `from` on, or the first one behind it, while it is written.
+    /// What its reader has yet to read is kept.
+    ///
+    /// # Errors
+    /// See [`JournalReadError`].
+    pub async fn read_journal(&self, from: u64) -> Result<JournalReader, JournalReadError> {
+        let shared = &self.shared;
+        let (segments, tag) = (Arc::clone(&shared.segments), shared.origin.tag);
+        let (synced, closing) = (shared.synced.subscribe(), shared.closing.subscribe());
+        blocking(move || Ok(JournalReader::open(&segments, tag, from, synced, closing))).await?
     }
 
     /// Begins to take a large body. `size_hint` bytes of disk are set aside for it.
@@ -110,7 +144,7 @@ impl Partition {
     pub async fn check_disk(&self, bytes: u64) -> Result<(), StoreError> {
         self.shared.check_writable()?;
         let (segments, uncounted) = (Arc::clone(&self.shared.segments), Arc::default());
-        BodyWriter::create(segments, uncounted, self.shared.owner(), bytes).await?;
+        BodyWriter::create(segments, uncounted, self.shared.origin, bytes).await?;
         Ok(())
     }
 

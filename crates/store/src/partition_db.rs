@@ -17,7 +17,8 @@ use crate::catalogue::{DirtyHomes, HomeListing};
 use crate::checkpoint::Changes;
 use crate::error::{StoreError, is_of_the_disk};
 use crate::home::{HomeOnDisk, HomeState, SegmentChange, SegmentChanges};
-use crate::identity::{Checkpoint, Identity, Stamp};
+use crate::identity::{Identity, Stamp};
+use crate::journal::checkpoint::Checkpoint;
 
 /// The file's name in the partition's directory.
 pub(crate) const FILE: &str = "partition.db";
@@ -170,6 +171,8 @@ impl PartitionDb {
             last_file,
             began,
             uids,
+            epoch,
+            level,
         } = stamp.checkpoint;
         let mut fill = || -> rusqlite::Result<()> {
             let tx = conn.transaction()?;
@@ -189,6 +192,8 @@ impl PartitionDb {
                 ("began", began.cast_unsigned()),
                 ("next_home", stamp.last_home),
                 ("uids", uids),
+                ("epoch", epoch),
+                ("level", level.into()),
                 ("reported", 0),
             ] {
                 let value = value.cast_signed();
@@ -274,6 +279,8 @@ impl PartitionDb {
         let id = |key: &str| -> rusqlite::Result<[u8; 16]> {
             conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0))
         };
+        // Older ones do not have it.
+        let or_zero = |key: &str| value(key).optional().map(Option::unwrap_or_default);
         let read = || -> rusqlite::Result<_> {
             let identity = Identity {
                 partition: id("partition")?,
@@ -286,6 +293,8 @@ impl PartitionDb {
                 last_file: value("last_file")?,
                 began: value("began")?.cast_signed(),
                 uids: value("uids")?,
+                epoch: or_zero("epoch")?,
+                level: u32::try_from(or_zero("level")?).unwrap_or(u32::MAX),
             };
             let numbers = (value("tag")?, value("next_home")?, value("reported")?);
             Ok((identity, checkpoint, numbers))
@@ -399,7 +408,7 @@ impl PartitionDb {
                     let segment = segment.cast_signed();
                     count.execute(params![segment, sum.refs, sum.bytes, sum.added])?;
                 }
-                let mut meta = tx.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?;
+                let mut meta = tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
                 for (key, value) in [
                     ("checkpoint_lsn", checkpoint.lsn),
                     ("scan_segment", checkpoint.segment),
@@ -408,6 +417,8 @@ impl PartitionDb {
                     ("began", checkpoint.began.cast_unsigned()),
                     ("next_home", next_home),
                     ("uids", checkpoint.uids),
+                    ("epoch", checkpoint.epoch),
+                    ("level", checkpoint.level.into()),
                     ("reported", self.reported),
                     ("crc", u64::from(stamp.checksum())),
                 ] {

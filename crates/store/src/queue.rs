@@ -21,8 +21,8 @@ use crate::entry::Answer;
 use crate::error::StoreError;
 use crate::items::Items;
 use crate::journal::record;
+use crate::journal::segments::SegmentPin;
 use crate::reporting::Reserved;
-use crate::segments::SegmentPin;
 
 /// The most records in a batch: what one write of headers, commands and bodies can carry
 /// without the first of them waiting long for the last.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::command::Op;
 use crate::config::PartitionConfig;
 use crate::error::StoreError;
-use crate::identity::Checkpoint;
+use crate::journal::checkpoint::Checkpoint;
 
 /// A report is due when this part of the gap is used.
 const DUE_AFTER: u64 = 4;

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
-use crate::blob::{BodyWriter, StagedBody, blocking};
+use crate::blob::{BodyWriter, StagedBody};
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::catalogue::Catalogue;
 use crate::claims::Claims;
@@ -25,13 +26,14 @@ use crate::health::HealthCell;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::items::Items;
+use crate::journal::segment;
+use crate::journal::segments::{SegmentPin, Segments};
 use crate::metrics::Metrics;
 use crate::partition_db;
 use crate::queue::{JournalQueue, Submission};
 use crate::readers::Readers;
 use crate::recents::Recents;
 use crate::reporting::Reporting;
-use crate::segments::{SegmentPin, Segments};
 use crate::watch::Watchers;
 
 /// Bytes of commands and bodies that may wait for the journal: a few batches; beyond that,
@@ -50,8 +52,10 @@ pub(crate) type Examined = HashMap<u64, i64>;
 pub(crate) struct Shared {
     pub config: PartitionConfig,
     pub identity: Identity,
-    /// The partition's own random number.
-    pub tag: u64,
+    /// What the journal's files say of themselves.
+    pub origin: segment::Origin,
+    /// The partition's epoch.
+    pub epoch: AtomicU64,
     pub catalogue: Catalogue,
     pub recents: Recents,
     /// Messages that are being moved.
@@ -76,7 +80,9 @@ pub(crate) struct Shared {
     pub compaction: tokio::sync::Mutex<Examined>,
     /// The last record that a checkpoint has counted.
     pub settled: AtomicU64,
-    /// The last record that is durable.
+    /// The last record that is on this node's disk.
+    pub synced: watch::Sender<u64>,
+    /// The last record that is durable: on the disk, and where else it has to be.
     pub durable: AtomicU64,
     pub waiting: Arc<Semaphore>,
     pub large_bodies: Arc<Semaphore>,
@@ -116,9 +122,17 @@ impl Shared {
         self.fulltext.close();
     }
 
-    /// What files of the journal name as theirs: tag and id of the partition.
-    pub fn owner(&self) -> (u64, [u8; 16]) {
-        (self.tag, self.identity.partition)
+    /// The partition's epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The epoch that records carry.
+    pub fn epoch_of_records(&self) -> u64 {
+        match self.origin.level >= segment::WITH_EPOCHS {
+            true => self.epoch(),
+            false => 0,
+        }
     }
 
     pub fn db_path(&self) -> PathBuf {
@@ -143,7 +157,7 @@ impl Shared {
         BodyWriter::create(
             Arc::clone(&self.segments),
             Arc::clone(&self.metrics),
-            self.owner(),
+            self.origin,
             size_hint,
         )
         .await

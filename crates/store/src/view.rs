@@ -22,7 +22,7 @@ use murder_mailbox::MailboxId;
 pub use row::MessageRow;
 
 use crate::flags::Flags;
-use crate::segments::Generation;
+use crate::journal::retention::Generation;
 use crate::uidset::UidSet;
 
 /// A mailbox at one moment.

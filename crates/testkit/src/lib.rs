@@ -24,6 +24,7 @@ mod wait;
 pub use http::{HttpAnswer, http_get, metric};
 pub use imap::{Answer, Fetch, ImapClient, Listed, Reply, Selected, Status, Value};
 pub use lmtp::{LmtpClient, LmtpReply};
+pub use loopback::own as own_loopback;
 pub use murder::{Addresses, Builder, Murder};
 pub use password::cheap_hash;
 pub use pop3::Pop3Client;

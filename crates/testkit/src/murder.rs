@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use murder_location::MupdateClient;
-use murder_mupdate::Master;
+use murder_mupdate::MasterConfig;
 use tempfile::TempDir;
 
 use crate::imap::ImapClient;
@@ -22,7 +22,7 @@ use crate::wait::{wait_until, within};
 
 pub use builder::Builder;
 pub use config::Addresses;
-use node::Node;
+use node::TestNode;
 
 /// The administrator's name.
 pub const ADMIN: &str = "admin";
@@ -32,9 +32,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The murder. Nodes are counted from 1, as in their names: `be1`, `fe2`. Dropped, all of it stops
 /// at once and its files are gone.
 pub struct Murder {
-    master: Node<Master>,
-    backends: Vec<Node<murder_backend::Backend>>,
-    frontends: Vec<Node<murder_frontend::Frontend>>,
+    master: TestNode<MasterConfig>,
+    backends: Vec<TestNode<murder_backend::BackendConfig>>,
+    frontends: Vec<TestNode<murder_frontend::FrontendConfig>>,
     password: String,
     users: u32,
     operator: MupdateClient,

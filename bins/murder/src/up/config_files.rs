@@ -67,6 +67,9 @@ fn node_config(node: &Node, plan: &Plan) -> String {
             address(Service::Lmtp),
             address(Service::Admin)
         );
+        if node.kind == Kind::Frontend {
+            text += "[placement]\nmode = \"random\"\n\n";
+        }
         if node.kind == Kind::Backend {
             text += &format!(
                 "[pop3]\nlisten = [\"{}\"]\ntls_listen = [\"{}\"]\n\

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use super::arguments::Arguments;
 use super::lock::{Holder, Lock};
 use super::topology::Topology;
-use super::{Arguments, fleet, make_dir, report};
+use super::{fleet, report};
 use crate::output::tail;
 use crate::password::VARIABLE;
 
@@ -20,7 +21,7 @@ const LOG_LINES: usize = 30;
 
 /// Starts the background process and waits until it is ready.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let dir = make_dir(&arguments.dir)?;
+    let dir = arguments.make_dir()?;
     if let Holder::Process(_) = Lock::holder(&dir)? {
         // Taking it makes the error.
         Lock::take(&dir)?;

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::lock::{Holder, Lock};
 use super::topology::Topology;
+use crate::operator::LOCAL_DIR;
 use crate::output::print_line;
 
 /// Longer than a supervisor takes to stop its nodes, the stubborn ones included.
@@ -18,7 +19,7 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The murder's directory
-    #[arg(long, value_name = "DIR", default_value = super::DEFAULT_DIR)]
+    #[arg(long, value_name = "DIR", default_value = LOCAL_DIR)]
     dir: PathBuf,
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::node::{Kind, Node, Service};
 use super::plan::Plan;
 use super::topology::Topology;
@@ -41,6 +41,9 @@ const RUN_WELL: Duration = Duration::from_secs(10);
 const LOG_BYTES: u64 = 16 << 20;
 /// How many threads serve sessions in a node: the runtime's own variable.
 const THREADS: &str = "TOKIO_WORKER_THREADS";
+/// The allocator gives memory of more than so many KiB back to the system as soon as it is free, as that
+/// of a password's hash: it would lie under smaller things otherwise, and stay.
+const LARGE_OBJECTS: (&str, &str) = ("MIMALLOC_ARENA_MAX_OBJECT_SIZE", "8192");
 /// What is said of a node that somebody has to look at.
 pub const NOT_READY: &str = "is not ready";
 /// Lines of a log that a failure shows.
@@ -230,11 +233,12 @@ impl Member {
         if std::env::var_os(THREADS).is_none() {
             command.env(THREADS, self.threads.to_string());
         }
+        if std::env::var_os(LARGE_OBJECTS.0).is_none() {
+            command.env(LARGE_OBJECTS.0, LARGE_OBJECTS.1);
+        }
         let child = command
             .env_remove(VARIABLE)
-            .arg("role")
-            .arg(self.node.kind.role().as_str())
-            .arg("--config")
+            .args(["node", "--config"])
             .arg(self.node.config_file())
             .args(["--grace", &GRACE_SECONDS.to_string()])
             .args(["--with-parent", &std::process::id().to_string()])

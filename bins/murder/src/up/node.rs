@@ -26,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// The role in its certificate; also what `murder role` calls it.
+    /// The role in its certificate.
     pub const fn role(self) -> Role {
         match self {
             Self::Frontend => Role::Frontend,

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::Arguments;
-use super::node::{Kind, Node, folder};
+use super::arguments::Arguments;
+use super::node::{Kind, Node, Service, folder};
 use super::ports::{Finder, Reserved};
 use super::topology::{Admin, MailNode, Master, Topology, Users};
 use crate::output::write_atomically;
-use crate::up::node::Service;
 
 /// The administrator's name.
 pub const ADMIN: &str = "admin";

@@ -78,16 +78,13 @@ pub(super) async fn reconcile(
             false => not_found(format!("there is no partition {place}")),
         });
     };
-    if let Some(why) = node.partitions.withdrawn(name) {
-        return Err(not_possible(why));
-    }
     murder_net::audit!(
         "partition.reconcile",
         for &Actor::operator(by),
-        partition = node.place(partition),
+        partition = node.place(&partition),
         may_drop = request.drop
     );
-    let report = reconcile_partition(node, cluster, partition, request.drop).await;
+    let report = reconcile_partition(node, cluster, &partition, request.drop).await;
     let report = report.map_err(|error| not_changed(ChangeError::from(error)))?;
     Ok(v1::ReconcilePartitionResponse {
         held: report.held,

@@ -101,7 +101,6 @@ fn partition_of(node: &Node, root: &MailboxName, wanted: &str) -> Result<Arc<Par
     if !wanted.is_empty() {
         let partition = node.partitions.get(wanted);
         return partition
-            .cloned()
             .ok_or_else(|| not_found(format!("there is no partition {wanted:?} here")));
     }
     let home = root.home_key();

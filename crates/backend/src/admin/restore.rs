@@ -36,7 +36,7 @@ impl OfPartition {
 /// What can be restored of a home, wherever it is here.
 async fn of_home(node: &Node, home: &str) -> Result<Vec<OfPartition>, Status> {
     let mut found = Vec::new();
-    for partition in node.partitions.values() {
+    for partition in node.partitions.open().iter() {
         if let Some(restorable) = or_gone(partition.restorable(home).await).map_err(refused)? {
             found.push(OfPartition {
                 partition: Arc::clone(partition),

@@ -13,7 +13,7 @@ use crate::status::condition_of;
 /// The partitions. Looks at every file, and at each home that keeps something.
 pub(super) async fn partitions(node: &Node) -> Result<Vec<v1::PartitionUsage>, StoreError> {
     let mut all = Vec::new();
-    for partition in node.partitions.values() {
+    for partition in node.partitions.open().iter() {
         let config = partition.config();
         let trouble = match node.health.get(&condition_of(&config.name)) {
             Some(Condition::Unhealthy(why) | Condition::NotReady(why)) => why,
@@ -58,7 +58,7 @@ pub(super) async fn homes(
     prefix: &str,
     answer: &Answer<v1::ListHomesResponse>,
 ) -> Result<(), Status> {
-    for partition in node.partitions.values() {
+    for partition in node.partitions.open().iter() {
         let place = node.place(partition);
         let mut homes = Vec::new();
         let all = partition.homes();

@@ -19,12 +19,12 @@ use murder_net::Shutdown;
 use murder_store::{MailboxView, UidSet, ViewDiff};
 
 use self::told::{Piece, Told};
+use crate::imap::account::User;
 use crate::imap::errors::OpError;
 use crate::imap::notify;
 use crate::imap::progress::{Pace, Progress};
 use crate::imap::search::{Hits, Order, Program, Scope, run_among};
 use crate::imap::selected::Selected;
-use crate::imap::session::User;
 use crate::node::now;
 use murder_session::ClientStream;
 

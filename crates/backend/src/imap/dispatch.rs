@@ -2,12 +2,16 @@
 
 use std::pin::Pin;
 
-use murder_imap::{Command, SearchKey, Tag};
+use murder_imap::{Command, NodeCommand, SearchKey, Tag};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpResult, bad};
 use crate::imap::op;
-use crate::imap::session::{Session, State};
+use crate::imap::selected::Selected;
+use crate::imap::session::Session;
+use crate::imap::state::State;
 use crate::imap::uid_only;
 use crate::imap::updates::Expunges;
 
@@ -17,193 +21,233 @@ impl Session {
     pub(crate) async fn execute(&mut self, tag: &Tag, command: Command) -> OpResult {
         use Command as C;
         use State as S;
-        if self.enabled.has(Extension::UidOnly) {
+        if self.client.enabled.has(Extension::UidOnly) {
             uid_only::check(&command)?;
         }
-        match (&self.state, command) {
+        let client = &mut self.client;
+        match (&mut self.state, command) {
             (_, C::Capability) => op::capability::capability(self),
             (_, C::Noop) => op::noop::noop(),
             (_, C::Logout) => op::logout::logout(self),
-            (_, C::Id(fields)) => boxed(op::id::id(self, fields.as_deref())).await,
+            (_, C::Id(fields)) => boxed(op::id::id(client, fields.as_deref())).await,
+            // On any connection of a node.
+            (
+                state,
+                C::Node(NodeCommand::Outcome {
+                    id,
+                    partition,
+                    home,
+                }),
+            ) => {
+                let account = state.account();
+                boxed(op::transfer::outcome(
+                    client, account, &id, &partition, home,
+                ))
+                .await
+            }
 
             (S::NotAuthenticated(login), C::StartTls) => {
-                let deadline = login.deadline();
-                boxed(op::starttls::starttls(self, tag, deadline)).await
+                boxed(op::starttls::starttls(client, tag, login.deadline())).await
             }
             (S::NotAuthenticated(_), C::Login { user, password }) => {
                 boxed(op::login::login(self, user, &password)).await
             }
             (
-                S::NotAuthenticated(_),
+                S::NotAuthenticated(login),
                 C::Authenticate {
                     mechanism,
                     initial_response,
                 },
             ) => {
+                let deadline = login.deadline();
                 let authenticate =
-                    op::authenticate::authenticate(self, &mechanism, initial_response);
+                    op::authenticate::authenticate(self, deadline, &mechanism, initial_response);
                 boxed(authenticate).await
             }
-            // On any connection of a node.
-            (_, C::Transfer(command)) => boxed(op::transfer::transfer(self, command)).await,
+            (
+                S::NotAuthenticated(_) | S::Logout,
+                C::Node(NodeCommand::NextId(_) | NodeCommand::Done { .. }),
+            ) => Err(bad("Log in first")),
+            (S::NotAuthenticated(_) | S::Logout, C::Node(_)) => Err(bad("unknown command")),
             (S::NotAuthenticated(_) | S::Logout, _) => Err(bad("Log in first")),
             (_, C::StartTls | C::Login { .. } | C::Authenticate { .. }) => {
                 Err(bad("Already logged in"))
             }
 
-            (_, C::Node(command)) => boxed(op::node::node(self, command)).await,
-            (_, C::Enable { capabilities }) => op::enable::enable(self, &capabilities),
             (_, C::Unauthenticate) => op::unauthenticate::unauthenticate(self),
-            (_, C::Namespace) => op::namespace::namespace(self),
-            (_, C::List(list)) => boxed(op::list::list(self, &list)).await,
-            (_, C::Lsub { reference, pattern }) => {
-                boxed(op::list::lsub(self, &reference, &pattern)).await
+            (state, C::Select { mailbox, params }) => {
+                boxed(op::select::select(client, state, false, &mailbox, &params)).await
             }
-            (_, C::Subscribe { mailbox }) => boxed(op::subscribe::subscribe(self, &mailbox)).await,
-            (_, C::Unsubscribe { mailbox }) => {
-                boxed(op::subscribe::unsubscribe(self, &mailbox)).await
+            (state, C::Examine { mailbox, params }) => {
+                boxed(op::select::select(client, state, true, &mailbox, &params)).await
             }
-            (
-                _,
-                C::Create {
-                    mailbox,
-                    partition,
-                    special_use,
-                },
-            ) => {
-                let create = op::create::create(self, &mailbox, partition.as_deref(), &special_use);
-                boxed(create).await
+            (state, C::Delete { mailbox }) => {
+                boxed(op::delete::delete(client, state, &mailbox)).await
             }
-            (_, C::Delete { mailbox }) => boxed(op::delete::delete(self, &mailbox)).await,
-            (
-                _,
-                C::Rename {
-                    from,
-                    to,
-                    partition,
-                },
-            ) => boxed(op::rename::rename(self, &from, &to, partition.as_deref())).await,
-            (_, C::Status { mailbox, items }) => {
-                boxed(op::status::status(self, &mailbox, &items)).await
-            }
-            (
-                _,
-                C::SetAcl {
-                    mailbox,
-                    identifier,
-                    mode,
-                    rights,
-                },
-            ) => {
-                let set_acl = op::acl::set_acl(self, &mailbox, &identifier, mode, rights);
-                boxed(set_acl).await
-            }
-            (
-                _,
-                C::DeleteAcl {
-                    mailbox,
-                    identifier,
-                },
-            ) => boxed(op::acl::delete_acl(self, &mailbox, &identifier)).await,
-            (_, C::GetAcl { mailbox }) => op::acl::get_acl(self, &mailbox),
-            (
-                _,
-                C::ListRights {
-                    mailbox,
-                    identifier,
-                },
-            ) => op::acl::list_rights(self, &mailbox, &identifier),
-            (_, C::MyRights { mailbox }) => op::acl::my_rights(self, &mailbox),
-            (_, C::Notify(command)) => boxed(op::notify::notify(self, &command)).await,
-            (_, C::GetMetadata(get)) => boxed(op::get_metadata::get_metadata(self, &get)).await,
-            (_, C::SetMetadata { mailbox, entries }) => {
-                boxed(op::set_metadata::set_metadata(self, &mailbox, entries)).await
-            }
-            (_, C::GetQuota { root }) => boxed(op::quota::get_quota(self, &root)).await,
-            (_, C::GetQuotaRoot { mailbox }) => {
-                boxed(op::quota::get_quota_root(self, &mailbox)).await
-            }
-            (_, C::SetQuota { root, limits }) => {
-                boxed(op::quota::set_quota(self, &root, &limits)).await
-            }
-            (_, C::Select { mailbox, params }) => {
-                boxed(op::select::select(self, false, &mailbox, &params)).await
-            }
-            (_, C::Examine { mailbox, params }) => {
-                boxed(op::select::select(self, true, &mailbox, &params)).await
-            }
-            (_, C::Idle) => boxed(op::idle::idle(self)).await,
-            (_, C::MultiSearch(search)) => {
-                boxed(op::multi_search::multi_search(self, tag, &search)).await
-            }
-            (_, C::Compress { mechanism }) => {
-                boxed(op::compress::compress(self, tag, &mechanism)).await
-            }
+            (state @ S::Selected(..), C::Unselect) => op::close::unselect(state),
+            (state @ S::Selected(..), C::Close) => boxed(op::close::close(state)).await,
 
-            (S::Selected(_), C::Unselect) => boxed(op::close::unselect(self)).await,
-            (S::Selected(_), C::Close) => boxed(op::close::close(self)).await,
-            (S::Selected(_), C::Check) => boxed(op::close::check(self)).await,
-            (S::Selected(_), C::Expunge) => boxed(op::expunge::expunge(self, tag, None)).await,
-            (S::Selected(_), C::UidExpunge { set }) => {
-                boxed(op::expunge::expunge(self, tag, Some(&set))).await
+            (S::Authenticated(account), command) => {
+                in_account(client, account, None, tag, command).await
             }
-            (S::Selected(_), C::Search(search)) => {
-                boxed(op::search::search(self, tag, &search)).await
+            (S::Selected(account, selected), command) => {
+                in_mailbox(client, account, selected, tag, command).await
             }
-            (S::Selected(_), C::CancelUpdate { tags }) => {
-                op::cancel_update::cancel_update(self, &tags)
-            }
-            (S::Selected(_), C::Sort(sort)) => boxed(op::sort::sort(self, tag, &sort)).await,
-            (S::Selected(_), C::Thread(thread)) => {
-                boxed(op::thread::thread(self, tag, &thread)).await
-            }
-            (
-                S::Selected(_),
-                C::Fetch {
-                    uid,
-                    set,
-                    items,
-                    modifiers,
-                },
-            ) => boxed(op::fetch::fetch(self, uid, &set, &items, &modifiers)).await,
-            (
-                S::Selected(_),
-                C::Store {
-                    uid,
-                    set,
-                    modifiers,
-                    mode,
-                    silent,
-                    flags,
-                },
-            ) => {
-                let store =
-                    op::store::store(self, tag, uid, &set, &modifiers, mode, silent, &flags);
-                boxed(store).await
-            }
-            (S::Selected(_), C::Copy { uid, set, mailbox }) => {
-                boxed(op::copy::copy(self, tag, uid, &set, &mailbox, false)).await
-            }
-            (S::Selected(_), C::Move { uid, set, mailbox }) => {
-                boxed(op::copy::copy(self, tag, uid, &set, &mailbox, true)).await
-            }
-            (
-                S::Authenticated,
-                C::Unselect
-                | C::Close
-                | C::Check
-                | C::Expunge
-                | C::UidExpunge { .. }
-                | C::Search(_)
-                | C::CancelUpdate { .. }
-                | C::Sort(_)
-                | C::Thread(_)
-                | C::Fetch { .. }
-                | C::Store { .. }
-                | C::Copy { .. }
-                | C::Move { .. },
-            ) => Err(bad("Select a mailbox first")),
         }
+    }
+}
+
+/// Runs a command of the selected mailbox, or one for which none need be.
+async fn in_mailbox(
+    client: &mut Client,
+    account: &mut Account,
+    selected: &mut Selected,
+    tag: &Tag,
+    command: Command,
+) -> OpResult {
+    use Command as C;
+    match command {
+        C::Check => Ok(op::close::check()),
+        C::Expunge => boxed(op::expunge::expunge(client, account, selected, tag, None)).await,
+        C::UidExpunge { set } => {
+            let set = Some(&set);
+            boxed(op::expunge::expunge(client, account, selected, tag, set)).await
+        }
+        C::Search(search) => {
+            boxed(op::search::search(client, account, selected, tag, &search)).await
+        }
+        C::CancelUpdate { tags } => op::cancel_update::cancel_update(selected, &tags),
+        C::Sort(sort) => boxed(op::sort::sort(client, account, selected, tag, &sort)).await,
+        C::Thread(thread) => {
+            boxed(op::thread::thread(client, account, selected, tag, &thread)).await
+        }
+        C::Fetch {
+            uid,
+            set,
+            items,
+            modifiers,
+        } => {
+            let fetch = op::fetch::fetch(client, account, selected, uid, &set, &items, &modifiers);
+            boxed(fetch).await
+        }
+        C::Store {
+            uid,
+            set,
+            modifiers,
+            mode,
+            silent,
+            flags,
+        } => {
+            let change = op::store::Change {
+                uid,
+                set: &set,
+                modifiers: &modifiers,
+                mode,
+                silent,
+                flags: &flags,
+            };
+            boxed(op::store::store(client, account, selected, tag, change)).await
+        }
+        C::Copy { uid, set, mailbox } => {
+            let copy = op::copy::copy(client, account, selected, tag, (uid, &set), &mailbox, false);
+            boxed(copy).await
+        }
+        C::Move { uid, set, mailbox } => {
+            let copy = op::copy::copy(client, account, selected, tag, (uid, &set), &mailbox, true);
+            boxed(copy).await
+        }
+        command => in_account(client, account, Some(selected), tag, command).await,
+    }
+}
+
+/// Runs a command for which no mailbox need be selected.
+async fn in_account(
+    client: &mut Client,
+    account: &mut Account,
+    selected: Option<&mut Selected>,
+    tag: &Tag,
+    command: Command,
+) -> OpResult {
+    use Command as C;
+    match command {
+        C::Node(command) => boxed(op::node::node(client, account, selected, command)).await,
+        C::Enable { capabilities } => op::enable::enable(client, account, selected, &capabilities),
+        C::Namespace => op::namespace::namespace(client, account),
+        C::List(list) => boxed(op::list::list(client, account, selected, &list)).await,
+        C::Lsub { reference, pattern } => {
+            boxed(op::list::lsub(client, account, &reference, &pattern)).await
+        }
+        C::Subscribe { mailbox } => {
+            boxed(op::subscribe::subscribe(client, account, &mailbox)).await
+        }
+        C::Unsubscribe { mailbox } => {
+            boxed(op::subscribe::unsubscribe(client, account, &mailbox)).await
+        }
+        C::Create {
+            mailbox,
+            partition,
+            special_use,
+        } => {
+            let partition = partition.as_deref();
+            let create = op::create::create(client, account, &mailbox, partition, &special_use);
+            boxed(create).await
+        }
+        C::Rename {
+            from,
+            to,
+            partition,
+        } => {
+            let partition = partition.as_deref();
+            boxed(op::rename::rename(client, account, &from, &to, partition)).await
+        }
+        C::Status { mailbox, items } => {
+            boxed(op::status::status(
+                client, account, selected, &mailbox, &items,
+            ))
+            .await
+        }
+        C::SetAcl {
+            mailbox,
+            identifier,
+            mode,
+            rights,
+        } => {
+            let set_acl = op::acl::set_acl(client, account, &mailbox, &identifier, mode, rights);
+            boxed(set_acl).await
+        }
+        C::DeleteAcl {
+            mailbox,
+            identifier,
+        } => boxed(op::acl::delete_acl(client, account, &mailbox, &identifier)).await,
+        C::GetAcl { mailbox } => op::acl::get_acl(client, account, &mailbox),
+        C::ListRights {
+            mailbox,
+            identifier,
+        } => op::acl::list_rights(client, account, &mailbox, &identifier),
+        C::MyRights { mailbox } => op::acl::my_rights(client, account, &mailbox),
+        C::Notify(command) => boxed(op::notify::notify(client, account, selected, &command)).await,
+        C::GetMetadata(get) => boxed(op::get_metadata::get_metadata(client, account, &get)).await,
+        C::SetMetadata { mailbox, entries } => {
+            boxed(op::set_metadata::set_metadata(
+                client, account, &mailbox, entries,
+            ))
+            .await
+        }
+        C::GetQuota { root } => boxed(op::quota::get_quota(client, account, &root)).await,
+        C::GetQuotaRoot { mailbox } => {
+            boxed(op::quota::get_quota_root(client, account, &mailbox)).await
+        }
+        C::SetQuota { root, limits } => {
+            boxed(op::quota::set_quota(client, account, &root, &limits)).await
+        }
+        C::Idle => boxed(op::idle::idle(client, account, selected)).await,
+        C::MultiSearch(search) => {
+            let multi_search =
+                op::multi_search::multi_search(client, account, selected, tag, &search);
+            boxed(multi_search).await
+        }
+        C::Compress { mechanism } => boxed(op::compress::compress(client, tag, &mechanism)).await,
+        _ => Err(bad("Select a mailbox first")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use murder_auth::AuthError;
 use murder_imap::mailbox::MailboxArgError;
-use murder_imap::{Code, Status};
+use murder_imap::{Code, NodeCode, Status};
 use murder_location::MupdateError;
 use murder_mailbox::NameError;
 use murder_session::{Goodbye, NotLoggedIn};
@@ -303,11 +303,10 @@ impl Completion {
     /// What is said of a mailbox that is not found while a partition is not open: it may be there.
     /// Neither may a client forget it, nor a frontend look elsewhere, nor anybody make it anew.
     pub(crate) fn into_unavailable(self) -> Self {
-        let unknown = match &self.code {
-            Some(Code::NonExistent | Code::TryCreate) => true,
-            Some(code) => code.is_not_here(),
-            None => false,
-        };
+        let unknown = matches!(
+            &self.code,
+            Some(Code::NonExistent | Code::TryCreate | Code::Node(NodeCode::NotHere))
+        );
         if self.status != Status::No || !unknown {
             return self;
         }
@@ -322,7 +321,7 @@ impl Completion {
 /// The answer for a mailbox that is not there; `not_here`: a frontend is told to look elsewhere.
 pub(crate) fn no_such_mailbox(not_here: bool) -> OpError {
     match not_here {
-        true => no(Code::not_here(), "Mailbox is not on this backend"),
+        true => no(NodeCode::NotHere.into(), "Mailbox is not on this backend"),
         false => no(Code::NonExistent, "Mailbox does not exist"),
     }
 }

@@ -7,8 +7,8 @@ use murder_imap::{Code, MetadataDepth};
 use murder_mailbox::Rights;
 use murder_store::{Annotated, Annotation, MAX_ANNOTATION, StoreError};
 
+use crate::imap::account::User;
 use crate::imap::errors::{OpError, bad, no};
-use crate::imap::session::User;
 use crate::node::{Found, Node};
 
 /// Whether `\Seen` is one flag for all users of a mailbox, as in Cyrus: `true` or `false`.
@@ -199,7 +199,7 @@ pub(crate) async fn of_server(
         Err(error) => return Err(error),
     }
     if let Some(partition) = node.server_partition() {
-        annotations.extend(read(partition, Annotated::Server).await?);
+        annotations.extend(read(&partition, Annotated::Server).await?);
     }
     if let Some(contact) = &node.config.imap.contact {
         annotations.extend(wanted.computed(ADMIN, contact));

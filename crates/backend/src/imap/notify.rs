@@ -25,9 +25,11 @@ pub(crate) use arrivals::tell_items;
 pub(crate) use filter::{Events, Filter, Groups, takes_mail};
 pub(crate) use own::Own;
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::OpError;
-use crate::imap::session::{Session, State};
+use crate::imap::selected::Selected;
 use crate::imap::updates::{self, Expunges};
 use crate::node::now;
 
@@ -156,28 +158,38 @@ impl Notify {
 
     /// Begins to watch: tells which mailboxes may not be read, and with `status` the state of the
     /// others.
-    pub async fn begin(&mut self, session: &mut Session, status: bool) -> Result<(), Stopped> {
-        let user = session.user().map_err(Stopped::Failed)?;
-        self.watch_own(session, &user).await?;
-        self.watch_filters(session, &user)?;
-        let rows = self.find_all(session, &user).await?;
+    pub async fn begin(
+        &mut self,
+        client: &mut Client,
+        user: &User,
+        selected: Option<&Selected>,
+        status: bool,
+    ) -> Result<(), Stopped> {
+        self.watch_own(client, user).await?;
+        self.watch_filters(client, user)?;
+        let rows = self.find_all(client, user).await?;
         for row in rows {
-            session.writer.list(&row);
+            client.writer.list(&row);
         }
-        let selected = selected_id(session);
+        let selected = selected.map(|selected| selected.handle.id());
         let mut known: Vec<_> = self.known.iter().collect();
         known.sort_unstable_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         for (id, known) in known {
             if status && Some(*id) != selected && known.events.messages && known.readable {
-                session.writer.status(&known.shown, &known.all_values());
-                make_room(session).await?;
+                client.writer.status(&known.shown, &known.all_values());
+                make_room(client).await?;
             }
         }
         Ok(())
     }
 
     /// Tells what has happened in mailboxes that are not selected.
-    async fn tell(&mut self, session: &mut Session) -> Result<(), Stopped> {
+    async fn tell(
+        &mut self,
+        client: &mut Client,
+        user: &User,
+        selected: Option<&Selected>,
+    ) -> Result<(), Stopped> {
         let HomeChanges {
             mailboxes,
             names,
@@ -193,31 +205,30 @@ impl Notify {
         {
             return Err(Stopped::Overflow);
         }
-        let user = session.user().map_err(Stopped::Failed)?;
         let mut everything = all_names;
         if subscriptions {
-            let changed = self.read_subscriptions(session, &user).await?;
+            let changed = self.read_subscriptions(client, user).await?;
             let by_subscription = !changed.is_empty() && self.groups.by_subscription();
-            for row in self.subscription_rows(session, &user, &changed) {
-                session.writer.list(&row);
+            for row in self.subscription_rows(client, user, &changed) {
+                client.writer.list(&row);
             }
             if by_subscription {
-                self.watch_filters(session, &user)?;
+                self.watch_filters(client, user)?;
                 everything = true;
             }
         }
         if everything || !names.is_empty() {
             let homes = (!everything).then_some(&names);
-            let rows = self.rescan(session, &user, homes, &mailboxes).await?;
+            let rows = self.rescan(client, user, homes, &mailboxes).await?;
             for row in rows {
-                session.writer.list(&row);
+                client.writer.list(&row);
             }
         }
-        for (shown, entries) in self.changed_annotations(&user, annotations) {
-            session.writer.metadata_changed(&shown, entries);
+        for (shown, entries) in self.changed_annotations(user, annotations) {
+            client.writer.metadata_changed(&shown, entries);
         }
         self.own = None;
-        let selected = selected_id(session);
+        let selected = selected.map(|selected| selected.handle.id());
         let mut told = Vec::new();
         for (id, now) in mailboxes {
             let Some(known) = self.known.get_mut(&id) else {
@@ -230,22 +241,22 @@ impl Notify {
                 continue;
             }
             let before = std::mem::replace(&mut known.counters, now);
-            let values = known.changed_values(&before, session.enabled);
+            let values = known.changed_values(&before, client.enabled);
             if Some(id) != selected && known.readable && !values.is_empty() {
                 told.push((known.shown.clone(), values));
             }
         }
         told.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (shown, values) in told {
-            session.writer.status(&shown, &values);
-            make_room(session).await?;
+            client.writer.status(&shown, &values);
+            make_room(client).await?;
         }
         Ok(())
     }
 }
 
-async fn make_room(session: &mut Session) -> Result<(), Stopped> {
-    let room = session.make_room().await;
+async fn make_room(client: &mut Client) -> Result<(), Stopped> {
+    let room = client.make_room().await;
     room.map_err(|error| Stopped::Failed(error.into()))
 }
 
@@ -297,14 +308,8 @@ impl Known {
     }
 }
 
-fn selected_id(session: &Session) -> Option<MailboxId> {
-    match &session.state {
-        State::Selected(selected) => Some(selected.handle.id()),
-        _ => None,
-    }
-}
-
 /// What a session that waits for its client waits for besides.
+#[derive(Default)]
 pub(crate) struct Wake {
     selected: Option<watch::Receiver<u64>>,
     watcher: Option<Arc<Watcher>>,
@@ -314,23 +319,19 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// To be made before the client is told what there is, so that no change falls in between.
-    pub fn of(session: &Session) -> Self {
+    pub fn of(account: &Account, selected: Option<&Selected>) -> Self {
+        let watcher = account.notify.as_ref();
         Self {
-            selected: match &session.state {
-                State::Selected(selected) => Some(selected.handle.subscribe()),
-                _ => None,
-            },
-            watcher: session.notify.as_ref().map(|n| Arc::clone(&n.watcher)),
+            selected: selected.map(|selected| selected.handle.subscribe()),
+            watcher: watcher.map(|notify| Arc::clone(&notify.watcher)),
             due: None,
         }
     }
 
     /// Waits for time too. To be called after the client was told what there is.
-    pub fn set_due(&mut self, session: &Session) {
-        self.due = match &session.state {
-            State::Selected(selected) if selected.wants.messages => selected.contexts.due(),
-            _ => None,
-        };
+    pub fn set_due(&mut self, selected: Option<&Selected>) {
+        let selected = selected.filter(|selected| selected.wants.messages);
+        self.due = selected.and_then(|selected| selected.contexts.due());
     }
 
     /// Waits for something that may have to be told. Can be dropped and called again.
@@ -374,57 +375,63 @@ impl Wake {
 }
 
 /// Tells what has happened while no command was in progress, as NOTIFY asks for.
-pub(crate) async fn between_commands(session: &mut Session) -> Result<(), OpError> {
-    let Some(notify) = &session.notify else {
+pub(crate) async fn between_commands(
+    client: &mut Client,
+    account: &mut Account,
+    mut selected: Option<&mut Selected>,
+) -> Result<(), OpError> {
+    let Some(notify) = &account.notify else {
         return Ok(());
     };
     let expunges = notify.expunges_between();
-    updates::news(session, expunges).await?;
-    rest(session).await
+    if let Some(selected) = selected.as_deref_mut() {
+        updates::news(client, account, selected, expunges).await?;
+    }
+    rest(client, account, selected).await
 }
 
 /// Whether the user may read the selected mailbox: who may not is told nothing of it (RFC 5465
 /// section 5.9).
-fn may_read_selected(session: &Session) -> bool {
-    let (State::Selected(selected), Some(user)) = (&session.state, &session.user) else {
-        return false;
-    };
-    selected.rights(&user.identity).contains(Rights::READ)
+fn may_read(selected: &Selected, user: &User) -> bool {
+    !selected.gone && selected.rights(&user.identity).contains(Rights::READ)
 }
 
 /// What NOTIFY asks for, once the news of the selected mailbox are told: items of its new
 /// messages, and other mailboxes.
-pub(crate) async fn rest(session: &mut Session) -> Result<(), OpError> {
-    let Some(mut notify) = session.notify.take() else {
+pub(crate) async fn rest(
+    client: &mut Client,
+    account: &mut Account,
+    mut selected: Option<&mut Selected>,
+) -> Result<(), OpError> {
+    let Account { user, notify, .. } = account;
+    let Some(notify) = notify else {
         return Ok(());
     };
-    let may_read = may_read_selected(session);
-    let (writer, stream) = (&mut session.writer, &mut session.stream);
-    let arrivals = match &mut session.state {
-        State::Selected(selected) if may_read => {
+    let arrivals = match selected.as_deref_mut() {
+        Some(selected) if may_read(selected, user) => {
+            let (writer, stream) = (&mut client.writer, &mut client.stream);
             tell_items(selected, writer, stream, &notify.of_selected.items).await
         }
         _ => Ok(()),
     };
     let told = match arrivals {
-        Ok(()) => notify.tell(session).await,
+        Ok(()) => notify.tell(client, user, selected.as_deref()).await,
         Err(error) => Err(Stopped::Failed(error)),
     };
     match told {
-        Ok(()) => session.notify = Some(notify),
-        Err(Stopped::Overflow) => overflow(session),
+        Ok(()) => {}
         Err(Stopped::Failed(error @ (OpError::Gone(_) | OpError::Bye(_)))) => return Err(error),
         // A home that cannot be read is no reason to end the session, but what happens there
         // cannot be told.
-        Err(Stopped::Failed(_)) => overflow(session),
+        Err(Stopped::Overflow | Stopped::Failed(_)) => overflow(client, account, selected),
     }
     Ok(())
 }
 
 /// Nothing more is told (RFC 5465 section 5.8).
-fn overflow(session: &mut Session) {
+fn overflow(client: &mut Client, account: &mut Account, selected: Option<&mut Selected>) {
     let text = "Nothing more is notified";
     let code = Code::NotificationOverflow;
-    session.writer.untagged(Status::Ok, Some(&code), text);
-    session.set_notify(Notify::default());
+    client.writer.untagged(Status::Ok, Some(&code), text);
+    account.set_notify(selected, Notify::default());
 }

@@ -11,8 +11,8 @@ use murder_session::{ClientStream, Goodbye};
 use tokio::time::{Instant, sleep_until};
 
 use crate::imap::Imap;
+use crate::imap::account::User;
 use crate::imap::errors::OpError;
-use crate::imap::session::User;
 
 /// How often a client is told that its command is in progress: RFC 9585 section 4 recommends 10 to
 /// 15 seconds. It is also how soon it is noticed that the client is gone: the second write to a

@@ -4,18 +4,18 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use murder_imap::{Code, FetchItem, SequenceSet};
-use murder_mailbox::{Identity, Rights};
+use murder_mailbox::{Identity, MailboxId, Rights};
 use murder_session::ShownMailbox;
 use murder_store::{Flags, MailboxHandle, MailboxView, MessageRow, Partition, UidSet};
 use parking_lot::Mutex;
 
+use crate::imap::account::User;
 use crate::imap::contexts::Contexts;
 use crate::imap::enabled::{Enabled, Extension};
 use crate::imap::errors::{OpError, bad, no};
 use crate::imap::fetch::PartCache;
 use crate::imap::notify::Wants;
 use crate::imap::search::Scope;
-use crate::imap::session::{State, User};
 use crate::node::Found;
 
 /// A selected mailbox.
@@ -71,6 +71,8 @@ pub(crate) struct Selected {
     pub parts: PartCache,
     /// Shows operators that it is selected.
     pub shown: Option<ShownMailbox>,
+    /// It was deleted, and the client has its BYE: the session ends.
+    pub gone: bool,
 }
 
 /// The version of no [`MailboxHandle::meta_version`].
@@ -88,15 +90,16 @@ pub(crate) struct ModSeqNews {
     pub told: bool,
 }
 
-/// The selected mailbox of a session.
-pub(crate) fn selected(state: &mut State) -> Result<&mut Selected, OpError> {
-    match state {
-        State::Selected(selected) => Ok(selected),
-        _ => Err(bad("Select a mailbox first")),
-    }
-}
-
 impl Selected {
+    /// The client has put messages into mailbox `id` itself, if into this one.
+    pub fn note_own_arrivals(&mut self, id: MailboxId, uids: &[u32]) {
+        if (self.wants.items || self.contexts.want_items()) && self.handle.id() == id {
+            for uid in uids {
+                self.own_arrivals.insert(*uid);
+            }
+        }
+    }
+
     /// Selects `handle`, the mailbox `found`, for `user` who has enabled `enabled`.
     pub fn new(
         found: Found,
@@ -134,6 +137,7 @@ impl Selected {
             contexts: Contexts::default(),
             parts: PartCache::default(),
             shown: None,
+            gone: false,
         };
         selected.take_recent(&view);
         selected

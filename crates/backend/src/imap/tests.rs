@@ -27,6 +27,7 @@ mod namespace;
 mod node;
 mod notify;
 mod object_id;
+mod partitions;
 mod preview;
 mod progress;
 mod qresync;

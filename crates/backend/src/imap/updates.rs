@@ -8,16 +8,19 @@ use std::io;
 use std::sync::Arc;
 
 use murder_imap::node::MAILBOX_DELETED;
-use murder_imap::{Code, FetchWriter, Flag, Keyword, ResponseWriter, SequenceSet, Status};
+use murder_imap::{
+    Code, FetchWriter, Flag, Keyword, NodeCode, ResponseWriter, SequenceSet, Status,
+};
 use murder_mailbox::Rights;
 use murder_store::{Flags, KeywordSet, MAX_KEYWORDS, MailboxView, MessageRow, UidSet};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::contexts;
 use crate::imap::dispatch::boxed;
 use crate::imap::enabled::{Enabled, Extension};
-use crate::imap::errors::{Bye, Completion, OpError};
-use crate::imap::selected::{Selected, flag_words, selected};
-use crate::imap::session::{Session, State, User};
+use crate::imap::errors::{Bye, Completion};
+use crate::imap::selected::{Selected, flag_words};
 use murder_session::ClientStream;
 
 /// Whether EXPUNGE may be sent now: not during FETCH, STORE and SEARCH without UID, and not
@@ -34,7 +37,7 @@ pub(crate) enum Expunges {
 /// for one to be emptied on its side too. A frontend (`to_frontend`) says so to its client.
 pub(crate) fn deleted(to_frontend: bool) -> Bye {
     Bye {
-        code: to_frontend.then(Code::deleted),
+        code: to_frontend.then(|| NodeCode::Deleted.into()),
         text: MAILBOX_DELETED.into(),
     }
 }
@@ -46,8 +49,13 @@ const RANGES_IN_LINE: usize = 1024;
 ///
 /// # Errors
 /// When the client has gone.
-pub(crate) async fn news(session: &mut Session, expunges: Expunges) -> io::Result<()> {
-    tell_all(session, expunges, &Own::Nothing).await
+pub(crate) async fn news(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    expunges: Expunges,
+) -> io::Result<()> {
+    tell_all(client, account, selected, expunges, &Own::Nothing).await
 }
 
 /// Writes what changed in the selected mailbox, for a command that has itself removed messages:
@@ -57,27 +65,31 @@ pub(crate) async fn news(session: &mut Session, expunges: Expunges) -> io::Resul
 ///
 /// # Errors
 /// When the client has gone.
-pub(crate) async fn report(session: &mut Session, expunges: Expunges) -> io::Result<()> {
-    tell_all(session, expunges, &Own::Removal).await
+pub(crate) async fn report(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    expunges: Expunges,
+) -> io::Result<()> {
+    tell_all(client, account, selected, expunges, &Own::Removal).await
 }
 
-async fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) -> io::Result<()> {
-    let to_frontend = session.is_frontends();
-    let Session {
-        state,
-        writer,
-        stream,
-        user,
-        ..
-    } = session;
-    let (State::Selected(selected), Some(user)) = (state, user) else {
+async fn tell_all(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    expunges: Expunges,
+    own: &Own<'_>,
+) -> io::Result<()> {
+    if selected.gone {
         return Ok(());
-    };
-    selected.note_rights(&user.identity);
+    }
+    let (writer, stream) = (&mut client.writer, &mut client.stream);
+    selected.note_rights(&account.user.identity);
     if selected.hears && selected.handle.is_deleted() {
-        let bye = deleted(to_frontend);
+        let bye = deleted(account.is_frontends());
         writer.untagged(Status::Bye, bye.code.as_ref(), &bye.text);
-        session.state = State::Logout;
+        selected.gone = true;
         return Ok(());
     }
     if has_news(selected, expunges, own) {
@@ -87,26 +99,25 @@ async fn tell_all(session: &mut Session, expunges: Expunges, own: &Own<'_>) -> i
     Ok(())
 }
 
-/// The selected mailbox at the start of a command, the client having been told what is new, so
-/// that the command works on it. Expunges wait: its message numbers are those the client knows.
+/// Tells what is new in the selected mailbox at the start of a command, so that the command works
+/// on it. Expunges wait: its message numbers are those the client knows.
 ///
 /// # Errors
-/// BAD when no mailbox is selected; when the client has gone.
-pub(crate) async fn refreshed<'a>(
-    state: &'a mut State,
-    writer: &mut ResponseWriter,
-    stream: &mut ClientStream,
-    user: &User,
+/// When the client has gone.
+pub(crate) async fn refresh(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
     uid_command: bool,
-) -> Result<&'a mut Selected, OpError> {
-    let selected = selected(state)?;
-    selected.note_rights(&user.identity);
+) -> io::Result<()> {
+    selected.note_rights(&account.user.identity);
     selected.uid_command = uid_command;
     let own = &Own::Nothing;
     if has_news(selected, Expunges::Held, own) {
+        let (writer, stream) = (&mut client.writer, &mut client.stream);
         boxed(tell(selected, writer, stream, Expunges::Held, own)).await?;
     }
-    Ok(selected)
+    Ok(())
 }
 
 /// Whether there is something to tell.
@@ -308,10 +319,15 @@ pub(crate) fn start_fetch<'a>(
 /// That is when it hears of mod-sequences for the first time, when it was told that messages
 /// went, and when it was told mod-sequences while that was kept back: then it is as far as before
 /// the first of them went.
-pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
-    let State::Selected(selected) = &mut session.state else {
+pub(crate) fn tell_modseq(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    completion: &mut Completion,
+) {
+    if selected.gone {
         return;
-    };
+    }
     let news = std::mem::take(&mut selected.modseq);
     selected.modseq.complete = news.complete;
     if !selected.condstore || !selected.hears {
@@ -320,12 +336,8 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
     let first = !selected.enabled.has(Extension::CondStore);
     selected.enabled.add(Extension::CondStore);
     // A frontend's connection goes on to serve other clients of the user.
-    let frontends = session
-        .user
-        .as_ref()
-        .is_some_and(|user| user.namespace.is_canonical());
-    if !frontends {
-        session.enabled.add(Extension::CondStore);
+    if !account.is_frontends() {
+        client.enabled.add(Extension::CondStore);
     }
     let held = selected.holds_expunged();
     if first || news.due || (held && news.told) {
@@ -337,7 +349,7 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
             // The first command that enables CONDSTORE tells it as SELECT does: clients look for
             // it there (RFC 7162 section 3.1.2.1).
             None if !first && completion.status == Status::Ok => completion.code = Some(code),
-            _ => session
+            _ => client
                 .writer
                 .untagged(Status::Ok, Some(&code), "Highest mod-sequence"),
         }
@@ -348,18 +360,10 @@ pub(crate) fn tell_modseq(session: &mut Session, completion: &mut Completion) {
 ///
 /// # Errors
 /// When the client has gone.
-pub(crate) async fn tell_untold(session: &mut Session) -> io::Result<()> {
-    let Session {
-        state,
-        writer,
-        stream,
-        ..
-    } = session;
-    if let State::Selected(selected) = state
-        && selected.wants.flags
-        && selected.hears
-    {
+pub(crate) async fn tell_untold(client: &mut Client, selected: &mut Selected) -> io::Result<()> {
+    if selected.wants.flags && selected.hears {
         let untold = std::mem::take(&mut selected.untold);
+        let (writer, stream) = (&mut client.writer, &mut client.stream);
         tell_messages(selected, writer, stream, &untold).await?;
     }
     Ok(())

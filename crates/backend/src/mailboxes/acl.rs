@@ -51,7 +51,7 @@ impl Node {
                 acl.remove(identifier);
             }
         }
-        if acl == before {
+        if acl == *before {
             return Ok(Done::default());
         }
         let done = match self.write_acl(&found.partition, &found.meta, &acl).await {
@@ -102,8 +102,7 @@ impl Node {
             }
         };
         if let Err(error) = partition.set_acl(&meta.name, &acl.to_string()).await {
-            let before = Acl::parse(&meta.acl).unwrap_or_default();
-            let undone = master.set_acl(&meta.name, &before, Some(meta.id));
+            let undone = master.set_acl(&meta.name, &meta.acl, Some(meta.id));
             match undone.await {
                 Ok(_) => unfinished.settled(),
                 Err(error) => {

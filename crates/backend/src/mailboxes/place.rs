@@ -80,7 +80,7 @@ impl Node {
         while let Some(name) = above {
             if let Some(found) = self.find(&name) {
                 return Ok(Some(Parent {
-                    acl: found.acl(),
+                    acl: found.acl().clone(),
                     partition: Some(found.partition),
                 }));
             }
@@ -114,7 +114,7 @@ impl Node {
         if let Some(wanted) = wanted {
             let own = self.own_name(wanted);
             return match self.partitions.get(own) {
-                Some(partition) => Ok(Arc::clone(partition)),
+                Some(partition) => Ok(partition),
                 None if self.partitions.contains(own) => Err(ChangeError::NotOpen),
                 None => Err(ChangeError::Cannot("There is no such partition here")),
             };
@@ -122,13 +122,12 @@ impl Node {
         place
             .partition
             .clone()
-            .or_else(|| self.partition_of_home(name.home_key()).cloned())
+            .or_else(|| self.partition_of_home(name.home_key()))
             .or_else(|| {
-                let mut all = self.partitions.values();
-                all.find(|partition| partition.health() == Health::Healthy)
-                    .cloned()
+                let all = self.partitions.open();
+                let mut healthy = all.iter().filter(|open| open.health() == Health::Healthy);
+                healthy.next().or(all.first()).cloned()
             })
-            .or_else(|| self.partitions.values().next().cloned())
             .ok_or(ChangeError::NotOpen)
     }
 }

@@ -132,7 +132,7 @@ impl Node {
             name: to.clone(),
             id: meta.id,
             partition: self.place(&found.partition),
-            acl: found.acl(),
+            acl: found.acl().clone(),
             special_use: meta.special_use.into_iter().collect(),
         };
         let master = self.master_of(cluster, &found.partition);
@@ -160,7 +160,7 @@ impl Node {
         from: &MailboxName,
     ) -> Result<(), ChangeError> {
         let mut rights = Vec::new();
-        for partition in self.partitions.values() {
+        for partition in self.partitions.open().iter() {
             let mailboxes = partition.home_mailboxes(from.home_key());
             let below = mailboxes.iter().filter(|m| m.name.is_below(from));
             let found = below.filter_map(|mailbox| self.find(&mailbox.name));
@@ -250,9 +250,7 @@ impl Node {
             return Ok(done);
         }
         for renamed in renamed {
-            let Ok(mut acl) = Acl::parse(&renamed.meta.acl) else {
-                continue;
-            };
+            let mut acl = Acl::clone(&renamed.meta.acl);
             let rights = acl.get(&old);
             if rights.is_empty() {
                 continue;
@@ -270,7 +268,7 @@ impl Node {
             partitions: Vec::new(),
             mailboxes: Vec::new(),
         };
-        for partition in self.partitions.values() {
+        for partition in self.partitions.open().iter() {
             let before = subtree.mailboxes.len();
             for mailbox in partition.home_mailboxes(from.home_key()) {
                 if let Some(new) = mailbox.name.moved(from, to) {

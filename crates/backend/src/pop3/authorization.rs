@@ -123,6 +123,8 @@ async fn log_in(session: &mut Session, credentials: Credentials) -> Done {
     let maildrop = Maildrop::open(&node, identity, vouched).await?;
     session.pop3.metrics.logins.inc();
     let text = reply::messages(maildrop.count());
+    let served = node.partitions.served(&maildrop.partition);
+    session.watch.follow(served);
     session.state = State::Transaction(presence, Box::new(maildrop));
     Ok(Some(ok(text)))
 }

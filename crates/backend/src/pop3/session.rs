@@ -9,8 +9,8 @@ use murder_net::metrics::Counted;
 use murder_net::{Connection, SessionId};
 use murder_pop3::Command;
 use murder_session::{
-    About, BadCommands, ClientStream, Goodbye, Interruption, LineCutter, Login, News, NotLoggedIn,
-    Offer, Overdue, Presence, Protocol, TooLong, Watch,
+    About, BadCommands, ClientStream, Goodbye, LineCutter, Login, News, NotLoggedIn, Offer,
+    Overdue, Presence, Protocol, TooLong, Watch,
 };
 use murder_store::StoreError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,7 +160,7 @@ pub(super) struct Session {
     /// Cuts commands off it.
     lines: LineCutter,
     bad_commands: BadCommands,
-    watch: Watch,
+    pub(super) watch: Watch,
     _open: Counted,
 }
 
@@ -413,11 +413,7 @@ impl Session {
                 _ => Ok(()),
             },
         };
-        match interruption {
-            Interruption::Draining => Err(Goodbye::Draining.into()),
-            Interruption::Silent => Err(Goodbye::Silent.into()),
-            Interruption::News(news) => self.hear(news),
-        }
+        self.hear(interruption.news()?)
     }
 
     /// Sends what is queued and the last word, and closes the connection. `cut_off`: the client

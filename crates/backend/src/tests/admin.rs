@@ -1,5 +1,6 @@
 //! Operators' calls: who may make them, and what is left when a step of one fails.
 
+use murder_location::service;
 use murder_net::grpc;
 use murder_proto::v1::backend_admin_client::BackendAdminClient;
 use murder_proto::v1::{self, ErrorDetail, ErrorKind};
@@ -21,7 +22,7 @@ async fn backend(murder: &Murder) -> Backend {
 
 async fn client(murder: &Murder, backend: &Backend, role: Role) -> Client {
     let tls = NodeTls::load(&murder.files("caller", role)).unwrap();
-    let address = backend.addresses().admin.unwrap().to_string();
+    let address = backend.runtime().admin().unwrap().to_string();
     let name = murder_net::tls::server_name("be1", Role::Backend);
     let channel = grpc::connect(&address, name, &tls.client()).await;
     Client::new(channel.unwrap())
@@ -74,11 +75,11 @@ async fn only_operators_may_call() {
     assert_eq!(partitions.unwrap().into_inner().partitions.len(), 2);
     // The master tells where it is.
     let replica = &backend.node().cluster.as_ref().unwrap().replica;
-    let address = backend.addresses().admin.unwrap().to_string();
+    let address = backend.runtime().admin().unwrap().to_string();
     until("the address is known", || async {
         replica
             .node("be1")
-            .is_some_and(|node| node.admin == address)
+            .is_some_and(|node| node.service(service::ADMIN) == Some(&*address))
     })
     .await;
     // A drain ends calls and connections.

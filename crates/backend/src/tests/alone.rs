@@ -2,11 +2,10 @@
 
 use murder_auth::Login;
 use murder_net::config::Mistakes;
-use murder_net::service::Service;
+use murder_node::RunningRole;
 use murder_store::StoreError;
 
 use super::*;
-use crate::BackendService;
 use crate::mailboxes::ChangeError;
 
 pub(super) fn alone(dir: &TempDir) -> BackendConfig {
@@ -35,13 +34,11 @@ pub(super) fn alone(dir: &TempDir) -> BackendConfig {
 async fn works_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = alone(&dir);
-    Mistakes::of(|m| BackendService::check(&config, m)).unwrap();
+    Mistakes::of(|m| murder_node::check(&config, m)).unwrap();
     let backend = Backend::start(config.clone()).await.unwrap();
     assert!(backend.health().ready(), "{:?}", backend.health());
-    let protocols: Vec<String> = BackendService::addresses(&backend)
-        .into_iter()
-        .map(|(protocol, _)| protocol)
-        .collect();
+    let listeners = backend.listeners().into_iter();
+    let protocols: Vec<&str> = listeners.map(|(_, protocol, _)| protocol).collect();
     assert_eq!(protocols, ["imap", "lmtp"]);
     let node = backend.node();
     let login = |password: &'static str| Login {
@@ -61,7 +58,7 @@ async fn works_alone() {
     node.autocreate_inbox(&bob).await.unwrap();
     node.autocreate_inbox(&admin()).await.unwrap();
     let inbox = node.find(&name("user/bob")).unwrap();
-    assert_eq!(*inbox.meta.acl, Acl::owned_by("bob").to_string());
+    assert_eq!(*inbox.meta.acl, Acl::owned_by("bob"));
     assert!(node.find(&name("user/admin")).is_none());
 
     let text = name("user/bob/a");
@@ -73,7 +70,7 @@ async fn works_alone() {
     let second = node.find(&text).unwrap().meta;
     assert!(second.uidvalidity > first.uidvalidity);
     // The first one is kept, and comes back beside it.
-    let partition = default_partition(node);
+    let partition = &default_partition(node);
     let kept = partition.restorable("user/bob").await.unwrap().mailboxes;
     let [kept] = <[_; 1]>::try_from(kept).unwrap();
     assert_eq!(kept.id, first.id);
@@ -98,7 +95,7 @@ async fn works_alone() {
         .await
         .unwrap();
     let found = node.find(&name("user/robert/b")).unwrap();
-    assert_eq!(*found.meta.acl, Acl::owned_by("robert").to_string());
+    assert_eq!(*found.meta.acl, Acl::owned_by("robert"));
     backend.shutdown(LONG).await;
 
     // Its addresses and files are free at once.
@@ -181,14 +178,14 @@ async fn what_cannot_start() {
     config.node.name = "be2".into();
     let error = Backend::start(config.clone()).await.unwrap_err();
     assert!(error.to_string().contains("the node is `be2`"), "{error}");
-    assert!(Mistakes::of(|m| BackendService::check(&config, m)).is_err());
+    assert!(Mistakes::of(|m| murder_node::check(&config, m)).is_err());
     config = murder.config("be1");
     config.users.file = None;
     config.tls = Some(murder_net::config::TlsConfig {
         cert: "/nowhere.pem".into(),
         key: "/nowhere.key".into(),
     });
-    assert!(Mistakes::of(|m| BackendService::check(&config, m)).is_err());
+    assert!(Mistakes::of(|m| murder_node::check(&config, m)).is_err());
 
     let backend = murder.backend("be1").await;
     let mut second = murder.config("be1");

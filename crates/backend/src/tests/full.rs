@@ -139,11 +139,11 @@ async fn a_full_disk_is_said_and_has_room_again() {
     let mut config = alone(&dir);
     config.imap.allow_plaintext_loopback = true;
     config.http.listen = Some(free_port());
-    let backend = Backend::start_over(config, Arc::new(disk.clone()), None)
+    let backend = start_over(config, Arc::new(disk.clone()), None)
         .await
         .unwrap();
     let addresses = backend.addresses().clone();
-    let http = addresses.http.unwrap();
+    let http = backend.runtime().http().unwrap();
     let mut imap = Lines::connect(addresses.imap[0]).await;
     imap.say("a LOGIN bob secret\r\n", "a OK").await;
     let mut lmtp = Lines::connect(addresses.lmtp[0]).await;

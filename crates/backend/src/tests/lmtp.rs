@@ -694,7 +694,13 @@ async fn a_store_that_refuses_is_not_the_end() {
         .create_mailbox(&user("dave"), &dave, Some("fast"), None)
         .await
         .unwrap();
-    backend.node().partitions["fast"].shutdown().await.unwrap();
+    backend
+        .node()
+        .partitions
+        .of("fast")
+        .shutdown()
+        .await
+        .unwrap();
     let mut client = Client::greeted(&backend).await;
     let big = vec![b'x'; 1 << 20];
     for body in [&b"x"[..], &big] {

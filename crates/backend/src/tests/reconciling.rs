@@ -1,6 +1,6 @@
 //! What is settled after a crash, and when the master comes back.
 
-use murder_location::{Activate, MupdateClient, NodeState, Reserve, SpecialUses};
+use murder_location::{Activate, MupdateClient, NodeState, Reserve, SpecialUses, service};
 
 use super::*;
 use crate::mailboxes::AclChange;
@@ -27,7 +27,7 @@ async fn create(node: &Arc<Node>, text: &str) {
 /// Every step at which a change can be cut off, left as a crash leaves it.
 async fn half_done(node: &Arc<Node>) {
     let master = &master_of(node);
-    let partition = default_partition(node);
+    let partition = &default_partition(node);
     for text in [
         "user/bob",
         "user/bob/d1",
@@ -77,7 +77,7 @@ async fn assert_whole(murder: &Murder, node: &Node) {
     let gone = ["user/bob/c1", "user/bob/d2", "user/bob/r", "user/bob/r/s"];
     murder.assert_none(node, &gone).await;
     let acl = node.find(&name("user/bob/acl")).unwrap().meta.acl;
-    assert_eq!(*acl, Acl::owned_by("bob").to_string());
+    assert_eq!(*acl, Acl::owned_by("bob"));
 }
 
 #[tokio::test]
@@ -239,9 +239,14 @@ async fn the_master_knows_how_the_node_is() {
     let replica = &backend.node().cluster.as_ref().unwrap().replica;
     replica.barrier(LONG).await.unwrap();
     let node = replica.node("be1").unwrap();
-    assert_eq!(node.imaps, backend.addresses().imaps[0].to_string());
-    assert_eq!(node.lmtp, backend.addresses().lmtp[0].to_string());
-    assert_eq!(node.http, backend.addresses().http.unwrap().to_string());
+    let addresses = backend.addresses();
+    for (kind, address) in [
+        (service::IMAPS, addresses.imaps[0]),
+        (service::LMTP, addresses.lmtp[0]),
+        (service::HTTP, backend.runtime().http().unwrap()),
+    ] {
+        assert_eq!(node.service(kind), Some(&*address.to_string()));
+    }
     let partitions: Vec<_> = replica.open_partitions();
     let names: Vec<&str> = partitions.iter().map(|(p, _)| p.name.as_str()).collect();
     assert_eq!(names, ["be1!default", "be1!fast"]);

@@ -68,8 +68,9 @@ impl Outgoing {
     }
 
     /// Messages that were sent.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.len()
+    pub(crate) fn sent(&self) -> u32 {
+        // UIDs have 32 bits, so that there are no more.
+        u32::try_from(self.sent.len()).unwrap_or(u32::MAX)
     }
 
     /// The next block for another node; `None` when all were sent. Messages expunged meanwhile

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use murder_imap::transfer::{ADOPTED, REFUSED};
+use bytes::BytesMut;
+use murder_imap::{Code, Command, NodeCode, NodeCommand, Response, ResponseReader, Tag, encode};
+use murder_location::service;
 use murder_net::tls::server_name;
 use murder_net::{Role, Stream};
 use murder_store::{Departure, Partition, StoreError};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
@@ -20,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long one question may take: a connection and a change of the destination's.
 const QUESTION: Duration = Duration::from_secs(20);
 /// What is read of an answer: UIDs of the most messages of a MOVE.
-const MAX_ANSWER: u64 = 32 << 20;
+const MAX_ANSWER: usize = 32 << 20;
 
 /// Goes on with what left a partition before it was closed; to be called before anybody can move
 /// the same messages once more.
@@ -120,40 +122,44 @@ async fn was_adopted(
     let address = cluster
         .replica
         .node(&to.node)
-        .map(|node| node.imaps)
-        .filter(|address| !address.is_empty())
+        .and_then(|node| node.service(service::IMAPS).map(str::to_owned))
         .ok_or_else(|| anyhow::anyhow!("its address is not known"))?;
     let name = server_name(&to.node, Role::Backend);
     let stream = Stream::connect(&address).await?;
     let mut stream = stream.connect_tls(&cluster.tls.client(), name).await?;
     // What a node calls a session needs no quoting.
     let session = session.filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-    let whose = session.map(|id| format!("i ID (\"x-session-id\" \"{id}\")\r\n"));
-    // Partitions have names that need no quoting.
-    let question = format!(
-        "{}a X-OUTCOME {} {} {}\r\n",
-        whose.unwrap_or_default(),
-        departure.id(),
-        to.partition,
-        to.home
+    let mut question = BytesMut::new();
+    if let Some(id) = session {
+        let whose = Command::Id(Some(vec![("x-session-id".into(), Some(id.into()))]));
+        encode::command(&mut question, &Tag::numbered('i', 0), &whose);
+    }
+    let outcome = NodeCommand::Outcome {
+        id: departure.id().to_string(),
+        partition: to.partition.clone(),
+        home: to.home,
+    };
+    encode::command(
+        &mut question,
+        &Tag::numbered('a', 0),
+        &Command::Node(outcome),
     );
-    stream.write_all(question.as_bytes()).await?;
+    stream.write_all(&question).await?;
     stream.flush().await?;
-    let mut lines = BufReader::new(stream.take(MAX_ANSWER));
-    let mut line = Vec::new();
+    let mut responses = ResponseReader::new(MAX_ANSWER);
     loop {
-        line.clear();
-        if lines.read_until(b'\n', &mut line).await? == 0 {
-            anyhow::bail!("it closed the connection");
+        match responses.next_response(&mut stream).await? {
+            None => anyhow::bail!("it closed the connection"),
+            Some(Response::Tagged {
+                tag, code, text, ..
+            }) if tag.as_str() == "a0" => {
+                return match code {
+                    Some(Code::Node(NodeCode::Adopted(_))) => Ok(true),
+                    Some(Code::Node(NodeCode::Refused)) => Ok(false),
+                    _ => anyhow::bail!("it says {text:?}"),
+                };
+            }
+            Some(_) => {}
         }
-        let Some(answer) = line.strip_prefix(b"a ") else {
-            continue;
-        };
-        let is = |code: &str| answer.starts_with(format!("OK [{code}").as_bytes());
-        return match (is(ADOPTED), is(REFUSED)) {
-            (true, _) => Ok(true),
-            (_, true) => Ok(false),
-            _ => anyhow::bail!("it says {:?}", String::from_utf8_lossy(answer).trim()),
-        };
     }
 }

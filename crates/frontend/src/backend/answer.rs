@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use murder_imap::framing::announced;
 use murder_mailbox::MailboxName;
-
-use super::scanner::literal_at_end;
 
 /// An untagged answer with its literals, CRLF at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +77,7 @@ pub(crate) fn astring(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
         }
         b'{' => {
             let newline = memchr::memchr(b'\n', text)?;
-            let octets = usize::try_from(literal_at_end(&text[..newline])?).ok()?;
+            let octets = usize::try_from(announced(&text[..newline])?.len?).ok()?;
             let start = newline + 1;
             let end = start.checked_add(octets)?;
             Some((Cow::Borrowed(text.get(start..end)?), &text[end..]))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use murder_location::{Node, Replica};
+use murder_location::{Replica, service};
 use murder_net::tls::server_name;
 use murder_net::{NodeTls, Role, Shutdown, Stream};
 use parking_lot::Mutex;
@@ -83,7 +83,7 @@ impl Dialer {
         node: &str,
         acting: &ActingFor,
     ) -> Result<Connection, BackendError> {
-        let address = self.address(node, |node| &node.imaps)?;
+        let address = self.address(node, service::IMAPS)?;
         // In a box: the handshake's state would else be part of every session's task.
         Box::pin(self.in_time(Service::Imap, node, async {
             let stream = self.tls(node, self.tcp(node, &address).await?).await?;
@@ -97,16 +97,11 @@ impl Dialer {
         .await
     }
 
-    /// The address of a service of `node`.
-    pub(crate) fn address(
-        &self,
-        node: &str,
-        of: impl Fn(&Node) -> &String,
-    ) -> Result<String, BackendError> {
+    /// The address of a [kind of service](service) of `node`.
+    pub(crate) fn address(&self, node: &str, kind: &str) -> Result<String, BackendError> {
         self.replica
             .node(node)
-            .map(|n| of(&n).clone())
-            .filter(|address| !address.is_empty())
+            .and_then(|node| node.service(kind).map(str::to_owned))
             .ok_or_else(|| unreachable(node, "its address is not known"))
     }
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use murder_imap::node::DELETED;
-use murder_imap::{NodeCommand, NodeId, put_number};
+use memchr::memchr;
+use murder_imap::framing::{NotImap, Piece, ResponseCutter};
+use murder_imap::{
+    AppendStart, LiteralHead, MailboxArg, NodeCode, NodeCommand, NodeId, Tag, encode, put_number,
+};
 use murder_net::{Alarm, Stream};
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::scanner::{Piece, ScanError, Scanner};
 use super::status::Completion;
 use crate::wire::{HIGH_WATER, Wire};
 
@@ -120,7 +122,7 @@ pub(crate) struct ActingFor {
 pub(crate) struct Connection {
     /// Its bytes.
     pub wire: Wire,
-    scanner: Scanner,
+    cutter: ResponseCutter,
     node: Arc<str>,
     user: Arc<str>,
     session: Arc<str>,
@@ -140,7 +142,7 @@ impl Connection {
     pub(crate) fn new(stream: Stream, node: &str, acting: &ActingFor, silence: Duration) -> Self {
         Self {
             wire: Wire::new(stream, HIGH_WATER),
-            scanner: Scanner::default(),
+            cutter: ResponseCutter::default(),
             node: node.into(),
             user: acting.user.clone(),
             session: acting.session.clone(),
@@ -180,7 +182,7 @@ impl Connection {
 
     /// Whether no answer is half read, so that the next command's can be told apart.
     pub(crate) fn is_between_answers(&self) -> bool {
-        self.scanner.is_between()
+        self.cutter.is_between()
     }
 
     /// Says which session uses the connection from now on, and by which accounts it goes. The
@@ -216,6 +218,26 @@ impl Connection {
         self.last_tag
     }
 
+    /// Queues an APPEND to `mailbox`, as `start` has it, up to its message; its tag.
+    pub(crate) fn send_append(
+        &mut self,
+        mailbox: &MailboxArg,
+        start: &AppendStart,
+        literal: LiteralHead,
+    ) -> u32 {
+        self.last_tag = self.last_tag.wrapping_add(1);
+        encode::append_head(
+            &mut self.wire.output,
+            &Tag::numbered('f', self.last_tag.into()),
+            mailbox,
+            &start.flags,
+            start.internal_date,
+            literal.len,
+            literal.binary,
+        );
+        self.last_tag
+    }
+
     /// Says which id that has which the next command makes.
     pub(crate) fn name_next(&mut self, id: NodeId) {
         self.send(&NodeCommand::NextId(id).line());
@@ -227,9 +249,9 @@ impl Connection {
     /// When the backend says BYE or something that is no IMAP.
     pub(crate) fn event(&mut self) -> Result<Option<Event>, BackendError> {
         let piece = self
-            .scanner
+            .cutter
             .next(&self.wire.input)
-            .map_err(|error: ScanError| self.lost(error))?;
+            .map_err(|error| self.lost(error))?;
         Ok(Some(match piece {
             Piece::More => return Ok(None),
             Piece::Untagged { len, last, .. } => Event::Untagged { len, last },
@@ -240,12 +262,12 @@ impl Connection {
             Piece::Status { len } => {
                 let line = self.line(len);
                 let rest = line.strip_prefix("* ").unwrap_or_default();
-                let status = Completion::parse(rest).ok_or_else(|| self.lost(ScanError))?;
+                let status = Completion::parse(rest).ok_or_else(|| self.lost(NotImap))?;
                 if rest
                     .get(..3)
                     .is_some_and(|word| word.eq_ignore_ascii_case("BYE"))
                 {
-                    self.deleted = status.code(DELETED).is_some();
+                    self.deleted = status.node_code() == Some(NodeCode::Deleted);
                     return Err(match self.deleted {
                         true => BackendError::Deleted {
                             node: self.node.to_string(),
@@ -261,15 +283,19 @@ impl Connection {
                 let tag = tag.strip_prefix('f').and_then(|n| n.parse().ok());
                 match (tag, Completion::parse(rest)) {
                     (Some(tag), Some(completion)) => Event::Tagged(tag, completion),
-                    _ => return Err(self.lost(ScanError)),
+                    _ => return Err(self.lost(NotImap)),
                 }
             }
         }))
     }
 
-    /// See [`Scanner::plain_end`].
+    /// The end of command `tag`, when the input begins with it and it has no response code, which
+    /// may be for frontends only: where in the input its status and text are, CRLF included.
     pub(crate) fn plain_end(&self, tag: u32) -> Option<Range<usize>> {
-        self.scanner.plain_end(&self.wire.input, tag)
+        match self.cutter.is_between() {
+            true => plain_end(&self.wire.input, tag),
+            false => None,
+        }
     }
 
     /// Goes through the untagged answers at the front of the input, as far as `passes` says of
@@ -285,7 +311,7 @@ impl Connection {
         let mut run = Run::default();
         loop {
             let rest = &self.wire.input[run.wanted..];
-            let piece = match self.scanner.next(rest) {
+            let piece = match self.cutter.next(rest) {
                 Ok(piece) => piece,
                 // What comes before it is good; it is found again.
                 Err(_) if run.wanted > 0 => return Ok(run),
@@ -431,4 +457,58 @@ pub(crate) fn put_command(output: &mut BytesMut, tag: u32, parts: &[&[u8]]) {
         output.extend_from_slice(part);
     }
     output.extend_from_slice(b"\r\n");
+}
+
+/// See [`Connection::plain_end`].
+fn plain_end(input: &[u8], tag: u32) -> Option<Range<usize>> {
+    let (number, line) = input
+        .strip_prefix(b"f")?
+        .split_at_checked(memchr(b' ', input)? - 1)?;
+    let number = std::str::from_utf8(number).ok()?;
+    let line = &line[1..];
+    let statuses = [&b"OK "[..], b"NO ", b"BAD "];
+    let text = statuses
+        .iter()
+        .find_map(|status| line.strip_prefix(*status))?;
+    if number.parse() != Ok(tag) || matches!(text.first()?, b'[' | b'\r') {
+        return None;
+    }
+    let length = memchr(b'\n', line).filter(|at| line[..*at].ends_with(b"\r"))? + 1;
+    let start = input.len() - line.len();
+    Some(start..start + length)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_plain_end_of_a_command() {
+        let end = |text: &str, tag| plain_end(text.as_bytes(), tag).map(|end| text[end].to_owned());
+        assert_eq!(
+            end("f12 OK done\r\n* 1 EXISTS\r\n", 12).unwrap(),
+            "OK done\r\n"
+        );
+        assert_eq!(end("f1 BAD what?\r\n", 1).unwrap(), "BAD what?\r\n");
+        for other in [
+            "",
+            "f",
+            "f12",
+            "f12 ",
+            "f12 OK",
+            "f12 OK do",
+            "f12 OK \r\n",
+            "f12 OK\r\n",
+            "f12 OK bare\n",
+            "f12 OK [X-REVISION 1] done\r\n",
+            "f12 BYE done\r\n",
+            "f13 OK done\r\n",
+            "f OK done\r\n",
+            " OK done\r\n",
+            "* 1 FETCH (FLAGS ())\r\n",
+        ] {
+            assert_eq!(end(other, 12), None, "{other:?}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use murder_location::Replica;
+use murder_location::{Replica, service};
 use murder_net::tls::server_name;
 use murder_net::{Cancelled, NodeTls, Role, Shutdown, Stream};
 use parking_lot::Mutex;
@@ -112,9 +112,11 @@ impl Pulses {
 
     /// Nobody logs in on this connection: its greeting is the first answer.
     async fn connect(&self, node: &str) -> io::Result<Wire> {
-        let address = self.replica.node(node).map(|node| node.imaps);
-        let address = address.ok_or(io::ErrorKind::NotFound)?;
-        let tcp = Stream::connect(&address).await?;
+        let node_record = self.replica.node(node);
+        let address = node_record
+            .as_ref()
+            .and_then(|node| node.service(service::IMAPS));
+        let tcp = Stream::connect(address.ok_or(io::ErrorKind::NotFound)?).await?;
         let name = server_name(node, Role::Backend);
         let stream = tcp.connect_tls(&self.tls.client(), name).await?;
         Ok(Wire::new(stream, HIGH_WATER))

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use murder_imap::NodeCode;
+
 /// OK, NO or BAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -69,6 +71,16 @@ impl Completion {
         let code = self.code.as_deref()?;
         let (word, arguments) = code.split_once(' ').unwrap_or((code, ""));
         word.eq_ignore_ascii_case(name).then_some(arguments)
+    }
+
+    /// The response code, when it is of a node to another.
+    pub(crate) fn node_code(&self) -> Option<NodeCode> {
+        NodeCode::parse(self.code.as_deref()?)
+    }
+
+    /// Whether the backend does not hold the mailbox.
+    pub(crate) fn is_not_here(&self) -> bool {
+        self.node_code() == Some(NodeCode::NotHere)
     }
 
     /// The response code as a client may see it: what nodes say to each other stays inside.
@@ -151,8 +163,10 @@ mod tests {
     #[test]
     fn the_murders_own_codes_stay_inside() {
         let not_here = parse("NO [X-NOT-HERE] no such mailbox here");
-        assert_eq!(not_here.code("X-NOT-HERE"), Some(""));
+        assert!(not_here.is_not_here());
         assert_eq!(not_here.to_string(), "NO no such mailbox here");
-        assert_eq!(parse("OK [x-revision 12] y").code("X-REVISION"), Some("12"));
+        let done = parse("OK [x-revision 12] y");
+        assert_eq!(done.node_code(), Some(NodeCode::Revision(12)));
+        assert!(!done.is_not_here());
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use bytes::Buf;
-use murder_imap::transfer::{BLOCK, EXPORTED};
+use murder_imap::framing::announced;
+use murder_imap::node::{BLOCK, stage_head};
+use murder_imap::{NodeCode, NodeCommand};
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::scanner::literal_at_end;
 use crate::backend::{Answer, BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;
 use crate::imap::selected::write_status;
@@ -30,9 +31,9 @@ enum Block {
 
 /// Messages under way.
 struct Carrying {
-    /// Tags of X-EXPORT at the source.
+    /// Tags of [`NodeCommand::Export`] at the source.
     exports: VecDeque<u32>,
-    /// Tags of X-STAGE at the destination.
+    /// Tags of [`NodeCommand::Stage`] at the destination.
     stages: VecDeque<u32>,
     block: Block,
     /// Of an answer that is no block.
@@ -66,7 +67,9 @@ pub(super) async fn carry(
     loop {
         let wanted = carrying.stopped.is_none() && carrying.exported.is_none();
         while wanted && carrying.exports.len() < EXPORTS {
-            carrying.exports.push_back(source.send(b"X-EXPORT"));
+            carrying
+                .exports
+                .push_back(source.send(&NodeCommand::Export.line()));
         }
         // What the destination says comes first: it may not want any more.
         carrying.hear_destination(destination);
@@ -217,15 +220,14 @@ impl Carrying {
                 }
             }
             Block::None if self.other.is_empty() && is_block(&input[..len]) => {
-                let line = input[..len].strip_suffix(b"\n").unwrap_or(&input[..len]);
-                let Some(octets) = literal_at_end(line).filter(|_| !last) else {
+                let literal = announced(&input[..len]).filter(|_| !last);
+                let Some(octets) = literal.and_then(|literal| literal.len) else {
                     return Err(Fault::Source(source.lost("a block without a size")));
                 };
                 source.wire.input.advance(len);
                 let goes_on = self.stopped.is_none();
                 if goes_on {
-                    let stage = format!("X-STAGE ~{{{octets}+}}");
-                    self.stages.push_back(destination.send(stage.as_bytes()));
+                    self.stages.push_back(destination.send(&stage_head(octets)));
                 }
                 self.block = Block::Under(goes_on);
             }
@@ -245,8 +247,8 @@ impl Carrying {
     fn export_ended(&mut self, completion: Completion) {
         if !completion.is_ok() {
             self.stop(Fault::Kept(completion));
-        } else if let Some(exported) = completion.code(EXPORTED) {
-            self.exported = exported.parse().ok();
+        } else if let Some(NodeCode::Exported { messages }) = completion.node_code() {
+            self.exported = Some(messages);
         }
     }
 

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use murder_imap::framing::without_waiting;
 use murder_mailbox::{MailboxName, NameError, Namespace, utf7};
 
 use crate::backend::answer::astring;
-use crate::backend::scanner::literal_at_end;
 
 /// The longest tag; RFC 9051 sets no bound, clients use some ten octets.
 const MAX_TAG: usize = 64;
@@ -86,34 +86,6 @@ impl Line {
             arguments: without_waiting(command.slice(at..line.len())),
         })
     }
-}
-
-/// The same arguments with every literal announced as one that nobody waits for: a backend
-/// that refuses the command early must know that the octets are coming all the same, or it
-/// would take them for commands. The announcement at the very end, of APPEND's message, stays.
-fn without_waiting(arguments: Bytes) -> Bytes {
-    if memchr::memchr(b'\n', &arguments).is_none() {
-        return arguments;
-    }
-    let mut out = Vec::with_capacity(arguments.len() + 8);
-    let mut rest = &arguments[..];
-    while let Some(newline) = memchr::memchr(b'\n', rest) {
-        let (line, after) = rest.split_at(newline);
-        // There is no other way for a line to end within a command.
-        let octets = literal_at_end(line).unwrap_or(0);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let octets = usize::try_from(octets)
-            .unwrap_or(usize::MAX)
-            .min(after.len() - 1);
-        let open = line.strip_suffix(b"}").unwrap_or(line);
-        out.extend_from_slice(open.strip_suffix(b"+").unwrap_or(open));
-        out.extend_from_slice(b"+}\r\n");
-        let (literal, next) = after[1..].split_at(octets);
-        out.extend_from_slice(literal);
-        rest = next;
-    }
-    out.extend_from_slice(rest);
-    out.into()
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -366,18 +338,6 @@ mod tests {
         ] {
             assert_eq!(&*line(text).unwrap_err().tag, tag, "{text:?}");
         }
-    }
-
-    #[test]
-    fn backends_never_wait_for_literals() {
-        let got =
-            line("a SEARCH TEXT {5}\r\nx{9}\n SUBJECT {2+}\r\n\r\n OR {1}\r\n\n\r\n").unwrap();
-        assert_eq!(
-            got.arguments,
-            "TEXT {5+}\r\nx{9}\n SUBJECT {2+}\r\n\r\n OR {1+}\r\n\n"
-        );
-        let append = line("a APPEND {3}\r\nfoo {10}\r\n").unwrap();
-        assert_eq!(append.arguments, "{3+}\r\nfoo {10}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::imap::client::Client;
 use crate::imap::errors::Refusal;
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
-use crate::route::RouteError;
+use crate::route::{Lookup, RouteError};
 
 impl Session {
     /// Runs a short command on `node`: on the selected mailbox's connection when that is the
@@ -75,22 +75,17 @@ impl Session {
         command: &(dyn Fn(&str) -> Vec<u8> + Sync),
     ) -> Result<(Completion, Vec<Answer>), Refusal> {
         let router = self.shared.router.clone();
-        let quoted = quote_always(name.as_str());
-        let bytes = command(&quoted);
+        let command = command(&quote_always(name.as_str()));
         let user = self.user()?;
         let viewer = user.viewer(by);
-        let found = router.find_as(viewer, name).await;
-        let place = found.map_err(|error| self.missing(name, error))?;
-        let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
-        if completion.code("X-NOT-HERE").is_none() {
-            return Ok((completion, answers));
-        }
-        tracing::debug!(mailbox = %name, node = place.node, "not here, looking again");
-        let place = router.find_again_as(viewer, name).await?;
-        let (completion, answers) = self.on_backend(&place.node, &bytes).await?;
-        match completion.code("X-NOT-HERE") {
-            None => Ok((completion, answers)),
-            Some(_) => Err(not_held(&place)),
+        let mut lookup = Lookup::default();
+        loop {
+            let found = lookup.next_as(&router, viewer, name).await;
+            let place = found.map_err(|error| self.missing(name, error))?;
+            let (completion, answers) = self.on_backend(&place.node, &command).await?;
+            if !completion.is_not_here() {
+                return Ok((completion, answers));
+            }
         }
     }
 
@@ -146,14 +141,4 @@ pub(crate) async fn on_selected(
             Err(error)
         }
     }
-}
-
-/// The refusal for a mailbox that its backend, asked twice, says it does not hold.
-pub(crate) fn not_held(place: &crate::route::Place) -> Refusal {
-    tracing::error!(
-        mailbox = %place.name,
-        node = place.node,
-        "the backend that the map names does not hold the mailbox"
-    );
-    Refusal::Unavailable("Mailbox cannot be found on its backend".into())
 }

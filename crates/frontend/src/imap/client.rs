@@ -3,13 +3,12 @@
 //! A command is put together in memory, literals included, up to a bound; only APPEND's
 //! message is left in the stream, for whoever handles APPEND to pass on as it comes.
 
-use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr;
-use murder_imap::ANNOUNCEMENT_MAX;
-use murder_imap::server::Limits;
+use bytes::{Buf, Bytes};
+use murder_imap::AppendStart;
+use murder_imap::framing::{CommandCutter, Cut, Refused};
+use murder_imap::server::{AppendNext, Limits, Line};
 use murder_net::Stream;
 
-use crate::backend::scanner::literal_at_end;
 use crate::wire::Wire;
 
 /// What the client has sent.
@@ -21,46 +20,20 @@ pub(crate) enum Input {
     WantsGoAhead,
     /// A whole command, CRLF included.
     Command(Bytes),
-    /// An APPEND up to and with the line that announces the message.
-    Append(Bytes, Literal),
-    /// A command that breaks a bound. It is being skipped; the bytes are its beginning.
-    TooLarge(Bytes),
-    /// More would have to be skipped than the limits allow: nothing more can be understood.
-    Lost,
-}
-
-/// A literal as it was announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Literal {
-    /// Its size.
-    pub octets: u64,
-    /// The client waits for `+` (no LITERAL+).
-    pub synchronising: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Skip {
-    /// To the end of the line and, if it announces a literal, beyond.
-    Line,
-    /// So many octets, then the rest of the line.
-    Octets(u64),
+    /// An APPEND or REPLACE up to its message. [`Client::next`] passes over what is not taken of it.
+    Append(Box<AppendStart>),
+    /// A command that breaks a bound, or an APPEND that is none. It has been passed over.
+    Refused(Box<Refused>),
+    /// More would have to be passed over than the limits allow: nothing more can be understood. With
+    /// the command that is refused.
+    Lost(Option<Box<Refused>>),
 }
 
 /// A client and its unfinished command.
 pub(crate) struct Client {
     /// The connection.
     pub wire: Wire,
-    limits: Limits,
-    /// Where in the input the line that is looked at begins.
-    line: usize,
-    /// Up to where it has been searched for its end.
-    searched: usize,
-    /// The go-ahead for the literal at the end of the line has been given.
-    gone_ahead: bool,
-    skip: Option<Skip>,
-    /// Octets that may still be skipped for the command that is being skipped; `None` once more
-    /// would have to be.
-    skippable: Option<u64>,
+    cutter: CommandCutter,
 }
 
 impl Client {
@@ -79,252 +52,97 @@ impl Client {
     fn over(wire: Wire, limits: Limits) -> Self {
         Self {
             wire,
-            limits,
-            line: 0,
-            searched: 0,
-            gone_ahead: false,
-            skip: None,
-            skippable: Some(0),
+            cutter: CommandCutter::new(limits),
         }
     }
 
     /// Other limits, from the next command on.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+        self.cutter.set_limits(limits);
     }
 
     /// The stream, for STARTTLS; whatever was pipelined behind the command is dropped.
     pub(crate) fn take_stream(&mut self) -> std::io::Result<Stream> {
-        self.line = 0;
-        self.searched = 0;
-        self.gone_ahead = false;
-        self.skip = None;
+        self.cutter = CommandCutter::new(self.cutter.limits());
         self.wire.take_stream()
     }
 
     /// Takes the next command out of the input.
     pub(crate) fn next(&mut self) -> Input {
-        if !self.skip_on() {
-            return match self.skippable {
-                Some(_) => Input::More,
-                None => Input::Lost,
-            };
-        }
-        loop {
-            let input = &self.wire.input;
-            let Some(end) = memchr(b'\n', &input[self.searched.min(input.len())..])
-                .map(|at| self.searched + at + 1)
-            else {
-                self.searched = input.len();
-                if input.len() > self.limits.command {
-                    return self.too_large(Skip::Line);
-                }
-                return Input::More;
-            };
-            if end > self.limits.command {
-                return self.too_large(Skip::Line);
-            }
-            let Some(literal) = literal(&input[self.line..end]) else {
-                return Input::Command(self.take(end));
-            };
-            if announces_message(&input[..end]) {
-                return Input::Append(self.take(end), literal);
-            }
-            let fits = usize::try_from(literal.octets)
-                .ok()
-                .and_then(|octets| end.checked_add(octets))
-                .filter(|total| *total <= self.limits.command);
-            let Some(next_line) = fits else {
-                if literal.synchronising && !self.gone_ahead {
-                    // The client will not send it; its next line is another command.
-                    return Input::TooLarge(self.take(end));
-                }
-                let tag = self.take(end);
-                self.start_skip(Skip::Octets(literal.octets));
-                return Input::TooLarge(tag);
-            };
-            if literal.synchronising && !self.gone_ahead {
-                // Found again at the next call.
-                self.searched = end - 1;
-                return Input::WantsGoAhead;
-            }
-            if self.wire.input.len() < next_line {
-                self.searched = end - 1;
-                return Input::More;
-            }
-            self.gone_ahead = false;
-            self.line = next_line;
-            self.searched = next_line;
+        match self.cutter.next(&mut self.wire.input) {
+            None => Input::More,
+            Some(Cut::NeedContinuation) => Input::WantsGoAhead,
+            Some(Cut::Command(len)) => Input::Command(self.take(len)),
+            Some(Cut::Append(start)) => Input::Append(start),
+            Some(Cut::Refused(refused)) => Input::Refused(refused),
+            Some(Cut::Lost(refused)) => Input::Lost(refused),
         }
     }
 
     /// Tells the client to send the literal that it has announced.
     pub(crate) fn go_ahead(&mut self) {
-        self.gone_ahead = true;
         self.wire.put(b"+ Go ahead\r\n");
     }
 
     /// One line as it comes, without its CRLF: DONE, or a step of AUTHENTICATE. `None`
     /// until it is there; an overlong one comes as an empty line.
     pub(crate) fn next_line(&mut self) -> Option<Bytes> {
-        if !self.skip_on() {
-            return match self.skippable {
-                Some(_) => None,
-                None => Some(Bytes::new()),
-            };
-        }
-        match memchr(b'\n', &self.wire.input) {
-            Some(at) => {
-                let line = self.take(at + 1);
-                let line = line.strip_suffix(b"\n").unwrap_or(&line);
-                Some(Bytes::copy_from_slice(
-                    line.strip_suffix(b"\r").unwrap_or(line),
-                ))
-            }
-            None if self.wire.input.len() > self.limits.command => {
-                let _ = self.too_large(Skip::Line);
-                Some(Bytes::new())
-            }
-            None => None,
+        Some(match self.cutter.line(&mut self.wire.input)? {
+            Line::Line(line) => line,
+            Line::TooLong | Line::Eof => Bytes::new(),
+        })
+    }
+
+    /// Takes the message of [`Input::Append`], telling the client to send it if it waits.
+    pub(crate) fn accept_message(&mut self) {
+        if self.cutter.accept_literal() {
+            self.go_ahead();
         }
     }
 
-    /// Passes over an APPEND's message of so many octets and the line end behind it, as far
-    /// as they are there at once and as they come for the rest.
-    pub(crate) fn skip_message(&mut self, octets: u64) {
-        self.start_skip(Skip::Octets(octets));
+    /// Octets of the accepted message that have not been taken.
+    pub(crate) fn message_left(&self) -> u64 {
+        self.cutter.literal_left()
     }
 
-    /// Passes over the literal that `line` announces without waiting to be asked for it.
-    pub(crate) fn skip_announced(&mut self, line: &[u8]) {
-        if let Some(literal) = literal(line)
-            && !literal.synchronising
-        {
-            self.start_skip(Skip::Octets(literal.octets));
+    /// So many octets of the message have been taken from the input.
+    pub(crate) fn took(&mut self, octets: usize) {
+        self.cutter.took(octets as u64);
+    }
+
+    /// The whole message, once it is in the input.
+    pub(crate) fn take_message(&mut self) -> Option<Bytes> {
+        let octets = usize::try_from(self.message_left()).ok()?;
+        if self.wire.input.len() < octets {
+            return None;
         }
+        self.took(octets);
+        Some(self.take(octets))
     }
 
-    /// Begins to skip (the rest of) a refused command.
-    fn start_skip(&mut self, skip: Skip) {
-        let octets = match skip {
-            Skip::Line => 0,
-            Skip::Octets(octets) => octets,
-        };
-        self.skip = Some(skip);
-        self.skippable = self.limits.skipped().checked_sub(octets);
+    /// Whether the command ends behind the message, all of which has been taken; `None` until that
+    /// is known.
+    pub(crate) fn ends_behind_message(&mut self) -> Option<bool> {
+        let next = self.cutter.append_next(&mut self.wire.input)?;
+        Some(next == AppendNext::End)
     }
 
-    /// The line behind a message of so many octets, without its CRLF, once both are in the
-    /// input; they stay there. An overlong line comes cut off.
-    pub(crate) fn message_and_line(&self, octets: u64) -> Option<Bytes> {
-        let start = usize::try_from(octets).ok()?;
-        let rest = self.wire.input.get(start..)?;
-        let line = match memchr(b'\n', rest) {
-            Some(at) => &rest[..at],
-            None if rest.len() > self.limits.command => rest,
-            None => return None,
-        };
-        Some(Bytes::copy_from_slice(
-            line.strip_suffix(b"\r").unwrap_or(line),
-        ))
-    }
-
-    fn take(&mut self, end: usize) -> Bytes {
-        self.line = 0;
-        self.searched = 0;
-        self.gone_ahead = false;
-        if end > self.wire.input.len() / 2 {
+    fn take(&mut self, len: usize) -> Bytes {
+        if len > self.wire.input.len() / 2 {
             // Alone in the buffer, more or less: no copy.
-            return self.wire.input.split_to(end).freeze();
+            return self.wire.input.split_to(len).freeze();
         }
-        let bytes = Bytes::copy_from_slice(&self.wire.input[..end]);
-        self.wire.input.advance(end);
+        let bytes = Bytes::copy_from_slice(&self.wire.input[..len]);
+        self.wire.input.advance(len);
         bytes
     }
-
-    fn too_large(&mut self, skip: Skip) -> Input {
-        /// Enough for a tag and a command's name.
-        const HEAD: usize = 128;
-        let head = Bytes::copy_from_slice(&self.wire.input[..self.wire.input.len().min(HEAD)]);
-        let line = self.line;
-        self.wire.input.advance(line);
-        self.line = 0;
-        self.searched = 0;
-        self.gone_ahead = false;
-        self.start_skip(skip);
-        Input::TooLarge(head)
-    }
-
-    /// Whether nothing (more) is to be skipped.
-    fn skip_on(&mut self) -> bool {
-        loop {
-            let input: &mut BytesMut = &mut self.wire.input;
-            if self.skippable.is_none() {
-                // Nothing more is heard.
-                input.clear();
-                return false;
-            }
-            match self.skip {
-                None => return true,
-                Some(Skip::Octets(octets)) => {
-                    let here = usize::try_from(octets).map_or(input.len(), |o| o.min(input.len()));
-                    input.advance(here);
-                    match octets - here as u64 {
-                        0 => self.skip = Some(Skip::Line),
-                        left => {
-                            self.skip = Some(Skip::Octets(left));
-                            return false;
-                        }
-                    }
-                }
-                Some(Skip::Line) => {
-                    let end = memchr(b'\n', input);
-                    // What is kept may announce a literal.
-                    let passed = match end {
-                        Some(at) => at + 1,
-                        None => input.len().saturating_sub(ANNOUNCEMENT_MAX),
-                    };
-                    let literal = end.and_then(|at| literal(&input[..=at]));
-                    input.advance(passed);
-                    let literal = literal.filter(|literal| !literal.synchronising);
-                    let octets = literal.map_or(0, |literal| literal.octets);
-                    let passed = octets.saturating_add(passed as u64);
-                    self.skippable = self.skippable.and_then(|left| left.checked_sub(passed));
-                    if end.is_none() {
-                        return false;
-                    }
-                    self.skip = literal.map(|literal| Skip::Octets(literal.octets));
-                }
-            }
-        }
-    }
-}
-
-/// The literal that a line announces at its end.
-fn literal(line: &[u8]) -> Option<Literal> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let octets = literal_at_end(line)?;
-    Some(Literal {
-        octets,
-        synchronising: !line.strip_suffix(b"\r").unwrap_or(line).ends_with(b"+}"),
-    })
-}
-
-/// Whether the literal at the end of `command` is APPEND's message: any but one that stands
-/// for the mailbox name, right after the command's own name.
-fn announces_message(command: &[u8]) -> bool {
-    let mut words = command.splitn(3, |b| *b == b' ');
-    let (Some(_), Some(name), Some(arguments)) = (words.next(), words.next(), words.next()) else {
-        return false;
-    };
-    // A name given as a literal takes the first line for itself.
-    let first_line = memchr(b'\n', arguments).is_some_and(|at| at + 1 == arguments.len());
-    name.eq_ignore_ascii_case(b"APPEND") && !(arguments.starts_with(b"{") && first_line)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use murder_imap::AppendData;
+
     use super::*;
 
     /// A client whose connection is not used.
@@ -350,13 +168,9 @@ mod tests {
             loop {
                 match client.next() {
                     Input::More => break,
-                    Input::Lost => {
-                        out.push(Input::Lost);
+                    lost @ Input::Lost(_) => {
+                        out.push(lost);
                         return out;
-                    }
-                    Input::WantsGoAhead => {
-                        client.go_ahead();
-                        out.push(Input::WantsGoAhead);
                     }
                     other => out.push(other),
                 }
@@ -388,43 +202,43 @@ mod tests {
 
     #[tokio::test]
     async fn the_message_of_an_append_stays_in_the_stream() {
-        let message = |text: &'static str, octets, synchronising| {
-            Input::Append(
-                Bytes::from_static(text.as_bytes()),
-                Literal {
-                    octets,
-                    synchronising,
-                },
-            )
-        };
-        for (text, expected) in [
-            (
-                "a APPEND x {10}\r\n",
-                message("a APPEND x {10}\r\n", 10, true),
-            ),
-            (
-                "a append \"{3}\" (\\Seen) {10+}\r\n",
-                message("a append \"{3}\" (\\Seen) {10+}\r\n", 10, false),
-            ),
-            (
-                "a APPEND {3+}\r\nfoo {4294967296}\r\n",
-                message("a APPEND {3+}\r\nfoo {4294967296}\r\n", 4_294_967_296, true),
-            ),
+        for (text, len, sync) in [
+            ("a APPEND x {10}\r\n", 10, true),
+            ("a append \"{3}\" (\\Seen) {10+}\r\n", 10, false),
+            ("a APPEND {3+}\r\nfoo {4294967296}\r\n", 4_294_967_296, true),
         ] {
             for size in 1..=text.len() {
-                assert_eq!(
-                    feed(text.as_bytes(), size).await,
-                    [expected_copy(&expected)],
-                    "by {size}"
-                );
+                let out = feed(text.as_bytes(), size).await;
+                let [Input::Append(start)] = &out[..] else {
+                    panic!("{out:?}");
+                };
+                let AppendData::Literal(literal) = start.data else {
+                    panic!("{start:?}");
+                };
+                assert_eq!((literal.len, literal.sync), (len, sync), "by {size}");
             }
         }
     }
 
-    fn expected_copy(input: &Input) -> Input {
-        match input {
-            Input::Append(head, literal) => Input::Append(head.clone(), *literal),
-            other => panic!("{other:?}"),
+    #[tokio::test]
+    async fn a_message_is_taken_or_passed_over() {
+        for (end, ends) in [
+            ("\r\n", true),
+            (" (\\Seen) {1+}\r\nx\r\n", false),
+            ("x\r\n", false),
+        ] {
+            for taken in [true, false] {
+                let mut client = client().await;
+                let text = format!("a APPEND x {{4+}}\r\na{{b}}{end}b NOOP\r\n");
+                client.wire.input.extend_from_slice(text.as_bytes());
+                assert!(matches!(client.next(), Input::Append(_)));
+                if taken {
+                    client.accept_message();
+                    assert_eq!(client.take_message().unwrap(), "a{b}");
+                    assert_eq!(client.ends_behind_message(), Some(ends));
+                }
+                assert_eq!(client.next(), command("b NOOP\r\n"), "{end:?}");
+            }
         }
     }
 
@@ -440,10 +254,17 @@ mod tests {
             for size in [1, 7, 999, text.len()] {
                 let out = feed(text.as_bytes(), size).await;
                 assert_eq!(out.len(), 2, "by {size}: {out:?}");
-                assert!(matches!(&out[0], Input::TooLarge(head) if head.starts_with(b"a ")));
+                assert!(is_a(&out[0]), "{out:?}");
                 assert_eq!(out[1], command("b NOOP\r\n"));
             }
         }
+    }
+
+    fn is_a(input: &Input) -> bool {
+        let Input::Refused(refused) = input else {
+            return false;
+        };
+        refused.tag.as_ref().is_some_and(|tag| tag.as_str() == "a")
     }
 
     /// Whatever it is refused for: within the limit for a message it is passed over, beyond that the
@@ -457,16 +278,20 @@ mod tests {
         for text in [long, chain, literal, largest] {
             for size in [999, 60_000, text.len()] {
                 let out = feed(text.as_bytes(), size).await;
-                assert_eq!(out.last(), Some(&Input::Lost), "{} by {size}", text.len());
+                let lost = matches!(out.last(), Some(Input::Lost(_)));
+                assert!(lost, "{} by {size}: {out:?}", text.len());
             }
         }
         let mut client = client().await;
-        client.skip_message(1_001_001);
-        assert_eq!(client.next(), Input::Lost);
+        client
+            .wire
+            .input
+            .extend_from_slice(b"a APPEND x {1001001+}\r\n");
+        assert!(matches!(client.next(), Input::Append(_)));
+        assert_eq!(client.next(), Input::Lost(None));
         client.wire.input.extend_from_slice(b"a NOOP\r\n");
-        assert_eq!(client.next(), Input::Lost);
+        assert_eq!(client.next(), Input::Lost(None));
         assert!(client.wire.input.is_empty());
-        assert_eq!(client.next_line().unwrap(), "");
     }
 
     #[tokio::test]
@@ -477,8 +302,9 @@ mod tests {
         assert_eq!(client.next_line().unwrap(), "a NOOP");
         assert_eq!(client.next_line(), None);
         client.wire.input.extend_from_slice(&[b'x'; 2000]);
-        assert_eq!(client.next_line().unwrap(), "");
+        assert_eq!(client.next_line(), None);
         client.wire.input.extend_from_slice(b"\r\nDONE\r\n");
+        assert_eq!(client.next_line().unwrap(), "");
         assert_eq!(client.next_line().unwrap(), "DONE");
     }
 }

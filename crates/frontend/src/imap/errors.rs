@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use murder_auth::AuthError;
 use murder_mailbox::{NameError, RenameError};
+use murder_session::NotLoggedIn;
 
 use crate::backend::{BackendError, Completion, Status};
 use crate::imap::arguments::Syntax;
@@ -38,11 +40,7 @@ pub(crate) enum Refusal {
     /// The message has no octets (RFC 9051 section 6.3.12 leaves it to the server).
     NoMessage,
     /// Login failed.
-    AuthenticationFailed,
-    /// The user is known but may not act as another.
-    AuthorizationFailed,
-    /// Plaintext login without TLS.
-    PrivacyRequired,
+    NotLoggedIn(NotLoggedIn),
     /// The connection of the selected mailbox's backend has been lost.
     SelectedLost,
 }
@@ -88,17 +86,46 @@ impl Refusal {
             Self::Limit(text) => no(Some("LIMIT"), text),
             Self::TooBig => no(Some("TOOBIG"), "Message is too big"),
             Self::NoMessage => no(None, "There is no message"),
-            Self::AuthenticationFailed => no(Some("AUTHENTICATIONFAILED"), "Authentication failed"),
-            Self::AuthorizationFailed => no(
-                Some("AUTHORIZATIONFAILED"),
-                "Not authorized to act as that user",
-            ),
-            Self::PrivacyRequired => no(Some("PRIVACYREQUIRED"), "Use STARTTLS first"),
+            Self::NotLoggedIn(why) => not_logged_in(*why),
             Self::SelectedLost => no(
                 Some("UNAVAILABLE"),
                 "The backend of the selected mailbox has gone; select again",
             ),
         }
+    }
+}
+
+fn not_logged_in(why: NotLoggedIn) -> Completion {
+    let (code, text) = match why {
+        NotLoggedIn::Malformed => return Refusal::syntax("Malformed SASL response").completion(),
+        NotLoggedIn::Cancelled => return Refusal::syntax("Authentication cancelled").completion(),
+        NotLoggedIn::NeedsTls => ("PRIVACYREQUIRED", "Use STARTTLS first"),
+        // Backends alone have frontends as clients.
+        NotLoggedIn::UnknownMechanism
+        | NotLoggedIn::OnlyFrontends
+        | NotLoggedIn::NoUser
+        | NotLoggedIn::UnknownUser => ("CANNOT", "Mechanism is not supported"),
+        NotLoggedIn::Refused(AuthError::Failed) => {
+            ("AUTHENTICATIONFAILED", "Authentication failed")
+        }
+        NotLoggedIn::Refused(AuthError::NotAuthorized) => {
+            ("AUTHORIZATIONFAILED", "Not authorized to act as that user")
+        }
+        NotLoggedIn::Refused(AuthError::Busy) => ("UNAVAILABLE", "Too many logins, try again"),
+        NotLoggedIn::Refused(AuthError::Guessing) => {
+            ("UNAVAILABLE", "Too many failed logins, try again later")
+        }
+        NotLoggedIn::NoAccounts => ("UNAVAILABLE", "Not ready yet, try again"),
+        NotLoggedIn::Outdated => (
+            "UNAVAILABLE",
+            "The accounts are out of date, try again later",
+        ),
+        NotLoggedIn::TooManyConnections => ("LIMIT", "Too many connections of this user"),
+    };
+    Completion {
+        status: Status::No,
+        code: Some(code.to_owned()),
+        text: text.to_owned(),
     }
 }
 
@@ -141,30 +168,6 @@ impl From<BackendError> for Refusal {
     fn from(error: BackendError) -> Self {
         Self::Backend(error)
     }
-}
-
-/// Whether a command changes something. When its answer is lost it may have been done, so that NO,
-/// after which clients try again, would be untrue.
-pub(crate) fn changes(name: &str) -> bool {
-    matches!(
-        name.strip_prefix("UID ").unwrap_or(name),
-        "APPEND"
-            | "CREATE"
-            | "DELETE"
-            | "RENAME"
-            | "SUBSCRIBE"
-            | "UNSUBSCRIBE"
-            | "SETACL"
-            | "DELETEACL"
-            | "SETQUOTA"
-            | "SETMETADATA"
-            | "CLOSE"
-            | "EXPUNGE"
-            | "STORE"
-            | "COPY"
-            | "MOVE"
-            | "REPLACE"
-    )
 }
 
 /// How a command handler ends when it does not end well.

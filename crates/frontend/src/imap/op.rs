@@ -9,6 +9,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod enable;
 pub(crate) mod id;
+pub(crate) mod idle;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -25,7 +26,14 @@ use murder_imap::Command;
 
 pub(crate) use revision::{is_gone, is_there, turns_out, wait_for_revision};
 
-use crate::imap::errors::Refusal;
+use crate::imap::arguments::Arguments;
+use crate::imap::errors::{OpResult, Refusal, ok};
+
+/// NOOP with nothing selected.
+pub(crate) async fn noop(arguments: Arguments<'_>) -> OpResult {
+    arguments.end()?;
+    Ok(ok("NOOP completed"))
+}
 
 /// A whole command as a typed value.
 fn parse(command: &Bytes) -> Result<Command, Refusal> {

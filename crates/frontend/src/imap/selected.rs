@@ -13,7 +13,8 @@ use murder_session::ShownMailbox;
 
 use crate::backend::{BackendError, Completion, Connection, Event};
 use crate::imap::client::Client;
-use crate::imap::errors::{Refusal, changes};
+use crate::imap::errors::Refusal;
+use crate::imap::table::Command;
 
 /// Commands under way at the same time; a client that pipelines more waits at its socket.
 const MAX_UNDER_WAY: usize = 64;
@@ -162,14 +163,14 @@ impl Selected {
             .is_some_and(|c| c.kind != Kind::Idling)
     }
 
-    /// Forwards a command: `name` and what the client wrote after it.
+    /// Forwards a command, with what the client wrote after its name.
     pub(crate) fn forward(
         &mut self,
         client_tag: Box<str>,
-        name: &str,
+        command: &Command,
         arguments: &[u8],
     ) -> Result<(), Refusal> {
-        let kind = if name == "IDLE" {
+        let kind = if command.name == "IDLE" {
             Kind::IdleAsked
         } else {
             Kind::Plain
@@ -179,12 +180,12 @@ impl Selected {
             .as_deref_mut()
             .ok_or(Refusal::SelectedLost)?;
         self.last_command = Instant::now();
-        let tag = connection.send_parts(&relayed_parts(name, arguments));
+        let tag = connection.send_parts(&relayed_parts(command.name, arguments));
         self.under_way.push_back(UnderWay {
             tag,
             client_tag,
             kind,
-            changes: changes(name),
+            changes: command.changes,
         });
         Ok(())
     }

@@ -5,32 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use murder_imap::AppendStart;
 use murder_imap::node::MAILBOX_DELETED;
 use murder_mailbox::{Identity, Namespace, Rights};
 use murder_net::{Alarm, Cancelled, SessionId, Stream};
-use murder_session::{CUT_OFF_AFTER, End, News, Overdue, Presence};
+use murder_session::{
+    BadCommands, CUT_OFF_AFTER, End, Goodbye, Login, News, Offer, Overdue, Presence,
+};
 use tokio::time::Instant;
 
 use crate::backend::connection::ActingFor;
 use crate::backend::{BackendError, Status};
-use crate::imap::arguments::{Arguments, Encoding, Line};
+use crate::imap::arguments::{Encoding, Line};
 use crate::imap::ask::on_selected;
 use crate::imap::client::{Client, Input};
-use crate::imap::errors::{OpError, OpResult, Refusal, changes};
+use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::op;
 use crate::imap::selected::{Passed, Selected, write_tagged};
+use crate::imap::table::{Call, Command, Route, Running, States};
 use crate::route::Viewer;
 use crate::shared::Shared;
-
-/// Commands in a row that are no commands, after which whoever sends them is no mail client.
-const MAX_BAD_COMMANDS: u32 = 20;
-/// Failed logins of one connection, after which it has to make another.
-const MAX_FAILED_LOGINS: u32 = 5;
 
 /// Where a session stands (RFC 9051 section 3).
 pub(crate) enum State {
     /// Nobody has logged in.
-    NotAuthenticated,
+    NotAuthenticated(Login),
     /// Somebody has.
     Authenticated,
     /// A mailbox is selected.
@@ -68,30 +67,27 @@ pub(crate) enum Ended {
     /// The client's side failed.
     #[error("connection failed: {0}")]
     Client(std::io::Error),
-    /// The client said nothing for too long.
-    #[error("idle for too long")]
-    Idle,
     /// The client did not read.
     #[error("client does not read")]
     Stalled,
-    /// The server goes down.
-    #[error("server shutting down")]
-    Shutdown,
+    /// The server ends it.
+    #[error("{0}")]
+    Goodbye(Goodbye),
     /// The backend of the selected mailbox went where that could not be told otherwise.
     #[error("{0}")]
     Torn(BackendError),
     /// The answer to a change was lost, and could not be found out.
     #[error("{0}")]
     Unanswered(BackendError),
-    /// Too many lines that are no commands, or too many failed logins.
-    #[error("{0}")]
-    Abuse(&'static str),
     /// What became of a command is not known, or cannot be told.
     #[error("{0}")]
     Unknown(&'static str),
-    /// The account is not what it was, or an operator wants it.
-    #[error("{0}")]
-    Removed(End),
+}
+
+impl From<Goodbye> for Ended {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Goodbye(goodbye)
+    }
 }
 
 /// An IDLE with nothing selected.
@@ -123,9 +119,7 @@ pub(crate) struct Session {
     pub presence: Option<Presence>,
     /// How the client writes mailbox names.
     pub encoding: Encoding,
-    /// Logins that failed.
-    pub failed_logins: u32,
-    bad_commands: u32,
+    bad_commands: BadCommands,
     /// A command that waits for those before it.
     pub(super) waiting: Option<Input>,
     /// The client is in IDLE with nothing selected. In one with a mailbox the backend speaks.
@@ -137,8 +131,6 @@ pub(crate) struct Session {
     pub(super) leaving: bool,
     /// Why the session has to end, and when what is under way is cut off.
     pub(super) ending: Option<(End, Instant)>,
-    /// Until then somebody must have logged in.
-    pub(super) login_until: Instant,
     /// Told when the node goes down.
     pub(super) goodbye: Cancelled,
     /// Goes off when a wait has lasted for too long.
@@ -150,29 +142,27 @@ impl Session {
     pub(crate) fn new(shared: Arc<Shared>, stream: Stream, id: SessionId, peer: IpAddr) -> Self {
         let settings = &shared.settings;
         let secure = stream.is_tls();
-        let login_until = Instant::now() + settings.login_timeout;
+        let login = Login::within(settings.login_timeout);
         let limits = settings.limits().before_login();
         let client = Client::new(stream, limits, settings.high_water);
         Self {
             goodbye: Cancelled::of(shared.goodbye.clone()),
-            alarm: Alarm::new(login_until),
+            alarm: Alarm::new(login.deadline()),
             shared,
             client,
             secure,
             id,
             peer,
-            state: State::NotAuthenticated,
+            state: State::NotAuthenticated(login),
             user: None,
             presence: None,
             encoding: Encoding::default(),
-            failed_logins: 0,
-            bad_commands: 0,
+            bad_commands: BadCommands::default(),
             waiting: None,
             idle: None,
             end_of_input: false,
             leaving: false,
             ending: None,
-            login_until,
         }
     }
 
@@ -218,8 +208,8 @@ impl Session {
         self.hear_news();
         if self.leaving && (self.is_quiet() || self.is_idling()) {
             return Err(match self.ending {
-                Some((end, _)) => Ended::Removed(end),
-                None => Ended::Shutdown,
+                Some((end, _)) => Goodbye::Ended(end).into(),
+                None => Goodbye::Draining.into(),
             });
         }
         if self.leaving || !self.client.wire.has_room() {
@@ -239,34 +229,35 @@ impl Session {
         let quiet = self.is_quiet();
         match input {
             Input::More => return Ok(false),
-            Input::WantsGoAhead => {
-                // In the client's stream, `+` must not come in the middle of an answer.
-                if quiet {
-                    self.client.go_ahead();
-                }
-                return Ok(quiet);
-            }
             Input::Command(command) => return self.command(command, quiet).await,
+            // In the client's stream, `+` must not come in the middle of an answer.
             other if !quiet => {
                 self.waiting = Some(other);
                 return Ok(false);
             }
-            Input::Append(head, literal) => {
-                let overdue = Overdue::of(self.presence.as_ref());
-                let append = Box::pin(op::append::append(self, head.clone(), literal));
-                let result = tokio::select! {
-                    biased;
-                    result = append => result,
-                    end = overdue => return Err(Ended::Removed(end)),
+            Input::WantsGoAhead => self.client.go_ahead(),
+            Input::Append(start) => {
+                let tag = start.tag.clone();
+                let Some(known) = Command::find(start.name()) else {
+                    self.bad(tag.as_str(), "Unknown command")?;
+                    return Ok(true);
                 };
-                let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
-                self.complete(&tag, "APPEND", result)?;
+                self.end_if_deleted()?;
+                let start = Arrived::Message(start);
+                self.run_command(tag.as_str(), known, start).await?;
             }
-            Input::TooLarge(head) => {
-                let tag = Line::parse(&head).map_or_else(|bad| bad.tag, |line| line.tag);
-                self.bad(&tag, "Command line or literal is too long")?;
+            Input::Refused(refused) => {
+                let tag = refused.tag.as_ref().map_or("*", |tag| tag.as_str());
+                self.bad(tag, &refused.text)?;
             }
-            Input::Lost => return Err(Ended::Abuse("[TOOBIG] That is far too long")),
+            Input::Lost(refused) => {
+                if let Some(refused) = refused
+                    && let Some(tag) = &refused.tag
+                {
+                    self.bad(tag.as_str(), &refused.text)?;
+                }
+                return Err(Ended::Unknown("[TOOBIG] That is far too long"));
+            }
         }
         Ok(true)
     }
@@ -285,16 +276,17 @@ impl Session {
                 return Ok(true);
             }
         };
+        let known = Command::find(&line.name);
         if let State::Selected(selected) = &mut self.state
-            && is_relayed(&line.name)
+            && let Some(known) = known.filter(|known| known.is_relayed())
         {
             if !selected.takes_more() {
                 self.waiting = Some(Input::Command(command));
                 return Ok(false);
             }
-            self.bad_commands = 0;
+            self.bad_commands.end();
             self.shared.metrics.commands.inc();
-            if let Err(refusal) = selected.forward(line.tag.clone(), &line.name, &line.arguments) {
+            if let Err(refusal) = selected.forward(line.tag.clone(), known, &line.arguments) {
                 write_tagged(&mut self.client, &line.tag, &refusal.completion());
             }
             return Ok(true);
@@ -303,25 +295,14 @@ impl Session {
             self.waiting = Some(Input::Command(command));
             return Ok(false);
         }
-        if line.name == "IDLE" && !matches!(self.state, State::NotAuthenticated) {
-            if line.arguments.is_empty() {
-                self.client.wire.put(b"+ idling\r\n");
-                let now = Instant::now();
-                self.idle = Some(Box::new(Idle {
-                    tag: line.tag,
-                    until: now + self.shared.settings.idle_timeout,
-                    notify_at: now + self.shared.settings.idle_notify,
-                }));
-            } else {
-                self.bad(&line.tag, "IDLE takes no arguments")?;
-            }
+        let Some(known) = known else {
+            self.bad(&line.tag, "Unknown command")?;
             return Ok(true);
-        }
-        self.shared.metrics.commands.inc();
+        };
         // A client that is busy elsewhere must not look idle to the backend that waits for it.
         // Its news go out within the client's command, as they must; but not before one that may
         // name messages by their numbers, which would then be others.
-        if !is_copy(&line.name)
+        if !known.names_messages()
             && let State::Selected(selected) = &mut self.state
             && selected.is_silent_for(self.shared.settings.keep_alive)
             && let Err(error) = Box::pin(on_selected(selected, &mut self.client, b"NOOP")).await
@@ -329,69 +310,72 @@ impl Session {
             tracing::warn!(%error, mailbox = %selected.mailbox, "lost the selected mailbox");
         }
         self.end_if_deleted()?;
-        let overdue = Overdue::of(self.presence.as_ref());
-        let result = tokio::select! {
-            biased;
-            result = Box::pin(self.execute(&line, command)) => result,
-            end = overdue => return Err(Ended::Removed(end)),
+        let call = Call {
+            line: &line,
+            octets: &command,
         };
-        self.complete(&line.tag, &line.name, result)?;
+        let call = Arrived::Line(call);
+        self.run_command(&line.tag, known, call).await?;
         Ok(true)
     }
 
-    /// Which command is legal where, and who handles it.
-    async fn execute(&mut self, line: &Line, command: Bytes) -> OpResult {
-        let arguments = Arguments::new(&line.arguments);
-        match (&self.state, line.name.as_str()) {
-            (_, "CAPABILITY") => op::capability::capability(self, arguments),
-            (_, "NOOP") => {
-                arguments.end()?;
-                Ok(crate::imap::errors::ok("NOOP completed"))
-            }
-            (_, "LOGOUT") => op::logout::logout(self, arguments),
-            (_, "ID") => op::id::id(self, &command),
+    /// Runs a command, if it is legal, and ends it.
+    async fn run_command(
+        &mut self,
+        tag: &str,
+        command: &'static Command,
+        arrived: Arrived<'_>,
+    ) -> Result<(), Ended> {
+        self.shared.metrics.commands.inc();
+        let overdue = Overdue::of(self.presence.as_ref());
+        let shared = self.shared.clone();
+        let result = match self.start(command, arrived) {
+            Ok(running) => tokio::select! {
+                biased;
+                result = answered(&shared, running) => result,
+                end = overdue => return Err(Goodbye::Ended(end).into()),
+            },
+            Err(refusal) => Err(refusal.into()),
+        };
+        self.complete(tag, command, result)
+    }
 
-            (State::NotAuthenticated, "STARTTLS") => op::starttls::starttls(self, line).await,
-            (State::NotAuthenticated, "LOGIN") => op::login::login(self, arguments).await,
-            (State::NotAuthenticated, "AUTHENTICATE") => {
-                op::login::authenticate(self, arguments).await
-            }
-            (State::NotAuthenticated, name) if is_known(name) => {
-                Err(Refusal::syntax("Log in first").into())
-            }
-            (_, "STARTTLS" | "LOGIN" | "AUTHENTICATE") => {
-                Err(Refusal::syntax("Already logged in").into())
-            }
+    /// Starts a command, if it is legal in this state.
+    fn start<'a>(
+        &'a mut self,
+        command: &'static Command,
+        arrived: Arrived<'a>,
+    ) -> Result<Running<'a>, Refusal> {
+        if let Some(why) = self.is_illegal(command) {
+            return Err(Refusal::syntax(why));
+        }
+        match (&command.route, arrived) {
+            (
+                Route::Local(handler)
+                | Route::Mailbox(handler)
+                | Route::Home(handler)
+                | Route::FanOut(handler)
+                | Route::Relayed {
+                    unselected: Some(handler),
+                },
+                Arrived::Line(call),
+            ) => Ok(handler(self, call)),
+            (Route::Message(handler), Arrived::Message(start)) => Ok(handler(self, start)),
+            // What is relayed has gone, and a message comes as one.
+            (_, _) => Err(Refusal::syntax("Syntax error")),
+        }
+    }
 
-            (_, "ENABLE") => op::enable::enable(self, arguments),
-            (_, "NAMESPACE") => op::namespace::namespace(self, arguments),
-            (_, "SELECT" | "EXAMINE") => {
-                op::select::select(self, &line.name, &command, arguments).await
-            }
-            (_, "CREATE") => op::create::create(self, &command).await,
-            (_, "DELETE") => op::delete::delete(self, arguments).await,
-            (_, "RENAME") => op::rename::rename(self, &command).await,
-            (_, "SUBSCRIBE" | "UNSUBSCRIBE") => {
-                op::subscribe::subscribe(self, &line.name, arguments).await
-            }
-            (_, "LIST" | "LSUB") => op::list::list(self, &command).await,
-            (_, "STATUS") => op::status::status(self, arguments).await,
-            (_, "SETACL" | "DELETEACL") => op::acl::change(self, &line.name, arguments).await,
-            (_, "GETACL" | "LISTRIGHTS" | "MYRIGHTS") => {
-                op::acl::ask(self, &line.name, arguments).await
-            }
-
-            (State::Selected(_), "CLOSE" | "UNSELECT") => {
-                op::close::close(self, &line.name, arguments).await
-            }
-            (State::Selected(_), name) if is_copy(name) => {
-                op::copy::copy(self, line, arguments).await
-            }
-            (_, name) if is_known(name) => Err(Refusal::syntax("Select a mailbox first").into()),
-            (_, _) => {
-                self.bad_commands += 1;
-                Err(Refusal::syntax("Unknown command").into())
-            }
+    /// Why a command is not legal in this state.
+    fn is_illegal(&self, command: &Command) -> Option<&'static str> {
+        match (&self.state, command.states) {
+            (_, States::Any)
+            | (State::NotAuthenticated(_), States::NotAuthenticated)
+            | (State::Authenticated | State::Selected(_), States::Authenticated)
+            | (State::Selected(_), States::Selected) => None,
+            (State::NotAuthenticated(_) | State::Logout, _) => Some("Log in first"),
+            (_, States::NotAuthenticated) => Some("Already logged in"),
+            (_, States::Selected) => Some("Select a mailbox first"),
         }
     }
 
@@ -405,8 +389,8 @@ impl Session {
         }
     }
 
-    /// Ends command `name`.
-    fn complete(&mut self, tag: &str, name: &str, result: OpResult) -> Result<(), Ended> {
+    /// Ends a command.
+    fn complete(&mut self, tag: &str, command: &Command, result: OpResult) -> Result<(), Ended> {
         self.end_if_deleted()?;
         let completion = match result {
             Ok(completion) => completion,
@@ -417,9 +401,9 @@ impl Session {
                 return Err(Ended::Unknown(MAILBOX_DELETED));
             }
             Err(OpError::Refused(Refusal::Backend(error)))
-                if error.may_be_done() && changes(name) =>
+                if error.may_be_done() && command.changes =>
             {
-                tracing::warn!(%error, command = name, "the answer to a change is lost");
+                tracing::warn!(%error, command = command.name, "the answer to a change is lost");
                 return Err(Ended::Unanswered(error));
             }
             Err(OpError::Refused(refusal)) => {
@@ -432,23 +416,30 @@ impl Session {
         if completion.status == Status::Bad {
             return self.bad(tag, &completion.text);
         }
-        self.bad_commands = 0;
+        self.bad_commands.end();
         write_tagged(&mut self.client, tag, &completion);
-        if self.failed_logins >= MAX_FAILED_LOGINS {
-            return Err(Ended::Abuse("Too many failed logins"));
+        match &self.state {
+            State::NotAuthenticated(login) => Ok(login.check()?),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn bad(&mut self, tag: &str, reason: &str) -> Result<(), Ended> {
         self.client
             .wire
             .put_line(format_args!("{tag} BAD {reason}"));
-        self.bad_commands += 1;
-        if self.bad_commands >= MAX_BAD_COMMANDS {
-            return Err(Ended::Abuse("Too many bad commands"));
-        }
-        Ok(())
+        Ok(self.bad_commands.count()?)
+    }
+
+    /// The client is in IDLE with nothing selected from now on.
+    pub(crate) fn begin_idle(&mut self, tag: Box<str>) {
+        self.client.wire.put(b"+ idling\r\n");
+        let now = Instant::now();
+        self.idle = Some(Box::new(Idle {
+            tag,
+            until: now + self.shared.settings.idle_timeout,
+            notify_at: now + self.shared.settings.idle_notify,
+        }));
     }
 
     fn is_quiet(&self) -> bool {
@@ -536,13 +527,13 @@ impl Session {
         const LAST_WORD: Duration = Duration::from_secs(2);
         let word = match ended {
             Ended::Logout | Ended::Client(_) | Ended::Stalled => None,
-            Ended::Idle => Some("Autologout; idle for too long"),
-            Ended::Shutdown => Some("[UNAVAILABLE] Server shutting down"),
-            Ended::Abuse(word) | Ended::Unknown(word) => Some(*word),
-            Ended::Removed(end) => match &self.state {
+            Ended::Goodbye(Goodbye::Draining) => Some("[UNAVAILABLE] Server shutting down"),
+            Ended::Goodbye(Goodbye::Ended(end)) => match &self.state {
                 State::Selected(selected) if selected.is_in_answer() => None,
                 _ => Some(end.last_word()),
             },
+            Ended::Goodbye(goodbye) => Some(goodbye.last_word()),
+            Ended::Unknown(word) => Some(*word),
             Ended::Unanswered(_) => {
                 Some("[UNAVAILABLE] The answer of the backend is lost; see what was done")
             }
@@ -558,7 +549,7 @@ impl Session {
         }
         // A slow client gets all that it has asked for.
         let limit = match ended {
-            Ended::Logout | Ended::Shutdown => self.shared.settings.write_timeout,
+            Ended::Logout | Ended::Goodbye(Goodbye::Draining) => self.shared.settings.write_timeout,
             _ => LAST_WORD,
         };
         if !matches!(ended, Ended::Client(_) | Ended::Stalled) {
@@ -568,7 +559,7 @@ impl Session {
         if let State::Selected(selected) = std::mem::replace(&mut self.state, State::Logout)
             && selected.is_quiet()
             // A command of which the connection has a part may have been cut off.
-            && !matches!(ended, Ended::Removed(_))
+            && !matches!(ended, Ended::Goodbye(Goodbye::Ended(_)))
             && let Some(connection) = selected.into_connection()
         {
             op::close::release(&self.shared, connection);
@@ -584,65 +575,29 @@ impl Session {
 
     /// Whether STARTTLS can be done.
     pub(crate) fn can_start_tls(&self) -> bool {
-        !self.secure && matches!(self.state, State::NotAuthenticated)
+        !self.secure && matches!(self.state, State::NotAuthenticated(_))
     }
 
-    /// Whether passwords may be sent.
-    pub(crate) fn may_log_in(&self) -> bool {
-        self.secure
-            || (self.shared.settings.allow_plaintext_loopback
-                && self.peer.to_canonical().is_loopback())
+    /// What the client may log in by. Nobody vouches for users here.
+    pub(crate) fn offer(&self) -> Offer {
+        let plaintext_loopback = self.shared.settings.allow_plaintext_loopback;
+        Offer::new(self.secure, plaintext_loopback, self.peer, None)
     }
 }
 
-/// Commands that go to the selected mailbox's backend as they are.
-pub(crate) fn is_relayed(name: &str) -> bool {
-    matches!(
-        name,
-        "NOOP"
-            | "CHECK"
-            | "EXPUNGE"
-            | "UID EXPUNGE"
-            | "SEARCH"
-            | "UID SEARCH"
-            | "FETCH"
-            | "UID FETCH"
-            | "STORE"
-            | "UID STORE"
-            | "IDLE"
-    )
+/// A command as it has come.
+enum Arrived<'a> {
+    /// With all its arguments.
+    Line(Call<'a>),
+    /// Up to its message.
+    Message(Box<AppendStart>),
 }
 
-/// COPY and MOVE.
-fn is_copy(name: &str) -> bool {
-    matches!(name, "COPY" | "UID COPY" | "MOVE" | "UID MOVE")
-}
-
-/// Commands that exist, but not in every state.
-fn is_known(name: &str) -> bool {
-    is_relayed(name)
-        || is_copy(name)
-        || matches!(
-            name,
-            "ENABLE"
-                | "NAMESPACE"
-                | "SELECT"
-                | "EXAMINE"
-                | "CREATE"
-                | "DELETE"
-                | "RENAME"
-                | "SUBSCRIBE"
-                | "UNSUBSCRIBE"
-                | "LIST"
-                | "LSUB"
-                | "STATUS"
-                | "APPEND"
-                | "SETACL"
-                | "DELETEACL"
-                | "GETACL"
-                | "LISTRIGHTS"
-                | "MYRIGHTS"
-                | "CLOSE"
-                | "UNSELECT"
-        )
+/// What a command comes to; a change is answered when the own map shows it.
+async fn answered(shared: &Shared, running: Running<'_>) -> OpResult {
+    let completion = running.await?;
+    if completion.is_ok() {
+        op::wait_for_revision(shared, &completion).await;
+    }
+    Ok(completion)
 }

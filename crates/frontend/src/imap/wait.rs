@@ -1,6 +1,6 @@
 //! Waiting: for the client, and for the backend of the selected mailbox.
 
-use murder_session::news_of;
+use murder_session::{Goodbye, news_of};
 use tokio::time::{Instant, timeout};
 
 use crate::imap::errors::OpError;
@@ -19,7 +19,7 @@ impl Session {
         let stalled = !self.client.wire.is_drained();
         let now = Instant::now();
         let mut until = match self.state {
-            State::NotAuthenticated => self.login_until,
+            State::NotAuthenticated(ref login) => login.deadline(),
             _ => match &self.idle {
                 Some(idle) => idle.until.min(idle.notify_at),
                 None => now + settings.idle_timeout,
@@ -99,7 +99,7 @@ impl Session {
         if let Some((end, cut_off)) = self.ending
             && Instant::now() >= cut_off
         {
-            return Err(Ended::Removed(end));
+            return Err(Goodbye::Ended(end).into());
         }
         if stalled {
             return match self.client.wire.output.len() == queued {
@@ -125,7 +125,7 @@ impl Session {
             self.client.wire.put(b"* OK Still here\r\n");
             return Ok(());
         }
-        Err(Ended::Idle)
+        Err(Goodbye::Silent.into())
     }
 
     /// Waits for more of the client's input; for use within a command, so its end is an error.

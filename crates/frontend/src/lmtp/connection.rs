@@ -1,14 +1,14 @@
 //! LMTP connections to backends, and those that nobody uses at the moment.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Buf;
+use murder_location::service;
 use murder_net::Stream;
-use parking_lot::Mutex;
+use murder_session::{Kept, Pool, PoolLimits};
 use tokio::time::timeout;
 
 use super::reply::Reply;
@@ -16,10 +16,15 @@ use crate::backend::connect::Service;
 use crate::backend::{BackendError, Dialer};
 use crate::wire::{HIGH_WATER, Wire};
 
-/// How long an unused connection is kept: the next message comes within, or it is quiet.
-const KEEP_FOR: Duration = Duration::from_secs(30);
-/// Unused connections to one backend: as many as deliver at once on a busy frontend.
-const KEEP_PER_BACKEND: usize = 32;
+/// Which unused connections are kept.
+const LIMITS: PoolLimits = PoolLimits {
+    // The next message comes within, or it is quiet.
+    keep_for: Duration::from_secs(30),
+    // To one backend: as many as deliver at once on a busy frontend.
+    of_key: 32,
+    // As many as there are backends, times that.
+    in_all: usize::MAX,
+};
 
 /// A connection on which LHLO has been said, under TLS, with no transaction under way.
 #[derive(Debug)]
@@ -124,8 +129,9 @@ impl LmtpConnection {
             reason: reason.to_string(),
         }
     }
+}
 
-    /// Whether the backend has neither gone nor said anything unasked.
+impl Kept for LmtpConnection {
     fn is_still_good(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         let polled = std::pin::pin!(poll_fn(|cx| self.wire.poll_fill(cx))).poll(&mut cx);
@@ -139,7 +145,7 @@ async fn connect(
     own_name: &str,
     node: &str,
 ) -> Result<LmtpConnection, BackendError> {
-    let address = dialer.address(node, |node| &node.lmtp)?;
+    let address = dialer.address(node, service::LMTP)?;
     dialer
         .in_time(Service::Lmtp, node, async {
             let tcp = dialer.tcp(node, &address).await?;
@@ -163,13 +169,11 @@ async fn connect(
         .await
 }
 
-type Unused = HashMap<Arc<str>, Vec<(LmtpConnection, Instant)>>;
-
 /// Keeps unused connections by backend.
 pub(crate) struct LmtpPool {
     dialer: Arc<Dialer>,
     own_name: String,
-    unused: Mutex<Unused>,
+    unused: Pool<Arc<str>, LmtpConnection>,
 }
 
 impl LmtpPool {
@@ -178,18 +182,13 @@ impl LmtpPool {
         Self {
             dialer,
             own_name,
-            unused: Mutex::new(HashMap::new()),
+            unused: Pool::new(LIMITS),
         }
     }
 
     /// A connection that was used before, if there is one.
     pub(crate) fn reuse(&self, node: &str) -> Option<LmtpConnection> {
-        loop {
-            let (mut connection, _) = self.unused.lock().get_mut(node)?.pop()?;
-            if connection.is_still_good() {
-                return Some(connection);
-            }
-        }
+        self.unused.take(&Arc::from(node))
     }
 
     /// A fresh connection.
@@ -205,20 +204,12 @@ impl LmtpPool {
         if !connection.wire.input.is_empty() || !connection.wire.is_drained() {
             return;
         }
-        let mut unused = self.unused.lock();
-        let kept = unused.entry(connection.node.clone()).or_default();
-        if kept.len() < KEEP_PER_BACKEND {
-            kept.push((connection, Instant::now()));
-        }
+        self.unused.keep(connection.node.clone(), connection);
     }
 
     /// Closes what nobody has used for a while; to be called now and then.
     pub(crate) fn expire(&self) {
-        let now = Instant::now();
-        self.unused.lock().retain(|_, kept| {
-            kept.retain(|(_, since)| now.duration_since(*since) < KEEP_FOR);
-            !kept.is_empty()
-        });
+        self.unused.expire();
     }
 
     /// How long a backend that owes a reply, or is to take octets, may do nothing.

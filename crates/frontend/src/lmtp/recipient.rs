@@ -102,7 +102,7 @@ fn look(shared: &Shared, recipient: &Recipient, users: &[String]) -> Result<Opti
             }
             Err(RouteError::NotFound) => {}
             Err(RouteError::Deleting) => return Err(being_deleted()),
-            Err(RouteError::NoOwner) => return Err(Reply::backend_down()),
+            Err(RouteError::NoOwner | RouteError::NotHeld) => return Err(Reply::backend_down()),
         }
         if let Some(account) = shared.router.replica().account(user) {
             return Ok(Some(Known::Account(Box::new(account))));

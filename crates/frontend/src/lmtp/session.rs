@@ -10,7 +10,8 @@ use bytes::Buf;
 use memchr::memchr;
 use murder_lmtp::{Command, CommandError, Forwarded, Recipient, Sender, Terminator};
 use murder_net::Stream;
-use tokio::time::timeout;
+use murder_session::{BadCommands, Goodbye, Interruption, LineCutter, TooLong, Watch};
+use tokio::time::{Instant, timeout};
 
 use super::deliver::Delivery;
 use super::recipient::{Origin, Target, resolve};
@@ -23,8 +24,6 @@ use crate::wire::{HIGH_WATER, Wire};
 const MAX_LINE: usize = 4096;
 /// Octets of the message that are looked at in one go.
 const CHUNK: usize = 16 * 1024;
-/// Lines in a row that are no commands, after which whoever sends them is no mail server.
-const MAX_BAD_COMMANDS: u32 = 20;
 /// How long the client may say nothing between commands (RFC 5321 section 4.5.3.2.7).
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long it may say nothing within a message (RFC 5321 section 4.5.3.2.5).
@@ -43,15 +42,18 @@ pub(super) enum Ended {
     /// The client's side failed.
     #[error("connection failed: {0}")]
     Client(std::io::Error),
-    /// The client said nothing for too long, or does not read.
-    #[error("silent for too long")]
-    Silent,
-    /// The server goes down.
-    #[error("server shutting down")]
-    Shutdown,
-    /// Whoever that is, it is no mail server.
+    /// The server ends it.
     #[error("{0}")]
-    Abuse(&'static str),
+    Goodbye(Goodbye),
+    /// The message does not end.
+    #[error("message is far too big")]
+    Endless,
+}
+
+impl From<Goodbye> for Ended {
+    fn from(goodbye: Goodbye) -> Self {
+        Self::Goodbye(goodbye)
+    }
 }
 
 /// A session.
@@ -67,19 +69,16 @@ pub(super) struct Session {
     /// What the client calls the message of the next transaction.
     ident: Option<String>,
     recipients: Vec<Target>,
-    bad_commands: u32,
-    /// An overlong line is being passed over.
-    skipping: bool,
-}
-
-enum Line {
-    Whole(Vec<u8>),
-    TooLong,
+    bad_commands: BadCommands,
+    lines: LineCutter,
+    watch: Watch,
 }
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, stream: Stream, id: Arc<str>, peer: IpAddr) -> Self {
+        let deadline = Instant::now() + COMMAND_TIMEOUT;
         Self {
+            watch: Watch::new(shared.goodbye.clone(), deadline),
             shared,
             wire: Wire::new(stream, HIGH_WATER),
             id,
@@ -89,8 +88,8 @@ impl Session {
             helo: None,
             ident: None,
             recipients: Vec::new(),
-            bad_commands: 0,
-            skipping: false,
+            bad_commands: BadCommands::default(),
+            lines: LineCutter::new(MAX_LINE),
         }
     }
 
@@ -106,9 +105,8 @@ impl Session {
         };
         match &ended {
             Ended::Quit | Ended::Client(_) => {}
-            Ended::Silent => self.reply(&Reply::new(421, "4.4.2 Silent for too long")),
-            Ended::Shutdown => self.reply(&Reply::new(421, "4.3.2 Server shutting down")),
-            Ended::Abuse(reason) => self.reply(&Reply::new(421, format!("4.7.0 {reason}"))),
+            Ended::Goodbye(goodbye) => self.reply(&of_goodbye(*goodbye)),
+            Ended::Endless => self.reply(&Reply::new(421, "4.7.0 Message is far too big")),
         }
         if !matches!(ended, Ended::Client(_)) {
             let _ = timeout(LAST_WORD, self.wire.close()).await;
@@ -122,10 +120,10 @@ impl Session {
                 self.drain().await?;
             }
             // Replies go out together when nothing more has come.
-            match self.next_line() {
+            match self.lines.cut(&mut self.wire.input) {
                 None => self.fill().await?,
-                Some(Line::TooLong) => self.bad(&Reply::new(500, "5.5.2 Line too long"))?,
-                Some(Line::Whole(line)) => match Command::parse(&line) {
+                Some(Err(TooLong)) => self.bad(&Reply::new(500, "5.5.2 Line too long"))?,
+                Some(Ok(line)) => match Command::parse(&line) {
                     Ok(command) => self.command(command).await?,
                     Err(error) => self.bad(&of_error(error))?,
                 },
@@ -139,62 +137,30 @@ impl Session {
 
     fn bad(&mut self, reply: &Reply) -> Result<(), Ended> {
         self.reply(reply);
-        self.bad_commands += 1;
-        match self.bad_commands < MAX_BAD_COMMANDS {
-            true => Ok(()),
-            false => Err(Ended::Abuse("Too many bad commands")),
-        }
-    }
-
-    fn next_line(&mut self) -> Option<Line> {
-        let newline = memchr(b'\n', &self.wire.input);
-        if self.skipping {
-            let end = newline.map_or(self.wire.input.len(), |at| at + 1);
-            self.wire.input.advance(end);
-            newline?;
-            self.skipping = false;
-            return Some(Line::TooLong);
-        }
-        match newline {
-            Some(at) if at < MAX_LINE => {
-                let line = self.wire.input.split_to(at + 1);
-                let line = line.strip_suffix(b"\n").unwrap_or(&line);
-                Some(Line::Whole(
-                    line.strip_suffix(b"\r").unwrap_or(line).to_vec(),
-                ))
-            }
-            Some(at) => {
-                self.wire.input.advance(at + 1);
-                Some(Line::TooLong)
-            }
-            None => {
-                if self.wire.input.len() > MAX_LINE {
-                    self.skipping = true;
-                    self.wire.input.clear();
-                }
-                None
-            }
-        }
+        Ok(self.bad_commands.count()?)
     }
 
     async fn fill(&mut self) -> Result<(), Ended> {
-        let goodbye = self.shared.goodbye.clone();
+        let deadline = Instant::now() + COMMAND_TIMEOUT;
         tokio::select! {
             biased;
-            filled = timeout(COMMAND_TIMEOUT, self.wire.fill()) => match filled {
-                Ok(Ok(0)) => Err(Ended::Quit),
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(Ended::Client(error)),
-                Err(_) => Err(Ended::Silent),
+            filled = self.wire.fill() => match filled {
+                Ok(0) => Err(Ended::Quit),
+                Ok(_) => Ok(()),
+                Err(error) => Err(Ended::Client(error)),
             },
-            () = goodbye.cancelled() => Err(Ended::Shutdown),
+            interruption = self.watch.interrupted(None, deadline) => Err(match interruption {
+                Interruption::Draining => Goodbye::Draining.into(),
+                // Nobody is logged in of whom there could be news.
+                Interruption::Silent | Interruption::News(_) => Goodbye::Silent.into(),
+            }),
         }
     }
 
     async fn drain(&mut self) -> Result<(), Ended> {
         match timeout(self.shared.settings.write_timeout, self.wire.drain()).await {
             Ok(drained) => drained.map_err(Ended::Client),
-            Err(_) => Err(Ended::Silent),
+            Err(_) => Err(Goodbye::Silent.into()),
         }
     }
 
@@ -212,7 +178,7 @@ impl Session {
                 self.helo = name;
                 self.greeted = true;
                 self.extensions();
-                self.bad_commands = 0;
+                self.bad_commands.end();
                 return Ok(());
             }
             Command::Noop => Reply::new(250, "2.0.0 OK"),
@@ -245,11 +211,11 @@ impl Session {
                 return self.bad(&out_of_order("No valid recipients"));
             }
             Command::Data => {
-                self.bad_commands = 0;
+                self.bad_commands.end();
                 return Box::pin(self.data()).await;
             }
         };
-        self.bad_commands = 0;
+        self.bad_commands.end();
         self.reply(&reply);
         Ok(())
     }
@@ -399,7 +365,7 @@ impl Session {
                     return Ok(octets.saturating_sub(TERMINATOR));
                 }
                 if octets > limit.saturating_mul(WORTH_SKIPPING) {
-                    return Err(Ended::Abuse("Message is far too big"));
+                    return Err(Ended::Endless);
                 }
             }
             self.wait(delivery).await?;
@@ -435,13 +401,22 @@ impl Session {
             Ok(None | Some(Ok(1..))) => Ok(()),
             Ok(Some(Ok(0))) => Err(Ended::Client(std::io::ErrorKind::UnexpectedEof.into())),
             Ok(Some(Err(error))) => Err(Ended::Client(error)),
-            Err(_) if room => Err(Ended::Silent),
+            Err(_) if room => Err(Goodbye::Silent.into()),
             Err(_) => {
                 delivery.lose_stalled();
                 Ok(())
             }
         }
     }
+}
+
+fn of_goodbye(goodbye: Goodbye) -> Reply {
+    let enhanced = match goodbye {
+        Goodbye::Draining => "4.3.2",
+        Goodbye::Silent => "4.4.2",
+        Goodbye::BadCommands | Goodbye::FailedLogins | Goodbye::Ended(_) => "4.7.0",
+    };
+    Reply::new(421, format!("{enhanced} {}", goodbye.last_word()))
 }
 
 fn of_error(error: CommandError) -> Reply {

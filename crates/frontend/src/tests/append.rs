@@ -14,7 +14,7 @@ async fn a_small_message_goes_where_the_mailbox_is() {
     client.send("hello\r\n").await;
     let mut old = murder.imap_at("be1").await;
     let tag = old
-        .expect("APPEND \"user/bob/x\" (\\Seen $Junk) \"01-Feb-2026 10:00:00 +0100\" {5+}\r\nhello")
+        .expect("APPEND \"user/bob/x\" (\\Seen $Junk) \" 1-Feb-2026 10:00:00 +0100\" {5+}\r\nhello")
         .await;
     // It has moved meanwhile; the message is not lost for that.
     murder.unmake("user/bob/x", "be1").await;
@@ -22,7 +22,7 @@ async fn a_small_message_goes_where_the_mailbox_is() {
     old.send(&format!("{tag} NO [X-NOT-HERE] no\r\n")).await;
     let mut new = murder.imap_at("be2").await;
     new.answer(
-        "APPEND \"user/bob/x\" (\\Seen $Junk) \"01-Feb-2026 10:00:00 +0100\" {5+}\r\nhello",
+        "APPEND \"user/bob/x\" (\\Seen $Junk) \" 1-Feb-2026 10:00:00 +0100\" {5+}\r\nhello",
         "{tag} OK [APPENDUID 7 1] stored\r\n",
     )
     .await;

@@ -161,7 +161,7 @@ async fn move_to_another_backend() {
     let id = received(&mut destination, "2 11").await;
     carried(&mut source, &mut destination).await;
     source
-        .answer(&format!("X-LEAVE {id} \"be2\" main 7"), "{tag} OK\r\n")
+        .answer(&format!("X-LEAVE {id} be2 main 7"), "{tag} OK\r\n")
         .await;
     destination
         .answer("X-ADOPT 2", "{tag} OK [COPYUID 7 11:12 40:41] adopted\r\n")
@@ -382,7 +382,7 @@ async fn answer_lost(murder: &mut Murder) -> (Peer, FakeImap, FakeImap, String) 
     let id = received(&mut destination, "2 11").await;
     carried(&mut source, &mut destination).await;
     source
-        .answer(&format!("X-LEAVE {id} \"be2\" main 7"), "{tag} OK\r\n")
+        .answer(&format!("X-LEAVE {id} be2 main 7"), "{tag} OK\r\n")
         .await;
     destination.expect("X-ADOPT 2").await;
     drop(destination);

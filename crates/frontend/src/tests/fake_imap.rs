@@ -101,7 +101,7 @@ impl FakeImap {
 
 /// Frontends announce nothing that they wait with.
 fn announced(text: &str) -> Option<usize> {
-    let announced = murder_imap::literal_announcement(text.as_bytes())?;
+    let announced = murder_imap::framing::announced(text.as_bytes())?;
     assert!(!announced.sync, "no waiting for literals");
     Some(announced.len.unwrap() as usize)
 }

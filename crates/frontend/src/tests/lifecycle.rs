@@ -5,10 +5,9 @@ use std::time::Duration;
 use murder_location::NodeState;
 use murder_net::Condition;
 use murder_net::config::Mistakes;
-use murder_net::service::Service;
+use murder_node::RunningRole;
 
-use super::{Murder, soon};
-use crate::{Frontend, FrontendService};
+use super::{Frontend, Murder, soon};
 
 #[tokio::test]
 async fn a_frontend_is_a_node_of_the_murder() {
@@ -22,10 +21,10 @@ async fn a_frontend_is_a_node_of_the_murder() {
     .await;
     let node = murder.frontend().replica().node("fe1").unwrap();
     assert_eq!(node.roles, ["frontend"]);
-    let named = FrontendService::addresses(murder.frontend());
-    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["imap", "imaps", "lmtp", "http"]);
-    assert_eq!(node.imaps, named[1].1.to_string());
+    let named = murder.frontend().listeners();
+    let names: Vec<&str> = named.iter().map(|(_, name, _)| *name).collect();
+    assert_eq!(names, ["imap", "imaps", "lmtp"]);
+    assert_eq!(node.service("imaps"), Some(&*named[1].2.to_string()));
     let frontend = murder.frontend.take().unwrap();
     let replica = frontend.replica().clone();
     frontend.shutdown(Duration::from_secs(10)).await;
@@ -43,7 +42,7 @@ async fn a_certificate_of_another_role_or_name_is_refused() {
     assert!(Frontend::start(config).await.is_err());
     let mut config = murder.frontend_config();
     config.node.name = "fe2".into();
-    assert!(Mistakes::of(|m| FrontendService::check(&config, m)).is_err());
+    assert!(Mistakes::of(|m| murder_node::check(&config, m)).is_err());
     murder.stop().await;
 }
 
@@ -150,7 +149,7 @@ async fn a_drain_ends_what_is_idle_and_finishes_the_rest() {
 async fn what_is_measured() {
     let mut murder = Murder::start(&[("bob", "be1"), ("eve", "be1")]).await;
     let (_client, _backend) = murder.select("bob", "INBOX", "be1", "user/bob").await;
-    let http = murder.frontend().addresses().http.unwrap();
+    let http = murder.frontend().runtime().http().unwrap();
     let mut scraper = super::peer::Peer::connect(http).await;
     scraper
         .send("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

@@ -159,7 +159,7 @@ async fn sasl_plain() {
 async fn wrong_passwords_end_the_connection() {
     let mut murder = Murder::start(&[("bob", "be1")]).await;
     let mut client = murder.connect().await;
-    for _ in 0..5 {
+    for _ in 0..10 {
         let answer = client.tagged("a", "LOGIN bob wrong").await;
         assert!(answer.starts_with("NO [AUTHENTICATIONFAILED] "), "{answer}");
     }
@@ -201,7 +201,7 @@ async fn a_new_users_inbox_is_made_at_login() {
     let mut backend = murder.imap_at("be2").await;
     assert_eq!(backend.user, "bob");
     let tag = backend
-        .expect("CREATE \"user/bob\" (PARTITION \"be1!default\")")
+        .expect("CREATE \"user/bob\" (PARTITION \"be2!default\")")
         .await;
     let revision = murder.make("user/bob", "be2", "bob").await;
     backend

@@ -267,6 +267,40 @@ async fn a_backend_that_is_down_takes_only_its_mailboxes_along() {
 }
 
 #[tokio::test]
+async fn backends_are_asked_for_their_statuses_side_by_side() {
+    let mut murder = Murder::start(&[("bob", "be1")]).await;
+    murder.make("user/bob/far", "be2", "bob").await;
+    let mut client = murder.login("bob").await;
+    client
+        .send("a LIST \"\" * RETURN (STATUS (MESSAGES))\r\n")
+        .await;
+    // Neither waits for the answer of the other.
+    let mut near = murder.imap_at("be1").await;
+    let asked_near = near.expect("STATUS \"user/bob\" (MESSAGES)").await;
+    let mut far = murder.imap_at("be2").await;
+    let asked_far = far.expect("STATUS \"user/bob/far\" (MESSAGES)").await;
+    near.send(&format!(
+        "* STATUS \"user/bob\" (MESSAGES 5)\r\n{asked_near} OK done\r\n"
+    ))
+    .await;
+    far.send(&format!(
+        "* STATUS \"user/bob/far\" (MESSAGES 6)\r\n{asked_far} OK done\r\n"
+    ))
+    .await;
+    assert_eq!(
+        client.until("a ").await,
+        [
+            "* LIST (\\HasNoChildren) \"/\" \"INBOX\"",
+            "* STATUS INBOX (MESSAGES 5)",
+            "* LIST (\\HasNoChildren) \"/\" \"far\"",
+            "* STATUS far (MESSAGES 6)",
+            "a OK LIST completed"
+        ]
+    );
+    murder.stop().await;
+}
+
+#[tokio::test]
 async fn lists_do_not_wait_for_backends_and_subscriptions_are_never_empty() {
     let mut murder = Murder::start(&[("eve", "be2")]).await;
     murder.make("board", "be1", "eve").await;
@@ -468,7 +502,7 @@ async fn where_new_mailboxes_go() {
     client.send("a CREATE x/y\r\n").await;
     let mut two = murder.imap_at("be2").await;
     two.answer(
-        "CREATE \"user/bob/x/y\" (PARTITION \"be1!default\")",
+        "CREATE \"user/bob/x/y\" (PARTITION \"be2!default\")",
         "{tag} NO [OVERQUOTA] full\r\n",
     )
     .await;
@@ -544,7 +578,7 @@ async fn a_home_is_not_split() {
     let mut backend = murder.imap_at("be2").await;
     backend
         .answer(
-            "CREATE \"user/bob/y\" (PARTITION \"be1!default\")",
+            "CREATE \"user/bob/y\" (PARTITION \"be2!default\")",
             "{tag} NO no\r\n",
         )
         .await;
@@ -648,7 +682,6 @@ async fn lost_answers_about_names_are_found_out() {
         backend.next().await.unwrap();
         let id = u128::from_str_radix(&backend.next_id, 16).unwrap_or_default();
         drop(backend);
-        let at_master = murder.client("be1", "backend");
         let (x, y) = (name("user/bob/x"), name("user/bob/y"));
         match command {
             "CREATE x" => {
@@ -656,7 +689,8 @@ async fn lost_answers_about_names_are_found_out() {
                 murder.make_as(id, "user/bob/x", "be1", "bob").await;
             }
             "RENAME x y" => {
-                at_master.rename(&x, &y, true).await.unwrap();
+                let backend = &murder.backends["be1"].client;
+                backend.rename(&x, &y, true).await.unwrap();
             }
             "DELETE y" => murder.unmake("user/bob/y", "be1").await,
             // Somebody else's.

@@ -7,6 +7,7 @@ use super::token::{
 };
 use crate::code::Code;
 use crate::flag::Flag;
+use crate::node::NodeCode;
 
 /// Reads a response code without its brackets. What does not fit its rule, or is not known, is
 /// [`Code::Other`].
@@ -24,6 +25,9 @@ pub(super) fn code(text: &[u8]) -> Code {
 
 /// See `resp-text-code` of RFC 9051 and the RFCs named at [`Code`].
 fn known(text: &[u8]) -> Option<Code> {
+    if let Some(code) = NodeCode::parse(std::str::from_utf8(text).ok()?) {
+        return Some(Code::Node(code));
+    }
     let (rest, name) = atom(text).ok()?;
     if rest.is_empty() {
         let plain = Code::PLAIN

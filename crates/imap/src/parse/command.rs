@@ -7,7 +7,6 @@ use super::access::{del_acl, list_rights, set_acl};
 use super::fetch::fetch;
 use super::list::{list, lsub, status};
 use super::metadata::{get_metadata, set_metadata};
-use super::node::{done, next_id};
 use super::notify::notify;
 use super::quota::{get_quota, set_quota};
 use super::search::{cancel_update, multi_search, search};
@@ -18,11 +17,10 @@ use super::token::{
     Expected, Parsed, any_value, atom, close, command_tag, end, expect, mailbox, maybe, mismatch,
     nstring, open, refuse, sequence_set, sp, string, text, upper_atom, word,
 };
-use super::transfer;
 use crate::command::Command;
+use crate::node;
 use crate::secret::Secret;
 use crate::tag::Tag;
-use crate::transfer::TransferCommand;
 
 /// Why a command is BAD.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +64,9 @@ pub fn parse_command(frame: &[u8]) -> Result<(Tag, Command), Fault> {
         _ => (name, rest),
     };
     // RFC 9051 section 9: NUL must not be used anywhere, but in literal8, which of these
-    // commands SETMETADATA alone has, and X-STAGE; they look for NULs themselves.
-    if !matches!(name.as_str(), "SETMETADATA" | "X-STAGE") && memchr::memchr(0, frame).is_some() {
+    // commands SETMETADATA alone has, and one between nodes; they look for NULs themselves.
+    let binary = name == "SETMETADATA" || node::is_binary(&name);
+    if !binary && memchr::memchr(0, frame).is_some() {
         return Err(fault(Some(tag), "a command must not hold NULs".into()));
     }
     let parsed = arguments(&name, rest).and_then(|(rest, command)| match command {
@@ -99,19 +98,9 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "EXPUNGE" => return plain(Command::Expunge),
         "IDLE" => return plain(Command::Idle),
         "UNAUTHENTICATE" => return plain(Command::Unauthenticate),
-        "X-EXPORT" => return plain(Command::Transfer(TransferCommand::Export)),
-        "X-DEPART" => return plain(Command::Transfer(TransferCommand::Depart)),
-        "X-RELEASE" => return plain(Command::Transfer(TransferCommand::Release)),
-        "X-DISCARD" => return plain(Command::Transfer(TransferCommand::Discard)),
         _ => {}
     }
     let parser: fn(&[u8]) -> Parsed<'_, Command> = match name {
-        "X-CLAIM" => transfer::claim,
-        "X-LEAVE" => transfer::leave,
-        "X-RECEIVE" => transfer::receive,
-        "X-STAGE" => transfer::stage,
-        "X-ADOPT" => transfer::adopt,
-        "X-OUTCOME" => transfer::outcome,
         "ID" => id,
         "LOGIN" => login,
         "AUTHENTICATE" => authenticate,
@@ -155,9 +144,10 @@ fn arguments<'a>(name: &str, input: &'a [u8]) -> Parsed<'a, Option<Command>> {
         "GETACL" => |i| with_mailbox(i, |mailbox| Command::GetAcl { mailbox }),
         "LISTRIGHTS" => list_rights,
         "MYRIGHTS" => |i| with_mailbox(i, |mailbox| Command::MyRights { mailbox }),
-        "X-NEXTID" => next_id,
-        "X-DONE" => done,
-        _ => return Ok((input, None)),
+        _ => {
+            let (rest, command) = node::arguments(name, input)?;
+            return Ok((rest, command.map(Command::Node)));
+        }
     };
     let (rest, ()) = sp(input)?;
     let (rest, command) = parser(rest)?;

@@ -7,10 +7,10 @@ use murder_imap::url::UrlMailbox;
 use murder_imap::{
     Code, Command, ContextUpdate, Date, DateTime, Esearch, EventGroup, FetchData, FetchItem,
     FetchModifier, Flag, GetMetadata, Keyword, List, ListReturn, ListSelection, MailboxArg,
-    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, NodeCommand, NodeId, Notify,
+    MailboxFilter, MessageUrl, MetadataDepth, MultiSearch, NodeCode, NodeCommand, NodeId, Notify,
     NotifyEvent, PartWhat, Partial, PartialRange, QuotaResource, Response, Search, SearchKey,
     SearchReturn, Secret, Section, SequenceSet, Sort, SortCriterion, SortKey, Status, StatusItem,
-    Tag, Thread, ThreadAlgorithm, ThreadList, TransferCommand, Untagged,
+    Tag, Thread, ThreadAlgorithm, ThreadList, Untagged,
 };
 use murder_mailbox::SpecialUse;
 use proptest::collection::vec;
@@ -612,12 +612,12 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => access,
         // In boxes: a strategy of all commands is too large for a test's stack.
         4 => extensions().boxed(),
-        2 => transfers().prop_map(Command::Transfer).boxed(),
+        2 => transfers().prop_map(Command::Node).boxed(),
     ]
 }
 
-fn transfers() -> impl Strategy<Value = TransferCommand> {
-    use TransferCommand as T;
+fn transfers() -> impl Strategy<Value = NodeCommand> {
+    use NodeCommand as T;
     prop_oneof![
         select(vec![T::Export, T::Depart, T::Release, T::Discard]),
         (any::<bool>(), any::<bool>(), set()).prop_map(|(moving, uid, set)| T::Claim {
@@ -694,8 +694,9 @@ fn code() -> impl Strategy<Value = Code> {
             Code::Unavailable,
             Code::UnknownCte,
             Code::UseAttr,
-            Code::not_here(),
-            Code::revision(u64::MAX),
+            Code::Node(NodeCode::NotHere),
+            Code::Node(NodeCode::Revision(u64::MAX)),
+            Code::Node(NodeCode::Adopted(None)),
         ]),
         (number(), uids()).prop_map(|(uidvalidity, uids)| Code::AppendUid { uidvalidity, uids }),
         vec(upper_atom(), 0..3).prop_map(Code::BadCharset),

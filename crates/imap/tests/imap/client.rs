@@ -1,7 +1,8 @@
 //! Cutting a server's octets into responses and chunks.
 
-use murder_imap::client::{ReadError, UntaggedKind, head_kind};
-use murder_imap::{Chunk, HeadKind, Response, ResponseReader, Status, Tag, Untagged};
+use murder_imap::client::ReadError;
+use murder_imap::framing::{NotImap, Piece, ResponseCutter};
+use murder_imap::{Response, ResponseReader, Untagged};
 use proptest::prelude::*;
 
 use crate::script::{Script, run};
@@ -19,34 +20,67 @@ async fn responses(mut script: Script) -> Vec<Response> {
     all
 }
 
-async fn chunks(mut script: Script) -> Vec<Chunk> {
-    let mut reader = ResponseReader::default();
-    let mut all = Vec::new();
-    while let Some(chunk) = reader.next_chunk(&mut script).await.unwrap() {
-        all.push(chunk);
+/// What kind a response is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Untagged,
+    Status,
+    Continuation,
+    Tagged,
+}
+
+/// A piece as it came.
+#[derive(Debug)]
+struct Chunk {
+    octets: Vec<u8>,
+    kind: Kind,
+    first: bool,
+    last: bool,
+}
+
+/// The pieces of `stream` when it comes in the parts that `cuts` make of it; to where it is no IMAP.
+fn chunks(stream: &[u8], cuts: &[usize]) -> Vec<Chunk> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
+    cuts.extend([0, stream.len()]);
+    cuts.sort_unstable();
+    let (mut cutter, mut input, mut all) = (ResponseCutter::default(), Vec::new(), Vec::new());
+    for part in cuts.windows(2) {
+        input.extend_from_slice(&stream[part[0]..part[1]]);
+        loop {
+            let (len, kind, first, last) = match cutter.next(&input) {
+                Ok(Piece::More) => break,
+                Ok(Piece::Untagged { len, first, last }) => (len, Kind::Untagged, first, last),
+                Ok(Piece::Status { len }) => (len, Kind::Status, true, true),
+                Ok(Piece::Continuation { len }) => (len, Kind::Continuation, true, true),
+                Ok(Piece::Tagged { len }) => (len, Kind::Tagged, true, true),
+                Err(NotImap) => return all,
+            };
+            all.push(Chunk {
+                octets: input.drain(..len).collect(),
+                kind,
+                first,
+                last,
+            });
+        }
     }
     all
 }
 
 fn joined(chunks: &[Chunk]) -> Vec<u8> {
-    chunks.iter().flat_map(|c| c.bytes.to_vec()).collect()
+    chunks.iter().flat_map(|c| c.octets.to_vec()).collect()
 }
 
 /// What each response is.
-fn kinds(chunks: &[Chunk]) -> Vec<HeadKind> {
+fn kinds(chunks: &[Chunk]) -> Vec<Kind> {
     let mut inside = false;
     for chunk in chunks {
-        assert!(!chunk.bytes.is_empty());
-        assert_eq!(chunk.start_of_response, !inside);
-        assert_eq!(chunk.kind.is_some(), chunk.start_of_response);
-        inside = !chunk.end_of_response;
+        assert!(!chunk.octets.is_empty());
+        assert_eq!(chunk.first, !inside);
+        inside = !chunk.last;
     }
     assert!(!inside);
-    chunks.iter().filter_map(|c| c.kind.clone()).collect()
-}
-
-fn untagged(keyword: UntaggedKind, number: Option<u32>) -> HeadKind {
-    HeadKind::Untagged { keyword, number }
+    let first = chunks.iter().filter(|chunk| chunk.first);
+    first.map(|chunk| chunk.kind).collect()
 }
 
 #[test]
@@ -66,43 +100,26 @@ fn whole_responses() {
 #[test]
 fn chunks_are_the_stream() {
     let expected = [
-        untagged(UntaggedKind::Status(Status::Ok), None),
-        untagged(UntaggedKind::Fetch, Some(3)),
-        untagged(UntaggedKind::List, None),
-        HeadKind::Continuation,
-        HeadKind::Tagged {
-            tag: Tag::new("a1").unwrap(),
-            status: Status::Ok,
-        },
-        untagged(UntaggedKind::Status(Status::Bye), None),
+        Kind::Status,
+        Kind::Untagged,
+        Kind::Untagged,
+        Kind::Continuation,
+        Kind::Tagged,
+        Kind::Status,
     ];
+    let every: Vec<usize> = (0..STREAM.len()).collect();
     for at in 0..STREAM.len() {
-        for script in [Script::cut(STREAM, &[at, at / 2]), Script::bytes(STREAM)] {
-            let chunks = run(chunks(script));
+        for cuts in [&[at, at / 2][..], &every] {
+            let chunks = chunks(STREAM, cuts);
             assert_eq!(joined(&chunks), STREAM);
             assert_eq!(kinds(&chunks), expected);
         }
     }
-    let whole = run(chunks(Script::whole(STREAM)));
-    assert_eq!(&whole[0].bytes[..], b"* OK ready\r\n");
-    assert!(whole[0].end_of_response);
-    assert_eq!(&whole[1].bytes[..], b"* 3 FETCH (UID 7 BODY[] {9}\r\n");
-    assert_eq!(&whole[2].bytes[..], b"ab\r\n{3}\r\n");
-}
-
-#[test]
-fn heads() {
-    assert_eq!(
-        head_kind(b"* 12 exists\r\n"),
-        untagged(UntaggedKind::Exists, Some(12))
-    );
-    assert_eq!(head_kind(b"* XLIST x"), untagged(UntaggedKind::Other, None));
-    assert_eq!(head_kind(b"+\r\n"), HeadKind::Continuation);
-    for bad in [
-        "", "*", "* ", "a", "a FOO x", "a BYE x", "(a) OK", " OK", "\0",
-    ] {
-        assert_eq!(head_kind(bad.as_bytes()), HeadKind::Malformed, "{bad:?}");
-    }
+    let whole = chunks(STREAM, &[]);
+    assert_eq!(&whole[0].octets[..], b"* OK ready\r\n");
+    assert!(whole[0].last);
+    assert_eq!(&whole[1].octets[..], b"* 3 FETCH (UID 7 BODY[] {9}\r\n");
+    assert_eq!(&whole[2].octets[..], b"ab\r\n{3}\r\n");
 }
 
 #[test]
@@ -114,9 +131,10 @@ fn long_lines_and_literals_pass_in_pieces() {
     stream.extend_from_slice(b"\r\n* 1 FETCH (BODY[] {1000000}\r\n");
     stream.extend((0..1_000_000u32).map(|n| (n % 251) as u8));
     stream.extend_from_slice(b")\r\na OK done\r\n");
-    let chunks = run(chunks(Script::whole(&stream)));
+    let every: Vec<usize> = (0..stream.len()).step_by(1000).collect();
+    let chunks = chunks(&stream, &every);
     assert_eq!(joined(&chunks), stream);
-    assert!(chunks.iter().all(|c| c.bytes.len() <= 64 * 1024));
+    assert!(chunks.iter().all(|c| c.octets.len() <= 32 * 1024));
     assert_eq!(kinds(&chunks).len(), 3);
     assert_eq!(run(responses(Script::whole(&stream))).len(), 3);
 }
@@ -128,9 +146,11 @@ fn an_announcement_is_never_cut() {
         let mut stream = b"* X ".to_vec();
         stream.resize(len, b'x');
         stream.extend_from_slice(b" {5}\r\n\n\n\n\n\n)\r\na OK\r\n");
-        let chunks = run(chunks(Script::whole(&stream)));
-        assert_eq!(joined(&chunks), stream);
-        assert_eq!(kinds(&chunks).len(), 2, "{len}");
+        for cuts in [&[][..], &[len - 3], &[len + 1], &[len + 3]] {
+            let chunks = chunks(&stream, cuts);
+            assert_eq!(joined(&chunks), stream);
+            assert_eq!(kinds(&chunks).len(), 2, "{len}");
+        }
     }
 }
 
@@ -151,8 +171,9 @@ fn limits_and_ends() {
         assert!(too_long(reader.next_response(&mut script).await));
 
         let mut reader = ResponseReader::default();
-        let mut script = Script::whole(b"* 1 X {99999999999999999999}\r\n");
-        assert!(reader.next_chunk(&mut script).await.is_err());
+        let mut script = Script::whole(b"\x16\x03\x01\r\n");
+        let no_imap = reader.next_response(&mut script).await;
+        assert!(matches!(no_imap, Err(ReadError::NotImap(_))), "{no_imap:?}");
 
         // A fault is not the end.
         let mut reader = ResponseReader::default();
@@ -170,35 +191,13 @@ fn limits_and_ends() {
         ] {
             let mut reader = ResponseReader::default();
             let mut script = Script::whole(cut);
-            let error = loop {
-                match reader.next_chunk(&mut script).await {
-                    Ok(chunk) => assert!(chunk.is_some()),
-                    Err(error) => break error,
+            match reader.next_frame(&mut script).await {
+                Err(ReadError::Io(error)) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
                 }
-            };
-            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
-        }
-    });
-}
-
-#[test]
-fn both_ways_by_turns() {
-    run(async {
-        let mut reader = ResponseReader::default();
-        let mut script = Script::bytes(STREAM);
-        let greeting = reader.next_response(&mut script).await.unwrap();
-        assert!(greeting.is_some());
-        let mut octets = Vec::new();
-        loop {
-            let chunk = reader.next_chunk(&mut script).await.unwrap().unwrap();
-            octets.extend_from_slice(&chunk.bytes);
-            if chunk.end_of_response {
-                break;
+                other => panic!("{other:?}"),
             }
         }
-        assert!(octets.starts_with(b"* 3 FETCH") && octets.ends_with(b")\r\n"));
-        let row = reader.next_response(&mut script).await.unwrap().unwrap();
-        assert!(matches!(row, Response::Untagged(Untagged::List(_))));
     });
 }
 
@@ -208,26 +207,18 @@ fn dropped_futures_lose_nothing() {
         let mut reader = ResponseReader::default();
         let mut script = Script::bytes(STREAM);
         let mut all = Vec::new();
-        let mut turn = 0;
         loop {
-            turn += 1;
-            if turn % 2 == 0
-                && let Some(chunk) = reader.next_chunk_buffered().unwrap()
-            {
-                all.push(chunk);
-                continue;
-            }
             tokio::select! {
                 biased;
-                chunk = reader.next_chunk(&mut script) => match chunk.unwrap() {
-                    Some(chunk) => all.push(chunk),
+                frame = reader.next_frame(&mut script) => match frame.unwrap() {
+                    Some(frame) => all.push(frame),
                     None => break,
                 },
                 () = std::future::ready(()) => {}
             }
         }
-        assert_eq!(joined(&all), STREAM);
-        assert_eq!(kinds(&all).len(), 6);
+        assert_eq!(all.concat(), STREAM);
+        assert_eq!(all.len(), 6);
     });
 }
 
@@ -245,15 +236,7 @@ proptest! {
         cuts in prop::collection::vec(any::<usize>(), 0..8),
     ) {
         let stream = pieces.concat();
-        let passed = run(async {
-            let mut reader = ResponseReader::default();
-            let mut script = Script::cut(&stream, &cuts);
-            let mut all = Vec::new();
-            while let Ok(Some(chunk)) = reader.next_chunk(&mut script).await {
-                all.push(chunk);
-            }
-            joined(&all)
-        });
+        let passed = joined(&chunks(&stream, &cuts));
         prop_assert!(stream.starts_with(&passed));
         let whole = run(async {
             let mut reader = ResponseReader::new(1_000_000);

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use murder_imap::list::{ListAttribute, ListRow, StatusValue};
+use murder_imap::node::CopiedUids;
 use murder_imap::response::{NamespacePrefix, NamespaceRow, parse};
 use murder_imap::{
-    Code, DateTime, Esearch, FetchData, Flag, Keyword, MailboxArg, NameEncoding, Response,
-    ResponseWriter, Section, SequenceSet, Status, Tag, Untagged,
+    Code, DateTime, Esearch, FetchData, Flag, Keyword, MailboxArg, NameEncoding, NodeCode,
+    Response, ResponseWriter, Section, SequenceSet, Status, Tag, Untagged,
 };
 use murder_mailbox::SpecialUse;
 
@@ -179,12 +180,54 @@ fn codes_that_are_no_text() {
 
 #[test]
 fn codes_inside_the_murder() {
-    assert!(code("a NO [X-NOT-HERE] moved").is_not_here());
-    assert_eq!(code("a OK [X-REVISION 123] done").as_revision(), Some(123));
-    assert_eq!(code("a OK [X-REVISION x] done").as_revision(), None);
-    assert_eq!(Code::Alert.as_revision(), None);
-    assert_eq!(Code::revision(7).to_string(), "X-REVISION 7");
-    assert_eq!(Code::not_here().to_string(), "X-NOT-HERE");
+    let set = |text: &str| SequenceSet::parse(text.as_bytes()).unwrap();
+    let claimed = NodeCode::Claimed {
+        messages: 2,
+        octets: 11,
+    };
+    let receiving = NodeCode::Receiving {
+        partition: "main".into(),
+        home: 7,
+    };
+    let adopted = NodeCode::Adopted(Some(CopiedUids {
+        uidvalidity: 7,
+        from: set("11:12"),
+        to: set("40:41"),
+    }));
+    for (text, node_code) in [
+        ("X-NOT-HERE", NodeCode::NotHere),
+        ("X-DELETED", NodeCode::Deleted),
+        ("X-NOT-DONE", NodeCode::NotDone),
+        ("X-REVISION 123", NodeCode::Revision(123)),
+        ("X-CLAIMED 2 11", claimed),
+        ("X-EXPORTED 2", NodeCode::Exported { messages: 2 }),
+        ("X-RECEIVING main 7", receiving),
+        ("X-REFUSED", NodeCode::Refused),
+        ("X-ADOPTED", NodeCode::Adopted(None)),
+        ("X-ADOPTED 7 11:12 40:41", adopted),
+    ] {
+        assert_eq!(
+            code(&format!("a OK [{text}] done")),
+            Code::Node(node_code.clone())
+        );
+        assert_eq!(
+            NodeCode::parse(&text.to_lowercase()),
+            Some(node_code.clone())
+        );
+        assert_eq!(node_code.to_string(), text);
+    }
+    for other in [
+        "X-REVISION",
+        "X-REVISION x",
+        "X-CLAIMED 1",
+        "X-NOT-HERE 1",
+        "X-ADOPTED 7",
+        "X-",
+    ] {
+        let text = code(&format!("a OK [{other}] done"));
+        assert_eq!(text, Code::Other(other.to_owned()));
+        assert_eq!(NodeCode::parse(other), None);
+    }
 }
 
 #[test]

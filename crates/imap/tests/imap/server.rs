@@ -652,8 +652,8 @@ fn input_behind_starttls_is_refused() {
         let mut script = Script::whole(b"a STARTTLS\r\nb LOGIN x y\r\n");
         reader.next(&mut script).await.unwrap();
         assert!(reader.start_tls().is_err());
-        assert_eq!(&reader.take_buffered()[..], b"b LOGIN x y\r\n");
 
+        let mut reader = CommandReader::default();
         let mut script = Script::whole(b"a STARTTLS\r\n");
         reader.next(&mut script).await.unwrap();
         assert!(reader.start_tls().is_ok());

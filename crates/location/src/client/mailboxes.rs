@@ -166,25 +166,7 @@ impl Operation {
 
 impl MupdateClient {
     async fn one(&self, operation: Operation) -> Result<Changed, MupdateError> {
-        let kind = operation
-            .into_proto()
-            .kind
-            .ok_or_else(|| MupdateError::InvalidArgument("no operation".into()))?;
-        let answer = self
-            .call(kind, |kind| {
-                let mut rpc = self.rpc();
-                async move {
-                    match kind {
-                        operation::Kind::Reserve(request) => rpc.reserve(request).await,
-                        operation::Kind::Activate(request) => rpc.activate(request).await,
-                        operation::Kind::BeginDelete(request) => rpc.begin_delete(request).await,
-                        operation::Kind::Delete(request) => rpc.delete(request).await,
-                        operation::Kind::Rename(request) => rpc.rename(request).await,
-                        operation::Kind::SetAcl(request) => rpc.set_acl(request).await,
-                    }
-                }
-            })
-            .await?;
+        let answer = self.change(operation.into_proto()).await?;
         Ok(Changed {
             revision: answer.revision,
             mailbox: answer.mailbox.map(typed).transpose()?,

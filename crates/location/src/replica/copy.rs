@@ -1,9 +1,11 @@
 //! The durable copy.
 
 use std::path::Path;
+use std::time::Duration;
 
 use murder_proto::v1;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use super::Topic;
 use crate::disk::{Disk, DiskError, Meta, Synchronous, now_ms};
@@ -62,12 +64,18 @@ pub(super) fn open_copy(path: &Path, topics: &[Topic]) -> Result<(Disk, Meta, Ta
     Ok((disk, meta, tables))
 }
 
-/// Writes the durable copy until the replica is gone, each revision in one transaction
-/// (which, unlike the master's, need not wait for the disk).
+/// How long what has come is gathered for one transaction, which costs more than what is in it:
+/// after a kill the copy is older by so much.
+const GATHER: Duration = Duration::from_millis(50);
+/// So much is written at once.
+const GATHERED: usize = super::COPY_QUEUE;
+
+/// Writes the durable copy until the replica is gone, always whole revisions (in transactions
+/// which, unlike the master's, need not wait for the disk).
 ///
 /// After a failed write the copy stays at the last revision that it has whole, and is
 /// written again from the next snapshot, or by the next process from there on.
-pub(super) fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyWork>) {
+pub(super) async fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyWork>) {
     let mut writer = CopyWriter {
         disk,
         meta,
@@ -75,16 +83,41 @@ pub(super) fn write_copy(disk: &Disk, meta: Meta, mut work: mpsc::Receiver<CopyW
         in_step: true,
         in_step_without_reset: true,
     };
-    while let Some(item) = work.blocking_recv() {
-        if let Err(error) = writer.write(item) {
-            disk.rollback();
-            writer.open = false;
-            writer.in_step = false;
-            writer.in_step_without_reset = false;
-            tracing::error!(%error, "durable copy not written; it stays as it was");
+    let mut gathered = Vec::new();
+    while work.recv_many(&mut gathered, super::COPY_QUEUE).await > 0 {
+        let end = Instant::now() + GATHER;
+        while gathered.len() < GATHERED {
+            let more = work.recv_many(&mut gathered, super::COPY_QUEUE);
+            if timeout_at(end, more).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        let joined = joined(&gathered);
+        for (item, joined) in gathered.drain(..).zip(joined) {
+            if let Err(error) = writer.write(item, joined) {
+                disk.rollback();
+                writer.open = false;
+                writer.in_step = false;
+                writer.in_step_without_reset = false;
+                tracing::error!(%error, "durable copy not written; it stays as it was");
+            }
         }
     }
     // Half a revision, if any, goes with the connection.
+}
+
+/// Which of these are ends of revisions that share their transaction with the next whole one.
+fn joined(items: &[CopyWork]) -> Vec<bool> {
+    let mut joined = vec![false; items.len()];
+    let mut next = false;
+    for (item, joined) in items.iter().zip(&mut joined).rev() {
+        match item {
+            CopyWork::Commit { .. } => *joined = std::mem::replace(&mut next, true),
+            CopyWork::Reset | CopyWork::Abandon => next = false,
+            CopyWork::Put(_) | CopyWork::Contact => {}
+        }
+    }
+    joined
 }
 
 struct CopyWriter<'a> {
@@ -99,7 +132,8 @@ struct CopyWriter<'a> {
 }
 
 impl CopyWriter<'_> {
-    fn write(&mut self, work: CopyWork) -> Result<(), DiskError> {
+    /// `joined`: see there.
+    fn write(&mut self, work: CopyWork, joined: bool) -> Result<(), DiskError> {
         match work {
             CopyWork::Abandon => {
                 self.disk.rollback();
@@ -127,7 +161,9 @@ impl CopyWriter<'_> {
                 self.begin()?;
                 self.meta.murder_id = murder_id;
                 self.meta.revision = revision;
-                self.commit()?;
+                if !joined {
+                    self.commit()?;
+                }
             }
             // Within a revision the time can wait for its end.
             CopyWork::Contact if self.open => {}
@@ -154,5 +190,93 @@ impl CopyWriter<'_> {
         self.open = false;
         self.in_step_without_reset = true;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use murder_mailbox::MailboxId;
+
+    use super::*;
+
+    fn put(name: &str) -> CopyWork {
+        let mailbox = v1::Mailbox {
+            name: format!("user/{name}"),
+            id: MailboxId::new().to_bytes().to_vec(),
+            partition: "be1!default".to_owned(),
+            state: v1::MailboxState::Active.into(),
+            owner_acl: true,
+            ..v1::Mailbox::default()
+        };
+        CopyWork::Put(vec![v1::Change {
+            kind: Some(v1::change::Kind::Mailbox(mailbox)),
+        }])
+    }
+
+    fn commit(revision: u64) -> CopyWork {
+        CopyWork::Commit {
+            murder_id: vec![7; 16],
+            revision,
+        }
+    }
+
+    /// However revisions are gathered, the copy is at a whole one: the last before what was broken off.
+    #[tokio::test]
+    async fn whole_revisions_only() {
+        let cases: [(Vec<CopyWork>, u64, &[&str]); 4] = [
+            (
+                vec![put("a"), commit(1), put("b"), commit(2)],
+                2,
+                &["a", "b"],
+            ),
+            (
+                vec![put("a"), commit(1), put("b"), commit(2), put("c")],
+                2,
+                &["a", "b"],
+            ),
+            (
+                vec![
+                    put("a"),
+                    commit(1),
+                    put("b"),
+                    CopyWork::Abandon,
+                    put("c"),
+                    commit(2),
+                ],
+                2,
+                &["a", "c"],
+            ),
+            (
+                vec![
+                    put("a"),
+                    commit(1),
+                    CopyWork::Contact,
+                    CopyWork::Reset,
+                    put("c"),
+                    commit(3),
+                ],
+                3,
+                &["c"],
+            ),
+        ];
+        for (work, revision, names) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("copy.sqlite3");
+            let (disk, meta, _) = open_copy(&path, &Topic::ALL).unwrap();
+            let (sender, receiver) = mpsc::channel(super::super::COPY_QUEUE);
+            for item in work {
+                sender.try_send(item).ok().unwrap();
+            }
+            drop(sender);
+            write_copy(&disk, meta, receiver).await;
+            drop(disk);
+            let (_, meta, tables) = open_copy(&path, &Topic::ALL).unwrap();
+            assert_eq!(meta.revision, revision);
+            let found = tables.map.range(std::ops::Bound::Unbounded);
+            let found: Vec<_> = found.map(|entry| entry.name()).collect();
+            let names: Vec<_> = names.iter().map(|name| format!("user/{name}")).collect();
+            assert_eq!(found, names);
+        }
     }
 }

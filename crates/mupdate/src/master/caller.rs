@@ -66,6 +66,16 @@ impl Caller {
         denied(why)
     }
 
+    /// Notes what the log has refused, if it was for who the caller is.
+    pub fn note_refusal(&self, detail: &ErrorDetail) {
+        if matches!(
+            detail.kind(),
+            ErrorKind::PermissionDenied | ErrorKind::NotOwner
+        ) {
+            audited!(self, "call.denied", why = detail.message);
+        }
+    }
+
     fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
@@ -148,6 +158,11 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> Status {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
 
     fn caller(name: &str, role: Role) -> Caller {
@@ -170,5 +185,38 @@ mod tests {
         let operator = caller("ops", Role::Operator);
         assert_eq!(operator.may_write().unwrap(), Authority::default());
         assert!(operator.may_administer().is_ok() && operator.may_be("ops").is_err());
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn refusals_for_who_the_caller_is_are_audited() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let backend = caller("be2", Role::Backend);
+        backend.note_refusal(&ErrorDetail::new(ErrorKind::NotFound, "no such mailbox"));
+        backend.note_refusal(&ErrorDetail::new(ErrorKind::NotOwner, "be1 owns it"));
+        let text = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        for part in ["event=\"call.denied\"", "by=\"be2\"", "be1 owns it"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 }

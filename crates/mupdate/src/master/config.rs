@@ -74,8 +74,7 @@ const LEAST_LEASE_MS: u64 = 100;
 
 impl MasterConfig {
     /// What can be wrong beyond each key by itself.
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
-        self.cluster.check(mistakes);
+    pub(crate) fn check_sections(&self, mistakes: &mut Mistakes) {
         mistakes.ensure(
             self.limits.lease_ms >= LEAST_LEASE_MS,
             "limits.lease_ms",

@@ -4,10 +4,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use murder_location::actor;
+use murder_location::client::MOST_TOGETHER;
 use murder_mailbox::MailboxName;
 use murder_net::{Health, Limit, Role, Shutdown};
 use murder_proto::v1::mupdate_server::Mupdate;
-use murder_proto::v1::{self, log_entry::Command, operation};
+use murder_proto::v1::{self, ErrorKind, log_entry::Command, operation, single_result};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -17,9 +20,9 @@ use super::caller::{Authority, Caller, audited, invalid, too_large, unavailable}
 use super::nodes::Sessions;
 use crate::consensus::Consensus;
 use crate::state::Outcome;
-use murder_location::NodeHealth;
 use murder_location::disk::now_ms;
 use murder_location::record::{Mailbox, mailbox_to_proto, revocation_to_proto};
+use murder_location::{NodeHealth, service};
 
 /// The most operations in one batch: it is one revision.
 const MAX_BATCH: usize = 10_000;
@@ -91,7 +94,7 @@ impl Service {
             roles: vec![Role::Mupdate.to_string()],
             state: v1::NodeState::Up.into(),
             incarnation: vec![0; 16],
-            http: http.clone(),
+            services: [(service::HTTP.to_owned(), http.clone())].into(),
             ..v1::Node::default()
         };
         v1::DescribedNode {
@@ -101,12 +104,11 @@ impl Service {
         }
     }
 
-    async fn batch<T>(
+    async fn batch(
         &self,
-        request: &Request<T>,
+        caller: &Caller,
         operations: Vec<v1::Operation>,
     ) -> Result<(u64, Vec<Result<Option<Mailbox>, v1::ErrorDetail>>), Status> {
-        let caller = Caller::of(request)?;
         let authority = caller.may_write()?;
         if operations.len() > MAX_BATCH {
             return Err(too_large(format!("more than {MAX_BATCH} operations")));
@@ -119,13 +121,35 @@ impl Service {
                 // All of it is done, or nothing.
                 if results.iter().all(Result::is_ok) {
                     for kind in operations.iter().filter_map(|o| o.kind.as_ref()) {
-                        audit::mailbox(&caller, revision, kind);
+                        audit::mailbox(caller, revision, kind);
                     }
+                }
+                for detail in results.iter().filter_map(|result| result.as_ref().err()) {
+                    caller.note_refusal(detail);
                 }
                 Ok((revision, results))
             }
-            (_, Outcome::Refused(detail)) => Err(detail.into_status()),
+            (_, Outcome::Refused(detail)) => {
+                caller.note_refusal(&detail);
+                Err(detail.into_status())
+            }
             _ => Err(Status::internal("unexpected outcome")),
+        }
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        operation: v1::Operation,
+    ) -> Result<v1::ChangeResponse, Status> {
+        let (revision, mut results) = self.batch(caller, vec![operation]).await?;
+        match results.pop() {
+            Some(Ok(mailbox)) => Ok(v1::ChangeResponse {
+                revision,
+                mailbox: mailbox.map(|m| m.to_proto()),
+            }),
+            Some(Err(detail)) => Err(detail.into_status()),
+            None => Err(Status::internal("no outcome")),
         }
     }
 
@@ -134,20 +158,10 @@ impl Service {
         request: Request<T>,
         kind: impl FnOnce(T) -> operation::Kind,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let (metadata, extensions, inner) = request.into_parts();
-        let request = Request::from_parts(metadata, extensions, ());
-        let operation = v1::Operation {
-            kind: Some(kind(inner)),
-        };
-        let (revision, mut results) = self.batch(&request, vec![operation]).await?;
-        match results.pop() {
-            Some(Ok(mailbox)) => Ok(Response::new(v1::ChangeResponse {
-                revision,
-                mailbox: mailbox.map(|m| m.to_proto()),
-            })),
-            Some(Err(detail)) => Err(detail.into_status()),
-            None => Err(Status::internal("no outcome")),
-        }
+        let caller = Caller::of(&request)?;
+        let kind = Some(kind(request.into_inner()));
+        let changed = self.change(&caller, v1::Operation { kind }).await?;
+        Ok(Response::new(changed))
     }
 }
 
@@ -195,12 +209,48 @@ impl Mupdate for Service {
         self.one(request, operation::Kind::SetAcl).await
     }
 
+    async fn change_each(
+        &self,
+        request: Request<v1::ChangeEachRequest>,
+    ) -> Result<Response<v1::ChangeEachResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        caller.may_write()?;
+        let changes = request.into_inner().changes;
+        if changes.len() > MOST_TOGETHER {
+            return Err(too_large(format!("more than {MOST_TOGETHER} changes")));
+        }
+        let changes = changes.into_iter().map(|change| {
+            let caller = Caller {
+                actor: actor::bounded(change.actor.unwrap_or_default()),
+                partition: change.partition,
+                ..caller.clone()
+            };
+            let operation = change.operation.unwrap_or_default();
+            async move {
+                let outcome = match self.change(&caller, operation).await {
+                    Ok(changed) => single_result::Outcome::Changed(changed),
+                    Err(status) => single_result::Outcome::Error(
+                        v1::ErrorDetail::from_status(&status).unwrap_or_else(|| {
+                            v1::ErrorDetail::new(ErrorKind::Unavailable, status.message())
+                        }),
+                    ),
+                };
+                v1::SingleResult {
+                    outcome: Some(outcome),
+                }
+            }
+        });
+        let results = join_all(changes).await;
+        Ok(Response::new(v1::ChangeEachResponse { results }))
+    }
+
     async fn commit(
         &self,
         mut request: Request<v1::CommitRequest>,
     ) -> Result<Response<v1::CommitResponse>, Status> {
         let operations = std::mem::take(&mut request.get_mut().operations);
-        let (revision, results) = self.batch(&request, operations).await?;
+        let caller = Caller::of(&request)?;
+        let (revision, results) = self.batch(&caller, operations).await?;
         let committed = results.iter().all(Result::is_ok);
         let results = results
             .into_iter()

@@ -1,6 +1,6 @@
 //! Sessions of nodes: while one lasts its node is up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use murder_net::config::MAX_WEIGHT;
@@ -29,6 +29,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 const MAX_PARTITIONS: usize = 256;
 /// The most octets of an address: a name of the DNS and a port.
 const MAX_ADDRESS: usize = 260;
+/// The most kinds of services of one node, and the most octets of a kind's name.
+const MAX_SERVICES: usize = 32;
+const MAX_KIND: usize = 32;
 /// Changes of free space smaller than this part of the whole are not worth a revision.
 const FREE_STEPS: u64 = 100;
 
@@ -212,19 +215,16 @@ async fn session(
         return Err(invalid("the first message must be a hello"));
     };
     caller.may_be(&hello.node)?;
-    let addresses = [&hello.imaps, &hello.lmtp, &hello.http, &hello.admin];
-    if addresses.iter().any(|address| address.len() > MAX_ADDRESS) {
-        return Err(invalid("an address is too long"));
-    }
+    check_services(&hello.services)?;
     let mut status = hello.status.clone().unwrap_or_default();
     check_partitions(service, caller, &mut status)?;
     let incarnation = hello.incarnation.clone();
-    let (imaps, lmtp) = (hello.imaps.clone(), hello.lmtp.clone());
+    let services = hello.services.iter();
+    let services: Vec<_> = services.map(|(kind, at)| format!("{kind}={at}")).collect();
+    let services = services.join(" ");
     let node = v1::Node {
         name: hello.node.clone(),
         roles: caller.node_roles(),
-        imaps: hello.imaps,
-        lmtp: hello.lmtp,
         state: state_of(&status).into(),
         weight: match caller.may_hold_mail() {
             // What a node claims for itself must not be everything that there is.
@@ -232,8 +232,7 @@ async fn session(
             false => 0,
         },
         incarnation: incarnation.clone(),
-        http: hello.http,
-        admin: hello.admin,
+        services: hello.services,
     };
     if let Some(partition) = served_by_another(service, &hello.node, &incarnation, &status) {
         return Err(unavailable(format!(
@@ -256,7 +255,7 @@ async fn session(
     tracing::info!(node = hello.node, "node is up");
     let partitions = status.partitions.iter().map(|p| p.name.as_str());
     let partitions = partitions.collect::<Vec<_>>().join(" ");
-    audited!(caller, "node.register", revision, partitions, imaps, lmtp);
+    audited!(caller, "node.register", revision, partitions, services);
     let mut recorded_at = Instant::now();
     let mut last = status.clone();
     let reason = loop {
@@ -307,6 +306,17 @@ async fn session(
             incarnation,
         };
         open.propose(Command::NodeChanged(changed)).await?;
+    }
+    Ok(())
+}
+
+/// Each replica holds them.
+fn check_services(services: &BTreeMap<String, String>) -> Result<(), Status> {
+    if services.len() > MAX_SERVICES || services.keys().any(|kind| kind.len() > MAX_KIND) {
+        return Err(invalid("too many services, or one with too long a name"));
+    }
+    if services.values().any(|address| address.len() > MAX_ADDRESS) {
+        return Err(invalid("an address is too long"));
     }
     Ok(())
 }

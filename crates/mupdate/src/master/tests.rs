@@ -19,11 +19,13 @@ use murder_net::{Ca, NodeTls, Role};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::Master;
 use super::config::{GrpcConfig, MasterConfig, MasterLimitsConfig};
 use murder_location::client::{Activate, MupdateClient, MupdateClientConfig, Reserve};
 use murder_location::record::{FIRST_EPOCH, Mailbox, PartitionEpoch, SpecialUses};
 use murder_location::replica::{Replica, ReplicaConfig, Topic};
+
+/// A node with the role.
+type Master = murder_node::Node<super::Master>;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -80,7 +82,7 @@ impl Murder {
         };
         config.grpc.listen = self.address;
         let master = Master::start(config).await.unwrap();
-        self.address = master.addresses().grpc;
+        self.address = master.address();
         self.master = Some(master);
     }
 

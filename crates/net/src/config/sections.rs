@@ -33,7 +33,7 @@ const MOST_WORKER_THREADS: usize = 1024;
 
 impl NodeConfig {
     /// What can be wrong with it beyond each key by itself.
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+    pub fn check(&self, mistakes: &mut Mistakes) {
         if !is_node_name(&self.name) {
             let message = format!(
                 "`node.name` = `{}` is no name of a node: letters, digits and hyphens, at most 63, \

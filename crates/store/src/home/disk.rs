@@ -6,7 +6,7 @@ use std::path::Path;
 use murder_mailbox::MailboxId;
 use rusqlite::Connection;
 
-use super::{SegmentChange, SegmentChanges, schema};
+use super::{SegmentChange, SegmentChanges, read_acl, schema};
 use crate::catalogue::Listed;
 use crate::error::StoreError;
 
@@ -86,7 +86,7 @@ impl HomeOnDisk {
                 name: name.into(),
                 id: MailboxId::from_bytes(r.get(1)?),
                 uidvalidity: r.get(2)?,
-                acl: acl.into(),
+                acl: read_acl(&acl),
                 special_use: special_use.parse().ok(),
                 shared_seen: r.get(5)?,
             })

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::annotations::OF_HOME;
 use super::quota::charge;
-use super::{Home, Mailbox, Stop, done, refuse, sql};
+use super::{Home, Mailbox, Stop, StoredAcl, done, refuse, sql};
 use crate::catalogue::full_name;
 use crate::command::{Create, Delete, Rename, RenameHome, SetMailbox, Subscribe};
 use crate::entry::{ApplyResult, Outcome};
@@ -53,7 +53,7 @@ impl Home {
             uidvalidity,
             uidnext: 1,
             highest_modseq: 1,
-            acl: c.acl.as_str().into(),
+            acl: StoredAcl::new(&c.acl),
             special_use: c.special_use.parse().ok(),
             shared_seen: c.shared_seen,
             messages: 0,
@@ -250,7 +250,7 @@ impl Home {
             return refuse(StoreError::NoSuchMailbox);
         };
         if let Some(acl) = &c.acl {
-            mailbox.acl = acl.as_str().into();
+            mailbox.acl = StoredAcl::new(acl);
         }
         if let Some(special_use) = &c.special_use {
             mailbox.special_use = special_use.parse().ok();

@@ -16,9 +16,9 @@ use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::StoreError;
 use crate::flags::Flags;
 use crate::items::Items;
+use crate::journal::segments::Segments;
 use crate::message::{Appended, Copied, Expunged, Stored};
 use crate::quota::Amount;
-use crate::segments::Segments;
 use crate::uidset::UidSet;
 use crate::view::{MessageRow, RowState};
 

@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::keywords::most;
 use super::quota::charge;
-use super::{Deleted, Home, Mailbox, Stop, refuse, sql, write_mailbox};
+use super::{Deleted, Home, Mailbox, Stop, StoredAcl, refuse, sql, write_mailbox};
 use crate::body::BodyLocation;
 use crate::command::{self, Delete, Purge, RestoreMailbox, RestoreMessages};
 use crate::entry::{ApplyResult, Outcome};
@@ -205,7 +205,7 @@ impl Home {
         mailbox.id = id;
         mailbox.name.clone_from(&create.name);
         mailbox.uidvalidity = uidvalidity;
-        mailbox.acl = create.acl.as_str().into();
+        mailbox.acl = StoredAcl::new(&create.acl);
         mailbox.special_use = create.special_use.parse().ok();
         write_mailbox(&self.conn, &mailbox).map_err(sql)?;
         self.mailboxes.insert(id, mailbox);

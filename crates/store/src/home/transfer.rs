@@ -11,9 +11,9 @@ use crate::command::{self, Adopt, Leaving, TakeMessages, Transfer, TransferStep}
 use crate::entry::{ApplyResult, Entry, Outcome};
 use crate::error::StoreError;
 use crate::items::Items;
+use crate::journal::segments::Segments;
 use crate::message::Copied;
 use crate::quota::Amount;
-use crate::segments::Segments;
 use crate::transfer::{ADOPTED, REFUSED, STAGED, StagedMessage, TransferPart, TransferState};
 use crate::uidset::UidSet;
 

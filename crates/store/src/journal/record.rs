@@ -2,8 +2,11 @@
 //!
 //! Layout, little-endian: tag (8), CRC32C of the rest of the header (4), command length (4),
 //! bodies length (8), LSN (8), durable LSN (8), first home (8), number of homes (4), CRC32C of
-//! the command (4), zeros (8). Then the command, then the bodies, whose checksums are in the
+//! the command (4), epoch (8). Then the command, then the bodies, whose checksums are in the
 //! command; zeros up to a multiple of 8.
+
+use crate::body::BodyLocation;
+use crate::command::Op;
 
 /// Bytes of a record's header.
 pub(crate) const HEADER_BYTES: usize = 64;
@@ -25,6 +28,9 @@ pub(crate) struct Header {
     pub home: u64,
     pub homes: u32,
     pub command_crc: u32,
+    /// The partition's epoch when this was written: never lower than that of a record before it. 0
+    /// below segment level 2.
+    pub epoch: u64,
 }
 
 impl Header {
@@ -38,6 +44,7 @@ impl Header {
         out[40..48].copy_from_slice(&self.home.to_le_bytes());
         out[48..52].copy_from_slice(&self.homes.to_le_bytes());
         out[52..56].copy_from_slice(&self.command_crc.to_le_bytes());
+        out[56..64].copy_from_slice(&self.epoch.to_le_bytes());
         let crc = crc32c::crc32c(&out[12..]);
         out[8..12].copy_from_slice(&crc.to_le_bytes());
         out
@@ -60,6 +67,7 @@ impl Header {
             home: word(40)?,
             homes: half(48)?,
             command_crc: half(52)?,
+            epoch: word(56)?,
         };
         (header.tag == tag && crc32c::crc32c(bytes.get(12..HEADER_BYTES)?) == half(8)?)
             .then_some(header)
@@ -74,6 +82,26 @@ impl Header {
     pub fn total(&self) -> u64 {
         (self.bodies_at() + self.bodies_len).next_multiple_of(ALIGN)
     }
+}
+
+/// Where the bodies of a record's messages are.
+pub(crate) fn locations(op: &Op, segment: u64, place: u64, command_len: u64) -> Vec<BodyLocation> {
+    let mut offset = place + HEADER_BYTES as u64 + command_len;
+    op.messages()
+        .iter()
+        .map(|message| {
+            message.location().unwrap_or_else(|| {
+                let location = BodyLocation {
+                    segment,
+                    offset,
+                    len: message.len,
+                    crc: message.crc,
+                };
+                offset += u64::from(message.len);
+                location
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -92,6 +120,7 @@ mod tests {
             home: 3,
             homes: 1,
             command_crc: 5,
+            epoch: 9,
         };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes, 7), Some(header));

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use prost::Message as _;
-
+use super::cursor::{Cursor, Found, decode};
 use super::files::{SegmentName, files};
 use super::record::{ALIGN, HEADER_BYTES, Header};
 use super::segment;
-use crate::command::{Command, Op};
+use crate::command::Op;
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
+use crate::journal::checkpoint::Checkpoint;
 
 /// A record that is whole.
 #[derive(Debug, Clone, Copy)]
@@ -37,16 +37,20 @@ pub(crate) struct Scan {
     pub end: (u64, u64),
     /// The LSN of the next record to be written.
     pub next_lsn: u64,
+    /// The epoch of the last record.
+    pub epoch: u64,
+    /// The greatest level of a segment.
+    pub level: u32,
 }
 
-/// Reads the journal from `from` (segment, offset), where the record after `checkpoint` is.
+/// Reads the journal from a checkpoint on.
 pub(crate) fn scan(
     io: &dyn JournalIo,
     dir: &Path,
     tag: u64,
-    checkpoint: u64,
-    from: (u64, u64),
+    from: &Checkpoint,
 ) -> Result<Scan, StoreError> {
+    let (checkpoint, from, epoch) = (from.lsn, (from.segment, from.offset), from.epoch);
     let segments: Vec<u64> = files(io, dir)?
         .into_iter()
         .filter_map(|f| match f {
@@ -57,9 +61,9 @@ pub(crate) fn scan(
     let mut scan = Scan {
         end: from,
         next_lsn: checkpoint + 1,
+        epoch,
         ..Scan::default()
     };
-    let mut expected = checkpoint + 1;
     if from.0 > 0 && !segments.contains(&from.0) {
         // It is kept until a later checkpoint, whatever lives in it.
         scan.damage = Some(StoreError::Corrupt {
@@ -99,7 +103,7 @@ pub(crate) fn scan(
             }
             // Records between the last one and this segment's first are missing: they were
             // durable when the segment was made.
-            Some(h) if h.first_lsn > expected => {
+            Some(h) if h.first_lsn > scan.next_lsn => {
                 scan.damage = Some(StoreError::Corrupt {
                     segment: scan.end.0,
                     offset: scan.end.1,
@@ -110,28 +114,41 @@ pub(crate) fn scan(
                 scan.damage = damage(bytes.len() as u64);
                 return Ok(scan);
             }
-            Some(_) if number == from.0 => position = from.1.max(position),
-            Some(_) => {}
-        }
-        scan.end = (number, position);
-        loop {
-            match record_at(&bytes, position, tag, expected) {
-                Found::Whole(record, next_lsn) => {
-                    scan.records.push(Place {
-                        lsn: record.lsn,
-                        segment: number,
-                        offset: position,
-                        command_len: record.command_len,
-                    });
-                    expected = next_lsn;
-                    scan.next_lsn = expected;
-                    position += record.total();
-                    scan.end = (number, position);
+            Some(h) => {
+                scan.level = scan.level.max(h.level);
+                if number == from.0 {
+                    position = from.1.max(position);
                 }
-                Found::Newer => return Err(newer(position)),
+            }
+        }
+        let mut cursor = Cursor {
+            bytes: &*bytes,
+            tag,
+            position,
+            expected: scan.next_lsn,
+            epoch: scan.epoch,
+            check_bodies: true,
+        };
+        loop {
+            let found = cursor.next().map_err(|e| unread(&e))?;
+            scan.end = (number, cursor.position);
+            (scan.next_lsn, scan.epoch) = (cursor.expected, cursor.epoch);
+            match found {
+                Found::Record { header, offset, .. } => scan.records.push(Place {
+                    lsn: header.lsn,
+                    segment: number,
+                    offset,
+                    command_len: header.command_len,
+                }),
+                Found::Stale(header) => {
+                    scan.damage = Some(stale(&path, &header, scan.epoch));
+                    return Ok(scan);
+                }
+                Found::Newer => return Err(newer(cursor.position)),
                 Found::Nothing => break,
             }
         }
+        let (position, expected) = (cursor.position, cursor.expected);
         let rest = bytes.get(position as usize..).unwrap_or_default();
         if rest.iter().all(|&b| b == 0) {
             continue;
@@ -149,6 +166,9 @@ pub(crate) fn scan(
 
 /// The last record that is whole in the newest segment with a good header, reading no other; 0
 /// when there is none.
+///
+/// # Errors
+/// [`StoreError::Newer`], [`StoreError::Io`].
 pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, StoreError> {
     if !dir.exists() {
         return Ok(0);
@@ -164,16 +184,24 @@ pub(crate) fn end(io: &dyn JournalIo, dir: &Path, tag: u64) -> Result<u64, Store
             Err(e) => return Err(StoreError::io("opening a journal segment", &e)),
         };
         let bytes = read(&*opened)?;
-        let header = segment::Header::decode(&bytes);
-        let Some(header) = header.filter(|h| h.tag == tag && h.number == number) else {
+        let newer = |offset: u64| StoreError::Newer {
+            path: file.path(dir),
+            offset,
+        };
+        let header = segment::Header::of(&bytes, tag, number).map_err(|_| newer(0))?;
+        let Some(header) = header else {
             continue;
         };
-        let (mut expected, mut position) = (header.first_lsn, segment::HEADER_BYTES);
-        while let Found::Whole(record, next_lsn) = record_at(&bytes, position, tag, expected) {
-            expected = next_lsn;
-            position += record.total();
+        let mut cursor = Cursor::first(&*bytes, &header, true);
+        loop {
+            match cursor.next().map_err(|e| unread(&e))? {
+                Found::Record { .. } => {}
+                Found::Newer => return Err(newer(cursor.position)),
+                Found::Stale(_) | Found::Nothing => {
+                    return Ok(cursor.expected.saturating_sub(1));
+                }
+            }
         }
-        return Ok(expected.saturating_sub(1));
     }
     Ok(0)
 }
@@ -185,7 +213,21 @@ pub(crate) fn read(file: &dyn JournalFile) -> Result<Vec<u8>, StoreError> {
         file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     };
-    read().map_err(|e: std::io::Error| StoreError::io("reading a journal segment", &e))
+    read().map_err(|e: std::io::Error| unread(&e))
+}
+
+fn unread(e: &std::io::Error) -> StoreError {
+    StoreError::io("reading a journal segment", e)
+}
+
+/// A record of a former owner behind one of a later owner: it must never be applied, nor be taken
+/// for a torn tail, whose end is cut.
+pub(crate) fn stale(path: &Path, record: &Header, epoch: u64) -> StoreError {
+    let Header { lsn, epoch: is, .. } = record;
+    StoreError::damaged(
+        path,
+        format!("record {lsn} is of epoch {is}, behind one of epoch {epoch}"),
+    )
 }
 
 /// The headers of the oldest and of the newest segment that have good ones.
@@ -211,49 +253,6 @@ pub(crate) fn ends(
         }
     }
     Ok(found)
-}
-
-/// What is found where a record is looked for.
-enum Found {
-    /// The expected record, and all its checksums are right; and the LSN of the next.
-    Whole(Header, u64),
-    /// Its checksums are right, and it says what this version does not know.
-    Newer,
-    Nothing,
-}
-
-fn record_at(bytes: &[u8], position: u64, tag: u64, expected: u64) -> Found {
-    let whole = || -> Option<Found> {
-        let bytes = bytes.get(usize::try_from(position).ok()?..)?;
-        let header = Header::decode(bytes, tag).filter(|h| h.lsn == expected)?;
-        let command_end = HEADER_BYTES + header.command_len as usize;
-        let command = bytes.get(HEADER_BYTES..command_end)?;
-        if crc32c::crc32c(command) != header.command_crc {
-            return None;
-        }
-        let Some(op) = decode(command) else {
-            return Some(Found::Newer);
-        };
-        let bodies_end = command_end.checked_add(usize::try_from(header.bodies_len).ok()?)?;
-        let mut bodies = bytes.get(command_end..bodies_end)?;
-        for message in op.messages().iter().filter(|m| m.location().is_none()) {
-            let (body, rest) = bodies.split_at_checked(message.len as usize)?;
-            if crc32c::crc32c(body) != message.crc {
-                return None;
-            }
-            bodies = rest;
-        }
-        let next_lsn = op.next_lsn(header.lsn);
-        bodies.is_empty().then_some(Found::Whole(header, next_lsn))
-    };
-    whole().unwrap_or(Found::Nothing)
-}
-
-/// A command of which everything is known; `None` for one that a newer version wrote, whose
-/// unknown fields would be passed over in silence otherwise.
-pub(crate) fn decode(command: &[u8]) -> Option<Op> {
-    let decoded = Command::decode(command).ok()?;
-    (decoded.encoded_len() == command.len()).then_some(decoded.op)?
 }
 
 /// A record behind a bad one that was written when `expected` was durable already: then the

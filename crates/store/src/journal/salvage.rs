@@ -6,13 +6,15 @@
 
 use std::path::Path;
 
+use super::cursor::decode;
 use super::files::{SegmentName, files};
 use super::record::{ALIGN, HEADER_BYTES, Header};
-use super::recovery::{Place, Scan, decode, read};
+use super::recovery::{Place, Scan, read};
 use super::segment;
 use crate::body::BodyLocation;
 use crate::error::StoreError;
 use crate::io::JournalIo;
+use crate::journal::checkpoint::Checkpoint;
 
 /// Records of which nothing is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +47,11 @@ pub(crate) fn salvage(
     io: &dyn JournalIo,
     dir: &Path,
     tag: u64,
-    checkpoint: u64,
-    from: (u64, u64),
+    from: &Checkpoint,
     applied: u64,
 ) -> Result<Salvage, StoreError> {
+    let (checkpoint, epoch) = (from.lsn, from.epoch);
+    let from = (from.segment, from.offset);
     let mut segments = Vec::new();
     for file in files(io, dir)? {
         if let SegmentName::Journal(number) = file
@@ -70,6 +73,7 @@ pub(crate) fn salvage(
         out: Salvage {
             scan: Scan {
                 end: from,
+                epoch,
                 ..Scan::default()
             },
             ..Salvage::default()
@@ -84,6 +88,7 @@ pub(crate) fn salvage(
     for (number, bytes) in &segments {
         if let Some(header) = work.header(bytes, *number)? {
             work.durable = work.durable.max(header.first_lsn.saturating_sub(1));
+            work.out.scan.level = work.out.scan.level.max(header.level);
             first_lsns.push((*number, header.first_lsn));
         }
         for (_, header) in headers(bytes, 0, tag) {
@@ -211,8 +216,10 @@ impl Work<'_> {
             false => None,
         };
         self.expected = header.lsn;
-        let Some(op) = op else {
-            if header.lsn > self.durable {
+        // One of a former owner behind one of a later owner: whole, and not to be applied.
+        let stale = header.epoch < self.out.scan.epoch;
+        let Some(op) = op.filter(|_| !stale) else {
+            if header.lsn > self.durable && !stale {
                 self.out.scan.torn.push((number, position));
                 return Ok(position);
             }
@@ -244,6 +251,7 @@ impl Work<'_> {
             self.out.damaged.push(number);
             self.out.bodies.append(&mut bad);
         }
+        self.out.scan.epoch = header.epoch;
         self.out.scan.records.push(Place {
             lsn: header.lsn,
             segment: number,

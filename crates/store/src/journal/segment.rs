@@ -4,9 +4,28 @@
 pub(crate) const HEADER_BYTES: u64 = 64;
 const MAGIC: &[u8; 8] = b"MURDERJ1";
 
-/// What records of a segment can say. A segment of a greater level was written by a newer version,
-/// and is not read: a field that this one does not know would be passed over in silence.
-pub(crate) const LEVEL: u32 = 1;
+/// The newest level of records that this version knows. A segment of a greater level was written by
+/// a newer version, and is not read: a field that this one does not know would be passed over in
+/// silence.
+///
+/// | level | what is new |
+/// | --- | --- |
+/// | 1 | |
+/// | 2 | records carry the partition's epoch |
+pub(crate) const LEVEL: u32 = 2;
+
+/// From this level on records carry the partition's epoch.
+pub(crate) const WITH_EPOCHS: u32 = 2;
+
+/// What the headers of a partition's files have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The partition's own random number.
+    pub tag: u64,
+    pub partition: [u8; 16],
+    /// The level at which the partition writes.
+    pub level: u32,
+}
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +40,13 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Of this version; the owner is the partition's tag and id.
-    pub fn new(owner: (u64, [u8; 16]), number: u64, first_lsn: u64) -> Self {
+    pub fn new(origin: Origin, number: u64, first_lsn: u64) -> Self {
         Self {
-            tag: owner.0,
+            tag: origin.tag,
             number,
             first_lsn,
-            level: LEVEL,
-            partition: owner.1,
+            level: origin.level,
+            partition: origin.partition,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Partition;
 use crate::annotation::{Annotated, Annotation, AnnotationChange, MAX_ANNOTATION, SERVER};
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::command::{self, Annotate, Op};
 use crate::error::StoreError;
 use crate::shared::Payload;

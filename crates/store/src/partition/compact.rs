@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Partition;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::command::{Message, OldPlace, Op, Relocate};
 use crate::entry::Outcome;

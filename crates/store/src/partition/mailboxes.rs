@@ -5,7 +5,7 @@ use std::sync::Arc;
 use murder_mailbox::{MailboxId, MailboxName, SpecialUse};
 
 use super::Partition;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::catalogue::Listed;
 use crate::command::{Create, Delete, DropHome, Op, Rename, RenameHome, SetMailbox, Subscribe};
 use crate::entry::Outcome;
@@ -288,6 +288,28 @@ impl Partition {
     #[must_use]
     pub fn home_mailboxes(&self, home: &str) -> Vec<MailboxMeta> {
         self.shared.catalogue.of_home(home)
+    }
+
+    /// The mailboxes whose ACLs give `identifier` right `l`, of all homes or of the one with this key,
+    /// in portions, each of which is as of one moment. Those that are in the identifier's own home are
+    /// not among them.
+    pub fn granted(
+        &self,
+        identifier: &str,
+        home: Option<&str>,
+    ) -> impl Iterator<Item = Vec<MailboxMeta>> {
+        let catalogue = &self.shared.catalogue;
+        let home = home.map(|key| catalogue.home(key));
+        let mut after = None;
+        let portions = std::iter::from_fn(move || {
+            let home = match home {
+                Some(None) => return None,
+                home => home.flatten(),
+            };
+            let portion = catalogue.granted(identifier, home, &mut after);
+            (!portion.is_empty()).then_some(portion)
+        });
+        portions.fuse()
     }
 
     /// The keys of all homes, also of those that only have what can be restored, sorted.

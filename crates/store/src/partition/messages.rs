@@ -6,7 +6,7 @@ use murder_mailbox::MailboxName;
 
 use super::Partition;
 use super::once::{MOST_IDS, OnceId};
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::body::BodyLocation;
 use crate::claims::Claim;
 use crate::command::{self, Append, CopyAcross, Op, Target};

@@ -17,18 +17,22 @@ use crate::checkpoint::{self, Round};
 use crate::config::PartitionConfig;
 use crate::contents::ContentCache;
 use crate::damage::DamageCell;
-use crate::entry::{Entry, distribute, locations};
+use crate::entry::{Entry, distribute};
 use crate::error::StoreError;
 use crate::fulltext::FullText;
 use crate::handles::Handles;
 use crate::health::HealthCell;
 use crate::home::schema;
-use crate::identity::{self, Checkpoint};
+use crate::identity;
 use crate::inbox::{Inbox, ShardSender, ToShard};
 use crate::io::{DiskIo, JournalIo};
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files::{SegmentName, files};
+use crate::journal::record::locations;
 use crate::journal::recovery::{self, Place, Scan};
 use crate::journal::salvage::Lost;
+use crate::journal::segment::{self, Origin};
+use crate::journal::segments::Segments;
 use crate::metrics::Metrics;
 use crate::partition_db::PartitionDb;
 use crate::queue::JournalQueue;
@@ -36,7 +40,6 @@ use crate::readers::Readers;
 use crate::recents::Recents;
 use crate::reporting::Reporting;
 use crate::reserve;
-use crate::segments::Segments;
 use crate::shared::{LARGE_BODIES, Shared, WAITING_KIB};
 use crate::threads::checkpoint::Checkpointer;
 use crate::threads::index;
@@ -126,6 +129,13 @@ impl Partition {
             Arc::clone(&damage),
         );
         let from = db.checkpoint;
+        let mut origin = Origin {
+            tag: db.tag,
+            partition: db.identity.partition,
+            level: from
+                .level
+                .max(config.journal_level.clamp(1, segment::LEVEL)),
+        };
         segments.raise_number(from.last_file.max(last_file));
         for file in files(&*io, &segments.dir)? {
             segments.raise_number(file.number());
@@ -133,10 +143,9 @@ impl Partition {
         let (mut scan, losses) = read(&Journal {
             io: &*io,
             dir: &segments.dir,
-            tag: db.tag,
             from,
             applied,
-            owner: (db.tag, db.identity.partition),
+            origin,
             older: &mended.older,
         })?;
         if applied >= scan.next_lsn && scan.damage.is_none() {
@@ -144,6 +153,7 @@ impl Partition {
             let why = format!("it ends at record {end}, homes have applied record {applied}");
             scan.damage = Some(StoreError::damaged(&segments.dir, why));
         }
+        origin.level = origin.level.max(scan.level);
         scan.damage = why.or(scan.damage);
         let health = HealthCell::default();
         if let Some(damage) = &scan.damage {
@@ -158,7 +168,8 @@ impl Partition {
         let inboxes: Vec<Arc<Inbox>> = (0..shards).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared {
             identity: db.identity,
-            tag: db.tag,
+            epoch: AtomicU64::new(config.epoch.max(scan.epoch)),
+            origin,
             catalogue,
             claims: Arc::default(),
             recents: Recents::default(),
@@ -183,6 +194,7 @@ impl Partition {
             closing: tokio::sync::watch::Sender::new(false),
             compaction: Default::default(),
             settled: AtomicU64::new(from.lsn),
+            synced: tokio::sync::watch::Sender::new(scan.next_lsn - 1),
             durable: AtomicU64::new(scan.next_lsn - 1),
             waiting: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
@@ -225,6 +237,7 @@ impl Partition {
             partition = shared.config.name,
             homes,
             mailboxes,
+            epoch = shared.epoch(),
             replayed = scan.records.len(),
             "partition is open"
         );
@@ -242,20 +255,17 @@ impl Partition {
 pub(super) struct Journal<'a> {
     pub io: &'a dyn JournalIo,
     pub dir: &'a Path,
-    pub tag: u64,
     pub from: Checkpoint,
     /// The last record that homes have applied.
     pub applied: u64,
-    /// Tag and id of the partition.
-    pub owner: (u64, [u8; 16]),
+    pub origin: Origin,
     /// In repair: homes that are older than the checkpoint, with their last records.
     pub older: &'a BTreeMap<u64, u64>,
 }
 
 impl Journal<'_> {
     fn scan(&self) -> Result<Scan, StoreError> {
-        let place = (self.from.segment, self.from.offset);
-        recovery::scan(self.io, self.dir, self.tag, self.from.lsn, place)
+        recovery::scan(self.io, self.dir, self.origin.tag, &self.from)
     }
 }
 
@@ -424,6 +434,8 @@ fn finish_replay(
             last_file: shared.segments.last_number(),
             began: checkpoint::now(),
             uids: shared.reporting.journaled(),
+            epoch: shared.epoch_of_records(),
+            level: shared.origin.level,
         },
         done: Some(done),
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use murder_mailbox::MailboxName;
 
 use super::Partition;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::catalogue::full_name;
 use crate::command::{self, Op};
 use crate::error::StoreError;

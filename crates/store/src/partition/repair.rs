@@ -12,8 +12,8 @@ use super::{Partition, ground, join};
 use crate::body::BodyLocation;
 use crate::config::PartitionConfig;
 use crate::error::StoreError;
-use crate::identity::Checkpoint;
 use crate::io::{DiskIo, JournalIo};
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files::{SegmentName, files};
 use crate::journal::salvage::{Lost, salvage};
 use crate::journal::segment;
@@ -98,15 +98,14 @@ pub fn repair_with(
     let mut report = Repaired::default();
     let opened = Partition::open_reading(config, io, Some(give_up), |journal| {
         let from = journal.from;
-        let place = (from.segment, from.offset);
         let (disk, dir) = (journal.io, journal.dir);
-        let found = salvage(disk, dir, journal.tag, from.lsn, place, journal.applied)?;
+        let found = salvage(disk, dir, journal.origin.tag, &from, journal.applied)?;
         for &segment in &found.damaged {
             copy(&SegmentName::Journal(segment).path(dir), &keep)
                 .map_err(|e| StoreError::io("copying a damaged segment", &e))?;
         }
         for &(number, first_lsn) in &found.headless {
-            let header = segment::Header::new(journal.owner, number, first_lsn).encode();
+            let header = segment::Header::new(journal.origin, number, first_lsn).encode();
             let path = SegmentName::Journal(number).path(dir);
             let file = match disk.open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => disk.create(&path),

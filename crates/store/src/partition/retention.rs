@@ -8,7 +8,7 @@ use murder_mailbox::{MailboxId, MailboxName};
 use super::Partition;
 use super::mailboxes::{new_mailbox, one_mailbox};
 use super::messages::copied;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::command::{self, Op};
 use crate::entry::Outcome;
 use crate::error::StoreError;

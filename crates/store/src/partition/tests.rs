@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::Partition;
 use crate::checkpoint::{self, Changes};
 use crate::home::schema;
-use crate::identity::Checkpoint;
+use crate::journal::checkpoint::Checkpoint;
 use crate::partition_db::{self, PartitionDb};
 use crate::{
     AppendMessage, CreateMailbox, Flags, Health, InternalDate, PartitionConfig, StoreError,

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::Partition;
 use super::messages::copied;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::claims::Claim;
 use crate::command::{self, Adopt, Departing, Leaving, Op, TakeMessages, Transfer, TransferStep};
 use crate::entry::Outcome;

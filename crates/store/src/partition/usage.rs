@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Partition;
-use crate::blob::blocking;
+use crate::blocking::blocking;
 use crate::error::StoreError;
 use crate::fulltext;
 use crate::home::{SegmentChange, schema};

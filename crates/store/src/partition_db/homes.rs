@@ -9,6 +9,7 @@ use rusqlite::{Row, Statement, params};
 use super::{FILE, PartitionDb, sql};
 use crate::catalogue::{Catalogue, Listed};
 use crate::error::StoreError;
+use crate::home::read_acl;
 
 #[derive(Clone, PartialEq, Message)]
 struct StoredMailbox {
@@ -74,7 +75,7 @@ impl PartitionDb {
                     name: m.name.into(),
                     id: MailboxId::from_slice(&m.id)?,
                     uidvalidity: m.uidvalidity,
-                    acl: m.acl.into(),
+                    acl: read_acl(&m.acl),
                     special_use: m.special_use.parse().ok(),
                     shared_seen: m.shared_seen,
                 })

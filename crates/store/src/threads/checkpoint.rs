@@ -16,8 +16,8 @@ use crate::checkpoint::{Changes, ToCheckpointer};
 use crate::error::StoreError;
 use crate::fulltext;
 use crate::home::schema;
-use crate::identity::Checkpoint;
-use crate::journal::files::{SegmentName, files};
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::files::files;
 use crate::metrics::Metrics;
 use crate::partition_db::PartitionDb;
 use crate::shared::Shared;
@@ -119,29 +119,20 @@ impl Checkpointer {
     /// Removes journal files in which nothing lives.
     fn drop_dead_files(&self, at: Checkpoint) -> Result<(), StoreError> {
         let segments = &self.shared.segments;
+        segments.drop_slow_readers(self.shared.config.reader_bytes)?;
         let alive = self.db.segments()?;
         for file in files(&*segments.io, &segments.dir)? {
             let number = file.number();
             let refs = alive.get(&number).map_or(0, |live| live.refs);
-            if refs < 0 {
+            let lives = refs != 0 || !self.db.homes_of(number)?.is_empty();
+            if refs < 0 || (refs == 0 && lives) {
                 tracing::error!(
                     segment = number,
                     refs,
                     "a segment's references are counted wrong; it is kept"
                 );
             }
-            let replayable = matches!(file, SegmentName::Journal(n) if n >= at.segment);
-            if refs != 0 || replayable {
-                continue;
-            }
-            if !self.db.homes_of(number)?.is_empty() {
-                tracing::error!(
-                    segment = number,
-                    "a segment's references are counted wrong; it is kept"
-                );
-                continue;
-            }
-            match segments.remove_if_unused(file, at.lsn, self.shared.tag) {
+            match segments.remove_unless_kept(file, &at, lives, self.shared.origin.tag) {
                 Ok(true) => {
                     self.shared.damage.forget_file(number);
                     self.db.forget_segment(number)?;

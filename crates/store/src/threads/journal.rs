@@ -5,13 +5,14 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use crate::checkpoint::{self, Round};
-use crate::entry::{Entry, distribute, locations};
+use crate::entry::{Entry, distribute};
 use crate::error::{StoreError, is_full};
-use crate::identity::Checkpoint;
 use crate::inbox::{ShardSender, ToShard};
 use crate::io::JournalFile;
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files::SegmentName;
-use crate::journal::{record, segment};
+use crate::journal::record::{self, locations};
+use crate::journal::segment;
 use crate::metrics::Metrics;
 use crate::queue::{BoxedSubmission, Submission};
 use crate::shared::Shared;
@@ -48,6 +49,8 @@ pub(crate) struct Writer {
     /// Where records are looked for when nothing is written after the last one.
     end: (u64, u64),
     since_checkpoint: u64,
+    /// The epoch at the last checkpoint.
+    epoch: u64,
     rounds: u64,
 }
 
@@ -61,6 +64,7 @@ impl Writer {
         end: (u64, u64),
     ) -> Self {
         Self {
+            epoch: shared.epoch_of_records(),
             shared,
             shards,
             next_lsn,
@@ -140,7 +144,7 @@ impl Writer {
         let number = segments.next_number();
         let path = SegmentName::Journal(number).path(&segments.dir);
         let size = self.shared.config.segment_bytes;
-        let header = segment::Header::new(self.shared.owner(), number, self.next_lsn).encode();
+        let header = segment::Header::new(self.shared.origin, number, self.next_lsn).encode();
         let made = segments.io.create(&path).and_then(|file| {
             file.allocate(size)?;
             file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
@@ -189,11 +193,12 @@ impl Writer {
             current.allocated = true;
         }
         let durable_lsn = self.next_lsn - 1;
+        let epoch = self.shared.epoch_of_records();
         let mut headers = Vec::with_capacity(part.len());
         for (lsn, submission) in (self.next_lsn..).zip(part) {
             let homes = &submission.homes;
             let header = record::Header {
-                tag: self.shared.tag,
+                tag: self.shared.origin.tag,
                 command_len: u32::try_from(submission.encoded.len()).unwrap_or(u32::MAX),
                 bodies_len: submission.bodies.iter().map(|b| b.len() as u64).sum(),
                 lsn,
@@ -201,6 +206,7 @@ impl Writer {
                 home: homes.first().copied().unwrap_or_default(),
                 homes: u32::try_from(homes.len()).unwrap_or(u32::MAX),
                 command_crc: crc32c::crc32c(&submission.encoded),
+                epoch,
             };
             headers.push((header, header.encode()));
         }
@@ -242,8 +248,14 @@ impl Writer {
         }
         let bytes = end - current.position;
         current.position = end;
-        self.shared.set_durable(durable_lsn + part.len() as u64);
         self.end = (current.number, end);
+        let last_lsn = durable_lsn + part.len() as u64;
+        self.shared.synced.send_replace(last_lsn);
+        if let Some(sink) = &self.shared.config.sink {
+            sink.wait(self.next_lsn..=last_lsn)
+                .map_err(Failure::Broken)?;
+        }
+        self.shared.set_durable(last_lsn);
         self.since_checkpoint += bytes;
         let metrics = &self.shared.metrics;
         Metrics::add(&metrics.batches, 1);
@@ -328,7 +340,9 @@ impl Writer {
     fn checkpoint(&mut self, done: Option<std::sync::mpsc::Sender<()>>) {
         let lsn = self.next_lsn - 1;
         self.since_checkpoint = 0;
-        if lsn == self.shared.settled() && !self.shared.recents.any() {
+        let epoch = self.shared.epoch_of_records();
+        let is_known = std::mem::replace(&mut self.epoch, epoch) == epoch;
+        if is_known && lsn == self.shared.settled() && !self.shared.recents.any() {
             if let Some(done) = done {
                 let _ = done.send(());
             }
@@ -344,6 +358,8 @@ impl Writer {
                 last_file: self.shared.segments.last_number(),
                 began: checkpoint::now(),
                 uids: self.shared.reporting.journaled(),
+                epoch,
+                level: self.shared.origin.level,
             },
             done,
         };

@@ -144,7 +144,7 @@ async fn mailboxes_are_made_and_deleted() {
     let all = partition.mailboxes();
     let names: Vec<&str> = all.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(names, ["board", "user/bob", "user/bob/a/b"]);
-    assert_eq!(&*all[0].acl, "bob\tlr\t");
+    assert_eq!(all[0].acl.to_string(), "bob\tlr\t");
     assert_eq!(all[2].special_use, Some(SpecialUse::Sent));
 
     // A name used again has a greater UIDVALIDITY, whatever is asked for.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use murder_store::{Health, Partition, StoreError, repair};
+use murder_store::{Health, Partition, StoreError, inspect, repair};
 use tempfile::TempDir;
 
 use crate::recovery::{replay_config, segments, ten_records};
@@ -27,7 +27,13 @@ fn is_refused(dir: &TempDir, file: &Path) {
     assert_eq!(fs::read(file).unwrap(), before);
 }
 
-fn seal(bytes: &mut [u8], crc: std::ops::Range<usize>, of: std::ops::Range<usize>) {
+/// Who looks from outside does not take it for a journal that ends before.
+fn is_not_seen_as_shorter(dir: &TempDir) {
+    let seen = inspect(&dir.path().join("partition"));
+    assert!(matches!(seen, Err(StoreError::Newer { .. })), "{seen:?}");
+}
+
+pub fn seal(bytes: &mut [u8], crc: std::ops::Range<usize>, of: std::ops::Range<usize>) {
     let sum = crc32c::crc32c(&bytes[of]);
     bytes[crc].copy_from_slice(&sum.to_le_bytes());
 }
@@ -37,10 +43,11 @@ async fn a_segment_of_a_greater_level() {
     let (dir, _) = ten_records().await;
     let file = segments(&dir).pop().unwrap();
     let mut bytes = fs::read(&file).unwrap();
-    bytes[32..36].copy_from_slice(&2u32.to_le_bytes());
+    bytes[32..36].copy_from_slice(&3u32.to_le_bytes());
     seal(&mut bytes[..64], 60..64, 0..60);
     fs::write(&file, bytes).unwrap();
     is_refused(&dir, &file);
+    is_not_seen_as_shorter(&dir);
 }
 
 #[tokio::test]
@@ -69,6 +76,7 @@ async fn a_record_with_a_command_or_a_field_that_is_not_known() {
         bytes[at + 64..at + 64 + command.len()].copy_from_slice(command);
         fs::write(&file, bytes).unwrap();
         is_refused(&dir, &file);
+        is_not_seen_as_shorter(&dir);
     }
 }
 

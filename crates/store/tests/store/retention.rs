@@ -187,7 +187,7 @@ async fn a_deleted_mailbox_comes_back() {
     let deleted = &restorable.mailboxes[0];
     assert_eq!(deleted.id, old.id);
     assert_eq!((&*deleted.relative_name, deleted.messages), ("a", 2));
-    assert_eq!(deleted.acl, old.acl);
+    assert_eq!(*deleted.acl, *old.acl.to_string());
     assert_eq!(deleted.keep_until - deleted.deleted_at, DELAY);
     assert!(matches!(
         partition

@@ -158,6 +158,12 @@ pub fn each_seed<F: Future<Output = ()>>(default: Range<u64>, play: impl Fn(u64)
     });
 }
 
+/// Whether a future is not ready when it is asked once.
+pub async fn is_pending(future: impl Future) -> bool {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
 /// A directory in memory where there is one: the tests' own disk does the failing.
 pub fn fast_dir() -> TempDir {
     TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())

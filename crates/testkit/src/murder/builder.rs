@@ -8,7 +8,7 @@ use murder_location::{MupdateClient, MupdateClientConfig};
 use murder_net::{Ca, NodeTls, Role};
 
 use super::config::{Addresses, Extra};
-use super::node::{Node, RunningRole};
+use super::node::{TestNode, TestRole};
 use super::{ADMIN, Murder};
 use crate::password::cheap_hash;
 use crate::stream::Trust;
@@ -209,14 +209,14 @@ struct Make<'a> {
 }
 
 impl Make<'_> {
-    fn node<R: RunningRole>(
+    fn node<C: TestRole>(
         &self,
         name: String,
         master: Option<std::net::SocketAddr>,
-    ) -> anyhow::Result<Node<R>> {
+    ) -> anyhow::Result<TestNode<C>> {
         let folder = self.dir.join(&name);
-        self.ca.issue_into(&folder, &name, &[R::ROLE], &[])?;
-        Ok(Node::new(
+        self.ca.issue_into(&folder, &name, &[C::ROLE], &[])?;
+        Ok(TestNode::new(
             name,
             folder,
             self.free,
@@ -225,12 +225,12 @@ impl Make<'_> {
         ))
     }
 
-    fn nodes<R: RunningRole>(
+    fn nodes<C: TestRole>(
         &self,
         prefix: &str,
         count: usize,
         master: Option<std::net::SocketAddr>,
-    ) -> anyhow::Result<Vec<Node<R>>> {
+    ) -> anyhow::Result<Vec<TestNode<C>>> {
         let numbers = 1..=count;
         numbers
             .map(|number| self.node(format!("{prefix}{number}"), master))

@@ -8,36 +8,28 @@ use anyhow::{Context, ensure};
 use murder_backend::{Backend, BackendConfig};
 use murder_frontend::{Frontend, FrontendConfig};
 use murder_mupdate::{Master, MasterConfig};
-use murder_net::{Health, Role};
-use serde::de::DeserializeOwned;
+use murder_node::{Node, RoleConfig};
 
 use super::config::{self, Addresses, Extra};
 use crate::wait::wait_until;
 
-/// A role, as a murder in a test sees it.
-pub(super) trait RunningRole: Sized {
-    type Config: DeserializeOwned;
-    const ROLE: Role;
-
-    async fn start(config: Self::Config) -> anyhow::Result<Self>;
+/// What a role's node is told, as a murder in a test sees it.
+pub(super) trait TestRole: RoleConfig {
     /// Replaces the free ports by those that were taken.
-    fn addresses(&self, addresses: &mut Addresses);
-    fn health(&self) -> &Health;
-    async fn shutdown(self, grace: Duration);
-    async fn kill(self);
+    fn taken(running: &Self::Running, addresses: &mut Addresses);
 }
 
 /// The node.
-pub(super) struct Node<R> {
+pub(super) struct TestNode<C: TestRole> {
     pub name: String,
     pub addresses: Addresses,
     folder: PathBuf,
     master: Option<SocketAddr>,
     extra: Extra,
-    running: Option<R>,
+    running: Option<Node<C::Running>>,
 }
 
-impl<R: RunningRole> Node<R> {
+impl<C: TestRole> TestNode<C> {
     /// One that has its certificate in `folder` and does not run yet.
     pub fn new(
         name: String,
@@ -59,7 +51,7 @@ impl<R: RunningRole> Node<R> {
     pub async fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.running.is_none(), "{} runs already", self.name);
         let text = config::text(
-            R::ROLE,
+            C::ROLE,
             &self.name,
             &self.addresses,
             self.master,
@@ -67,11 +59,14 @@ impl<R: RunningRole> Node<R> {
         );
         let file = self.folder.join(format!("{}.toml", self.name));
         std::fs::write(&file, &text)?;
-        let config = murder_net::config::parse(&text, &file, self.folder.clone())?;
-        let running = R::start(config)
+        let config: C = murder_net::config::parse(&text, &file, self.folder.clone())?;
+        let running = Node::start(config)
             .await
             .with_context(|| format!("{} does not start", self.name))?;
-        running.addresses(&mut self.addresses);
+        C::taken(&running, &mut self.addresses);
+        let (admin, http) = (running.runtime().admin(), running.runtime().http());
+        set(&mut self.addresses.admin, admin.as_ref());
+        set(&mut self.addresses.http, http.as_ref());
         self.running = Some(running);
         Ok(())
     }
@@ -108,68 +103,28 @@ fn set(address: &mut SocketAddr, taken: Option<&SocketAddr>) {
     }
 }
 
-impl RunningRole for Master {
-    type Config = MasterConfig;
-    const ROLE: Role = Role::Mupdate;
-
-    async fn start(config: MasterConfig) -> anyhow::Result<Self> {
-        Self::start(config).await
-    }
-
-    fn addresses(&self, addresses: &mut Addresses) {
-        let taken = self.addresses();
-        addresses.grpc = taken.grpc;
-        set(&mut addresses.http, taken.http.as_ref());
-    }
-
-    fn health(&self) -> &Health {
-        self.health()
-    }
-
-    async fn shutdown(self, grace: Duration) {
-        self.shutdown(grace).await;
-    }
-
-    async fn kill(self) {
-        self.kill().await;
+impl TestRole for MasterConfig {
+    fn taken(running: &Master, addresses: &mut Addresses) {
+        addresses.grpc = running.address();
     }
 }
 
-/// Frontends and backends have addresses of one form.
-macro_rules! mail_role {
-    ($role:ty, $config:ty, $kind:expr $(, $more:ident)*) => {
-        impl RunningRole for $role {
-            type Config = $config;
-            const ROLE: Role = $kind;
-
-            async fn start(config: $config) -> anyhow::Result<Self> {
-                Self::start(config).await
-            }
-
-            fn addresses(&self, addresses: &mut Addresses) {
-                let taken = self.addresses();
-                set(&mut addresses.imap, taken.imap.first());
-                set(&mut addresses.imaps, taken.imaps.first());
-                set(&mut addresses.lmtp, taken.lmtp.first());
-                $(set(&mut addresses.$more, taken.$more.first());)*
-                set(&mut addresses.http, taken.http.as_ref());
-                set(&mut addresses.admin, taken.admin.as_ref());
-            }
-
-            fn health(&self) -> &Health {
-                self.health()
-            }
-
-            async fn shutdown(self, grace: Duration) {
-                self.shutdown(grace).await;
-            }
-
-            async fn kill(self) {
-                self.kill().await;
-            }
-        }
-    };
+impl TestRole for BackendConfig {
+    fn taken(running: &Backend, addresses: &mut Addresses) {
+        let taken = running.addresses();
+        set(&mut addresses.imap, taken.imap.first());
+        set(&mut addresses.imaps, taken.imaps.first());
+        set(&mut addresses.lmtp, taken.lmtp.first());
+        set(&mut addresses.pop3, taken.pop3.first());
+        set(&mut addresses.pop3s, taken.pop3s.first());
+    }
 }
 
-mail_role!(Backend, BackendConfig, Role::Backend, pop3, pop3s);
-mail_role!(Frontend, FrontendConfig, Role::Frontend);
+impl TestRole for FrontendConfig {
+    fn taken(running: &Frontend, addresses: &mut Addresses) {
+        let taken = running.addresses();
+        set(&mut addresses.imap, taken.imap.first());
+        set(&mut addresses.imaps, taken.imaps.first());
+        set(&mut addresses.lmtp, taken.lmtp.first());
+    }
+}

@@ -7,8 +7,8 @@ use murder_store::AnnotationNote;
 
 use super::Notify;
 use super::own::Own;
+use crate::imap::account::User;
 use crate::imap::metadata::{SHARED_SEEN, is_shared};
-use crate::imap::session::User;
 
 impl Notify {
     /// The names of the entries that the client is to be told of, by mailbox; the empty name is

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use murder_mailbox::{Acl, Identity, MailboxName, Rights};
+use murder_mailbox::{Identity, MailboxName, Rights};
 use murder_store::MailboxMeta;
 
-use crate::imap::session::User;
+use crate::imap::account::User;
 
 /// Kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,9 +86,8 @@ impl Filter {
 
 /// Whether mail can be delivered there by anybody (right `p`).
 pub(crate) fn takes_mail(mailbox: &MailboxMeta) -> bool {
-    let acl = Acl::parse(&mailbox.acl).unwrap_or_default();
     let anyone = Identity::user("anyone");
-    acl.rights_of(&anyone, None).contains(Rights::POST)
+    mailbox.acl.rights_of(&anyone, None).contains(Rights::POST)
 }
 
 /// A name, and the mailbox that has it.

@@ -11,8 +11,9 @@ use murder_store::{MailboxCounters, StoreError, Watched};
 use super::filter::{Events, Filter, Named};
 use super::own::Own;
 use super::{Known, MAX_HOMES, MAX_MAILBOXES, Notify, Stopped};
+use crate::imap::account::User;
+use crate::imap::client::Client;
 use crate::imap::op::list;
-use crate::imap::session::{Session, User};
 use crate::node::Found;
 
 /// A mailbox that the filters mean and that the user may know of.
@@ -44,25 +45,23 @@ enum Change {
 
 impl Notify {
     /// Watches the user's own home, and reads what the user is subscribed to.
-    pub(super) async fn watch_own(
-        &mut self,
-        session: &Session,
-        user: &User,
-    ) -> Result<(), Stopped> {
+    pub(super) async fn watch_own(&mut self, client: &Client, user: &User) -> Result<(), Stopped> {
         if !self.groups.0.is_empty() {
-            self.watch_home(session, inbox(user)?.home_key())?;
-            self.read_subscriptions(session, user).await?;
+            self.watch_home(client, inbox(user)?.home_key())?;
+            self.read_subscriptions(client, user).await?;
         }
         if self.groups.any(|events| events.server) {
-            let partitions = session.node.partitions.values();
-            let watch = partitions.map(|partition| partition.watch(Watched::Server, &self.watcher));
+            let partitions = client.node.partitions.open();
+            let watch = partitions
+                .iter()
+                .map(|partition| partition.watch(Watched::Server, &self.watcher));
             self.server = watch.collect();
         }
         Ok(())
     }
 
     /// Watches the homes in which mailboxes may be that the filters mean, and no others.
-    pub(super) fn watch_filters(&mut self, session: &Session, user: &User) -> Result<(), Stopped> {
+    pub(super) fn watch_filters(&mut self, client: &Client, user: &User) -> Result<(), Stopped> {
         if self.groups.0.is_empty() {
             return Ok(());
         }
@@ -91,35 +90,38 @@ impl Notify {
         }
         if everywhere {
             if self.everywhere.is_empty() {
-                let partitions = session.node.partitions.values();
-                let watch =
-                    partitions.map(|partition| partition.watch(Watched::Names, &self.watcher));
+                let partitions = client.node.partitions.open();
+                let watch = partitions
+                    .iter()
+                    .map(|partition| partition.watch(Watched::Names, &self.watcher));
                 self.everywhere = watch.collect();
             }
-            for partition in session.node.partitions.values() {
+            for partition in client.node.partitions.open().iter() {
                 for key in partition.homes() {
-                    if !homes.contains(&*key) && !self.meant(session, user, [&*key]).is_empty() {
+                    if !homes.contains(&*key) && !self.meant(client, user, [&*key]).is_empty() {
                         homes.insert((&*key).into());
                     }
                 }
             }
         }
         for home in &homes {
-            self.watch_home(session, home)?;
+            self.watch_home(client, home)?;
         }
         self.watches.retain(|home, _| homes.contains(home));
         Ok(())
     }
 
-    fn watch_home(&mut self, session: &Session, home: &str) -> Result<(), Stopped> {
+    fn watch_home(&mut self, client: &Client, home: &str) -> Result<(), Stopped> {
         if self.watches.contains_key(home) {
             return Ok(());
         }
         if self.watches.len() >= MAX_HOMES {
             return Err(Stopped::Overflow);
         }
-        let partitions = session.node.partitions.values();
-        let watch = partitions.map(|partition| partition.watch(Watched::Home(home), &self.watcher));
+        let partitions = client.node.partitions.open();
+        let watch = partitions
+            .iter()
+            .map(|partition| partition.watch(Watched::Home(home), &self.watcher));
         self.watches.insert(home.into(), watch.collect());
         Ok(())
     }
@@ -128,14 +130,14 @@ impl Notify {
     /// be read.
     pub(super) async fn find_all(
         &mut self,
-        session: &Session,
+        client: &Client,
         user: &User,
     ) -> Result<Vec<ListRow>, Stopped> {
         let homes = self.watches.keys().map(|home| &**home);
         let mut rows = BTreeMap::new();
-        for (id, meant) in self.meant(session, user, homes) {
+        for (id, meant) in self.meant(client, user, homes) {
             if !meant.readable {
-                let row = self.row(session, user, &meant.shown, true);
+                let row = self.row(client, user, &meant.shown, true);
                 rows.insert(meant.shown.clone(), row);
             }
             self.add(id, meant, &HashMap::new()).await?;
@@ -146,13 +148,13 @@ impl Notify {
     /// The mailboxes of `homes` that the filters mean.
     fn meant<'a>(
         &self,
-        session: &Session,
+        client: &Client,
         user: &User,
         homes: impl IntoIterator<Item = &'a str>,
     ) -> HashMap<MailboxId, Meant> {
         let mut all = HashMap::new();
         for home in homes {
-            for partition in session.node.partitions.values() {
+            for partition in client.node.partitions.open().iter() {
                 for meta in partition.home_mailboxes(home) {
                     if !list::is_visible(&user.identity, &meta) {
                         continue;
@@ -237,13 +239,13 @@ impl Notify {
     /// `noted` are mailboxes whose messages changed. Returns what is to be told.
     pub(super) async fn rescan(
         &mut self,
-        session: &Session,
+        client: &Client,
         user: &User,
         homes: Option<&HashSet<Box<str>>>,
         noted: &HashMap<MailboxId, MailboxCounters>,
     ) -> Result<Vec<ListRow>, Stopped> {
         if !self.everywhere.is_empty() {
-            self.watch_new_homes(session, user, homes)?;
+            self.watch_new_homes(client, user, homes)?;
         }
         let concerned = |home: &str| homes.is_none_or(|homes| homes.contains(home));
         let homes: Vec<Box<str>> = self
@@ -252,7 +254,7 @@ impl Notify {
             .filter(|home| concerned(home))
             .cloned()
             .collect();
-        let mut now = self.meant(session, user, homes.iter().map(|home| &**home));
+        let mut now = self.meant(client, user, homes.iter().map(|home| &**home));
         let mut changes: Vec<(Box<str>, Change)> = Vec::new();
         let ids: Vec<MailboxId> = self
             .known
@@ -262,7 +264,7 @@ impl Notify {
             .collect();
         for id in ids {
             let meant = now.remove(&id);
-            changes.extend(self.compare(session, id, meant));
+            changes.extend(self.compare(client, user, id, meant));
         }
         for (id, meant) in now {
             if meant.events.names || !meant.readable {
@@ -270,24 +272,24 @@ impl Notify {
             }
             self.add(id, meant, noted).await?;
         }
-        Ok(self.name_rows(session, user, changes))
+        Ok(self.name_rows(client, user, changes))
     }
 
     /// What has become of a mailbox that was known, which the filters mean as `now`.
     fn compare(
         &mut self,
-        session: &Session,
+        client: &Client,
+        user: &User,
         id: MailboxId,
         now: Option<Meant>,
     ) -> Option<(Box<str>, Change)> {
         let known = self.known.get_mut(&id)?;
         let Some(now) = now else {
             let known = self.known.remove(&id)?;
-            let found = session.node.find(&known.name);
+            let found = client.node.find(&known.name);
             let hidden = match found.filter(|found| found.meta.id == id) {
                 None => false,
                 Some(found) => {
-                    let user = session.user().ok()?;
                     if list::is_visible(&user.identity, &found.meta) {
                         // The filters do not mean it any more.
                         return None;
@@ -316,22 +318,21 @@ impl Notify {
     /// Watches homes in which there is something now that the filters mean.
     fn watch_new_homes(
         &mut self,
-        session: &Session,
+        client: &Client,
         user: &User,
         homes: Option<&HashSet<Box<str>>>,
     ) -> Result<(), Stopped> {
         let new: Vec<Box<str>> = match homes {
             Some(homes) => homes.iter().cloned().collect(),
             None => {
-                let partitions = session.node.partitions.values();
-                let homes = partitions.flat_map(|partition| partition.homes());
+                let partitions = client.node.partitions.open();
+                let homes = partitions.iter().flat_map(|partition| partition.homes());
                 homes.map(|home| (&*home).into()).collect()
             }
         };
         for home in new {
-            if !self.watches.contains_key(&home) && !self.meant(session, user, [&*home]).is_empty()
-            {
-                self.watch_home(session, &home)?;
+            if !self.watches.contains_key(&home) && !self.meant(client, user, [&*home]).is_empty() {
+                self.watch_home(client, &home)?;
             }
         }
         Ok(())
@@ -340,7 +341,7 @@ impl Notify {
     /// LIST responses for changes of names (RFC 5465 section 5.4).
     fn name_rows(
         &self,
-        session: &Session,
+        client: &Client,
         user: &User,
         mut changes: Vec<(Box<str>, Change)>,
     ) -> Vec<ListRow> {
@@ -370,9 +371,9 @@ impl Notify {
         for (shown, change) in &changes {
             if let Change::Appeared | Change::Gone { .. } = change
                 && let Some((parent, _)) = shown.rsplit_once(separator)
-                && self.wants_name(session, user, parent)
+                && self.wants_name(client, user, parent)
             {
-                rows.insert(parent.to_owned(), self.row(session, user, parent, false));
+                rows.insert(parent.to_owned(), self.row(client, user, parent, false));
             }
         }
         let unreadable: HashSet<&str> = self
@@ -386,7 +387,7 @@ impl Notify {
                 Change::Gone { hidden } => hidden,
                 _ => unreadable.contains(&*shown),
             };
-            let row = self.row(session, user, &shown, no_access);
+            let row = self.row(client, user, &shown, no_access);
             let old_name = match &change {
                 Change::Renamed { from } => Some((&**from).into()),
                 _ => None,
@@ -397,11 +398,11 @@ impl Notify {
     }
 
     /// Whether the client wants to hear of that name, of a mailbox or not.
-    fn wants_name(&self, session: &Session, user: &User, shown: &str) -> bool {
+    fn wants_name(&self, client: &Client, user: &User, shown: &str) -> bool {
         let Ok(name) = user.namespace.parse(shown) else {
             return false;
         };
-        let found = session.node.find(&name);
+        let found = client.node.find(&name);
         let named = Named {
             name: &name,
             shown,
@@ -429,10 +430,10 @@ impl Notify {
     /// Reads the user's subscriptions; returns those that came or went.
     pub(super) async fn read_subscriptions(
         &mut self,
-        session: &Session,
+        client: &Client,
         user: &User,
     ) -> Result<HashSet<MailboxName>, Stopped> {
-        let now: HashSet<MailboxName> = match session.node.subscriptions(&user.identity).await {
+        let now: HashSet<MailboxName> = match client.node.subscriptions(&user.identity).await {
             Ok(names) => names.into_iter().collect(),
             // No INBOX here, nothing subscribed.
             Err(StoreError::NoSuchHome) => HashSet::new(),
@@ -453,7 +454,7 @@ impl Notify {
     /// LIST responses for subscriptions that changed (RFC 5465 section 5.5).
     pub(super) fn subscription_rows(
         &self,
-        session: &Session,
+        client: &Client,
         user: &User,
         changed: &HashSet<MailboxName>,
     ) -> Vec<ListRow> {
@@ -462,7 +463,7 @@ impl Notify {
             let Some(shown) = user.namespace.render(name) else {
                 continue;
             };
-            let found = session.node.find(name);
+            let found = client.node.find(name);
             let named = Named {
                 name,
                 shown: &shown,
@@ -472,7 +473,7 @@ impl Notify {
             let events = self.groups.events(user, changed, &named);
             let own = Own::Subscribed(shown.clone(), self.subscribed.contains(name));
             if events.subscriptions && self.own.as_ref() != Some(&own) {
-                let row = self.row(session, user, &shown, false);
+                let row = self.row(client, user, &shown, false);
                 rows.insert(shown, row);
             }
         }
@@ -480,10 +481,10 @@ impl Notify {
     }
 
     /// What LIST says of a name, with `\NoAccess` if asked for.
-    fn row(&self, session: &Session, user: &User, shown: &str, no_access: bool) -> ListRow {
+    fn row(&self, client: &Client, user: &User, shown: &str, no_access: bool) -> ListRow {
         let name = user.namespace.parse(shown).ok();
         let subscribed = name.is_some_and(|name| self.subscribed.contains(&name));
-        let mut row = list::row_about(&session.node, user, shown, subscribed);
+        let mut row = list::row_about(&client.node, user, shown, subscribed);
         if no_access {
             row.attributes.push(ListAttribute::NoAccess);
         }

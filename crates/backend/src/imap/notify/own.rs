@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use murder_imap::{Command, MailboxArg};
 
-use crate::imap::session::Session;
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 
 /// A change that the command under way makes, with names as the client sees them.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +26,10 @@ pub(crate) enum Own {
 
 impl Own {
     /// What `command` is about to change.
-    pub fn of(session: &Session, command: &Command) -> Option<Self> {
+    pub fn of(client: &Client, account: &Account, command: &Command) -> Option<Self> {
         let shown = |mailbox: &MailboxArg| {
-            let name = session.mailbox_name(mailbox).ok()?;
-            session.user().ok()?.namespace.render(&name)
+            let name = client.mailbox_name(account, mailbox).ok()?;
+            account.user().namespace.render(&name)
         };
         Some(match command {
             Command::Create { mailbox, .. } => Self::Created(shown(mailbox)?),

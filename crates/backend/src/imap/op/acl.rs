@@ -4,15 +4,17 @@ use murder_auth::{normalize_group, normalize_user};
 use murder_imap::{AclMode, Code, MailboxArg};
 use murder_mailbox::{Acl, MailboxName, Rights};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox, ok};
 use crate::imap::op::create::changed;
-use crate::imap::session::Session;
 use crate::mailboxes::AclChange;
 use crate::node::Node;
 
 /// SETACL mailbox identifier rights
 pub(crate) async fn set_acl(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     mailbox: &MailboxArg,
     who: &str,
     mode: AclMode,
@@ -23,31 +25,37 @@ pub(crate) async fn set_acl(
         AclMode::Add => AclChange::Add(rights),
         AclMode::Remove => AclChange::Remove(rights),
     };
-    self::change(session, mailbox, who, change, "SETACL completed").await
+    self::change(client, account, mailbox, who, change, "SETACL completed").await
 }
 
 /// DELETEACL mailbox identifier
-pub(crate) async fn delete_acl(session: &mut Session, mailbox: &MailboxArg, who: &str) -> OpResult {
+pub(crate) async fn delete_acl(
+    client: &mut Client,
+    account: &Account,
+    mailbox: &MailboxArg,
+    who: &str,
+) -> OpResult {
     let text = "DELETEACL completed";
-    change(session, mailbox, who, AclChange::Delete, text).await
+    change(client, account, mailbox, who, AclChange::Delete, text).await
 }
 
 async fn change(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     mailbox: &MailboxArg,
     who: &str,
     change: AclChange,
     text: &'static str,
 ) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
     let identifier = identifier(who)?;
     let canonical = user.namespace.is_canonical();
-    let changing = session
+    let changing = client
         .node
         .change_acl(&user.identity, &name, &identifier, change);
-    let done = session
-        .actor()
+    let done = client
+        .actor(account)
         .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
@@ -55,33 +63,38 @@ async fn change(
 }
 
 /// GETACL mailbox
-pub(crate) fn get_acl(session: &mut Session, mailbox: &MailboxArg) -> OpResult {
-    let (name, shown) = named(session, mailbox)?;
-    let found = session.find_with(&name, Rights::ADMINISTER)?;
+pub(crate) fn get_acl(client: &mut Client, account: &Account, mailbox: &MailboxArg) -> OpResult {
+    let (name, shown) = named(client, account, mailbox)?;
+    let found = client.find_with(account, &name, Rights::ADMINISTER)?;
     let entries = entries(&found.meta.acl, &name);
     let entries = entries.iter().map(|(who, rights)| (who, rights.to_imap()));
-    session.writer.acl(&shown, entries);
+    client.writer.acl(&shown, entries);
     Ok(ok("GETACL completed"))
 }
 
 /// LISTRIGHTS mailbox identifier
-pub(crate) fn list_rights(session: &mut Session, mailbox: &MailboxArg, who: &str) -> OpResult {
-    let (name, shown) = named(session, mailbox)?;
-    session.find_with(&name, Rights::ADMINISTER)?;
-    let required = required(&session.node, &name, &identifier(who)?);
+pub(crate) fn list_rights(
+    client: &mut Client,
+    account: &Account,
+    mailbox: &MailboxArg,
+    who: &str,
+) -> OpResult {
+    let (name, shown) = named(client, account, mailbox)?;
+    client.find_with(account, &name, Rights::ADMINISTER)?;
+    let required = required(&client.node, &name, &identifier(who)?);
     let optional = grantable(required);
     // The identifier comes back as it was sent (section 3.4).
-    session
+    client
         .writer
         .list_rights(&shown, who, &required.to_imap(), optional);
     Ok(ok("LISTRIGHTS completed"))
 }
 
 /// MYRIGHTS mailbox
-pub(crate) fn my_rights(session: &mut Session, mailbox: &MailboxArg) -> OpResult {
-    let user = session.user()?;
-    let (name, shown) = named(session, mailbox)?;
-    let found = session.node.find(&name);
+pub(crate) fn my_rights(client: &mut Client, account: &Account, mailbox: &MailboxArg) -> OpResult {
+    let user = account.user();
+    let (name, shown) = named(client, account, mailbox)?;
+    let found = client.node.find(&name);
     let rights = found
         .as_ref()
         .map_or(Rights::NONE, |found| found.rights_of(&user.identity));
@@ -89,14 +102,18 @@ pub(crate) fn my_rights(session: &mut Session, mailbox: &MailboxArg) -> OpResult
         let here = found.is_some();
         return Err(no_such_mailbox(user.namespace.is_canonical() && !here));
     }
-    session.writer.my_rights(&shown, &rights.to_imap());
+    client.writer.my_rights(&shown, &rights.to_imap());
     Ok(ok("MYRIGHTS completed"))
 }
 
 /// The mailbox, and its name as the client is told it.
-fn named(session: &Session, mailbox: &MailboxArg) -> Result<(MailboxName, String), OpError> {
-    let name = session.mailbox_name(mailbox)?;
-    let shown = session.user()?.namespace.render(&name).unwrap_or_default();
+fn named(
+    client: &Client,
+    account: &Account,
+    mailbox: &MailboxArg,
+) -> Result<(MailboxName, String), OpError> {
+    let name = client.mailbox_name(account, mailbox)?;
+    let shown = account.user().namespace.render(&name).unwrap_or_default();
     Ok((name, shown))
 }
 
@@ -124,8 +141,7 @@ fn identifier(who: &str) -> Result<String, OpError> {
 }
 
 /// What GETACL shows: with the rights that the owner cannot lose.
-fn entries(acl: &str, name: &MailboxName) -> Vec<(String, Rights)> {
-    let acl = Acl::parse(acl).unwrap_or_default();
+fn entries(acl: &Acl, name: &MailboxName) -> Vec<(String, Rights)> {
     let mut entries: Vec<(String, Rights)> = acl
         .entries()
         .map(|(who, rights)| (who.to_owned(), rights))
@@ -204,7 +220,7 @@ mod tests {
     fn the_owner_is_always_shown() {
         let name = MailboxName::parse_canonical("user/bob/x").unwrap();
         let shown = |acl: &str| {
-            let entries = entries(acl, &name);
+            let entries = entries(&Acl::parse(acl).unwrap_or_default(), &name);
             let shown: Vec<_> = entries.iter().map(|(w, r)| format!("{w} {r}")).collect();
             shown.join(", ")
         };

@@ -13,6 +13,8 @@ use murder_store::{
     AppendMessage, Appended, Flags, INLINE_LIMIT, InternalDate, MAX_KEYWORDS, StoreError,
 };
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::{Client, not_permitted};
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, no_such_mailbox, ok, ok_code};
 use crate::imap::fetch::PartCache;
@@ -20,7 +22,7 @@ use crate::imap::op::catenate::catenate;
 use crate::imap::op::intake::Intake;
 use crate::imap::op::replace;
 use crate::imap::op::store::check_keywords;
-use crate::imap::session::{Session, User, not_permitted};
+use crate::imap::selected::Selected;
 use crate::node::{Found, now};
 
 /// Octets of the message taken at a time: a TLS record.
@@ -32,14 +34,22 @@ const MAX_MESSAGES: usize = 1_000;
 
 /// APPEND, and what REPLACE has in common with it: takes the messages in, and stores all of them
 /// or none.
-pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
-    let user = session.user()?;
-    let id = session.next_id.take();
+pub(crate) async fn append(
+    client: &mut Client,
+    account: &mut Account,
+    mut selected: Option<&mut Selected>,
+    start: AppendStart,
+) -> OpResult {
+    let user = account.user();
+    let id = account.next_id.take();
     let replaced = match &start.replaces {
-        Some(replaced) => Some(replace::source(session, &user, replaced).await?),
+        Some(replaced) => {
+            let selected = selected.as_deref_mut();
+            Some(replace::source(client, account, selected, replaced).await?)
+        }
         None => None,
     };
-    let (found, rights) = target(session, &user, &start.mailbox)?;
+    let (found, rights) = target(client, account, &start.mailbox)?;
     let mut next = Some(murder_imap::AppendMessage {
         flags: start.flags,
         internal_date: start.internal_date,
@@ -51,8 +61,8 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     };
     while let Some(head) = next {
         if let AppendData::Literal(literal) = head.data {
-            acceptable(session, literal, 0)?;
-            not_empty(session, literal.len)?;
+            acceptable(client, literal, 0)?;
+            not_empty(account, literal.len)?;
         }
         if incoming.messages.len() == MAX_MESSAGES {
             return Err(no(Code::Limit, "Too many messages at once"));
@@ -73,15 +83,20 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
                 if is_worth_asking(literal) {
                     check_room(&user, &found, &incoming).await?;
                 }
-                receive(session, literal, &mut intake, &mut incoming.in_memory).await?;
-                match following(session).await? {
+                receive(client, literal, &mut intake, &mut incoming.in_memory).await?;
+                match following(client).await? {
                     AppendNext::Message(message) => Some(message),
                     _ => None,
                 }
             }
             AppendData::Catenate => {
-                let next = catenate(session, &user, &found, &mut incoming, &mut intake).await?;
-                not_empty(session, intake.len())?;
+                let next = {
+                    let whence = selected.as_deref();
+                    let parts =
+                        catenate(client, account, whence, &found, &mut incoming, &mut intake);
+                    parts.await?
+                };
+                not_empty(account, intake.len())?;
                 next
             }
         };
@@ -94,13 +109,13 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
     }
     let now = now();
     let seen_by = user.seen_in(&found.meta.name);
-    let may_have_8bit = may_have_8bit(session);
+    let may_have_8bit = may_have_8bit(client);
     let mut messages = Vec::with_capacity(incoming.messages.len());
     for message in incoming.messages {
         messages.push(message.into_stored(now, seen_by, may_have_8bit).await?);
     }
     if let Some(replaced) = replaced {
-        return replace::replace(session, &user, replaced, &found, messages.pop()).await;
+        return replace::replace(client, account, selected, replaced, &found, messages.pop()).await;
     }
     let (partition, name) = (&found.partition, &found.meta.name);
     let appended = match id {
@@ -108,7 +123,9 @@ pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResul
         None => partition.append(name, messages).await,
     };
     let appended = appended.map_err(|error| refused(&user, error))?;
-    session.note_own_arrivals(found.meta.id, &appended.uids);
+    if let Some(selected) = selected {
+        selected.note_own_arrivals(found.meta.id, &appended.uids);
+    }
     Ok(match append_uid(appended) {
         Some(code) => ok_code(code, "APPEND completed"),
         None => ok("APPEND completed"),
@@ -178,17 +195,18 @@ pub(super) fn append_uid(appended: Appended) -> Option<Code> {
 
 /// Where the message goes, and what the user may do there: at least insert.
 pub(super) fn target(
-    session: &Session,
-    user: &User,
+    client: &Client,
+    account: &Account,
     mailbox: &MailboxArg,
 ) -> Result<(Found, Rights), OpError> {
-    let name = session.mailbox_name(mailbox)?;
-    let Some(found) = session.node.find(&name) else {
+    let user = &account.user;
+    let name = client.mailbox_name(account, mailbox)?;
+    let Some(found) = client.node.find(&name) else {
         return Err(no_target(user, false));
     };
     let rights = found.rights_of(&user.identity);
     if rights.contains(Rights::INSERT) {
-        session.audit_access("write", &found.meta.name);
+        client.audit_access(account, "write", &found.meta.name);
         return Ok((found, rights));
     }
     match rights.contains(Rights::LOOKUP) {
@@ -207,14 +225,14 @@ pub(crate) fn no_target(user: &User, hidden: bool) -> OpError {
 
 /// What can be said before a message comes, or a text behind `before` octets of it.
 pub(super) fn acceptable(
-    session: &Session,
+    client: &Client,
     literal: LiteralHead,
     before: u64,
 ) -> Result<(), OpError> {
-    if before.saturating_add(literal.len) > session.node.config.imap.append_limit {
+    if before.saturating_add(literal.len) > client.node.config.imap.append_limit {
         return Err(no(Code::TooBig, "Message is too big"));
     }
-    if literal.utf8 && !session.enabled.has(Extension::Utf8) {
+    if literal.utf8 && !client.enabled.has(Extension::Utf8) {
         return Err(bad("UTF8=ACCEPT is not enabled"));
     }
     Ok(())
@@ -222,8 +240,8 @@ pub(super) fn acceptable(
 
 /// Refuses a message without octets. A frontend refuses a client's itself: from there it is a copy
 /// of one that was delivered.
-fn not_empty(session: &Session, len: u64) -> Result<(), OpError> {
-    match len == 0 && !session.is_frontends() {
+fn not_empty(account: &Account, len: u64) -> Result<(), OpError> {
+    match len == 0 && !account.is_frontends() {
         true => Err(OpError::Refused(Completion {
             status: Status::No,
             code: None,
@@ -271,7 +289,7 @@ pub(super) fn refused(user: &User, error: StoreError) -> OpError {
 /// Takes a literal in; one that is large goes to the disk as it comes. A client that goes in the
 /// middle of it leaves nothing behind.
 pub(super) async fn receive(
-    session: &mut Session,
+    client: &mut Client,
     literal: LiteralHead,
     intake: &mut Intake,
     in_memory: &mut u64,
@@ -279,12 +297,12 @@ pub(super) async fn receive(
     intake
         .expect(literal.len, literal.binary, in_memory)
         .await?;
-    if session.reader.accept_literal() {
-        session.writer.continuation("Ready for the message");
+    if client.reader.accept_literal() {
+        client.writer.continuation("Ready for the message");
     }
-    session.flush().await?;
+    client.flush().await?;
     loop {
-        let chunk = session
+        let chunk = client
             .within_command(async |reader, stream| reader.read_literal_chunk(stream, CHUNK).await)
             .await?;
         match chunk {
@@ -296,8 +314,8 @@ pub(super) async fn receive(
 
 /// Whether a message may have 8-bit characters in its header: by RFC 6855 section 4 not from a
 /// client that has not said that it knows of such, by whichever door it comes.
-fn may_have_8bit(session: &Session) -> bool {
-    let enabled = session.enabled;
+fn may_have_8bit(client: &Client) -> bool {
+    let enabled = client.enabled;
     enabled.has(Extension::Utf8) || enabled.has(Extension::Rev2)
 }
 
@@ -306,8 +324,8 @@ fn may_have_8bit(session: &Session) -> bool {
 ///
 /// # Errors
 /// BAD, or the end of the session, for what does not belong there.
-pub(super) async fn following(session: &mut Session) -> Result<AppendNext, OpError> {
-    let next = session
+pub(super) async fn following(client: &mut Client) -> Result<AppendNext, OpError> {
+    let next = client
         .within_command(async |reader, stream| reader.finish_append(stream).await)
         .await?;
     match next {

@@ -3,12 +3,11 @@
 use murder_imap::Tag;
 
 use crate::imap::errors::{OpResult, bad, ok};
-use crate::imap::selected::selected;
-use crate::imap::session::Session;
+use crate::imap::selected::Selected;
 
 /// Changes of the results of the searches with these tags are told no longer.
-pub(crate) fn cancel_update(session: &mut Session, tags: &[Tag]) -> OpResult {
-    match selected(&mut session.state)?.contexts.cancel(tags) {
+pub(crate) fn cancel_update(selected: &mut Selected, tags: &[Tag]) -> OpResult {
+    match selected.contexts.cancel(tags) {
         true => Ok(ok("CANCELUPDATE completed")),
         false => Err(bad("No updates with that tag")),
     }

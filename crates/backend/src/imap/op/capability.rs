@@ -2,9 +2,10 @@
 
 use murder_imap::Code;
 
+use crate::imap::client::Client;
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::op::unauthenticate;
-use crate::imap::session::{Session, State};
+use crate::imap::session::Session;
 
 /// What there is once somebody has logged in, also for frontends, which offer the same.
 const AFTER_LOGIN: &[&str] = &[
@@ -74,26 +75,26 @@ const BEFORE_LOGIN: &[&str] = &["IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABL
 /// The capabilities of this session at this moment.
 pub(crate) fn list(session: &Session) -> Vec<String> {
     let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-    if !matches!(session.state, State::NotAuthenticated(_)) {
+    if let Some(account) = session.state.account() {
         let mut list: Vec<String> = owned(AFTER_LOGIN);
-        if !session.is_frontends() {
+        if !account.is_frontends() {
             list.extend(owned(DIRECT));
         }
-        if unauthenticate::is_offered(session) {
+        if unauthenticate::is_offered(&session.client, account) {
             list.push("UNAUTHENTICATE".to_owned());
         }
         list.push(format!(
             "APPENDLIMIT={}",
-            session.node.config.imap.append_limit
+            session.client.node.config.imap.append_limit
         ));
         return list;
     }
     let mut list: Vec<String> = owned(BEFORE_LOGIN);
-    let offer = session.offer();
+    let offer = session.client.offer();
     if !offer.is_frontend() {
         list.push(REV2.to_owned());
     }
-    if can_start_tls(session) {
+    if can_start_tls(&session.client) {
         list.push("STARTTLS".to_owned());
     }
     if !offer.takes_passwords() {
@@ -111,11 +112,11 @@ pub(crate) fn code(session: &Session) -> Code {
 /// CAPABILITY
 pub(crate) fn capability(session: &mut Session) -> OpResult {
     let list = list(session);
-    session.writer.capability(list);
+    session.client.writer.capability(list);
     Ok(ok("CAPABILITY completed"))
 }
 
 /// Whether STARTTLS is there to be used.
-pub(crate) fn can_start_tls(session: &Session) -> bool {
-    session.node.tls.is_some() && !session.stream.is_tls()
+fn can_start_tls(client: &Client) -> bool {
+    client.node.tls.is_some() && !client.stream.is_tls()
 }

@@ -8,13 +8,15 @@ use murder_imap::{AppendMessage, AppendNext, CatPart, Code, MessageUrl};
 use murder_mailbox::Rights;
 use murder_store::{INLINE_LIMIT, MailboxHandle, MailboxView, Partition, StoreError};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, capitalised, no};
 use crate::imap::fetch::{PartCache, SectionOctets};
 use crate::imap::op::append::{
     Incoming, acceptable, check_room, following, is_worth_asking, receive,
 };
 use crate::imap::op::intake::Intake;
-use crate::imap::session::{Session, State, User};
+use crate::imap::selected::Selected;
 use crate::node::Found;
 
 /// The most parts of one APPEND: for each URL a message may have to be looked through.
@@ -27,20 +29,21 @@ const MAX_PARTS: usize = 1_000;
 /// anything, before the part that is too much is asked for or copied. What the client sends on is
 /// skipped.
 pub(super) async fn catenate(
-    session: &mut Session,
-    user: &User,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&Selected>,
     target: &Found,
     incoming: &mut Incoming,
     intake: &mut Intake,
 ) -> Result<Option<AppendMessage>, OpError> {
     // The rest of a line may be long in coming.
-    session.flush().await?;
+    client.flush().await?;
     loop {
-        let part = match following(session).await? {
+        let part = match following(client).await? {
             AppendNext::Part(part) => part,
             AppendNext::NeedContinuation => {
-                session.writer.continuation("Go ahead");
-                session.flush().await?;
+                client.writer.continuation("Go ahead");
+                client.flush().await?;
                 continue;
             }
             AppendNext::Message(message) => return Ok(Some(message)),
@@ -53,23 +56,23 @@ pub(super) async fn catenate(
         }
         match part {
             CatPart::Text(literal) => {
-                acceptable(session, literal, intake.len())?;
+                acceptable(client, literal, intake.len())?;
                 incoming.octets = incoming.octets.saturating_add(literal.len);
                 if is_worth_asking(literal) {
-                    check_room(user, target, incoming).await?;
+                    check_room(&account.user, target, incoming).await?;
                 }
-                receive(session, literal, intake, &mut incoming.in_memory).await?;
+                receive(client, literal, intake, &mut incoming.in_memory).await?;
             }
             CatPart::Url(url) => {
-                let named = locate(session, user, &url)?;
+                let named = locate(client, account, selected, &url)?;
                 let mut octets = named.open(&url, &mut incoming.part_cache).await?;
                 let len = octets.section.len();
-                if intake.len() + len > session.node.config.imap.append_limit {
+                if intake.len() + len > client.node.config.imap.append_limit {
                     return Err(no(Code::TooBig, "Message is too big"));
                 }
                 incoming.octets = incoming.octets.saturating_add(len);
                 if len > INLINE_LIMIT as u64 {
-                    check_room(user, target, incoming).await?;
+                    check_room(&account.user, target, incoming).await?;
                 }
                 intake.expect(len, true, &mut incoming.in_memory).await?;
                 while let Some(piece) = octets.next(&url).await? {
@@ -90,23 +93,29 @@ struct Named {
 ///
 /// # Errors
 /// NO BADURL. That there is a mailbox is told only to who may know.
-fn locate(session: &Session, user: &User, url: &[u8]) -> Result<Named, OpError> {
+fn locate(
+    client: &Client,
+    account: &Account,
+    selected: Option<&Selected>,
+    url: &[u8],
+) -> Result<Named, OpError> {
     let parsed =
         MessageUrl::parse(url).map_err(|error| bad_url(url, capitalised(&error.to_string())))?;
-    let name = match (&parsed.mailbox, &session.state) {
-        (Some(mailbox), _) => user
+    let name = match (&parsed.mailbox, selected) {
+        (Some(mailbox), _) => account
+            .user
             .namespace
             .parse(&mailbox.name)
             .map_err(|error| bad_url(url, capitalised(&error.to_string())))?,
-        (None, State::Selected(selected)) => match selected.handle.meta() {
+        (None, Some(selected)) => match selected.handle.meta() {
             Some(meta) => meta.name,
             None => return Err(bad_url(url, "Mailbox does not exist")),
         },
-        (None, _) => return Err(bad_url(url, "No mailbox is selected")),
+        (None, None) => return Err(bad_url(url, "No mailbox is selected")),
     };
-    match session.find_with(&name, Rights::READ) {
+    match client.find_with(account, &name, Rights::READ) {
         Ok(found) => {
-            session.audit_access("read", &name);
+            client.audit_access(account, "read", &name);
             Ok(Named { url: parsed, found })
         }
         Err(OpError::Refused(completion)) => Err(bad_url(url, completion.text)),

@@ -7,43 +7,44 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use murder_imap::node::CopiedUids;
 use murder_imap::{Code, MailboxArg, SequenceSet, Status, Tag};
 use murder_mailbox::Rights;
 use murder_store::{
     Claim, Copied, CopyFlags, Destination, StoreError, TransferId, TransferredMessage, UidSet,
 };
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
 use crate::imap::op::append::{no_target, target};
 use crate::imap::op::store::settable;
 use crate::imap::progress::{Pace, Progress};
-use crate::imap::selected::{Selected, selected};
-use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, refreshed, report};
+use crate::imap::selected::Selected;
+use crate::imap::updates::{Expunges, refresh, report};
 use crate::node::{Found, Node};
 use crate::transfer::{MAX_MESSAGES, Outgoing};
 
 /// Copies or moves messages to a mailbox of this node.
 pub(crate) async fn copy(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    source: &mut Selected,
     tag: &Tag,
-    uid: bool,
-    set: &SequenceSet,
+    (uid, set): (bool, &SequenceSet),
     mailbox: &MailboxArg,
     moving: bool,
 ) -> OpResult {
-    let user = session.user()?;
-    let places = readable(session, uid, set, moving).await?;
-    let (target, rights) = target(session, &user, mailbox)?;
-    let pace = Pace::new(&session.imap, &user, tag);
-    let Session {
-        state,
+    let user = &account.user;
+    let places = readable(client, account, source, (uid, set), moving).await?;
+    let (target, rights) = target(client, account, mailbox)?;
+    let pace = Pace::new(&client.imap, user, tag);
+    let Client {
         writer,
         stream,
         node,
         ..
-    } = session;
-    let source = selected(state)?;
+    } = client;
     let elsewhere = !Arc::ptr_eq(&source.partition, &target.partition);
     // Within a partition the store takes them.
     let (uids, claim) = wanted(source, uid, &places, moving && elsewhere)?;
@@ -89,10 +90,10 @@ pub(crate) async fn copy(
         progress.during(None, work).await?
     };
     let copied = copied.map_err(|error| match error {
-        StoreError::NoSuchMailbox if !source.handle.is_deleted() => no_target(&user, false),
+        StoreError::NoSuchMailbox if !source.handle.is_deleted() => no_target(user, false),
         error => error.into(),
     })?;
-    session.note_own_arrivals(target.meta.id, &copied.target);
+    source.note_own_arrivals(target.meta.id, &copied.target);
     let code = copy_uid(&copied);
     if !moving {
         return Ok(match code {
@@ -102,9 +103,9 @@ pub(crate) async fn copy(
     }
     // RFC 6851 section 4.3: before the EXPUNGEs, by which the client would forget the UIDs.
     if let Some(code) = code {
-        session.writer.untagged(Status::Ok, Some(&code), "Moved");
+        client.writer.untagged(Status::Ok, Some(&code), "Moved");
     }
-    report(session, Expunges::Allowed).await?;
+    report(client, account, source, Expunges::Allowed).await?;
     Ok(ok(text))
 }
 
@@ -114,20 +115,14 @@ pub(crate) async fn copy(
 /// # Errors
 /// BAD for a set that means nothing, NO NOPERM, NO READ-ONLY.
 pub(super) async fn readable(
-    session: &mut Session,
-    uid: bool,
-    set: &SequenceSet,
+    client: &mut Client,
+    account: &Account,
+    source: &mut Selected,
+    (uid, set): (bool, &SequenceSet),
     moving: bool,
 ) -> Result<Vec<RangeInclusive<u32>>, OpError> {
-    let user = session.user()?;
-    let source = refreshed(
-        &mut session.state,
-        &mut session.writer,
-        &mut session.stream,
-        &user,
-        uid,
-    )
-    .await?;
+    let user = &account.user;
+    refresh(client, account, source, uid).await?;
     let places = source.places(uid, set)?;
     source.require(
         &user.identity,
@@ -177,7 +172,12 @@ pub(super) fn wanted(
 
 /// COPYUID (RFC 4315); none if nothing was copied.
 pub(super) fn copy_uid(copied: &Copied) -> Option<Code> {
-    Some(Code::CopyUid {
+    copied_uids(copied).map(Code::from)
+}
+
+/// COPYUID's arguments.
+pub(super) fn copied_uids(copied: &Copied) -> Option<CopiedUids> {
+    Some(CopiedUids {
         uidvalidity: copied.uidvalidity,
         from: SequenceSet::from_numbers(copied.source.iter().copied())?,
         to: SequenceSet::from_numbers(copied.target.iter().copied())?,

@@ -1,37 +1,38 @@
 //! CREATE (RFC 9051 section 6.3.4, RFC 6154 section 3).
 
-use murder_imap::{Code, MailboxArg};
+use murder_imap::{Code, MailboxArg, NodeCode};
 use murder_mailbox::{MailboxId, SpecialUse};
 
+use crate::imap::account::Account;
+use crate::imap::client::{Client, not_permitted};
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{Completion, OpError, OpResult, no, ok, ok_code};
 use crate::imap::op::list;
-use crate::imap::session::{Session, not_permitted};
 use crate::mailboxes::Done;
 
 /// `CREATE mailbox (PARTITION "name" USE (\Sent))`
 pub(crate) async fn create(
-    session: &mut Session,
+    client: &mut Client,
+    account: &mut Account,
     mailbox: &MailboxArg,
     partition: Option<&str>,
     special_use: &[String],
 ) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
     let canonical = user.namespace.is_canonical();
     // A frontend has chosen the partition itself.
     if partition.is_some() && !canonical && !user.identity.admin {
         return Err(not_permitted());
     }
     let special_use = use_of(special_use)?;
-    let id = session.next_id.take();
+    let id = account.next_id.take();
     let id = id.map_or_else(MailboxId::new, MailboxId::from_bytes);
-    let changing =
-        session
-            .node
-            .create_mailbox_as(&user.identity, &name, partition, special_use, id);
-    let done = session
-        .actor()
+    let changing = client
+        .node
+        .create_mailbox_as(&user.identity, &name, partition, special_use, id);
+    let done = client
+        .actor(account)
         .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
@@ -39,13 +40,13 @@ pub(crate) async fn create(
     if canonical {
         return Ok(changed(done, true, TEXT));
     }
-    let found = session.node.find(&name);
+    let found = client.node.find(&name);
     if let Some(found) = &found
-        && session.enabled.has(Extension::Rev2)
-        && let Some(row) = list::row_of(session, &user, &found.meta, mailbox)
+        && client.enabled.has(Extension::Rev2)
+        && let Some(row) = list::row_of(&client.node, &user, &found.meta, mailbox)
         && row.old_name.is_some()
     {
-        session.writer.list(&row);
+        client.writer.list(&row);
     }
     Ok(match found {
         Some(found) => ok_code(Code::MailboxId(found.meta.id.to_string()), TEXT),
@@ -57,7 +58,7 @@ pub(crate) async fn create(
 /// waits for.
 pub(crate) fn changed(done: Done, canonical: bool, text: &'static str) -> Completion {
     match done.revision.filter(|_| canonical) {
-        Some(revision) => ok_code(Code::revision(revision), text),
+        Some(revision) => ok_code(NodeCode::Revision(revision).into(), text),
         None => ok(text),
     }
 }
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn only_frontends_wait_for_a_revision() {
         let code = |revision, canonical| changed(Done { revision }, canonical, "done").code;
-        assert_eq!(code(Some(7), true), Some(Code::revision(7)));
+        assert_eq!(code(Some(7), true), Some(NodeCode::Revision(7).into()));
         assert_eq!(code(Some(7), false), None);
         assert_eq!(code(None, true), None);
     }

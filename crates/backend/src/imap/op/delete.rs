@@ -2,31 +2,35 @@
 
 use murder_imap::{Code, MailboxArg};
 
-use crate::imap::errors::{OpResult, no};
+use crate::imap::client::Client;
+use crate::imap::errors::{OpResult, bad, no};
 use crate::imap::op::create::changed;
-use crate::imap::session::{Session, State};
+use crate::imap::state::State;
 
 /// DELETE mailbox
-pub(crate) async fn delete(session: &mut Session, mailbox: &MailboxArg) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
+pub(crate) async fn delete(
+    client: &mut Client,
+    state: &mut State,
+    mailbox: &MailboxArg,
+) -> OpResult {
+    let (account, selected) = state.logged_in().ok_or_else(|| bad("Log in first"))?;
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
     if name.is_inbox() && name.is_owned_by(&user.identity.user) {
         return Err(no(Code::Cannot, "INBOX cannot be deleted"));
     }
     let canonical = user.namespace.is_canonical();
-    let is_selected = match &session.state {
-        State::Selected(selected) => selected.handle.meta().is_some_and(|m| m.name == name),
-        _ => false,
-    };
-    let changing = session.node.delete_mailbox(&user.identity, &name);
-    let done = session
-        .actor()
+    let selected = selected.and_then(|selected| selected.handle.meta());
+    let is_selected = selected.is_some_and(|meta| meta.name == name);
+    let changing = client.node.delete_mailbox(&user.identity, &name);
+    let done = client
+        .actor(account)
         .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;
     if is_selected {
         // This client knows, and goes on; others that have it open are sent away.
-        session.state = State::Authenticated;
+        state.select(None);
     }
     Ok(changed(done, canonical, "DELETE completed"))
 }

@@ -4,27 +4,23 @@ use murder_imap::{SequenceSet, Tag};
 use murder_mailbox::Rights;
 use murder_store::{Flags, MailboxView, UidSet};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::progress::{Pace, Progress};
-use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, refreshed, report};
+use crate::imap::selected::Selected;
+use crate::imap::updates::{Expunges, refresh, report};
 
 /// Removes the messages with `\Deleted`, or those of `uids` that have it, and tells so.
 pub(crate) async fn expunge(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
     tag: &Tag,
     uids: Option<&SequenceSet>,
 ) -> OpResult {
-    let user = session.user()?;
-    let by_uid = uids.is_some();
-    let selected = refreshed(
-        &mut session.state,
-        &mut session.writer,
-        &mut session.stream,
-        &user,
-        by_uid,
-    )
-    .await?;
+    let user = &account.user;
+    refresh(client, account, selected, uids.is_some()).await?;
     selected.require_writable()?;
     selected.require(
         &user.identity,
@@ -37,13 +33,13 @@ pub(crate) async fn expunge(
     };
     if any_deleted(&selected.handle.view(), uids.as_ref()) {
         let (partition, handle) = (&selected.partition, &selected.handle);
-        let pace = Pace::new(&session.imap, &user, tag);
-        let (writer, stream) = (&mut session.writer, &mut session.stream);
-        let mut progress = Progress::new(writer, stream, &session.node.shutdown, pace);
+        let pace = Pace::new(&client.imap, user, tag);
+        let (writer, stream) = (&mut client.writer, &mut client.stream);
+        let mut progress = Progress::new(writer, stream, &client.node.shutdown, pace);
         let work = partition.expunge(handle, uids.as_ref());
         progress.during(None, work).await??;
     }
-    report(session, Expunges::Allowed).await?;
+    report(client, account, selected, Expunges::Allowed).await?;
     Ok(ok("EXPUNGE completed"))
 }
 

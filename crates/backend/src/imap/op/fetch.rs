@@ -6,13 +6,14 @@ use murder_imap::{Code, FetchItem, FetchModifier, SequenceSet};
 use murder_mailbox::Rights;
 use murder_store::{Flags, MessageRow, StoreError, StoreMode, StoreOp, UidSet};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, no, ok};
 use crate::imap::fetch::{FetchError, Plan, RowState, RowWriter, partial};
 use crate::imap::qresync;
 use crate::imap::selected::Selected;
-use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, Own, refreshed, tell, tell_vanished};
+use crate::imap::updates::{Expunges, Own, refresh, tell, tell_vanished};
 
 /// Messages that are looked at together: one read of precomputed items, one write of `\Seen`.
 const BATCH_ROWS: usize = 256;
@@ -22,23 +23,19 @@ const BATCH_BYTES: u64 = 4 << 20;
 
 /// Sends items of messages; sets `\Seen` where that is asked for, and tells it.
 pub(crate) async fn fetch(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
     uid: bool,
     set: &SequenceSet,
     items: &[FetchItem],
     modifiers: &[FetchModifier],
 ) -> OpResult {
-    let user = session.user()?;
-    let plan = Plan::new(uid, items, modifiers, session.enabled)?;
-    let Session {
-        state,
-        writer,
-        stream,
-        ..
-    } = session;
-    let selected = refreshed(state, writer, stream, &user, uid).await?;
+    let plan = Plan::new(uid, items, modifiers, client.enabled)?;
+    refresh(client, account, selected, uid).await?;
+    let Client { writer, stream, .. } = client;
     let rights = selected.require(
-        &user.identity,
+        &account.user.identity,
         Rights::READ,
         "You may not read this mailbox",
     )?;

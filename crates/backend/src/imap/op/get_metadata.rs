@@ -4,30 +4,35 @@ use murder_imap::{Code, GetMetadata};
 use murder_mailbox::MailboxName;
 use murder_store::Annotation;
 
+use crate::imap::account::Account;
+use crate::imap::client::{Client, not_permitted};
 use crate::imap::errors::{OpError, OpResult, ok, ok_code};
 use crate::imap::metadata::{self, Wanted};
-use crate::imap::session::{Session, not_permitted};
 use crate::node::Found;
 
 /// Octets of values after which another response begins.
 const IN_RESPONSE: usize = 64 << 10;
 
 /// `GETMETADATA (options) mailbox entries`
-pub(crate) async fn get_metadata(session: &mut Session, get: &GetMetadata) -> OpResult {
-    let user = session.user()?;
+pub(crate) async fn get_metadata(
+    client: &mut Client,
+    account: &Account,
+    get: &GetMetadata,
+) -> OpResult {
+    let user = account.user();
     let wanted = Wanted::new(&get.entries, get.depth, get.max_size)?;
     let (shown, found) = if get.mailbox.as_bytes().is_empty() {
-        let found = metadata::of_server(&session.node, &user, &wanted).await?;
+        let found = metadata::of_server(&client.node, &user, &wanted).await?;
         (String::new(), found)
     } else {
-        let name = session.mailbox_name(&get.mailbox)?;
-        let mailbox = permitted(session, &name)?;
+        let name = client.mailbox_name(account, &get.mailbox)?;
+        let mailbox = permitted(client, account, &name)?;
         let found = metadata::of_mailbox(&user, &mailbox, &wanted).await?;
         (user.namespace.render(&name).unwrap_or_default(), found)
     };
     let longest = found.iter().filter(|one| one.value.is_none());
     let longest = longest.map(|one| one.size).max();
-    tell(session, &shown, &wanted, &found).await?;
+    tell(client, &shown, &wanted, &found).await?;
     const TEXT: &str = "GETMETADATA completed";
     Ok(match longest {
         Some(size) => ok_code(Code::MetadataLongEntries(size), TEXT),
@@ -36,9 +41,13 @@ pub(crate) async fn get_metadata(session: &mut Session, get: &GetMetadata) -> Op
 }
 
 /// A mailbox whose annotations the user may have (section 3.3).
-pub(super) fn permitted(session: &Session, name: &MailboxName) -> Result<Found, OpError> {
-    let user = session.user()?;
-    let found = session.find(name)?;
+pub(super) fn permitted(
+    client: &Client,
+    account: &Account,
+    name: &MailboxName,
+) -> Result<Found, OpError> {
+    let user = account.user();
+    let found = client.find(account, name)?;
     match metadata::are_enough(found.rights_of(&user.identity)) {
         true => Ok(found),
         false => Err(not_permitted()),
@@ -48,7 +57,7 @@ pub(super) fn permitted(session: &Session, name: &MailboxName) -> Result<Found, 
 /// `* METADATA` of values that are not too large, and NIL for names that there is nothing of:
 /// a client is told something of each.
 pub(super) async fn tell(
-    session: &mut Session,
+    client: &mut Client,
     shown: &str,
     wanted: &Wanted,
     found: &[Annotation],
@@ -62,13 +71,13 @@ pub(super) async fn tell(
         octets += entry.len() + value.map_or(0, <[u8]>::len);
         group.push((entry, value));
         if octets >= IN_RESPONSE {
-            session.writer.metadata(shown, group.drain(..));
-            session.make_room().await?;
+            client.writer.metadata(shown, group.drain(..));
+            client.make_room().await?;
             octets = 0;
         }
     }
     if !group.is_empty() {
-        session.writer.metadata(shown, group);
+        client.writer.metadata(shown, group);
     }
     Ok(())
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use murder_net::Role;
 use tracing::{debug, info_span};
 
+use crate::imap::client::{Client, Origin};
 use crate::imap::errors::{OpResult, ok};
-use crate::imap::session::{Origin, Session};
 
 /// The most fields of a client's ID that are logged: RFC 2971 section 3.3 has ten.
 const MAX_LOGGED: usize = 10;
 /// The most of a field that is logged; session ids are shorter.
 const MAX_FIELD: usize = 64;
-/// The frontend's name for the session.
+/// The frontend's name for the client.
 const SESSION: &str = "x-session-id";
 /// The client's address, as the frontend sees it.
 const CLIENT: &str = "x-originating-ip";
@@ -25,13 +25,13 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// ID: who we are; who the client is goes to the log.
 pub(crate) async fn id(
-    session: &mut Session,
+    client: &mut Client,
     fields: Option<&[(String, Option<String>)]>,
 ) -> OpResult {
     let fields = fields.unwrap_or_default();
-    if is_node(session) {
-        act_for(session, fields);
-        catch_up(session, fields).await;
+    if is_node(client) {
+        act_for(client, fields);
+        catch_up(client, fields).await;
     } else if !fields.is_empty() {
         let fields: Vec<_> = fields
             .iter()
@@ -41,7 +41,7 @@ pub(crate) async fn id(
         debug!(?fields, "client's ID");
     }
     let field = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
-    session.writer.id(Some(&[
+    client.writer.id(Some(&[
         field("name", "murder"),
         field("version", env!("CARGO_PKG_VERSION")),
     ]));
@@ -50,34 +50,34 @@ pub(crate) async fn id(
 
 /// Whether it is a node that acts for clients: a frontend, or a backend that asks what became of a
 /// MOVE.
-fn is_node(session: &Session) -> bool {
-    let peer = session.stream.peer();
+fn is_node(client: &Client) -> bool {
+    let peer = client.stream.peer();
     peer.is_some_and(|peer| peer.has_role(Role::Frontend) || peer.has_role(Role::Backend))
 }
 
 /// From here on the log has the frontend's session beside this one. A connection that is kept
 /// for several sessions says so anew for each.
-fn act_for(session: &mut Session, fields: &[(String, Option<String>)]) {
+fn act_for(client: &mut Client, fields: &[(String, Option<String>)]) {
     let Some(id) = value(fields, SESSION) else {
         return;
     };
-    let client: Option<IpAddr> = value(fields, CLIENT).and_then(|address| address.parse().ok());
-    *session.origin = Origin {
+    let address: Option<IpAddr> = value(fields, CLIENT).and_then(|address| address.parse().ok());
+    *client.origin = Origin {
         session: cut(id).to_owned(),
-        client,
+        client: address,
     };
-    let client = client.map(tracing::field::display);
-    session.via = info_span!(parent: &session.span, "frontend", session = cut(id), client);
-    session
+    let address = address.map(tracing::field::display);
+    client.via = info_span!(parent: &client.span, "frontend", session = cut(id), client = address);
+    client
         .via
         .in_scope(|| debug!("acting for a frontend's session"));
 }
 
 /// Waits until what the frontend knows of accounts is known here too: a mailbox that the frontend
 /// shows to somebody who has joined a group a moment ago can be selected then.
-async fn catch_up(session: &Session, fields: &[(String, Option<String>)]) {
+async fn catch_up(client: &Client, fields: &[(String, Option<String>)]) {
     let revision = value(fields, ACCOUNTS).and_then(|revision| revision.parse().ok());
-    let (Some(revision), Some(cluster)) = (revision, &session.node.cluster) else {
+    let (Some(revision), Some(cluster)) = (revision, &client.node.cluster) else {
         return;
     };
     // Without the master nothing newer will come.

@@ -8,10 +8,12 @@ use murder_net::Alarm;
 use murder_session::ClientStream;
 use tokio::time::Instant;
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::dispatch::boxed;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::notify::{self, Wake};
-use crate::imap::session::{Session, State};
+use crate::imap::selected::Selected;
 use crate::imap::updates::{Expunges, deleted, news};
 
 /// What a client is told that has not been told anything for a while.
@@ -19,46 +21,49 @@ const STILL_HERE: &str = "Still here";
 
 /// Tells what changes in the selected mailbox, if one is, and what NOTIFY asks for, until the
 /// client is done. While it waits it holds no buffer.
-pub(crate) async fn idle(session: &mut Session) -> OpResult {
-    session.writer.continuation("idling");
-    let every = session.node.config.limits.idle_notify();
+pub(crate) async fn idle(
+    client: &mut Client,
+    account: &mut Account,
+    mut selected: Option<&mut Selected>,
+) -> OpResult {
+    client.writer.continuation("idling");
+    let every = client.node.config.limits.idle_notify();
     let mut due = Instant::now() + every;
     let mut alarm = Alarm::new(due);
-    let deadline = Instant::now() + session.node.config.limits.idle_timeout();
+    let deadline = Instant::now() + client.node.config.limits.idle_timeout();
     loop {
         // Before the comparison, so that no change falls in between.
-        let mut wake = Wake::of(session);
-        let user = session.user()?;
-        let to_frontend = session.is_frontends();
-        if let State::Selected(selected) = &mut session.state {
-            selected.note_rights(&user.identity);
+        let mut wake = Wake::of(account, selected.as_deref());
+        if let Some(selected) = selected.as_deref_mut() {
+            selected.note_rights(&account.user.identity);
             if selected.hears && selected.handle.is_deleted() {
-                return Err(OpError::Bye(deleted(to_frontend)));
+                return Err(OpError::Bye(deleted(account.is_frontends())));
+            }
+            news(client, account, selected, Expunges::Allowed).await?;
+            if selected.gone {
+                // Deleted just now; the client has its BYE.
+                return Ok(ok("IDLE completed"));
             }
         }
-        news(session, Expunges::Allowed).await?;
-        if matches!(session.state, State::Logout) {
-            // Deleted just now; the client has its BYE.
-            return Ok(ok("IDLE completed"));
+        if account.notify.is_some() {
+            boxed(notify::rest(client, account, selected.as_deref_mut())).await?;
         }
-        if session.notify.is_some() {
-            boxed(notify::rest(session)).await?;
-        }
-        wake.set_due(session);
-        if !session.writer.is_empty() {
-            session.flush().await?;
+        wake.set_due(selected.as_deref());
+        if !client.writer.is_empty() {
+            client.flush().await?;
             due = Instant::now() + every;
         }
         let line = tokio::select! {
             biased;
-            interruption = session.watch.interrupted(session.presence.as_ref(), deadline) => {
-                boxed(session.interrupt(interruption)).await?;
+            interruption = client.watch.interrupted(Some(&account.presence), deadline) => {
+                let news = interruption.news()?;
+                boxed(account.hear(&client.node, selected.as_deref_mut(), news)).await?;
                 continue;
             }
-            line = next_line(&mut session.reader, &mut session.stream) => line?,
+            line = next_line(&mut client.reader, &mut client.stream) => line?,
             () = wake.wait() => continue,
             () = alarm.until(due) => {
-                session.writer.untagged(Status::Ok, None, STILL_HERE);
+                client.writer.untagged(Status::Ok, None, STILL_HERE);
                 continue;
             }
         };

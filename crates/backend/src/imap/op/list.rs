@@ -8,58 +8,66 @@ use murder_imap::{
     Code, List, ListAttribute, ListReturn, ListRow, MailboxArg, MetadataDepth, StatusItem,
 };
 use murder_mailbox::listing::{self, Entry, Query, Row};
-use murder_mailbox::{Acl, Identity, MailboxName, Pattern, Rights};
+use murder_mailbox::{Identity, MailboxName, Pattern, Rights};
+use murder_session::rows;
 use murder_store::{MailboxMeta, StoreError};
-use tokio::task::{spawn_blocking, yield_now};
+use tokio::task::yield_now;
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, no, not_open, ok};
 use crate::imap::metadata::{self, Wanted};
 use crate::imap::op::subscribe::no_home;
 use crate::imap::op::{get_metadata, status};
-use crate::imap::session::{Session, User};
+use crate::imap::selected::Selected;
 use crate::node::Node;
 
 /// Mailboxes that are looked at before others get their turn.
 const PORTION: usize = 1024;
 
 /// LIST
-pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
-    let user = session.user()?;
+pub(crate) async fn list(
+    client: &mut Client,
+    account: &Account,
+    mut selected: Option<&mut Selected>,
+    list: &List,
+) -> OpResult {
+    let user = account.user();
     let separator = user.namespace.separator();
     let metadata = match list.returns.metadata.as_slice() {
         [] => None,
         entries => Some(Wanted::new(entries, MetadataDepth::Zero, None)?),
     };
     if !list.extended && list.patterns.iter().all(|p| p.as_bytes().is_empty()) {
-        session.writer.list(&ListRow {
+        client.writer.list(&ListRow {
             attributes: vec![ListAttribute::NoSelect],
             separator: Some(separator),
             ..ListRow::default()
         });
         return Ok(ok("LIST completed"));
     }
-    can_be_told(session, &user)?;
+    can_be_told(&client.node, &user)?;
     let subscribed = match list.selection.subscribed || list.returns.subscribed {
-        true => subscriptions(session, &user).await?,
+        true => subscriptions(&client.node, &user).await?,
         false => HashSet::new(),
     };
     let query = Query {
-        patterns: patterns(session, &list.reference, &list.patterns, separator)?,
+        patterns: patterns(client, &list.reference, &list.patterns, separator)?,
         subscribed_only: list.selection.subscribed,
         recursive_match: list.selection.recursive_match,
         special_use_only: list.selection.special_use,
     };
-    let entries = entries(session, &user, &subscribed, &query).await;
-    let rows = self::rows(entries, separator, query).await;
+    let entries = entries(&client.node, &user, &subscribed, &query).await;
+    let rows = rows(entries, separator, query).await;
     // IMAP4rev2 has but the extended one.
-    let extended = list.extended || session.enabled.has(Extension::Rev2);
+    let extended = list.extended || client.enabled.has(Extension::Rev2);
     let how = List {
         extended,
         ..list.clone()
     };
     for row in &rows {
-        session
+        client
             .writer
             .list(&ListRow::answering(&how, row, separator));
         // A row that is there for what lies below it alone was not asked about (RFC 5819
@@ -67,31 +75,33 @@ pub(crate) async fn list(session: &mut Session, list: &List) -> OpResult {
         let asked_about = (!list.selection.subscribed || row.subscribed)
             && (!list.selection.special_use || row.special_use.is_some());
         if row.exists && asked_about {
-            details(session, &user, row, list, metadata.as_ref()).await?;
+            let selected = selected.as_deref_mut();
+            details(client, account, selected, row, list, metadata.as_ref()).await?;
         }
-        session.make_room().await?;
+        client.make_room().await?;
     }
     Ok(ok("LIST completed"))
 }
 
 /// LSUB reference pattern
 pub(crate) async fn lsub(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     reference: &MailboxArg,
     pattern: &MailboxArg,
 ) -> OpResult {
-    let user = session.user()?;
+    let user = account.user();
     let separator = user.namespace.separator();
     let query = Query {
-        patterns: patterns(session, reference, std::slice::from_ref(pattern), separator)?,
+        patterns: patterns(client, reference, std::slice::from_ref(pattern), separator)?,
         subscribed_only: true,
         ..Query::default()
     };
     // Nothing is said of children, so that only what is subscribed need be looked at.
-    let entries = subscriptions(session, &user)
+    let entries = subscriptions(&client.node, &user)
         .await?
         .iter()
-        .filter_map(|name| subscription(session, &user, name))
+        .filter_map(|name| subscription(&client.node, &user, name))
         .collect();
     for row in rows(entries, separator, query).await {
         // The parent of something subscribed that is not so itself (RFC 3501 section 6.3.9).
@@ -99,21 +109,20 @@ pub(crate) async fn lsub(
             true => Vec::new(),
             false => vec![ListAttribute::NoSelect],
         };
-        session.writer.lsub(&ListRow {
+        client.writer.lsub(&ListRow {
             attributes,
             separator: Some(separator),
             name: row.name.as_str().into(),
             ..ListRow::default()
         });
-        session.make_room().await?;
+        client.make_room().await?;
     }
     Ok(ok("LSUB completed"))
 }
 
 /// A client forgets what is not listed: whose home may be in a partition that is not open is told
 /// nothing rather than nearly nothing.
-pub(super) fn can_be_told(session: &Session, user: &User) -> Result<(), OpError> {
-    let node = &session.node;
+pub(super) fn can_be_told(node: &Node, user: &User) -> Result<(), OpError> {
     let homeless = || node.home_of(&user.identity).is_err();
     match !user.namespace.is_canonical() && node.may_lack() && homeless() {
         true => Err(not_open()),
@@ -122,7 +131,7 @@ pub(super) fn can_be_told(session: &Session, user: &User) -> Result<(), OpError>
 }
 
 fn patterns(
-    session: &Session,
+    client: &Client,
     reference: &MailboxArg,
     patterns: &[MailboxArg],
     separator: char,
@@ -131,7 +140,7 @@ fn patterns(
     if patterns.iter().map(octets).sum::<usize>() > listing::MAX_PATTERNS {
         return Err(no(Code::Limit, "Patterns are too long"));
     }
-    let utf8 = session.is_utf8();
+    let utf8 = client.is_utf8();
     // What is no modified UTF-7, such as `a&b*`, is no mailbox's name, and no error either.
     let text = |octets: &MailboxArg| match octets.to_utf8(utf8) {
         Err(_) if !utf8 && octets.as_bytes().is_ascii() => Ok(None),
@@ -148,48 +157,55 @@ fn patterns(
     Ok(found)
 }
 
-/// What is asked for of `entries`. Where that takes long, others are served meanwhile.
-async fn rows(entries: Vec<Entry>, separator: char, query: Query) -> Vec<Row> {
-    if !query.is_long(entries.len()) {
-        return listing::list(entries, separator, &query);
-    }
-    let listed = spawn_blocking(move || listing::list(entries, separator, &query));
-    // It does not panic, and ends early only with the node.
-    listed.await.unwrap_or_default()
-}
-
 /// Everything here that LIST may show the user, of what is at or below the query's root, and all
 /// that is subscribed.
 async fn entries(
-    session: &Session,
+    node: &Node,
     user: &User,
     subscribed: &HashSet<MailboxName>,
     query: &Query,
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = subscribed
         .iter()
-        .filter_map(|name| subscription(session, user, name))
+        .filter_map(|name| subscription(node, user, name))
         .collect();
     let root = query
         .root()
         .and_then(|root| user.namespace.parse(root).ok());
-    let mut looked_at = 0;
-    for partition in session.node.partitions.values() {
-        let homes = match &root {
-            Some(root) => vec![Arc::from(root.home_key())],
-            None => partition.homes(),
-        };
-        for home in homes {
-            let mailboxes = partition.home_mailboxes(&home);
-            entries.extend(
-                mailboxes
+    let identity = &user.identity;
+    let within = root.as_ref().map(MailboxName::home_key);
+    let mut add = |mailbox: &MailboxMeta| {
+        entries.extend(entry(user, mailbox, subscribed.contains(&mailbox.name)));
+    };
+    for partition in node.partitions.open().iter() {
+        if looks_everywhere(identity) {
+            let homes = match within {
+                Some(home) => vec![Arc::from(home)],
+                None => partition.homes(),
+            };
+            let mut looked_at = 0;
+            for home in homes {
+                let mailboxes = partition.home_mailboxes(&home);
+                mailboxes.iter().for_each(&mut add);
+                looked_at += 1 + mailboxes.len();
+                if looked_at >= PORTION {
+                    looked_at = 0;
+                    yield_now().await;
+                }
+            }
+            continue;
+        }
+        let own = MailboxName::inbox_of(&identity.user).ok();
+        let own = own.as_ref().map(MailboxName::home_key);
+        if let Some(own) = own.filter(|own| within.is_none_or(|within| within == *own)) {
+            partition.home_mailboxes(own).iter().for_each(&mut add);
+        }
+        for identifier in identity.identifiers() {
+            for mailboxes in partition.granted(&identifier, within) {
+                let shown = mailboxes
                     .iter()
-                    .filter(|mailbox| is_visible(&user.identity, mailbox))
-                    .filter_map(|mailbox| entry(user, mailbox, subscribed.contains(&mailbox.name))),
-            );
-            looked_at += 1 + mailboxes.len();
-            if looked_at >= PORTION {
-                looked_at = 0;
+                    .filter(|mailbox| is_visible(identity, mailbox));
+                shown.for_each(&mut add);
                 yield_now().await;
             }
         }
@@ -211,7 +227,7 @@ fn entry(user: &User, mailbox: &MailboxMeta, subscribed: bool) -> Option<Entry> 
 /// What an IMAP4rev2 client is told of a mailbox that it has named `given`: with OLDNAME if that
 /// was not in the normal form (RFC 9051 sections 6.3.2 and 6.3.9.7).
 pub(super) fn row_of(
-    session: &Session,
+    node: &Node,
     user: &User,
     mailbox: &MailboxMeta,
     given: &MailboxArg,
@@ -220,7 +236,7 @@ pub(super) fn row_of(
     let is_normal = given.is_inbox() || given.as_bytes() == shown.as_bytes();
     Some(ListRow {
         old_name: (!is_normal).then(|| given.clone()),
-        ..row_about(&session.node, user, &shown, false)
+        ..row_about(node, user, &shown, false)
     })
 }
 
@@ -231,8 +247,8 @@ pub(crate) fn row_about(node: &Node, user: &User, shown: &str, subscribed: bool)
     let found = found.filter(|found| is_visible(&user.identity, &found.meta));
     let below = format!("{shown}{}", user.namespace.separator());
     let has_children = name.is_some_and(|name| {
-        let mut partitions = node.partitions.values();
-        partitions.any(|partition| {
+        let partitions = node.partitions.open();
+        partitions.iter().any(|partition| {
             let mut mailboxes = partition.home_mailboxes(name.home_key()).into_iter();
             mailboxes.any(|other| {
                 let name = user.namespace.render(&other.name);
@@ -262,8 +278,8 @@ pub(crate) fn row_about(node: &Node, user: &User, shown: &str, subscribed: bool)
 }
 
 /// What is subscribed, whether it is there or not.
-fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<Entry> {
-    let found = session.node.find(name);
+fn subscription(node: &Node, user: &User, name: &MailboxName) -> Option<Entry> {
+    let found = node.find(name);
     match found.filter(|found| is_visible(&user.identity, &found.meta)) {
         Some(found) => entry(user, &found.meta, true),
         None => Some(Entry {
@@ -275,29 +291,28 @@ fn subscription(session: &Session, user: &User, name: &MailboxName) -> Option<En
     }
 }
 
-/// Whether the user has right `l`. Of a node's mailboxes nearly all are other users' own, whose
-/// ACLs need not be taken apart.
+/// Whether the user has right `l`.
 pub(crate) fn is_visible(identity: &Identity, mailbox: &MailboxMeta) -> bool {
-    identity.admin || identity.sees_all || mailbox.name.is_owned_by(&identity.user) || {
-        let acl = &*mailbox.acl;
-        let mentioned = acl.contains("anyone")
-            || acl.contains(&identity.user)
-            || identity.groups.iter().any(|group| acl.contains(group));
-        mentioned
-            && Acl::parse(acl)
-                .unwrap_or_default()
-                .rights_of(identity, None)
-                .contains(Rights::LOOKUP)
-    }
+    looks_everywhere(identity)
+        || mailbox.name.is_owned_by(&identity.user)
+        || mailbox
+            .acl
+            .rights_of(identity, None)
+            .contains(Rights::LOOKUP)
+}
+
+/// Whether the user has right `l` to all mailboxes.
+fn looks_everywhere(identity: &Identity) -> bool {
+    identity.admin || identity.sees_all
 }
 
 /// What the user has subscribed to.
-async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<MailboxName>, OpError> {
+async fn subscriptions(node: &Node, user: &User) -> Result<HashSet<MailboxName>, OpError> {
     let canonical = user.namespace.is_canonical();
-    match session.node.subscriptions(&user.identity).await {
+    match node.subscriptions(&user.identity).await {
         Ok(names) => Ok(names.into_iter().collect()),
         // No INBOX, nothing subscribed; a frontend looks for it elsewhere.
-        Err(StoreError::NoSuchHome) if session.node.may_lack() => Err(not_open()),
+        Err(StoreError::NoSuchHome) if node.may_lack() => Err(not_open()),
         Err(StoreError::NoSuchHome) if !canonical => Ok(HashSet::new()),
         Err(error) => Err(no_home(error, canonical)),
     }
@@ -306,28 +321,30 @@ async fn subscriptions(session: &Session, user: &User) -> Result<HashSet<Mailbox
 /// MYRIGHTS, STATUS and METADATA of a row, if asked for. A mailbox that goes meanwhile, or may not
 /// be read, has none (RFC 5819 section 2).
 async fn details(
-    session: &mut Session,
-    user: &User,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
     row: &Row,
     list: &List,
     metadata: Option<&Wanted>,
 ) -> Result<(), OpError> {
+    let user = &account.user;
     let items: &[StatusItem] = &list.returns.status;
     if items.is_empty() && !list.returns.myrights && metadata.is_none() {
         return Ok(());
     }
     let name = user.namespace.parse(&row.name).ok();
-    let Some(found) = name.and_then(|name| session.node.find(&name)) else {
+    let Some(found) = name.and_then(|name| client.node.find(&name)) else {
         return Ok(());
     };
     let rights = found.rights_of(&user.identity);
     if list.returns.myrights {
-        session.writer.my_rights(&row.name, &rights.to_imap());
+        client.writer.my_rights(&row.name, &rights.to_imap());
     }
     if !items.is_empty() && rights.contains(Rights::READ) {
-        status::note_modseq(session, items);
-        match status::values(session, user, &found, items).await {
-            Ok(values) => session.writer.status(&row.name, &values),
+        status::note_modseq(client, account, selected, items);
+        match status::values(&client.node, user, &found, items).await {
+            Ok(values) => client.writer.status(&row.name, &values),
             Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no STATUS"),
         }
     }
@@ -336,7 +353,7 @@ async fn details(
     {
         match metadata::of_mailbox(user, &found, wanted).await {
             Ok(annotations) => {
-                get_metadata::tell(session, &row.name, wanted, &annotations).await?;
+                get_metadata::tell(client, &row.name, wanted, &annotations).await?;
             }
             Err(error) => tracing::debug!(%error, mailbox = %found.meta.name, "no METADATA"),
         }

@@ -7,11 +7,12 @@ use murder_session::{Credentials, Password};
 
 use crate::imap::errors::{OpResult, ok_code};
 use crate::imap::op::capability;
-use crate::imap::session::{Session, State};
+use crate::imap::session::Session;
+use crate::imap::state::State;
 
 /// LOGIN user password
 pub(crate) async fn login(session: &mut Session, user: String, password: &Secret) -> OpResult {
-    session.offer().check_passwords()?;
+    session.client.offer().check_passwords()?;
     let password = Password {
         mechanism: "LOGIN",
         user,
@@ -23,8 +24,8 @@ pub(crate) async fn login(session: &mut Session, user: String, password: &Secret
 
 /// Lets the client in if its credentials are right.
 pub(crate) async fn finish(session: &mut Session, credentials: Credentials) -> OpResult {
-    let node = Arc::clone(&session.node);
-    let (about, peer) = (session.about(), session.stream.peer());
+    let node = Arc::clone(&session.client.node);
+    let (about, peer) = (session.client.about(), session.client.stream.peer());
     match node.log_in(&credentials, about, peer.as_ref()).await {
         Ok(logged_in) => {
             session.enter(logged_in);
@@ -35,7 +36,7 @@ pub(crate) async fn finish(session: &mut Session, credentials: Credentials) -> O
                 login.refused(why);
             }
             if why.is_failure() {
-                session.imap.metrics.failed_logins.inc();
+                session.client.imap.metrics.failed_logins.inc();
             }
             Err(why.into())
         }

@@ -8,13 +8,15 @@ use murder_mailbox::{MailboxName, Rights};
 use murder_store::{StoreError, UidSet};
 
 use super::search::{Query, TAG_REUSE, asked, check_charset, find, finish, settle};
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::contexts::{self, Asked};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::notify::takes_mail;
 use crate::imap::progress::{Pace, Progress};
 use crate::imap::search::{Circumstances, Found, Hits, Program, Returns, Scope, run};
-use crate::imap::session::{Session, State, User};
-use crate::imap::updates::refreshed;
+use crate::imap::selected::Selected;
+use crate::imap::updates::refresh;
 use crate::node::{self, now};
 
 /// Mailboxes that one command searches: more than people have.
@@ -25,47 +27,50 @@ const MAX_PLACES: usize = 64;
 
 /// Finds messages in mailboxes; those that the user may not read are passed over.
 pub(crate) async fn multi_search(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    mut selected: Option<&mut Selected>,
     tag: &Tag,
     search: &MultiSearch,
 ) -> OpResult {
-    check_charset(session, search.charset.as_deref())?;
+    check_charset(client, search.charset.as_deref())?;
     let sources = search
         .sources
         .as_deref()
         .unwrap_or(&[MailboxFilter::Selected]);
-    let selected = sources.contains(&MailboxFilter::Selected);
-    if selected && !matches!(session.state, State::Selected(_)) {
+    if sources.contains(&MailboxFilter::Selected) && selected.is_none() {
         return Err(bad("Select a mailbox first"));
     }
     let options: &[SearchReturn] = search.returns.as_deref().unwrap_or_default();
-    if sources.iter().all(|s| *s == MailboxFilter::Selected) {
-        return of_selected(session, tag, search, options).await;
+    if let Some(selected) = selected.as_deref_mut()
+        && sources.iter().all(|s| *s == MailboxFilter::Selected)
+    {
+        return of_selected(client, account, selected, tag, search, options).await;
     }
     if options.contains(&SearchReturn::Save) {
         return Err(bad("SAVE is for the selected mailbox alone"));
     }
     // RELEVANCY is looked at with the program.
-    let updates = Returns::of(options, true, !session.is_frontends())?.update;
+    let updates = Returns::of(options, true, !account.is_frontends())?.update;
     if updates.is_some() {
-        match &session.state {
-            State::Selected(selected) if selected.contexts.has(tag) => {
-                return Err(bad(TAG_REUSE));
-            }
-            State::Selected(_) => {}
-            _ => return Err(bad("UPDATE is for the selected mailbox")),
+        match &selected {
+            Some(selected) if selected.contexts.has(tag) => return Err(bad(TAG_REUSE)),
+            Some(_) => {}
+            None => return Err(bad("UPDATE is for the selected mailbox")),
         }
     }
-    let user = session.user()?;
-    let mailboxes = mailboxes(session, &user, sources).await?;
+    let user = account.user();
+    let mailboxes = mailboxes(client, account, selected.as_deref(), sources).await?;
     let mut damaged = None;
     let mut context = None;
-    let mut pace = Pace::new(&session.imap, &user, tag);
+    let mut pace = Pace::new(&client.imap, &user, tag);
     for (at, mailbox) in mailboxes.iter().enumerate() {
         if mailboxes.len() > 1 {
             pace.in_part(at, mailboxes.len());
         }
-        match of_mailbox(session, tag, search, options, &user, mailbox, &mut pace).await {
+        let selected = selected.as_deref_mut();
+        let asked = (tag, search, options);
+        match of_mailbox(client, account, selected, asked, mailbox, &mut pace).await {
             Ok(Searched {
                 damaged: None,
                 begun,
@@ -83,9 +88,9 @@ pub(crate) async fn multi_search(
     if let Some(error) = damaged {
         return Err(error.into());
     }
-    let (state, writer) = (&mut session.state, &mut session.writer);
-    match (context, state) {
-        (Some((asked, program, hits)), State::Selected(selected)) => {
+    let writer = &mut client.writer;
+    match (context, selected) {
+        (Some((asked, program, hits)), Some(selected)) => {
             contexts::begin(selected, writer, asked, program, hits);
         }
         _ if updates.is_some() => {
@@ -98,19 +103,21 @@ pub(crate) async fn multi_search(
 
 /// The selected mailbox alone: as UID SEARCH, and the result can be saved.
 async fn of_selected(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
     tag: &Tag,
     search: &MultiSearch,
     options: &[SearchReturn],
 ) -> OpResult {
-    let user = session.user()?;
+    let user = account.user();
     let query = Query {
         uid: true,
         charset: search.charset.as_deref(),
         keys: &search.keys,
         returns: Some(options),
     };
-    let result = match find(session, tag, &query).await {
+    let result = match find(client, account, selected, tag, &query).await {
         Err(error) => Err(error),
         Ok(mut searched) => {
             let meta = searched.selected.handle.meta();
@@ -132,7 +139,7 @@ async fn of_selected(
             finish(searched, "ESEARCH completed")
         }
     };
-    settle(session, &query, result)
+    settle(selected, &query, result)
 }
 
 /// Why a mailbox was not searched.
@@ -160,48 +167,47 @@ struct Searched {
 
 /// Searches one mailbox.
 async fn of_mailbox(
-    session: &mut Session,
-    tag: &Tag,
-    search: &MultiSearch,
-    options: &[SearchReturn],
-    user: &Arc<User>,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
+    (tag, search, options): (&Tag, &MultiSearch, &[SearchReturn]),
     mailbox: &node::Found,
     pace: &mut Pace,
 ) -> Result<Searched, Stopped> {
-    let contexts = !session.is_frontends();
-    let Session {
-        state,
+    let user = &account.user;
+    let contexts = !account.is_frontends();
+    let selected = selected.filter(|selected| selected.handle.id() == mailbox.meta.id);
+    let (selected, opened) = match selected {
+        Some(selected) => {
+            let refreshed = refresh(client, account, selected, true).await;
+            refreshed.map_err(OpError::from)?;
+            (Some(&*selected), None)
+        }
+        None => match mailbox.partition.open_mailbox(&mailbox.meta.name).await {
+            Ok(handle) => (None, Some(handle)),
+            // It has gone meanwhile.
+            Err(StoreError::NoSuchMailbox) => return Ok(Searched::default()),
+            Err(error) => return Err(Stopped::Mailbox(error)),
+        },
+    };
+    let Client {
         writer,
         stream,
         node,
         ..
-    } = session;
-    let is_selected = match state {
-        State::Selected(selected) => selected.handle.id() == mailbox.meta.id,
-        _ => false,
+    } = client;
+    let nothing = UidSet::new();
+    let view = match (selected, &opened) {
+        (Some(selected), _) => Arc::clone(&selected.view),
+        (None, Some(handle)) => handle.view(),
+        (None, None) => return Ok(Searched::default()),
     };
-    let (handle, view, nothing) = if is_selected {
-        let selected = refreshed(state, writer, stream, user, true).await?;
-        let (handle, view) = (Arc::clone(&selected.handle), Arc::clone(&selected.view));
-        (handle, view, UidSet::new())
-    } else {
-        let opened = mailbox.partition.open_mailbox(&mailbox.meta.name).await;
-        let handle = match opened {
-            Ok(handle) => handle,
-            // It has gone meanwhile.
-            Err(StoreError::NoSuchMailbox) => return Ok(Searched::default()),
-            Err(error) => return Err(Stopped::Mailbox(error)),
-        };
-        let view = handle.view();
-        (handle, view, UidSet::new())
-    };
-    let state = &*state;
-    let (scope, saved) = match state {
-        State::Selected(selected) if is_selected => (selected.scope(), Some(&selected.saved)),
-        _ => {
+    let (scope, saved) = match (selected, &opened) {
+        (Some(selected), _) => (selected.scope(), Some(&selected.saved)),
+        (None, Some(handle)) => {
             let scope = Scope {
                 partition: &mailbox.partition,
-                handle: &handle,
+                handle,
                 view: &view,
                 newest: &view,
                 seen_user: user.seen_in(&mailbox.meta.name),
@@ -209,6 +215,7 @@ async fn of_mailbox(
             };
             (scope, None)
         }
+        (None, None) => return Ok(Searched::default()),
     };
     let context = Circumstances {
         view: &view,
@@ -219,8 +226,8 @@ async fn of_mailbox(
     let returns = Returns::of(options, program.is_fuzzy, contexts)?;
     let name = user.namespace.render(&mailbox.meta.name);
     let name = MailboxArg::from(name.as_deref().unwrap_or_default());
-    let asked = match (state, &returns.update) {
-        (State::Selected(selected), Some(items)) if is_selected => Some(Asked {
+    let asked = match (selected, &returns.update) {
+        (Some(selected), Some(items)) => Some(Asked {
             mailbox: Some((name.clone(), view.uidvalidity())),
             ..asked(selected, tag, items.clone(), user, node)?
         }),
@@ -271,8 +278,9 @@ fn tell(
 /// # Errors
 /// NO LIMIT for more than are searched, or more places to look at.
 async fn mailboxes(
-    session: &mut Session,
-    user: &User,
+    client: &Client,
+    account: &Account,
+    selected: Option<&Selected>,
     sources: &[MailboxFilter],
 ) -> Result<Vec<node::Found>, OpError> {
     let places = |source: &MailboxFilter| match source {
@@ -282,9 +290,10 @@ async fn mailboxes(
     if sources.iter().map(places).sum::<usize>() > MAX_PLACES {
         return Err(no(Code::Limit, "Too many sources"));
     }
+    let user = &account.user;
     let inbox = MailboxName::inbox_of(&user.identity.user)?;
     let mut chosen = Chosen {
-        node: &session.node,
+        node: &client.node,
         user,
         known: HashSet::new(),
         found: Vec::new(),
@@ -292,7 +301,7 @@ async fn mailboxes(
     for source in sources {
         match source {
             MailboxFilter::Selected => {
-                if let State::Selected(selected) = &session.state
+                if let Some(selected) = selected
                     && let Some(meta) = selected.handle.meta()
                 {
                     chosen.add_implied(vec![meta.name])?;
@@ -300,17 +309,17 @@ async fn mailboxes(
             }
             MailboxFilter::SelectedDelayed => return Err(bad("Not a choice of mailboxes here")),
             MailboxFilter::Personal => {
-                chosen.add_implied(of_home(session, &inbox, |_| true))?;
+                chosen.add_implied(of_home(&client.node, &inbox, |_| true))?;
             }
             MailboxFilter::Inboxes => {
                 let takes_mail = |found: node::Found| takes_mail(&found.meta);
                 let inboxes = |name: &MailboxName| {
-                    *name == inbox || session.node.find(name).is_some_and(takes_mail)
+                    *name == inbox || client.node.find(name).is_some_and(takes_mail)
                 };
-                chosen.add_implied(of_home(session, &inbox, inboxes))?;
+                chosen.add_implied(of_home(&client.node, &inbox, inboxes))?;
             }
             MailboxFilter::Subscribed => {
-                match session.node.subscriptions(&user.identity).await {
+                match client.node.subscriptions(&user.identity).await {
                     Ok(list) => chosen.add_implied(list)?,
                     // No INBOX, nothing subscribed.
                     Err(StoreError::NoSuchHome) => {}
@@ -318,15 +327,15 @@ async fn mailboxes(
                 }
             }
             MailboxFilter::Mailboxes(list) => {
-                for name in named(session, list) {
+                for name in named(client, account, list) {
                     chosen.add(name?, Rights::READ)?;
                 }
             }
             MailboxFilter::Subtree(list) | MailboxFilter::SubtreeOne(list) => {
                 let deep = matches!(source, MailboxFilter::Subtree(_));
-                for base in named(session, list) {
+                for base in named(client, account, list) {
                     let base = base?;
-                    let below = of_home(session, &base, |name| match deep {
+                    let below = of_home(&client.node, &base, |name| match deep {
                         true => name.is_below(&base),
                         false => name.parent().as_ref() == Some(&base),
                     });
@@ -337,7 +346,7 @@ async fn mailboxes(
         }
     }
     for found in &chosen.found {
-        session.audit_access("search", &found.meta.name);
+        client.audit_access(account, "search", &found.meta.name);
     }
     Ok(chosen.found)
 }
@@ -375,20 +384,23 @@ impl Chosen<'_> {
 
 /// The names that a client has given.
 fn named<'a>(
-    session: &'a Session,
+    client: &'a Client,
+    account: &'a Account,
     list: &'a [MailboxArg],
 ) -> impl Iterator<Item = Result<MailboxName, OpError>> {
-    list.iter().map(|mailbox| session.mailbox_name(mailbox))
+    list.iter()
+        .map(|mailbox| client.mailbox_name(account, mailbox))
 }
 
 /// The mailboxes of this node in the home of `name` that are `wanted`, sorted.
 fn of_home(
-    session: &Session,
+    node: &node::Node,
     name: &MailboxName,
     wanted: impl Fn(&MailboxName) -> bool,
 ) -> Vec<MailboxName> {
-    let partitions = session.node.partitions.values();
-    let all = partitions.flat_map(|partition| partition.home_mailboxes(name.home_key()));
+    let partitions = node.partitions.open();
+    let all = partitions.iter();
+    let all = all.flat_map(|partition| partition.home_mailboxes(name.home_key()));
     let mut names: Vec<_> = all.map(|meta| meta.name).filter(wanted).collect();
     names.sort();
     names

@@ -2,12 +2,13 @@
 
 use murder_imap::response::{NamespacePrefix, NamespaceRow};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpResult, ok};
-use crate::imap::session::Session;
 
 /// NAMESPACE
-pub(crate) fn namespace(session: &mut Session) -> OpResult {
-    let user = session.user()?;
+pub(crate) fn namespace(client: &mut Client, account: &Account) -> OpResult {
+    let user = account.user();
     let prefixes = user.namespace.prefixes();
     let one = |prefix: String| {
         vec![NamespacePrefix {
@@ -15,7 +16,7 @@ pub(crate) fn namespace(session: &mut Session) -> OpResult {
             separator: Some(user.namespace.separator()),
         }]
     };
-    session.writer.namespace(&NamespaceRow {
+    client.writer.namespace(&NamespaceRow {
         personal: one(prefixes.personal),
         other_users: one(prefixes.other_users),
         shared: one(prefixes.shared),

@@ -2,10 +2,12 @@
 
 use murder_imap::{Code, EventGroup, FetchItem, MailboxArg, MailboxFilter, NotifyEvent};
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::fetch::Plan;
 use crate::imap::notify::{Events, Filter, Groups, Notify, OfSelected, Stopped};
-use crate::imap::session::{Session, User};
+use crate::imap::selected::Selected;
 use crate::imap::updates;
 
 /// What can be asked for, as `BADEVENT` names it.
@@ -21,31 +23,39 @@ const SUPPORTED: [&str; 7] = [
 
 /// `NOTIFY NONE`, `NOTIFY SET [STATUS] groups`. When it is refused, what was asked for before
 /// stays.
-pub(crate) async fn notify(session: &mut Session, command: &murder_imap::Notify) -> OpResult {
-    if session.is_frontends() {
+pub(crate) async fn notify(
+    client: &mut Client,
+    account: &mut Account,
+    mut selected: Option<&mut Selected>,
+    command: &murder_imap::Notify,
+) -> OpResult {
+    if account.is_frontends() {
         return Err(bad("NOTIFY is not offered"));
     }
-    let user = session.user()?;
+    let user = account.user();
     let murder_imap::Notify::Set { status, groups } = command else {
-        session.set_notify(Notify::default());
+        account.set_notify(selected, Notify::default());
         return Ok(ok("NOTIFY completed"));
     };
-    let (of_selected, groups) = read(session, &user, groups)?;
+    let (of_selected, groups) = read(client, &user, groups)?;
     let mut notify = Notify::new(of_selected, groups);
-    match notify.begin(session, *status).await {
+    let began = notify.begin(client, &user, selected.as_deref(), *status);
+    match began.await {
         Ok(()) => {}
         Err(Stopped::Overflow) => {
             return Err(no(Code::NotificationOverflow, "Too many mailboxes"));
         }
         Err(Stopped::Failed(error)) => return Err(error),
     }
-    session.set_notify(notify);
-    updates::tell_untold(session).await?;
+    account.set_notify(selected.as_deref_mut(), notify);
+    if let Some(selected) = selected {
+        updates::tell_untold(client, selected).await?;
+    }
     Ok(ok("NOTIFY completed"))
 }
 
 fn read(
-    session: &Session,
+    client: &Client,
     user: &User,
     groups: &[EventGroup],
 ) -> Result<(OfSelected, Groups), OpError> {
@@ -69,7 +79,7 @@ fn read(
                     return Err(bad("Only events of messages for the selected mailbox"));
                 }
                 // What cannot be fetched is refused now.
-                Plan::new(false, items, &[], session.enabled)?;
+                Plan::new(false, items, &[], client.enabled)?;
                 of_selected = OfSelected {
                     events,
                     items: items.to_vec(),
@@ -79,7 +89,7 @@ fn read(
             _ if !items.is_empty() => {
                 return Err(bad("Items of messages are for the selected mailbox alone"));
             }
-            filter => others.0.push((read_filter(session, user, filter)?, events)),
+            filter => others.0.push((read_filter(client, user, filter)?, events)),
         }
     }
     if !supported {
@@ -131,8 +141,8 @@ fn events<'a>(
     Ok((events, items))
 }
 
-fn read_filter(session: &Session, user: &User, filter: &MailboxFilter) -> Result<Filter, OpError> {
-    let utf8 = session.is_utf8();
+fn read_filter(client: &Client, user: &User, filter: &MailboxFilter) -> Result<Filter, OpError> {
+    let utf8 = client.is_utf8();
     let texts = |names: &[MailboxArg]| -> Result<Vec<String>, OpError> {
         let texts = names.iter().map(|name| name.to_utf8(utf8));
         Ok(texts.collect::<Result<_, _>>()?)

@@ -10,28 +10,33 @@ use murder_imap::{Code, MailboxArg, QuotaResource};
 use murder_mailbox::{MailboxName, Rights};
 use murder_store::{Partition, Quota, QuotaLimits, QuotaUsage, StoreError};
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::{Client, not_permitted};
 use crate::imap::errors::{OpError, OpResult, bad, no, no_such_mailbox, ok};
-use crate::imap::session::{Session, User, not_permitted};
-use crate::node::{Found, NoPartition};
+use crate::node::{Found, NoPartition, Node};
 
 /// GETQUOTA root
-pub(crate) async fn get_quota(session: &mut Session, root: &str) -> OpResult {
-    let user = session.user()?;
+pub(crate) async fn get_quota(client: &mut Client, account: &Account, root: &str) -> OpResult {
+    let user = account.user();
     // What is no name of a mailbox is no root's either; elsewhere, "" is one.
     let name = user.namespace.parse(root).map_err(|_| no_such_root())?;
-    let found = partition_with(session, &name).await?;
+    let found = partition_with(&client.node, &name).await?;
     let found = found.filter(|(partition, quotas)| may_see(&user, &name, partition, quotas));
     let (_, quotas) = found.ok_or_else(no_such_root)?;
     let own = quotas.iter().find(|quota| quota.root == name);
-    tell(session, &user, own);
+    tell(client, &user, own);
     Ok(ok("GETQUOTA completed"))
 }
 
 /// GETQUOTAROOT mailbox, which need not exist.
-pub(crate) async fn get_quota_root(session: &mut Session, mailbox: &MailboxArg) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
-    let partition = governed_in(session, &user, &name)?;
+pub(crate) async fn get_quota_root(
+    client: &mut Client,
+    account: &Account,
+    mailbox: &MailboxArg,
+) -> OpResult {
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
+    let partition = governed_in(client, account, &name)?;
     let quotas = match partition {
         Some(partition) => match partition.quota_roots(&name).await {
             Err(StoreError::NoSuchHome) => Vec::new(),
@@ -43,27 +48,28 @@ pub(crate) async fn get_quota_root(session: &mut Session, mailbox: &MailboxArg) 
     let roots = quotas
         .iter()
         .filter_map(|quota| user.namespace.render(&quota.root));
-    session.writer.quota_root(&shown, roots);
-    tell(session, &user, &quotas);
+    client.writer.quota_root(&shown, roots);
+    tell(client, &user, &quotas);
     Ok(ok("GETQUOTAROOT completed"))
 }
 
 /// SETQUOTA root (resource limit …), for administrators: limits that are not named go.
 pub(crate) async fn set_quota(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     root: &str,
     limits: &[(String, u64)],
 ) -> OpResult {
-    let user = session.user()?;
+    let user = account.user();
     if !user.identity.admin {
         return Err(not_permitted());
     }
     let name = user.namespace.parse(root)?;
     let limits = self::limits(limits)?;
-    let before = partition_with(session, &name).await?;
+    let before = partition_with(&client.node, &name).await?;
     let partition = match &before {
         Some((partition, _)) => Arc::clone(partition),
-        None => session
+        None => client
             .node
             .partition_of_root(&name)
             .map_err(|error| match error {
@@ -85,7 +91,7 @@ pub(crate) async fn set_quota(
     } = limits;
     murder_net::audit!(
         "quota.set",
-        for &session.actor(),
+        for &client.actor(account),
         admin = true,
         root = %name,
         storage_kib = storage,
@@ -103,7 +109,7 @@ pub(crate) async fn set_quota(
     let above = name.parent().filter(|_| before.is_some() != own.is_some());
     let above = above.and_then(|parent| governing(&quotas, &parent));
     tell(
-        session,
+        client,
         &user,
         [own.unwrap_or(&none)].into_iter().chain(above),
     );
@@ -128,7 +134,7 @@ fn limits(asked: &[(String, u64)]) -> Result<QuotaLimits, OpError> {
 }
 
 /// `* QUOTA` for each root.
-fn tell<'a>(session: &mut Session, user: &User, quotas: impl IntoIterator<Item = &'a Quota>) {
+fn tell<'a>(client: &mut Client, user: &User, quotas: impl IntoIterator<Item = &'a Quota>) {
     for quota in quotas {
         let (limits, usage) = (quota.limits, quota.usage);
         let resources = [
@@ -147,7 +153,7 @@ fn tell<'a>(session: &mut Session, user: &User, quotas: impl IntoIterator<Item =
             })
             .collect();
         if let Some(root) = user.namespace.render(&quota.root) {
-            session.writer.quota(&root, &resources);
+            client.writer.quota(&root, &resources);
         }
     }
 }
@@ -155,12 +161,12 @@ fn tell<'a>(session: &mut Session, user: &User, quotas: impl IntoIterator<Item =
 /// The partition that has the root, with all roots of the home there. Where several have it (a
 /// home can be in more than one), that of the mailbox with its name.
 async fn partition_with(
-    session: &Session,
+    node: &Node,
     root: &MailboxName,
 ) -> Result<Option<(Arc<Partition>, Vec<Quota>)>, StoreError> {
-    let own = session.node.find(root).map(|found| found.partition);
-    let all = session.node.partitions.values().cloned();
-    for partition in own.into_iter().chain(all) {
+    let own = node.find(root).map(|found| found.partition);
+    let all = node.partitions.open();
+    for partition in own.into_iter().chain(all.iter().cloned()) {
         match partition.quotas(root.home_key()).await {
             Ok(quotas) if quotas.iter().any(|quota| quota.root == *root) => {
                 return Ok(Some((partition, quotas)));
@@ -175,11 +181,12 @@ async fn partition_with(
 /// The partition whose roots govern a mailbox, if this user may be told of them: by right `r`,
 /// for a mailbox that is not there on the nearest one above it (section 6).
 fn governed_in(
-    session: &Session,
-    user: &User,
+    client: &Client,
+    account: &Account,
     name: &MailboxName,
 ) -> Result<Option<Arc<Partition>>, OpError> {
-    let node = &session.node;
+    let user = &account.user;
+    let node = &client.node;
     let mut at = Some(name.clone());
     let mut nearest = None;
     while let Some(name) = at {
@@ -195,7 +202,7 @@ fn governed_in(
             Some(found) if found.rights_of(&user.identity).contains(Rights::READ) => {}
             // Which says that it exists to who may know.
             Some(found) if found.meta.name == *name => {
-                session.find_with(name, Rights::READ)?;
+                client.find_with(account, name, Rights::READ)?;
             }
             found => {
                 let here = found.is_some();
@@ -203,7 +210,7 @@ fn governed_in(
             }
         }
     }
-    let home = || node.partition_of_home(name.home_key()).cloned();
+    let home = || node.partition_of_home(name.home_key());
     Ok(nearest.map(|found| found.partition).or_else(home))
 }
 

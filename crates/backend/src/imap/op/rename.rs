@@ -2,19 +2,24 @@
 
 use murder_imap::{Code, MailboxArg};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpResult, no};
 use crate::imap::op::create::changed;
-use crate::imap::session::Session;
 
 /// `RENAME from to`; with Cyrus's third argument, a partition, it is refused.
 pub(crate) async fn rename(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     from: &MailboxArg,
     to: &MailboxArg,
     partition: Option<&str>,
 ) -> OpResult {
-    let user = session.user()?;
-    let (from, to) = (session.mailbox_name(from)?, session.mailbox_name(to)?);
+    let user = account.user();
+    let (from, to) = (
+        client.mailbox_name(account, from)?,
+        client.mailbox_name(account, to)?,
+    );
     if partition.is_some() {
         return Err(no(
             Code::Cannot,
@@ -22,9 +27,9 @@ pub(crate) async fn rename(
         ));
     }
     let canonical = user.namespace.is_canonical();
-    let changing = session.node.rename_mailbox(&user.identity, &from, &to);
-    let done = session
-        .actor()
+    let changing = client.node.rename_mailbox(&user.identity, &from, &to);
+    let done = client
+        .actor(account)
         .scope(changing)
         .await
         .map_err(|error| error.into_op(canonical))?;

@@ -6,12 +6,14 @@ use murder_imap::{Replaced, Status};
 use murder_mailbox::Rights;
 use murder_store::{AppendMessage, MailboxHandle, Partition, StoreError, UidSet};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, ok};
 use crate::imap::op::append::{append_uid, refused};
-use crate::imap::session::{Session, State, User};
+use crate::imap::selected::Selected;
 use crate::imap::uid_only;
-use crate::imap::updates::{Expunges, refreshed, report};
+use crate::imap::updates::{Expunges, refresh, report};
 use crate::node::Found;
 
 /// The message that is replaced.
@@ -27,28 +29,20 @@ pub(super) struct Source {
 /// BAD when no mailbox is selected and for a number that there is not; NO EXPUNGEISSUED for a
 /// UID that there is not.
 pub(super) async fn source(
-    session: &mut Session,
-    user: &User,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
     replaced: &Replaced,
 ) -> Result<Source, OpError> {
-    if !matches!(session.state, State::Selected(_)) {
-        return Err(bad("Select a mailbox first"));
-    }
-    if !replaced.uid && session.enabled.has(Extension::UidOnly) {
+    let selected = selected.ok_or_else(|| bad("Select a mailbox first"))?;
+    if !replaced.uid && client.enabled.has(Extension::UidOnly) {
         return Err(uid_only::required());
     }
-    let selected = refreshed(
-        &mut session.state,
-        &mut session.writer,
-        &mut session.stream,
-        user,
-        replaced.uid,
-    )
-    .await?;
+    refresh(client, account, selected, replaced.uid).await?;
     let places = selected.places(replaced.uid, &replaced.message)?;
     selected.require_writable()?;
     selected.require(
-        &user.identity,
+        &account.user.identity,
         Rights::DELETE_MESSAGES.union(Rights::EXPUNGE),
         "You may not remove messages from this mailbox",
     )?;
@@ -66,8 +60,9 @@ pub(super) async fn source(
 /// Stores the new message and removes the old one. Within a home that is one change; a crash
 /// between two homes or partitions leaves both messages.
 pub(super) async fn replace(
-    session: &mut Session,
-    user: &User,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
     source: Source,
     target: &Found,
     message: Option<AppendMessage>,
@@ -94,13 +89,16 @@ pub(super) async fn replace(
             Err(error) => Err(error),
         }
     };
-    let appended = appended.map_err(|error| refused(user, error))?;
-    session.note_own_arrivals(target.meta.id, &appended.uids);
+    let appended = appended.map_err(|error| refused(&account.user, error))?;
+    let Some(selected) = selected else {
+        return Err(bad("Select a mailbox first"));
+    };
+    selected.note_own_arrivals(target.meta.id, &appended.uids);
     // Section 3.2: before the EXPUNGE.
     if let Some(code) = append_uid(appended) {
         let text = "Replacement message ready";
-        session.writer.untagged(Status::Ok, Some(&code), text);
+        client.writer.untagged(Status::Ok, Some(&code), text);
     }
-    report(session, Expunges::Allowed).await?;
+    report(client, account, selected, Expunges::Allowed).await?;
     Ok(ok("REPLACE completed"))
 }

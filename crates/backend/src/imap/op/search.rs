@@ -7,6 +7,8 @@ use murder_imap::{Esearch, FetchItem, Search, SearchKey, SearchReturn, Status, T
 use murder_mailbox::Rights;
 use murder_store::UidSet;
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::contexts::{self, Asked};
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
@@ -14,8 +16,7 @@ use crate::imap::fetch::Plan;
 use crate::imap::progress::{Pace, Progress};
 use crate::imap::search::{Circumstances, Found, Hits, Program, Returns, run};
 use crate::imap::selected::Selected;
-use crate::imap::session::{Session, State, User};
-use crate::imap::updates::refreshed;
+use crate::imap::updates::refresh;
 use crate::node::{Node, now};
 
 /// Ranges of a saved result: what a session may hold of them, 8 bytes each. A result of every
@@ -26,28 +27,34 @@ const MAX_SAVED_RANGES: usize = 64 * 1024;
 pub(super) const TAG_REUSE: &str = "Tag reuse";
 
 /// Finds messages.
-pub(crate) async fn search(session: &mut Session, tag: &Tag, search: &Search) -> OpResult {
-    check_charset(session, search.charset.as_deref())?;
+pub(crate) async fn search(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    tag: &Tag,
+    search: &Search,
+) -> OpResult {
+    check_charset(client, search.charset.as_deref())?;
     let query = Query {
         uid: search.uid,
         charset: search.charset.as_deref(),
         keys: &search.keys,
         returns: match &search.returns {
             // IMAP4rev2 has no SEARCH response.
-            None if session.enabled.has(Extension::Rev2) => Some(&[][..]),
+            None if client.enabled.has(Extension::Rev2) => Some(&[][..]),
             returns => returns.as_deref(),
         },
     };
-    let result = answer(session, tag, &query).await;
-    settle(session, &query, result)
+    let result = answer(client, account, selected, tag, &query).await;
+    settle(selected, &query, result)
 }
 
 /// Refuses a charset where the client has said that all is UTF-8 (RFC 6855 section 3).
 ///
 /// # Errors
 /// BAD.
-pub(super) fn check_charset(session: &Session, charset: Option<&str>) -> Result<(), OpError> {
-    match charset.is_some() && session.enabled.has(Extension::Utf8) {
+pub(super) fn check_charset(client: &Client, charset: Option<&str>) -> Result<(), OpError> {
+    match charset.is_some() && client.enabled.has(Extension::Utf8) {
         true => Err(bad("With UTF8=ACCEPT enabled, a search names no charset")),
         false => Ok(()),
     }
@@ -84,21 +91,22 @@ pub(super) struct Searched<'a> {
 
 /// Searches the selected mailbox.
 pub(super) async fn find<'a>(
-    session: &'a mut Session,
+    client: &'a mut Client,
+    account: &Account,
+    selected: &'a mut Selected,
     tag: &Tag,
     query: &Query<'_>,
 ) -> Result<Searched<'a>, OpError> {
-    let user = session.user()?;
-    let contexts = !session.is_frontends();
-    let Session {
-        state,
+    let user = &account.user;
+    let contexts = !account.is_frontends();
+    refresh(client, account, selected, query.uid).await?;
+    let Client {
         writer,
         stream,
         node,
         imap,
         ..
-    } = session;
-    let selected = refreshed(state, writer, stream, &user, query.uid).await?;
+    } = client;
     selected.require(
         &user.identity,
         Rights::READ,
@@ -117,13 +125,13 @@ pub(super) async fn find<'a>(
     let context = match returns.as_ref().and_then(|returns| returns.update.clone()) {
         Some(items) => Some(Asked {
             uid: query.uid,
-            ..asked(selected, tag, items, &user, node)?
+            ..asked(selected, tag, items, user, node)?
         }),
         None => None,
     };
     selected.condstore |= program.modseq;
     let program = Arc::new(program);
-    let pace = Pace::new(imap, &user, tag);
+    let pace = Pace::new(imap, user, tag);
     let mut progress = Progress::new(writer, stream, &node.shutdown, pace);
     let hits = run(&program, &selected.scope(), &mut progress).await?;
     Ok(Searched {
@@ -162,8 +170,14 @@ pub(super) fn asked(
     })
 }
 
-async fn answer(session: &mut Session, tag: &Tag, query: &Query<'_>) -> OpResult {
-    let mut searched = find(session, tag, query).await?;
+async fn answer(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    tag: &Tag,
+    query: &Query<'_>,
+) -> OpResult {
+    let mut searched = find(client, account, selected, tag, query).await?;
     let found = Found {
         hits: &searched.hits,
         view: &searched.selected.view,
@@ -216,11 +230,10 @@ pub(super) fn finish(searched: Searched<'_>, text: &'static str) -> OpResult {
 
 /// A search that should have been saved, and was refused with NO, has saved that there is nothing
 /// (RFC 5182 section 2.1).
-pub(super) fn settle(session: &mut Session, query: &Query<'_>, result: OpResult) -> OpResult {
+pub(super) fn settle(selected: &mut Selected, query: &Query<'_>, result: OpResult) -> OpResult {
     if let Err(OpError::Refused(completion)) = &result
         && completion.status == Status::No
         && query.saves()
-        && let State::Selected(selected) = &mut session.state
     {
         selected.saved = UidSet::new();
     }

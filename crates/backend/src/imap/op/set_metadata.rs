@@ -1,35 +1,36 @@
 //! SETMETADATA (RFC 5464 section 4.3): all of it, or nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use murder_imap::{Code, MailboxArg, MetadataEntry};
 use murder_mailbox::Rights;
-use murder_store::{Annotated, AnnotationChange, Partition, StoreError};
+use murder_store::{Annotated, AnnotationChange, StoreError};
 
+use crate::imap::account::Account;
+use crate::imap::client::{Client, not_permitted};
 use crate::imap::errors::{OpError, OpResult, bad, no, ok};
 use crate::imap::metadata::{self, ADMIN, SHARED_SEEN, SPECIAL_USE};
 use crate::imap::op::get_metadata::permitted;
-use crate::imap::session::{Session, not_permitted};
 use crate::node::Node;
 
 /// `SETMETADATA mailbox (entry value …)`
 pub(crate) async fn set_metadata(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
     mailbox: &MailboxArg,
     entries: Vec<MetadataEntry>,
 ) -> OpResult {
-    let entries = checked(session, entries)?;
+    let entries = checked(&client.node, entries)?;
     match mailbox.as_bytes().is_empty() {
-        true => of_server(session, entries).await?,
-        false => of_mailbox(session, mailbox, entries).await?,
+        true => of_server(client, account, entries).await?,
+        false => of_mailbox(client, account, mailbox, entries).await?,
     }
     Ok(ok("SETMETADATA completed"))
 }
 
 /// The entries by their names, each once, with values that are not too large.
-fn checked(session: &Session, entries: Vec<MetadataEntry>) -> Result<Vec<MetadataEntry>, OpError> {
-    let largest = metadata::largest_value(&session.node);
+fn checked(node: &Node, entries: Vec<MetadataEntry>) -> Result<Vec<MetadataEntry>, OpError> {
+    let largest = metadata::largest_value(node);
     let mut names = BTreeSet::new();
     let mut checked = Vec::with_capacity(entries.len());
     for (name, value) in entries {
@@ -41,7 +42,7 @@ fn checked(session: &Session, entries: Vec<MetadataEntry>) -> Result<Vec<Metadat
     }
     let mut values = checked.iter().filter_map(|(_, value)| value.as_ref());
     match values.any(|value| value.len() > largest) {
-        true => Err(too_large(&session.node)),
+        true => Err(too_large(node)),
         false => Ok(checked),
     }
 }
@@ -54,13 +55,14 @@ pub(crate) fn too_large(node: &Node) -> OpError {
 }
 
 async fn of_mailbox(
-    session: &Session,
+    client: &Client,
+    account: &Account,
     mailbox: &MailboxArg,
     entries: Vec<MetadataEntry>,
 ) -> Result<(), OpError> {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
-    let found = permitted(session, &name)?;
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
+    let found = permitted(client, account, &name)?;
     let mut change = AnnotationChange::default();
     for (entry, value) in entries {
         match entry.as_str() {
@@ -94,8 +96,12 @@ fn boolean(value: Option<&[u8]>) -> Result<bool, OpError> {
 }
 
 /// What all share is set by administrators, what is a user's lies in the user's home.
-async fn of_server(session: &Session, entries: Vec<MetadataEntry>) -> Result<(), OpError> {
-    let user = session.user()?;
+async fn of_server(
+    client: &Client,
+    account: &Account,
+    entries: Vec<MetadataEntry>,
+) -> Result<(), OpError> {
+    let user = account.user();
     let shared = entries
         .iter()
         .filter(|(entry, _)| metadata::is_shared(entry));
@@ -116,7 +122,7 @@ async fn of_server(session: &Session, entries: Vec<MetadataEntry>) -> Result<(),
         shared_seen: None,
     };
     if shared > 0 {
-        let partition: &Arc<Partition> = session
+        let partition = client
             .node
             .server_partition()
             .ok_or_else(|| no(Code::Unavailable, "There is no partition here"))?;
@@ -130,7 +136,7 @@ async fn of_server(session: &Session, entries: Vec<MetadataEntry>) -> Result<(),
         }
         error => error.into(),
     };
-    let (partition, key) = session.node.home_of(&user.identity).map_err(home)?;
+    let (partition, key) = client.node.home_of(&user.identity).map_err(home)?;
     let done = partition.annotate(Annotated::Home(&key), None, change);
     done.await.map_err(home)
 }

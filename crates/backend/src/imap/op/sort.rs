@@ -4,24 +4,39 @@
 use murder_imap::{Esearch, Sort, SortKey, Tag};
 
 use super::search::{Query, find, finish, settle};
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpResult, bad};
 use crate::imap::search::{self, Found, Order};
-use crate::imap::session::Session;
+use crate::imap::selected::Selected;
 
 /// Finds messages and puts them in order.
-pub(crate) async fn sort(session: &mut Session, tag: &Tag, sort: &Sort) -> OpResult {
+pub(crate) async fn sort(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    tag: &Tag,
+    sort: &Sort,
+) -> OpResult {
     let query = Query {
         uid: sort.uid,
         charset: Some(&sort.charset),
         keys: &sort.keys,
         returns: sort.returns.as_deref(),
     };
-    let result = answer(session, tag, sort, &query).await;
-    settle(session, &query, result)
+    let result = answer(client, account, selected, tag, sort, &query).await;
+    settle(selected, &query, result)
 }
 
-async fn answer(session: &mut Session, tag: &Tag, sort: &Sort, query: &Query<'_>) -> OpResult {
-    let mut searched = find(session, tag, query).await?;
+async fn answer(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    tag: &Tag,
+    sort: &Sort,
+    query: &Query<'_>,
+) -> OpResult {
+    let mut searched = find(client, account, selected, tag, query).await?;
     let by_relevancy = |key| key == SortKey::Relevancy;
     if !searched.program.is_fuzzy && sort.criteria.iter().any(|c| by_relevancy(c.key)) {
         return Err(bad("RELEVANCY without a FUZZY key"));

@@ -4,45 +4,54 @@ use murder_imap::{MailboxArg, StatusItem, StatusValue};
 use murder_mailbox::Rights;
 use murder_store::StoreError;
 
+use crate::imap::account::{Account, User};
+use crate::imap::client::Client;
 use crate::imap::enabled::Extension;
 use crate::imap::errors::{OpResult, ok};
-use crate::imap::session::{Session, User};
-use crate::node::Found;
+use crate::imap::selected::Selected;
+use crate::node::{Found, Node};
 
 /// STATUS mailbox (items)
 pub(crate) async fn status(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
     mailbox: &MailboxArg,
     items: &[StatusItem],
 ) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
-    let found = session.find_with(&name, Rights::READ)?;
-    let values = values(session, &user, &found, items).await?;
-    note_modseq(session, items);
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
+    let found = client.find_with(account, &name, Rights::READ)?;
+    let values = values(&client.node, &user, &found, items).await?;
+    note_modseq(client, account, selected, items);
     // Parsed by the same namespace: it can be written in it.
     let shown = user.namespace.render(&name).unwrap_or_default();
-    session.writer.status(&shown, &values);
+    client.writer.status(&shown, &values);
     Ok(ok("STATUS completed"))
 }
 
 /// To ask for HIGHESTMODSEQ enables CONDSTORE (RFC 7162 section 3.1).
-pub(super) fn note_modseq(session: &mut Session, items: &[StatusItem]) {
+pub(super) fn note_modseq(
+    client: &mut Client,
+    account: &Account,
+    selected: Option<&mut Selected>,
+    items: &[StatusItem],
+) {
     if items.contains(&StatusItem::HighestModSeq) {
-        session.enable(Extension::CondStore);
+        client.enable(account, selected, Extension::CondStore);
     }
 }
 
 /// The values of `items`, in their order.
 pub(crate) async fn values(
-    session: &Session,
+    node: &Node,
     user: &User,
     found: &Found,
     items: &[StatusItem],
 ) -> Result<Vec<StatusValue>, StoreError> {
     let name = &found.meta.name;
     let status = found.partition.status(name, user.seen_in(name)).await?;
-    let append_limit = session.node.config.imap.append_limit;
+    let append_limit = node.config.imap.append_limit;
     let deleted_storage = match status.deleted > 0 && items.contains(&StatusItem::DeletedStorage) {
         true => found.partition.deleted_storage(name).await?,
         false => 0,

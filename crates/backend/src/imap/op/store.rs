@@ -9,37 +9,43 @@ use murder_store::{
     Flags, KeywordSet, Keywords, MailboxView, MessageRow, StoreError, StoreOp, Stored, UidSet,
 };
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, no, ok, ok_code};
 use crate::imap::progress::{Pace, Progress};
-use crate::imap::selected::{Selected, selected};
-use crate::imap::session::Session;
-use crate::imap::updates::{Expunges, Own, refreshed, tell, tell_messages};
+use crate::imap::selected::Selected;
+use crate::imap::updates::{Expunges, Own, refresh, tell, tell_messages};
+
+/// The arguments, as they are written.
+pub(crate) struct Change<'a> {
+    /// UID STORE.
+    pub uid: bool,
+    pub set: &'a SequenceSet,
+    pub modifiers: &'a [StoreModifier],
+    pub mode: StoreMode,
+    pub silent: bool,
+    pub flags: &'a [Flag],
+}
 
 /// Changes flags, as far as the user may.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the command's, as they are written"
-)]
 pub(crate) async fn store(
-    session: &mut Session,
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
     tag: &Tag,
-    uid: bool,
-    set: &SequenceSet,
-    modifiers: &[StoreModifier],
-    mode: StoreMode,
-    silent: bool,
-    flags: &[Flag],
+    change: Change<'_>,
 ) -> OpResult {
-    let user = session.user()?;
-    let known = Arc::clone(&selected(&mut session.state)?.view);
-    let selected = refreshed(
-        &mut session.state,
-        &mut session.writer,
-        &mut session.stream,
-        &user,
+    let Change {
         uid,
-    )
-    .await?;
+        set,
+        modifiers,
+        mode,
+        silent,
+        flags,
+    } = change;
+    let user = &account.user;
+    let known = Arc::clone(&selected.view);
+    refresh(client, account, selected, uid).await?;
     selected.require_writable()?;
     let rights = selected.rights(&user.identity);
     let uids = selected.uids(&selected.places(uid, set)?);
@@ -61,9 +67,9 @@ pub(crate) async fn store(
     let mut done = UidSet::new();
     let mut modified = UidSet::new();
     if !uids.is_empty() {
-        let pace = Pace::new(&session.imap, &user, tag);
-        let (writer, stream) = (&mut session.writer, &mut session.stream);
-        let mut progress = Progress::new(writer, stream, &session.node.shutdown, pace);
+        let pace = Pace::new(&client.imap, user, tag);
+        let (writer, stream) = (&mut client.writer, &mut client.stream);
+        let mut progress = Progress::new(writer, stream, &client.node.shutdown, pace);
         let work = run(selected, &known, &uids, &op);
         let stored = progress.during(None, work).await??;
         done = uids;
@@ -91,7 +97,7 @@ pub(crate) async fn store(
             },
             false => Own::Echo(&echo),
         };
-        let (writer, stream) = (&mut session.writer, &mut session.stream);
+        let (writer, stream) = (&mut client.writer, &mut client.stream);
         tell(selected, writer, stream, Expunges::Held, &own).await?;
         if silent && selected.hears {
             tell_messages(selected, writer, stream, &modified).await?;

@@ -4,19 +4,24 @@
 use murder_imap::{Code, MailboxArg};
 use murder_store::StoreError;
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{OpError, OpResult, no, no_such_mailbox, ok};
-use crate::imap::session::Session;
 
 /// SUBSCRIBE mailbox
-pub(crate) async fn subscribe(session: &mut Session, mailbox: &MailboxArg) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
+pub(crate) async fn subscribe(
+    client: &mut Client,
+    account: &Account,
+    mailbox: &MailboxArg,
+) -> OpResult {
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
     let canonical = user.namespace.is_canonical();
     if !canonical {
         // A frontend knows all of the murder, and has looked.
-        session.find(&name)?;
+        client.find(account, &name)?;
     }
-    session
+    client
         .node
         .subscribe(&user.identity, &name)
         .await
@@ -25,10 +30,14 @@ pub(crate) async fn subscribe(session: &mut Session, mailbox: &MailboxArg) -> Op
 }
 
 /// UNSUBSCRIBE mailbox, which need not exist.
-pub(crate) async fn unsubscribe(session: &mut Session, mailbox: &MailboxArg) -> OpResult {
-    let user = session.user()?;
-    let name = session.mailbox_name(mailbox)?;
-    session
+pub(crate) async fn unsubscribe(
+    client: &mut Client,
+    account: &Account,
+    mailbox: &MailboxArg,
+) -> OpResult {
+    let user = account.user();
+    let name = client.mailbox_name(account, mailbox)?;
+    client
         .node
         .unsubscribe(&user.identity, &name)
         .await

@@ -3,19 +3,27 @@
 use murder_imap::{Tag, Thread};
 
 use super::search::{Query, find, finish};
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::OpResult;
 use crate::imap::search;
-use crate::imap::session::Session;
+use crate::imap::selected::Selected;
 
 /// Finds messages and groups them by conversation.
-pub(crate) async fn thread(session: &mut Session, tag: &Tag, thread: &Thread) -> OpResult {
+pub(crate) async fn thread(
+    client: &mut Client,
+    account: &Account,
+    selected: &mut Selected,
+    tag: &Tag,
+    thread: &Thread,
+) -> OpResult {
     let query = Query {
         uid: thread.uid,
         charset: Some(&thread.charset),
         keys: &thread.keys,
         returns: None,
     };
-    let mut searched = find(session, tag, &query).await?;
+    let mut searched = find(client, account, selected, tag, &query).await?;
     let scope = searched.selected.scope();
     let (hits, progress) = (&mut searched.hits, &mut searched.progress);
     let algorithm = thread.algorithm;

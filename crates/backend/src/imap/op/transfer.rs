@@ -1,78 +1,23 @@
 //! What frontends, and other backends, say about COPY and MOVE from one backend to another: see
-//! [`murder_imap::transfer`] and [`crate::transfer`].
+//! [`murder_imap::node`] and [`crate::transfer`].
 
-use std::sync::Arc;
-
-use murder_imap::transfer::{ADOPTED, CLAIMED, EXPORTED, RECEIVING, REFUSED};
-use murder_imap::{Code, MailboxArg, SequenceSet, TransferCommand};
+use murder_imap::{Code, MailboxArg, NodeCode, SequenceSet};
 use murder_net::Role;
-use murder_store::{Copied, Destination, StoreError, TransferId};
+use murder_store::{Destination, StoreError, TransferId};
 
+use crate::imap::account::Account;
+use crate::imap::client::Client;
 use crate::imap::errors::{Completion, OpError, OpResult, bad, no, ok, ok_code};
 use crate::imap::op::append::{no_target, refused, target};
-use crate::imap::op::copy::{copy_uid, readable, wanted};
+use crate::imap::op::copy::{copied_uids, copy_uid, readable, wanted};
 use crate::imap::op::store::settable;
-use crate::imap::session::{Session, State};
+use crate::imap::selected::Selected;
 use crate::imap::updates::{Expunges, report};
 use crate::transfer::{Arrival, ArrivalError, MAX_MESSAGES, Outgoing, Transfer};
 
 /// Octets that one X-EXPORT sends: enough that its end is not waited for often, and little to be
 /// passed over when the destination does not take more.
 const EXPORT_BYTES: usize = 4 << 20;
-
-/// A command of another node.
-pub(crate) async fn transfer(session: &mut Session, command: TransferCommand) -> OpResult {
-    use TransferCommand as T;
-    let peer = session.stream.peer();
-    let is_backend = peer.is_some_and(|peer| peer.has_role(Role::Backend));
-    match (&session.state, command) {
-        (
-            _,
-            T::Outcome {
-                id,
-                partition,
-                home,
-            },
-        ) if is_backend || session.is_frontends() => outcome(session, &id, &partition, home).await,
-        // As for any command that is none.
-        _ if !session.is_frontends() => Err(bad("unknown command")),
-        (State::Selected(_), T::Claim { moving, uid, set }) => {
-            claim(session, moving, uid, &set).await
-        }
-        (State::Selected(_), T::Export) => export(session).await,
-        (
-            State::Selected(_),
-            T::Leave {
-                id,
-                node,
-                partition,
-                home,
-            },
-        ) => {
-            let to = Destination {
-                node,
-                partition,
-                home,
-            };
-            leave(session, &id, to).await
-        }
-        (State::Selected(_), T::Depart) => depart(session).await,
-        (_, T::Release) => release(session),
-        (
-            _,
-            T::Receive {
-                id,
-                mailbox,
-                messages,
-                octets,
-            },
-        ) => receive(session, &id, &mailbox, (messages, octets)).await,
-        (_, T::Stage { block }) => stage(session, block).await,
-        (_, T::Adopt { messages }) => adopt(session, messages).await,
-        (_, T::Discard) => discard(session).await,
-        (_, _) => Err(bad("Select a mailbox first")),
-    }
-}
 
 /// A frontend says something that does not belong there, or no longer: blocks that follow one that
 /// was refused.
@@ -84,11 +29,16 @@ fn id_of(text: &str) -> Result<TransferId, OpError> {
     text.parse().map_err(|_| bad("Not the id of a transfer"))
 }
 
-async fn claim(session: &mut Session, moving: bool, uid: bool, set: &SequenceSet) -> OpResult {
-    session.transfer = None;
-    let places = readable(session, uid, set, moving).await?;
-    let node = Arc::clone(&session.node);
-    let source = crate::imap::selected::selected(&mut session.state)?;
+/// X-CLAIM.
+pub(crate) async fn claim(
+    client: &mut Client,
+    account: &mut Account,
+    source: &mut Selected,
+    (uid, set): (bool, &SequenceSet),
+    moving: bool,
+) -> OpResult {
+    account.transfer = None;
+    let places = readable(client, account, source, (uid, set), moving).await?;
     // The mailbox that they go to is looked at first, as within a backend.
     let (uids, claim) = match wanted(source, uid, &places, moving) {
         Ok(wanted) => wanted,
@@ -105,28 +55,25 @@ async fn claim(session: &mut Session, moving: bool, uid: bool, set: &SequenceSet
         }
         Err(error) => return Err(error),
     };
-    let outgoing = Outgoing::new(&node, source, &uids, claim);
+    let outgoing = Outgoing::new(&client.node, source, &uids, claim);
     let (messages, octets) = outgoing.amount();
-    session.transfer = Some(Box::new(Transfer::Outgoing(outgoing)));
-    let code = Code::Other(format!("{CLAIMED} {messages} {octets}"));
-    Ok(ok_code(code, "Claimed"))
+    account.transfer = Some(Box::new(Transfer::Outgoing(outgoing)));
+    let claimed = NodeCode::Claimed { messages, octets };
+    Ok(ok_code(claimed.into(), "Claimed"))
 }
 
-async fn export(session: &mut Session) -> OpResult {
-    let Session {
-        transfer,
-        writer,
-        stream,
-        ..
-    } = session;
-    let Some(Transfer::Outgoing(outgoing)) = transfer.as_deref_mut() else {
+/// X-EXPORT.
+pub(crate) async fn export(client: &mut Client, account: &mut Account) -> OpResult {
+    let Client { writer, stream, .. } = client;
+    let Some(Transfer::Outgoing(outgoing)) = account.transfer.as_deref_mut() else {
         return Err(out_of_order());
     };
     let mut sent = 0;
     while sent < EXPORT_BYTES {
         let Some(block) = outgoing.block().await? else {
-            let code = Code::Other(format!("{EXPORTED} {}", outgoing.sent()));
-            return Ok(ok_code(code, "These were all"));
+            let messages = outgoing.sent();
+            let exported = NodeCode::Exported { messages };
+            return Ok(ok_code(exported.into(), "These were all"));
         };
         sent += block.len();
         writer.block(block);
@@ -135,42 +82,56 @@ async fn export(session: &mut Session) -> OpResult {
     Ok(ok("There are more"))
 }
 
-async fn leave(session: &mut Session, id: &str, to: Destination) -> OpResult {
+/// X-LEAVE.
+pub(crate) async fn leave(
+    client: &Client,
+    account: &mut Account,
+    id: &str,
+    to: Destination,
+) -> OpResult {
     let id = id_of(id)?;
-    let actor = session.actor();
-    match session.transfer.as_deref_mut() {
+    let actor = client.actor(account);
+    match account.transfer.as_deref_mut() {
         Some(Transfer::Outgoing(outgoing)) => actor.scope(outgoing.leave(id, to)).await?,
         _ => return Err(out_of_order()),
     }
     Ok(ok("They may go"))
 }
 
-async fn depart(session: &mut Session) -> OpResult {
-    match session.transfer.take().map(|transfer| *transfer) {
+/// X-DEPART.
+pub(crate) async fn depart(
+    client: &mut Client,
+    account: &mut Account,
+    selected: &mut Selected,
+) -> OpResult {
+    match account.transfer.take().map(|transfer| *transfer) {
         Some(Transfer::Outgoing(outgoing)) => outgoing.depart().await?,
         _ => return Err(out_of_order()),
     };
-    report(session, Expunges::Allowed).await?;
+    report(client, account, selected, Expunges::Allowed).await?;
     Ok(ok("They have gone"))
 }
 
-fn release(session: &mut Session) -> OpResult {
-    if let Some(Transfer::Outgoing(outgoing)) = session.transfer.take().map(|transfer| *transfer) {
+/// X-RELEASE.
+pub(crate) fn release(account: &mut Account) -> OpResult {
+    if let Some(Transfer::Outgoing(outgoing)) = account.transfer.take().map(|transfer| *transfer) {
         outgoing.release();
     }
     Ok(ok("They stay"))
 }
 
-async fn receive(
-    session: &mut Session,
+/// X-RECEIVE.
+pub(crate) async fn receive(
+    client: &Client,
+    account: &mut Account,
     id: &str,
     mailbox: &MailboxArg,
     (messages, octets): (u32, u64),
 ) -> OpResult {
-    session.transfer = None;
+    account.transfer = None;
     let id = id_of(id)?;
-    let user = session.user()?;
-    let (found, rights) = target(session, &user, mailbox)?;
+    let user = account.user();
+    let (found, rights) = target(client, account, mailbox)?;
     let name = &found.meta.name;
     if messages > 0 {
         if u64::from(messages) > MAX_MESSAGES {
@@ -181,29 +142,33 @@ async fn receive(
     }
     let incoming = found.partition.begin_transfer(id, name);
     let incoming = incoming.map_err(|error| refused(&user, error))?;
-    let partition = &found.partition.config().name;
-    let code = Code::Other(format!("{RECEIVING} {partition} {}", incoming.home()));
+    let receiving = NodeCode::Receiving {
+        partition: found.partition.config().name.clone(),
+        home: incoming.home(),
+    };
     let seen_by = user.seen_in(name).map(str::to_owned);
     let arrival = Arrival::new(&found.partition, incoming, settable(rights), seen_by);
-    session.transfer = Some(Box::new(Transfer::Arrival(arrival)));
-    Ok(ok_code(code, "Go ahead"))
+    account.transfer = Some(Box::new(Transfer::Arrival(arrival)));
+    Ok(ok_code(receiving.into(), "Go ahead"))
 }
 
-async fn stage(session: &mut Session, block: Vec<u8>) -> OpResult {
-    let staged = match session.transfer.as_deref_mut() {
+/// X-STAGE.
+pub(crate) async fn stage(account: &mut Account, block: Vec<u8>) -> OpResult {
+    let staged = match account.transfer.as_deref_mut() {
         Some(Transfer::Arrival(arrival)) => arrival.stage(block).await,
         _ => return Err(out_of_order()),
     };
     if let Err(error) = staged {
         // Blocks that follow are refused.
-        session.transfer = None;
-        return Err(not_taken(session, error)?);
+        account.transfer = None;
+        return Err(not_taken(account, error));
     }
     Ok(ok("Staged"))
 }
 
-async fn adopt(session: &mut Session, messages: u32) -> OpResult {
-    let Some(Transfer::Arrival(mut arrival)) = session.transfer.take().map(|transfer| *transfer)
+/// X-ADOPT.
+pub(crate) async fn adopt(account: &mut Account, messages: u32) -> OpResult {
+    let Some(Transfer::Arrival(mut arrival)) = account.transfer.take().map(|transfer| *transfer)
     else {
         return Err(out_of_order());
     };
@@ -223,46 +188,51 @@ async fn adopt(session: &mut Session, messages: u32) -> OpResult {
             tracing::error!(%error, "it is not known whether messages were adopted");
             Err(OpError::Bye("Temporarily not possible".into()))
         }
-        Err(error) => Err(not_taken(session, error)?),
+        Err(error) => Err(not_taken(account, error)),
     }
 }
 
 /// The answer to messages that are not taken.
-fn not_taken(session: &Session, error: ArrivalError) -> Result<OpError, OpError> {
-    let user = session.user()?;
-    Ok(match error {
-        ArrivalError::Store(StoreError::NoSuchMailbox) => no_target(&user, false),
+fn not_taken(account: &Account, error: ArrivalError) -> OpError {
+    match error {
+        ArrivalError::Store(StoreError::NoSuchMailbox) => no_target(&account.user, false),
         ArrivalError::Store(error) => error.into(),
         error => {
             tracing::error!(%error, "what another backend sends cannot be taken");
             no(Code::ServerBug, "The messages cannot be taken")
         }
-    })
+    }
 }
 
-async fn discard(session: &mut Session) -> OpResult {
-    if let Some(Transfer::Arrival(arrival)) = session.transfer.take().map(|transfer| *transfer) {
+/// X-DISCARD.
+pub(crate) async fn discard(account: &mut Account) -> OpResult {
+    if let Some(Transfer::Arrival(arrival)) = account.transfer.take().map(|transfer| *transfer) {
         arrival.discard().await?;
     }
     Ok(ok("Discarded"))
 }
 
-async fn outcome(session: &mut Session, id: &str, partition: &str, home: u64) -> OpResult {
+/// What became of a MOVE, which backends ask too, on a connection on which nobody logs in.
+pub(crate) async fn outcome(
+    client: &Client,
+    account: Option<&Account>,
+    id: &str,
+    partition: &str,
+    home: u64,
+) -> OpResult {
+    let peer = client.stream.peer();
+    let is_backend = peer.is_some_and(|peer| peer.has_role(Role::Backend));
+    if !is_backend && !account.is_some_and(Account::is_frontends) {
+        return Err(bad("unknown command"));
+    }
     let id = id_of(id)?;
-    let Some(partition) = session.node.partitions.get(partition) else {
+    let Some(partition) = client.node.partitions.get(partition) else {
         return Err(no(Code::Unavailable, "There is no such partition"));
     };
     tracing::info!(transfer = %id, "asked what became of a MOVE");
     let code = match partition.settle_transfer(home, id).await? {
-        Some(copied) => format!("{ADOPTED} {}", copied_text(&copied)),
-        None => REFUSED.to_owned(),
+        Some(copied) => NodeCode::Adopted(copied_uids(&copied)),
+        None => NodeCode::Refused,
     };
-    Ok(ok_code(Code::Other(code), "That is what became of it"))
-}
-
-/// The arguments of COPYUID.
-fn copied_text(copied: &Copied) -> String {
-    let code = copy_uid(copied).map(|code| code.to_string());
-    let text = code.as_deref().and_then(|code| code.split_once(' '));
-    text.map_or_else(String::new, |(_, arguments)| arguments.to_owned())
+    Ok(ok_code(code.into(), "That is what became of it"))
 }

@@ -310,7 +310,7 @@ async fn the_servers_entries_are_in_one_partition() {
         entries: vec![("/shared/comment".into(), Some(b"two".to_vec()))],
         shared_seen: None,
     };
-    let two = &server.node.partitions["two"];
+    let two = &server.node.partitions.of("two");
     let done = two.annotate(Annotated::Server, None, set);
     done.await.unwrap();
     admin
@@ -325,7 +325,7 @@ async fn the_servers_entries_are_in_one_partition() {
              S: c OK …",
         )
         .await;
-    assert!(!server.node.partitions["one"].has_server_annotations());
+    assert!(!server.node.partitions.of("one").has_server_annotations());
 }
 
 /// Without an INBOX there is no place for what is one's own.

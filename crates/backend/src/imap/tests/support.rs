@@ -22,6 +22,7 @@ use crate::mailboxes::Changes;
 use crate::memory::Memory;
 use crate::node::Node;
 use crate::opening::Opener;
+use crate::partitions::Partitions;
 use crate::pop3::Pop3;
 
 /// Everybody's.
@@ -144,26 +145,27 @@ impl Server {
             ..Imap::new(&metrics)
         });
         let pop3_shared = Arc::new(Pop3::new(&metrics));
+        let shutdown = Shutdown::new();
         let node = Arc::new(Node {
-            partitions: Arc::new(partitions.collect()),
+            partitions: Arc::new(Partitions::opened(partitions, &shutdown.token())),
             opener: Opener::new(Arc::new(DiskIo), Memory::default(), None),
             look_now: Default::default(),
             cluster: None,
-            authenticator: Authenticator::new(
+            authenticator: Arc::new(Authenticator::new(
                 Arc::new(directory),
                 AuthenticatorConfig {
                     failure_delay: config.limits.failed_login_delay(),
                     login: config.login.clone(),
                     ..AuthenticatorConfig::default()
                 },
-            ),
+            )),
             sessions: Sessions::new(config.limits.max_connections_per_user),
             tls: own.map(|own| own.server()),
             health: Health::new(),
             counters: Counters::new(&metrics),
             changes: Changes::default(),
             metrics,
-            shutdown: Shutdown::new(),
+            shutdown,
             config,
         });
         let listen = || Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -302,7 +304,7 @@ impl Server {
     pub async fn allow(&self, name: &str, identifier: &str, rights: &str) {
         let name = MailboxName::parse_canonical(name).unwrap();
         let found = self.node.find(&name).unwrap();
-        let mut acl = murder_mailbox::Acl::parse(&found.meta.acl).unwrap();
+        let mut acl = murder_mailbox::Acl::clone(&found.meta.acl);
         acl.set(identifier, rights.parse().unwrap()).unwrap();
         let partition = found.partition;
         partition.set_acl(&name, &acl.to_string()).await.unwrap();

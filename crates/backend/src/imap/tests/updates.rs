@@ -9,9 +9,9 @@ use murder_net::{Connection, SessionId, Stream};
 use murder_store::{Flags, MailboxHandle, Partition, StoreMode, StoreOp, UidSet};
 
 use super::support::{Server, message, short};
-use crate::imap::op;
 use crate::imap::selected::flag_words;
-use crate::imap::session::{Session, State};
+use crate::imap::session::Session;
+use crate::imap::state::State;
 use crate::imap::updates::{Expunges, report};
 
 /// Numbers that a seed determines (splitmix64).
@@ -85,7 +85,7 @@ fn names(flags: &[Flag]) -> Vec<String> {
 }
 
 fn selected(session: &Session) -> &crate::imap::selected::Selected {
-    let State::Selected(selected) = &session.state else {
+    let State::Selected(_, selected) = &session.state else {
         panic!("nothing is selected");
     };
     selected
@@ -103,7 +103,7 @@ fn flags(session: &Session, row: &murder_store::MessageRow) -> Vec<String> {
 
 /// Everything that the session has written.
 fn written(session: &mut Session) -> Vec<Untagged> {
-    let octets = session.writer.output().take();
+    let octets = session.client.writer.output().take();
     let mut responses = Vec::new();
     for line in octets.split_inclusive(|b| *b == b'\n') {
         match murder_imap::response::parse(line).unwrap() {
@@ -130,10 +130,28 @@ fn session_over(client: Stream, server: &Server, user: &str) -> Session {
     let mut session = Session::new(node, imap, connection);
     let sessions = &server.node.sessions;
     let identity = Some(Identity::user(user));
-    let (authenticator, about) = (&server.node.authenticator, session.about());
+    let (authenticator, about) = (&server.node.authenticator, session.client.about());
     let logged_in = sessions.vouch(authenticator, about, None, user, identity);
     session.enter(logged_in.unwrap());
     session
+}
+
+async fn select(session: &mut Session, mailbox: murder_imap::MailboxArg) {
+    let (tag, _) = parse_command(b"a NOOP\r\n").unwrap();
+    let command = Command::Select {
+        mailbox,
+        params: Vec::new(),
+    };
+    session.execute(&tag, command).await.unwrap();
+}
+
+/// Tells the client what is new.
+async fn tell(session: &mut Session, expunges: Expunges) {
+    let State::Selected(account, selected) = &mut session.state else {
+        panic!("nothing is selected");
+    };
+    let told = report(&mut session.client, account, selected, expunges).await;
+    told.unwrap();
 }
 
 /// Something that others do.
@@ -190,19 +208,8 @@ async fn own_store(rng: &mut Rng, session: &mut Session, model: &mut Model) {
     let suffix = if silent { ".SILENT" } else { "" };
     let line = format!("a STORE {low}:{high} {sign}FLAGS{suffix} {flag}\r\n");
     let (tag, command) = parse_command(line.as_bytes()).unwrap();
-    let Command::Store {
-        uid,
-        set,
-        modifiers,
-        mode,
-        silent,
-        flags,
-    } = command
-    else {
-        panic!("{line}");
-    };
     // NO tells that some were expunged; the others are changed.
-    let _ = op::store::store(session, &tag, uid, &set, &modifiers, mode, silent, &flags).await;
+    let _ = session.execute(&tag, command).await;
     if silent {
         // A client takes the flags for changed as it wanted.
         for (_, known) in &mut model.messages[low as usize - 1..high as usize] {
@@ -220,9 +227,7 @@ async fn play(seed: u64, user: &str, mailbox: &str, server: &Server) {
     let (partition, handle) = server.open(mailbox).await;
     let mut session = session(server, user).await;
     let name = murder_imap::MailboxArg::from(mailbox);
-    op::select::select(&mut session, false, &name, &[])
-        .await
-        .unwrap();
+    select(&mut session, name).await;
     let mut model = Model::default();
     for response in written(&mut session) {
         if !matches!(response, Untagged::Status { .. }) {
@@ -233,24 +238,14 @@ async fn play(seed: u64, user: &str, mailbox: &str, server: &Server) {
         let what = rng.below(8);
         match what {
             0 => own_store(&mut rng, &mut session, &mut model).await,
-            1 => report(&mut session, Expunges::Allowed).await.unwrap(),
-            2 | 3 => report(&mut session, Expunges::Held).await.unwrap(),
+            1 => tell(&mut session, Expunges::Allowed).await,
+            2 | 3 => tell(&mut session, Expunges::Held).await,
             4 if rng.below(4) == 0 => {
                 let line = b"a FETCH 1:* BODY[TEXT]<0.1>\r\n";
-                let (_, command) = parse_command(line).unwrap();
-                let Command::Fetch {
-                    set,
-                    items,
-                    modifiers,
-                    ..
-                } = command
-                else {
-                    panic!("not a FETCH");
-                };
-                let fetch = op::fetch::fetch(&mut session, false, &set, &items, &modifiers);
-                let _ = fetch.await;
+                let (tag, command) = parse_command(line).unwrap();
+                let _ = session.execute(&tag, command).await;
                 // Literals hold no line break, so a response is still a line or two.
-                let octets = session.writer.output().take();
+                let octets = session.client.writer.output().take();
                 let mut reader = murder_imap::ResponseReader::new(1 << 20);
                 let mut input = &octets[..];
                 while let Some(response) = reader.next_response(&mut input).await.unwrap() {
@@ -319,9 +314,7 @@ async fn much_to_tell_is_sent_in_pieces() {
         let client = Stream::connect(listener.local_addr().unwrap()).await;
         let mut session = session_over(client.unwrap(), &server, "bob");
         let name = murder_imap::MailboxArg::from("user/bob");
-        op::select::select(&mut session, false, &name, &[])
-            .await
-            .unwrap();
+        select(&mut session, name).await;
         sessions.push(session);
         let (mut socket, _) = listener.accept().await.unwrap();
         clients.push(tokio::spawn(async move {
@@ -335,29 +328,13 @@ async fn much_to_tell_is_sent_in_pieces() {
     let keywords: Vec<String> = (0..60).map(|n| format!("{n}-{}", "k".repeat(50))).collect();
     let line = format!("a STORE 1:* +FLAGS ({})\r\n", keywords.join(" "));
     let (tag, command) = parse_command(line.as_bytes()).unwrap();
-    let Command::Store {
-        set, mode, flags, ..
-    } = command
-    else {
-        panic!("{line}");
-    };
     // 64 KiB wait before they are sent, and a line.
     let most = (64 << 10) + line.len() + 100;
-    let store = op::store::store(
-        &mut sessions[0],
-        &tag,
-        false,
-        &set,
-        &[],
-        mode,
-        false,
-        &flags,
-    );
-    store.await.unwrap();
-    report(&mut sessions[1], Expunges::Allowed).await.unwrap();
+    sessions[0].execute(&tag, command).await.unwrap();
+    tell(&mut sessions[1], Expunges::Allowed).await;
     for mut session in sessions {
-        assert!(session.writer.output().len() < most);
-        session.flush().await.unwrap();
+        assert!(session.client.writer.output().len() < most);
+        session.client.flush().await.unwrap();
     }
     for client in clients {
         let told = client.await.unwrap();

@@ -2,36 +2,25 @@
 
 use murder_mailbox::Rights;
 
-use crate::backend::{Answer, Completion};
-use crate::imap::arguments::Arguments;
-use crate::imap::errors::{OpError, OpResult};
+use crate::imap::errors::OpResult;
 use crate::imap::op::status::renamed;
-use crate::imap::op::wait_for_revision;
 use crate::imap::session::Session;
+use crate::imap::table::Call;
 
-/// SETACL and DELETEACL: done when the own map shows the change.
-pub(crate) async fn change(
-    session: &mut Session,
-    command: &str,
-    arguments: Arguments<'_>,
-) -> OpResult {
-    let (completion, _) = pass_on(session, command, arguments).await?;
-    if completion.is_ok() {
-        wait_for_revision(&session.shared.clone(), &completion).await;
-    }
-    Ok(completion)
-}
-
-/// GETACL, LISTRIGHTS and MYRIGHTS: the answer names the mailbox.
-pub(crate) async fn ask(
-    session: &mut Session,
-    command: &str,
-    arguments: Arguments<'_>,
-) -> OpResult {
+/// Any of them; an answer names the mailbox.
+pub(crate) async fn acl(session: &mut Session, call: Call<'_>) -> OpResult {
     let user = session.user()?;
-    let (completion, answers) = pass_on(session, command, arguments).await?;
+    let mut arguments = call.arguments();
+    let name = arguments.mailbox(&user.namespace, session.encoding)?;
+    let rest = arguments.rest().to_vec();
+    let by = match call.name() {
+        "MYRIGHTS" => Rights::MYRIGHTS,
+        _ => Rights::ADMINISTER,
+    };
+    let line = |name: &str| [call.name().as_bytes(), b" ", name.as_bytes(), &rest].concat();
+    let (completion, answers) = session.on_mailbox(&name?, by, &line).await?;
     // Only what the command is about; the connection may have an ID's answer waiting.
-    let keyword = match command {
+    let keyword = match call.name() {
         "GETACL" => "ACL",
         other => other,
     };
@@ -41,20 +30,4 @@ pub(crate) async fn ask(
         }
     }
     Ok(completion)
-}
-
-async fn pass_on(
-    session: &mut Session,
-    command: &str,
-    mut arguments: Arguments<'_>,
-) -> Result<(Completion, Vec<Answer>), OpError> {
-    let user = session.user()?;
-    let name = arguments.mailbox(&user.namespace, session.encoding)?;
-    let rest = arguments.rest().to_vec();
-    let by = match command {
-        "MYRIGHTS" => Rights::MYRIGHTS,
-        _ => Rights::ADMINISTER,
-    };
-    let line = |name: &str| [command.as_bytes(), b" ", name.as_bytes(), &rest].concat();
-    Ok(session.on_mailbox(&name?, by, &line).await?)
 }

@@ -3,116 +3,80 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use murder_imap::{MailboxArg, NodeCommand, NodeId};
+use murder_imap::{
+    AppendData, AppendStart, LiteralHead, MailboxArg, NodeCode, NodeCommand, NodeId,
+};
 use murder_mailbox::Rights;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::backend::connection::Event;
 use crate::backend::{BackendError, Completion, Connection};
-use crate::imap::arguments::{Arguments, Line, quote_always};
-use crate::imap::ask::not_held;
-use crate::imap::client::Literal;
+use crate::imap::arguments::Coding;
 use crate::imap::errors::{OpError, OpResult, Refusal};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
-use crate::route::{Place, RouteError};
+use crate::route::{Lookup, Place, RouteError};
 use crate::wire::{Want, either, shift};
 
 /// A message up to this size is taken in before the backend is asked, so that it can be
-/// sent to another place when the mailbox has just moved. It fits the client's buffer.
+/// sent to another place when the mailbox has just moved.
 const WHOLE: u64 = 32 * 1024;
 /// Between two tries to ask a backend that is away what became of a message.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// APPEND: `head` is the command up to the announcement of the message.
-pub(crate) async fn append(session: &mut Session, head: Bytes, literal: Literal) -> OpResult {
-    let (place, between) = match decide(session, &head, literal).await {
-        Ok(decided) => decided,
-        Err(refusal) => {
-            // A client that waits for `+` will not send it.
-            if !literal.synchronising {
-                session.client.skip_message(literal.octets);
-            }
-            return Err(refusal.into());
-        }
-    };
-    if literal.synchronising {
-        session.client.wire.put(b"+ Go ahead\r\n");
-    }
-    let whole = literal.octets <= WHOLE;
-    if whole {
-        take_in(session, literal.octets).await?;
-    }
-    let message = Message {
-        between: &between,
-        octets: literal.octets,
-        whole,
-        id: *Uuid::now_v7().as_bytes(),
-    };
-    match put(session, &place, &message).await? {
-        Put::Done(completion) if completion.code("X-NOT-HERE").is_none() => Ok(completion),
-        Put::Done(_) => {
-            Err(Refusal::Unavailable("Mailbox has just moved, try again".into()).into())
-        }
-        Put::NotHere => {
-            let user = session.user()?;
-            let viewer = user.viewer(Rights::INSERT);
-            let router = &session.shared.router;
-            let again = router.find_again_as(viewer, &place.name).await;
-            let place = match again {
-                Ok(place) => place,
-                Err(error) => {
-                    session.client.skip_message(literal.octets);
-                    return Err(try_create(error).into());
-                }
-            };
-            match put(session, &place, &message).await? {
-                Put::Done(completion) => Ok(completion),
-                Put::NotHere => {
-                    session.client.skip_message(literal.octets);
-                    Err(not_held(&place).into())
-                }
-            }
-        }
-    }
-}
-
-/// Everything that can be known before the message: where it goes, and what the client wrote
-/// between the mailbox name and the message.
-async fn decide(
-    session: &mut Session,
-    head: &Bytes,
-    literal: Literal,
-) -> Result<(Place, Vec<u8>), Refusal> {
-    let line = Line::parse(head).map_err(|bad| Refusal::syntax(bad.reason))?;
+/// APPEND, up to its message. What is not taken of it is passed over before the next command.
+pub(crate) async fn append(session: &mut Session, start: AppendStart) -> OpResult {
     let user = session.user()?;
-    let mut arguments = Arguments::new(&line.arguments);
-    let name = arguments.mailbox(&user.namespace, session.encoding)?;
-    arguments.space()?;
-    let rest = arguments.rest();
-    // Flags and date go on as they are; the announcement is made anew.
-    let announcement = rest.iter().rposition(|b| *b == b'{').unwrap_or(0);
-    let between = &rest[..announcement];
-    // A literal8 (RFC 3516) may hold NULs; its `~` goes on too.
-    let plain = between.strip_suffix(b"~").unwrap_or(between);
-    if !(plain.is_empty() || plain.ends_with(b" ")) {
-        return Err(Refusal::syntax("Only literals can be appended"));
-    }
-    if literal.octets > session.shared.settings.append_limit {
-        return Err(Refusal::TooBig);
-    }
-    if literal.octets == 0 {
-        return Err(Refusal::NoMessage);
-    }
-    let name = name?;
+    let literal = literal_of(session, &start)?;
+    let name = session.encoding.decode(start.mailbox.as_bytes());
+    let name = name.and_then(|name| user.namespace.parse(&name))?;
     let viewer = user.viewer(Rights::INSERT);
-    let found = session.shared.router.find_as(viewer, &name).await;
-    let place = found.map_err(|error| match session.missing(&name, error) {
+    let router = session.shared.router.clone();
+    let mut lookup = Lookup::default();
+    let found = lookup.next_as(&router, viewer, &name).await;
+    let mut place = found.map_err(|error| match session.missing(&name, error) {
         Refusal::Route(error) => try_create(error),
         refusal => refusal,
     })?;
-    Ok((place, between.to_vec()))
+    session.client.accept_message();
+    let message = Message {
+        start: &start,
+        literal,
+        whole: match literal.len <= WHOLE {
+            true => Some(take_in(session).await?),
+            false => None,
+        },
+        id: *Uuid::now_v7().as_bytes(),
+    };
+    loop {
+        let completion = put(session, &place, &message).await?;
+        if !completion.is_not_here() {
+            return Ok(completion);
+        }
+        if message.whole.is_none() {
+            // It has gone by.
+            let moved = "Mailbox has just moved, try again";
+            return Err(Refusal::Unavailable(moved.into()).into());
+        }
+        let again = lookup.next_as(&router, viewer, &name).await;
+        place = again.map_err(try_create)?;
+    }
+}
+
+/// The message that is to come, if it is one that can be taken.
+fn literal_of(session: &Session, start: &AppendStart) -> Result<LiteralHead, Refusal> {
+    let literal = match start.data {
+        AppendData::Literal(literal) if start.replaces.is_none() && !literal.utf8 => literal,
+        _ => return Err(Refusal::syntax("Only literals can be appended")),
+    };
+    if literal.len > session.shared.settings.append_limit {
+        return Err(Refusal::TooBig);
+    }
+    if literal.len == 0 {
+        return Err(Refusal::NoMessage);
+    }
+    Ok(literal)
 }
 
 /// A mailbox to put messages into that is not there can be made.
@@ -123,37 +87,44 @@ pub(crate) fn try_create(error: RouteError) -> Refusal {
     }
 }
 
-/// Waits until the message and the line end behind it are in the client's buffer.
-async fn take_in(session: &mut Session, octets: u64) -> Result<(), OpError> {
+/// Waits until the message has come, and takes it.
+async fn take_in(session: &mut Session) -> Result<Whole, OpError> {
     session.flush().await?;
-    while session.client.message_and_line(octets).is_none() {
-        session.fill_client().await?;
+    let octets = loop {
+        match session.client.take_message() {
+            Some(octets) => break octets,
+            None => session.fill_client().await?,
+        }
+    };
+    loop {
+        match session.client.ends_behind_message() {
+            Some(ends) => return Ok(Whole { octets, ends }),
+            None => session.fill_client().await?,
+        }
     }
-    Ok(())
+}
+
+/// A message that has been taken in.
+struct Whole {
+    octets: Bytes,
+    /// The command ends behind it.
+    ends: bool,
 }
 
 struct Message<'a> {
-    between: &'a [u8],
-    octets: u64,
-    whole: bool,
+    start: &'a AppendStart,
+    literal: LiteralHead,
+    /// All of it, if it is small.
+    whole: Option<Whole>,
     /// By which its backend knows this APPEND: see [`asked`].
     id: NodeId,
 }
 
-enum Put {
-    /// The backend has answered, and the message has been taken from the client.
-    Done(Completion),
-    /// The mailbox is not there; the message is still in the client's buffer.
-    NotHere,
-}
-
 /// Sends the message to `place`; finds out what has become of it if the answer is lost.
-async fn put(session: &mut Session, place: &Place, message: &Message<'_>) -> Result<Put, OpError> {
+async fn put(session: &mut Session, place: &Place, message: &Message<'_>) -> OpResult {
     match attempt(session, place, message).await {
         Err(OpError::Refused(Refusal::Backend(error))) if error.may_be_done() => {
-            asked(session, place, message.id, error)
-                .await
-                .map(Put::Done)
+            asked(session, place, message.id, error).await
         }
         result => result,
     }
@@ -187,7 +158,9 @@ async fn asked(
             };
             match answer {
                 Some(completion) if completion.is_ok() => return Ok(completion),
-                Some(completion) if completion.code("X-NOT-DONE").is_some() => return Err(()),
+                Some(completion) if completion.node_code() == Some(NodeCode::NotDone) => {
+                    return Err(());
+                }
                 // It may still be starting.
                 _ => sleep(ASK_EVERY).await,
             }
@@ -204,11 +177,7 @@ async fn asked(
     }
 }
 
-async fn attempt(
-    session: &mut Session,
-    place: &Place,
-    message: &Message<'_>,
-) -> Result<Put, OpError> {
+async fn attempt(session: &mut Session, place: &Place, message: &Message<'_>) -> OpResult {
     if let State::Selected(selected) = &mut session.state
         && selected.node == place.node
         && selected.connection().is_some()
@@ -223,13 +192,7 @@ async fn attempt(
         };
         return keep(session, selected, result);
     }
-    let mut connection = match session.checkout(&place.node).await {
-        Ok(connection) => connection,
-        Err(refusal) => {
-            session.client.skip_message(message.octets);
-            return Err(refusal.into());
-        }
-    };
+    let mut connection = session.checkout(&place.node).await?;
     let result = stream(session, &mut connection, place, message, false).await;
     if result.is_ok() {
         session.shared.pool.checkin(connection);
@@ -238,11 +201,7 @@ async fn attempt(
 }
 
 /// Puts the selected mailbox back, without its connection if that has been lost.
-fn keep(
-    session: &mut Session,
-    mut selected: Box<Selected>,
-    result: Result<Put, OpError>,
-) -> Result<Put, OpError> {
+fn keep(session: &mut Session, mut selected: Box<Selected>, result: OpResult) -> OpResult {
     if result.is_err() {
         selected.forget_connection();
     }
@@ -258,48 +217,30 @@ async fn stream(
     place: &Place,
     message: &Message<'_>,
     selected: bool,
-) -> Result<Put, OpError> {
-    let head = format!("APPEND {} ", quote_always(place.name.as_str()));
-    let literal = format!("{{{}+}}", message.octets);
+) -> OpResult {
     connection.name_next(message.id);
-    let tag = connection.send_parts(&[head.as_bytes(), message.between, literal.as_bytes()]);
-    if message.whole {
-        // Left where it is until the backend has taken it.
-        let octets = usize::try_from(message.octets).unwrap_or(usize::MAX);
-        let Some(line) = session.client.message_and_line(message.octets) else {
-            return Err(Refusal::syntax("Message is not there").into());
-        };
-        connection.wire.put(&session.client.wire.input[..octets]);
-        connection.wire.put(end_of_command(&line));
-        let completion = finish(session, connection, tag, selected).await;
-        return match completion {
-            Ok(completion) if completion.code("X-NOT-HERE").is_some() => Ok(Put::NotHere),
-            Ok(completion) => {
-                session.client.skip_message(message.octets);
-                Ok(Put::Done(completion))
-            }
-            Err(error) => {
-                session.client.skip_message(message.octets);
-                Err(error.into())
-            }
-        };
+    let name = MailboxArg(place.name.as_str().into());
+    let tag = connection.send_append(&name, message.start, message.literal);
+    if let Some(whole) = &message.whole {
+        connection.wire.put(&whole.octets);
+        connection.wire.put(end_of_command(whole.ends));
+        return Ok(finish(session, connection, tag, selected).await?);
     }
-    let mut left = message.octets;
     // A backend that refuses before the end skips what is left, as a server must (RFC 7888
     // section 4); so it still gets all of it, and the connection stays of use.
     let mut early = None;
     loop {
+        let left = usize::try_from(session.client.message_left()).unwrap_or(usize::MAX);
         let took = shift(
             &mut session.client.wire.input,
             &mut connection.wire.output,
-            usize::try_from(left).unwrap_or(usize::MAX),
+            left,
         );
-        left -= took as u64;
-        if left == 0
-            && let Some(line) = session.client.next_line()
+        session.client.took(took);
+        if took == left
+            && let Some(ends) = session.client.ends_behind_message()
         {
-            connection.wire.put(end_of_command(&line));
-            session.client.skip_announced(&line);
+            connection.wire.put(end_of_command(ends));
             break;
         }
         session.client.wire.acknowledge();
@@ -316,7 +257,6 @@ async fn stream(
             },
         };
         if let Some(error) = lost {
-            session.client.skip_message(left);
             // Without its end nothing is stored.
             return Err(error.before_a_command().into());
         }
@@ -328,16 +268,16 @@ async fn stream(
                 .drain()
                 .await
                 .map_err(|e| connection.lost(e))?;
-            Ok(Put::Done(completion))
+            Ok(completion)
         }
-        None => Ok(Put::Done(finish(session, connection, tag, selected).await?)),
+        None => Ok(finish(session, connection, tag, selected).await?),
     }
 }
 
-/// What ends the command at the backend, given the client's line behind the message. Only
-/// an empty one does; anything else makes the command BAD there too.
-fn end_of_command(line: &[u8]) -> &'static [u8] {
-    if line.is_empty() { b"\r\n" } else { b" (\r\n" }
+/// What ends the command at the backend. If the client's goes on behind the message, it is BAD there
+/// too.
+fn end_of_command(ends: bool) -> &'static [u8] {
+    if ends { b"\r\n" } else { b" (\r\n" }
 }
 
 /// Waits for either side; what was read from the backend, if anything.

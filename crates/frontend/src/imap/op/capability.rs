@@ -3,26 +3,28 @@
 use crate::imap::arguments::Arguments;
 use crate::imap::errors::{OpResult, ok};
 use crate::imap::session::{Session, State};
-
-/// What every backend and the frontend do, once somebody has logged in.
-const AFTER_LOGIN: &str = "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE IDLE UNSELECT UIDPLUS MOVE BINARY \
-     CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE ACL RIGHTS=texk";
+use crate::imap::table;
 
 /// The capabilities of this session at this moment.
 pub(crate) fn list(session: &Session) -> String {
-    let limit = session.shared.settings.append_limit;
-    if !matches!(session.state, State::NotAuthenticated) {
-        return format!("{AFTER_LOGIN} APPENDLIMIT={limit}");
+    let logged_in = !matches!(session.state, State::NotAuthenticated(_));
+    let mut list = table::capabilities(logged_in).collect::<Vec<_>>().join(" ");
+    if logged_in {
+        let limit = session.shared.settings.append_limit;
+        list.push_str(&format!(" APPENDLIMIT={limit}"));
+        return list;
     }
-    let mut list = String::from("IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
     if session.can_start_tls() {
         list.push_str(" STARTTLS");
     }
-    list.push_str(if session.may_log_in() {
-        " AUTH=PLAIN"
-    } else {
-        " LOGINDISABLED"
-    });
+    let offer = session.offer();
+    if !offer.takes_passwords() {
+        list.push_str(" LOGINDISABLED");
+    }
+    for mechanism in offer.mechanisms() {
+        list.push_str(" AUTH=");
+        list.push_str(mechanism);
+    }
     list
 }
 

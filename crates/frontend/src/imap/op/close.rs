@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::backend::Connection;
-use crate::imap::arguments::Arguments;
 use crate::imap::errors::{OpResult, Refusal, ok};
 use crate::imap::session::{Session, State};
+use crate::imap::table::Call;
 use crate::shared::Shared;
 
 /// CLOSE or UNSELECT. Either way nothing is selected afterwards.
-pub(crate) async fn close(session: &mut Session, name: &str, arguments: Arguments<'_>) -> OpResult {
-    arguments.end()?;
+pub(crate) async fn close(session: &mut Session, call: Call<'_>) -> OpResult {
+    let name = call.name();
+    call.arguments().end()?;
     let State::Selected(selected) = std::mem::replace(&mut session.state, State::Authenticated)
     else {
         return Err(Refusal::syntax("Select a mailbox first").into());

@@ -1,65 +1,50 @@
 //! COPY and MOVE (RFC 9051 sections 6.4.7 and 6.4.8, RFC 6851).
 
+use murder_imap::SequenceSet;
 use murder_mailbox::{MailboxName, Rights};
 
 use crate::copy::{self, Order, Progress};
-use crate::imap::arguments::{Arguments, Line, Syntax, quote_always};
-use crate::imap::ask::not_held;
+use crate::imap::arguments::{Line, Syntax, quote_always};
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::append::try_create;
 use crate::imap::session::{Session, State};
-use crate::route::RouteError;
+use crate::imap::table::Call;
+use crate::route::{Lookup, RouteError};
 
 /// COPY, UID COPY, MOVE or UID MOVE
-pub(crate) async fn copy(
-    session: &mut Session,
-    line: &Line,
-    mut arguments: Arguments<'_>,
-) -> OpResult {
+pub(crate) async fn copy(session: &mut Session, call: Call<'_>) -> OpResult {
+    let line = call.line;
+    let mut arguments = call.arguments();
     let user = session.user()?;
-    let set = arguments.word()?.to_owned();
-    if !is_sequence_set(&set) {
-        return Err(Syntax.into());
-    }
+    let set = arguments.word()?;
+    let set = SequenceSet::parse(set.as_bytes()).map_err(|_| Syntax)?;
     arguments.space()?;
     let name = arguments.mailbox(&user.namespace, session.encoding)?;
     arguments.end()?;
     let name = name?;
     let router = session.shared.router.clone();
     let viewer = user.viewer(Rights::INSERT);
-    let mut place = match router.find_as(viewer, &name).await {
-        Ok(place) => place,
-        Err(RouteError::NotFound) => {
+    let mut lookup = Lookup::default();
+    let place = loop {
+        let found = lookup.next_as(&router, viewer, &name).await;
+        match &found {
+            Ok(place) if is_selected_on(session, &place.node) => {}
             // Whatever else is wrong is said first, as to any other mailbox. Also one that the user
             // must not know of is asked about here, where it is as good as not there.
-            let completion = within(session, line, &set, &name).await?;
-            return match completion.code("X-NOT-HERE") {
-                None => Ok(completion),
-                Some(_) => Err(Refusal::TryCreate.into()),
-            };
+            Err(RouteError::NotFound) => {}
+            _ => break found.map_err(try_create)?,
         }
-        Err(error) => return Err(try_create(error).into()),
-    };
-    if is_selected_on(session, &place.node) {
         let completion = within(session, line, &set, &name).await?;
-        if completion.code("X-NOT-HERE").is_none() {
+        if !completion.is_not_here() {
             return Ok(completion);
         }
-        let again = router.find_again_as(viewer, &name).await;
-        place = again.map_err(try_create)?;
-        if is_selected_on(session, &place.node) {
-            let completion = within(session, line, &set, &name).await?;
-            return match completion.code("X-NOT-HERE") {
-                None => Ok(completion),
-                Some(_) => Err(not_held(&place).into()),
-            };
-        }
-    }
+        found.map_err(try_create)?;
+    };
     let order = Order {
         uid: line.name.starts_with("UID "),
         moving: line.name.ends_with("MOVE"),
         set,
-        destination: place,
+        destination: place.name,
     };
     Box::pin(copy::across(session, &line.tag, order)).await
 }
@@ -69,7 +54,12 @@ fn is_selected_on(session: &Session, node: &str) -> bool {
 }
 
 /// To a mailbox on the same backend: its own business.
-async fn within(session: &mut Session, line: &Line, set: &str, name: &MailboxName) -> OpResult {
+async fn within(
+    session: &mut Session,
+    line: &Line,
+    set: &SequenceSet,
+    name: &MailboxName,
+) -> OpResult {
     let State::Selected(selected) = &mut session.state else {
         return Err(Refusal::syntax("Select a mailbox first").into());
     };
@@ -87,11 +77,4 @@ async fn within(session: &mut Session, line: &Line, set: &str, name: &MailboxNam
             "[UNAVAILABLE] The backend of the selected mailbox has gone",
         )
     })
-}
-
-fn is_sequence_set(set: &str) -> bool {
-    set == "$"
-        || set
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b',' | b':' | b'*'))
 }

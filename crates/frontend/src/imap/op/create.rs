@@ -7,7 +7,7 @@ use murder_mailbox::{MailboxId, MailboxName, Rights};
 
 use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal, ok};
-use crate::imap::op::{is_there, parse, turns_out, wait_for_revision};
+use crate::imap::op::{is_there, parse, turns_out};
 use crate::imap::session::Session;
 use crate::route::{Place, RouteError};
 use crate::shared::Shared;
@@ -72,9 +72,6 @@ pub(crate) async fn create(session: &mut Session, command: &Bytes) -> OpResult {
         }
         Err(error) => return Err(error.into()),
     };
-    if completion.is_ok() {
-        wait_for_revision(&shared, &completion).await;
-    }
     Ok(completion)
 }
 

@@ -4,7 +4,7 @@ use murder_mailbox::Rights;
 
 use crate::imap::arguments::Arguments;
 use crate::imap::errors::{OpResult, Refusal, ok};
-use crate::imap::op::{is_gone, turns_out, wait_for_revision};
+use crate::imap::op::{is_gone, turns_out};
 use crate::imap::session::Session;
 
 /// DELETE mailbox
@@ -31,8 +31,5 @@ pub(crate) async fn delete(session: &mut Session, mut arguments: Arguments<'_>) 
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    if completion.is_ok() {
-        wait_for_revision(&shared, &completion).await;
-    }
     Ok(completion)
 }

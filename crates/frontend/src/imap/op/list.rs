@@ -3,26 +3,38 @@
 //! subscriptions and STATUS ask backends.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use murder_imap::{Command, List, ListAttribute, ListRow, MailboxArg, ResponseWriter};
+use murder_location::Within;
 use murder_mailbox::listing::{self, Entry, Query, Row};
 use murder_mailbox::{MailboxName, Pattern, Rights};
-use tokio::task::{spawn_blocking, yield_now};
+use murder_session::rows;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
+use tracing::Instrument;
 
+use crate::backend::BackendError;
 use crate::backend::answer::{astring, mailbox};
+use crate::backend::connect::unreachable;
 use crate::backend::connection::Said;
-use crate::imap::arguments::{Coding, Encoding};
+use crate::imap::arguments::{Coding, Encoding, quote_always};
 use crate::imap::errors::{OpError, OpResult, Refusal, ok};
 use crate::imap::op::status::renamed;
 use crate::imap::op::{parse, subscribe};
 use crate::imap::session::{Session, User};
 use crate::route::RouteError;
+use crate::shared::Shared;
 
 /// Names that are looked at before others get their turn, also those who change the map.
 const PORTION: usize = 1024;
 /// STATUS commands sent to one backend before their answers are read.
 const STATUS_AT_ONCE: usize = 32;
+/// How long a backend may take to be reached, and to answer so many. LIST is not to wait longer for one
+/// that is away, and its answer is good without.
+const STATUS_LIMIT: Duration = Duration::from_secs(5);
 
 /// LIST or LSUB
 pub(crate) async fn list(session: &mut Session, command: &Bytes) -> OpResult {
@@ -79,7 +91,11 @@ async fn extended(session: &mut Session, list: List) -> OpResult {
     };
     for row in &rows {
         let shown = ListRow::answering(&list, row, separator);
-        let canonical = user.namespace.parse(&row.name).ok().filter(|_| row.exists);
+        let is_asked_about = row.exists && (list.returns.myrights || !statuses.is_empty());
+        let canonical = match is_asked_about {
+            true => user.namespace.parse(&row.name).ok(),
+            false => None,
+        };
         let rights = match &canonical {
             Some(name) if list.returns.myrights => rights(session, &user, name),
             _ => None,
@@ -167,17 +183,8 @@ fn patterns(
     Ok(found)
 }
 
-/// What is asked for of `entries`. Where that takes long, others are served meanwhile.
-async fn rows(entries: Vec<Entry>, separator: char, query: Query) -> Vec<Row> {
-    if !query.is_long(entries.len()) {
-        return listing::list(entries, separator, &query);
-    }
-    let listed = spawn_blocking(move || listing::list(entries, separator, &query));
-    // It does not panic, and ends early only with the node.
-    listed.await.unwrap_or_default()
-}
-
-/// Everything that LIST may show the user, of what is at or below the query's root.
+/// Everything that LIST may show the user, of what is at or below the query's root and begins as its
+/// pattern does.
 async fn entries(
     session: &Session,
     user: &User,
@@ -187,6 +194,11 @@ async fn entries(
     let root = query
         .root()
         .and_then(|root| user.namespace.parse(root).ok());
+    let start = user.namespace.parse_start(query.below_root());
+    let within = root.as_ref().map(|root| Within {
+        root,
+        start: &start,
+    });
     let also = subscribed.iter();
     let mut entries: Vec<Entry> = also.filter_map(|name| subscription(user, name)).collect();
     let mut last: Option<Box<str>> = None;
@@ -194,7 +206,7 @@ async fn entries(
         {
             let tables = session.shared.router.replica().read();
             let map = &tables.map;
-            let portion = map.visible_to(&user.identity, root.as_ref(), last.as_deref(), PORTION);
+            let portion = map.visible_to(&user.identity, within, last.as_deref(), PORTION);
             let visible = portion.entries.iter();
             entries.extend(visible.filter_map(|entry| shown(user, subscribed, entry)));
             last = portion.last.map(Into::into);
@@ -271,16 +283,19 @@ fn rights(session: &Session, user: &User, name: &MailboxName) -> Option<Rights> 
     Some(entry.rights_of(&user.identity))
 }
 
-/// STATUS of each row, ready to send (RFC 5819). What a backend does not answer, or one that
-/// is down, is left out, as section 2 there allows.
+/// STATUS of each row, ready to send (RFC 5819). The backends are asked side by side; what one does not
+/// answer in time, or one that is down, is left out, as section 2 there allows.
 async fn statuses(
-    session: &mut Session,
-    user: &User,
+    session: &Session,
+    user: &Arc<User>,
     rows: &[Row],
     items: &str,
 ) -> Result<HashMap<MailboxName, Vec<u8>>, OpError> {
     let mut by_node: HashMap<String, Vec<MailboxName>> = HashMap::new();
-    for row in rows.iter().filter(|row| row.exists) {
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.exists) {
+        if at % PORTION == PORTION - 1 {
+            yield_now().await;
+        }
         let place = user
             .namespace
             .parse(&row.name)
@@ -290,42 +305,71 @@ async fn statuses(
             by_node.entry(place.node).or_default().push(place.name);
         }
     }
-    let mut statuses = HashMap::new();
+    let mut asking = JoinSet::new();
     for (node, names) in by_node {
-        let mut connection = match session.checkout(&node).await {
-            Ok(connection) => connection,
-            Err(refusal) => {
-                tracing::debug!(?refusal, node, "no STATUS from this backend");
-                continue;
-            }
+        let statuses = Statuses {
+            shared: session.shared.clone(),
+            user: user.clone(),
+            encoding: session.encoding,
+            items: items.to_owned(),
+            found: HashMap::new(),
         };
-        let mut all_read = true;
+        asking.spawn(statuses.of_backend(node, names).in_current_span());
+    }
+    let mut statuses = HashMap::new();
+    while let Some(of_backend) = asking.join_next().await {
+        statuses.extend(of_backend.unwrap_or_default());
+    }
+    Ok(statuses)
+}
+
+/// The statuses of the mailboxes of one backend.
+struct Statuses {
+    shared: Arc<Shared>,
+    user: Arc<User>,
+    encoding: Encoding,
+    items: String,
+    found: HashMap<MailboxName, Vec<u8>>,
+}
+
+impl Statuses {
+    /// Asks for as many as the backend gives.
+    async fn of_backend(
+        mut self,
+        node: String,
+        names: Vec<MailboxName>,
+    ) -> HashMap<MailboxName, Vec<u8>> {
+        if let Err(error) = self.ask(&node, &names).await {
+            tracing::debug!(%error, node, "no more STATUS from this backend");
+        }
+        self.found
+    }
+
+    async fn ask(&mut self, node: &str, names: &[MailboxName]) -> Result<(), BackendError> {
+        let late = |_| unreachable(node, "no STATUS in time");
+        let connecting = self.shared.pool.checkout(node, &self.user.acting);
+        let mut connection = timeout(STATUS_LIMIT, connecting).await.map_err(late)??;
         for names in names.chunks(STATUS_AT_ONCE) {
             let mut tag = 0;
             for name in names {
-                let name = crate::imap::arguments::quote_always(name.as_str());
-                tag = connection.send(format!("STATUS {name} ({items})").as_bytes());
+                let name = quote_always(name.as_str());
+                tag = connection.send(format!("STATUS {name} ({})", self.items).as_bytes());
             }
             let mut read = |said| {
                 if let Said::Answer(answer) = said
                     && answer.keyword() == "STATUS"
                     && let Some((name, _)) = mailbox(answer.arguments())
-                    && let Some(bytes) = renamed(&answer, &user.namespace, session.encoding)
+                    && let Some(bytes) = renamed(&answer, &self.user.namespace, self.encoding)
                 {
-                    statuses.insert(name, bytes);
+                    self.found.insert(name, bytes);
                 }
             };
-            if let Err(error) = connection.finish(tag, &mut read).await {
-                tracing::debug!(%error, "no more STATUS from this backend");
-                all_read = false;
-                break;
-            }
+            let finishing = connection.finish(tag, &mut read);
+            timeout(STATUS_LIMIT, finishing).await.map_err(late)??;
         }
-        if all_read {
-            session.shared.pool.checkin(connection);
-        }
+        self.shared.pool.checkin(connection);
+        Ok(())
     }
-    Ok(statuses)
 }
 
 #[cfg(test)]

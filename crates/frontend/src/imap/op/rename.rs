@@ -9,9 +9,9 @@ use crate::backend::BackendError;
 use crate::imap::arguments::{Coding, quote_always};
 use crate::imap::errors::{OpResult, Refusal, ok};
 use crate::imap::op::create::MAY_NOT_CREATE;
-use crate::imap::op::{is_there, parse, turns_out, wait_for_revision};
+use crate::imap::op::{is_there, parse, turns_out};
 use crate::imap::session::{Session, User};
-use crate::route::RouteError;
+use crate::route::{Lookup, RouteError};
 use crate::shared::Shared;
 
 /// What a client is told that wants to move mailboxes between backends.
@@ -47,7 +47,9 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
     let router = &shared.router;
     // In the backends' order, and so that what the user must not know of is as if it were not there.
     let of_inbox = from.is_inbox() && from.home_key() == to.home_key();
-    let place = source(&shared, &user, &from, of_inbox).await?;
+    let source = || source_by_map(&shared, &user, &from, of_inbox);
+    let mut lookup = Lookup::default();
+    let mut place = lookup.next(router, source).await?;
     let viewer = user.viewer(Rights::LOOKUP);
     if router.look_as(viewer, &to).is_ok() {
         match router.find_again_as(viewer, &to).await {
@@ -81,25 +83,16 @@ pub(crate) async fn rename(session: &mut Session, command: &Bytes) -> OpResult {
         quote_always(from.as_str()),
         quote_always(to.as_str())
     );
-    let mut completion = match session.on_backend(&place, line.as_bytes()).await {
-        Ok((completion, _)) => completion,
-        Err(error) => return lost(&shared, error, id, &to).await,
-    };
-    if completion.code("X-NOT-HERE").is_some() {
-        shared.router.barrier().await;
-        let place = source(&shared, &user, &from, of_inbox).await?;
-        completion = match session.on_backend(&place, line.as_bytes()).await {
+    loop {
+        let completion = match session.on_backend(&place, line.as_bytes()).await {
             Ok((completion, _)) => completion,
             Err(error) => return lost(&shared, error, id, &to).await,
         };
-        if completion.code("X-NOT-HERE").is_some() {
-            return Err(RouteError::NotFound.into());
+        if !completion.is_not_here() {
+            return Ok(completion);
         }
+        place = lookup.next(router, source).await?;
     }
-    if completion.is_ok() {
-        wait_for_revision(&shared, &completion).await;
-    }
-    Ok(completion)
 }
 
 /// The answer when the backend's was lost: mailbox `id`, of which it is known that it would be
@@ -119,22 +112,7 @@ async fn lost(
 }
 
 /// The backend of `from`, which may itself be no mailbox but have some below, where the user may
-/// rename it. A refusal only counts after a barrier.
-async fn source(
-    shared: &Shared,
-    user: &User,
-    from: &MailboxName,
-    of_inbox: bool,
-) -> Result<String, Refusal> {
-    match source_by_map(shared, user, from, of_inbox) {
-        Ok(node) => Ok(node),
-        Err(_) => {
-            shared.router.barrier().await;
-            source_by_map(shared, user, from, of_inbox)
-        }
-    }
-}
-
+/// rename it.
 fn source_by_map(
     shared: &Shared,
     user: &User,
@@ -167,7 +145,7 @@ fn source_by_map(
         let first = below.next().ok_or(RouteError::NotFound)?;
         let may = |entry: &Entry<'_>| entry.rights_of(&user.identity).contains(needed);
         if !(may(&first) && below.all(|entry| may(&entry))) {
-            let known = map.visible_to(&user.identity, Some(from), None, usize::MAX);
+            let known = map.visible_to(&user.identity, Some(from.into()), None, usize::MAX);
             return Err(match known.entries.is_empty() {
                 false => Refusal::NotPermitted(MAY_NOT_RENAME),
                 true => RouteError::NotFound.into(),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use murder_imap::NodeCode;
 use murder_location::{LocationMap, MailboxState};
 use murder_mailbox::{MailboxId, MailboxName};
 use tokio::time::{Instant, sleep};
@@ -16,11 +17,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Waits until the map has the change that `completion` tells of.
 pub(crate) async fn wait_for_revision(shared: &Shared, completion: &Completion) {
-    let Some(revision) = completion.code("X-REVISION") else {
-        return;
-    };
-    let Ok(revision) = revision.parse() else {
-        tracing::error!(revision, "a backend told a revision that is none");
+    let Some(NodeCode::Revision(revision)) = completion.node_code() else {
         return;
     };
     if let Err(error) = shared.router.replica().wait_for(revision, MAX_WAIT).await {

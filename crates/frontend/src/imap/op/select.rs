@@ -1,29 +1,23 @@
 //! SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3).
 
-use bytes::Bytes;
 use murder_imap::{Command, SelectParam};
 use murder_mailbox::Rights;
 
 use crate::backend::connection::Said;
 use crate::backend::{Answer, Completion, Connection};
-use crate::imap::arguments::{Arguments, quote_always};
-use crate::imap::ask::not_held;
+use crate::imap::arguments::quote_always;
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::op::{close, parse};
 use crate::imap::selected::{Selected, write_status};
 use crate::imap::session::{Session, State};
-use crate::route::Place;
+use crate::imap::table::Call;
+use crate::route::{Lookup, Place};
 
 /// SELECT or EXAMINE mailbox [(parameters)]
-pub(crate) async fn select(
-    session: &mut Session,
-    name: &str,
-    command: &Bytes,
-    mut arguments: Arguments<'_>,
-) -> OpResult {
+pub(crate) async fn select(session: &mut Session, call: Call<'_>) -> OpResult {
     // What is wrong with the command itself is said whatever the mailbox, and leaves the one that is
     // selected as it is.
-    if let Command::Select { params, .. } | Command::Examine { params, .. } = parse(command)?
+    if let Command::Select { params, .. } | Command::Examine { params, .. } = parse(call.octets)?
         && params
             .iter()
             .any(|param| matches!(param, SelectParam::QResync { .. }))
@@ -31,6 +25,7 @@ pub(crate) async fn select(
         return Err(Refusal::syntax("QRESYNC is not enabled").into());
     }
     let user = session.user()?;
+    let mut arguments = call.arguments();
     let mailbox = arguments.mailbox(&user.namespace, session.encoding)?;
     let parameters = match arguments.take(b' ') {
         true => arguments.parenthesised()?.to_vec(),
@@ -48,44 +43,35 @@ pub(crate) async fn select(
         _ => None,
     };
     let viewer = user.viewer(Rights::READ);
-    let found = match mailbox {
-        Ok(mailbox) => session
-            .shared
-            .router
-            .find_as(viewer, &mailbox)
-            .await
-            .map_err(|error| session.missing(&mailbox, error)),
-        Err(error) => Err(error.into()),
-    };
-    let place = match found {
-        Ok(place) => place,
-        Err(refusal) => {
-            leave(session, connection);
-            return Err(refusal.into());
-        }
-    };
-    let (mut completion, mut said) =
-        attempt(session, &mut connection, &place, name, &parameters).await?;
-    let mut place = place;
-    if completion.code("X-NOT-HERE").is_some() {
-        place = match session
-            .shared
-            .router
-            .find_again_as(viewer, &place.name)
-            .await
-        {
+    let router = session.shared.router.clone();
+    let mut lookup = Lookup::default();
+    let mut was_tried = false;
+    let (place, completion, said) = loop {
+        let found = match &mailbox {
+            Ok(mailbox) => lookup
+                .next_as(&router, viewer, mailbox)
+                .await
+                .map_err(|error| session.missing(mailbox, error)),
+            Err(error) => Err(error.clone().into()),
+        };
+        let place = match found {
             Ok(place) => place,
-            Err(error) => {
-                give_back(session, connection);
-                return Err(error.into());
+            Err(refusal) => {
+                // Where it was tried, nothing is selected.
+                match was_tried {
+                    true => give_back(session, connection),
+                    false => leave(session, connection),
+                }
+                return Err(refusal.into());
             }
         };
-        (completion, said) = attempt(session, &mut connection, &place, name, &parameters).await?;
-        if completion.code("X-NOT-HERE").is_some() {
-            give_back(session, connection);
-            return Err(not_held(&place).into());
+        was_tried = true;
+        let (completion, said) =
+            attempt(session, &mut connection, &place, call.name(), &parameters).await?;
+        if !completion.is_not_here() {
+            break (place, completion, said);
         }
-    }
+    };
     for said in said {
         match said {
             Said::Answer(answer) if is_of_select(&answer) => session.client.wire.put(&answer.bytes),

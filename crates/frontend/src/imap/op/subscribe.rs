@@ -4,19 +4,16 @@
 use murder_mailbox::{MailboxName, Rights};
 
 use crate::backend::{Answer, Completion};
-use crate::imap::arguments::{Arguments, quote_always};
-use crate::imap::ask::not_held;
+use crate::imap::arguments::quote_always;
 use crate::imap::errors::{OpResult, Refusal};
 use crate::imap::session::{Session, User};
-use crate::route::{Place, RouteError};
-use crate::shared::Shared;
+use crate::imap::table::Call;
+use crate::route::{Lookup, RouteError};
 
 /// SUBSCRIBE or UNSUBSCRIBE mailbox
-pub(crate) async fn subscribe(
-    session: &mut Session,
-    command: &str,
-    mut arguments: Arguments<'_>,
-) -> OpResult {
+pub(crate) async fn subscribe(session: &mut Session, call: Call<'_>) -> OpResult {
+    let command = call.name();
+    let mut arguments = call.arguments();
     let user = session.user()?;
     let name = arguments.mailbox(&user.namespace, session.encoding)?;
     arguments.end()?;
@@ -41,27 +38,22 @@ pub(crate) async fn at_home(
     user: &User,
     line: &[u8],
 ) -> Result<(Completion, Vec<Answer>), Refusal> {
-    let shared = session.shared.clone();
-    let place = home(&shared, user).await?;
-    let (completion, answers) = session.on_backend(&place.node, line).await?;
-    if completion.code("X-NOT-HERE").is_none() {
-        return Ok((completion, answers));
-    }
-    let place = shared.router.find_again(&place.name).await?;
-    let (completion, answers) = session.on_backend(&place.node, line).await?;
-    match completion.code("X-NOT-HERE") {
-        None => Ok((completion, answers)),
-        Some(_) => Err(not_held(&place)),
-    }
-}
-
-/// Where the user's INBOX is.
-async fn home(shared: &Shared, user: &User) -> Result<Place, Refusal> {
+    let router = session.shared.router.clone();
     let inbox = MailboxName::inbox_of(&user.identity.user)?;
-    match shared.router.find(&inbox).await {
-        Err(RouteError::NotFound) => Err(Refusal::Cannot(
-            "Subscriptions are kept with the INBOX, and there is none".into(),
-        )),
-        found => Ok(found?),
+    let mut lookup = Lookup::default();
+    loop {
+        let place = match lookup.next(&router, || router.look(&inbox)).await {
+            Ok(place) => place,
+            Err(RouteError::NotFound) => {
+                return Err(Refusal::Cannot(
+                    "Subscriptions are kept with the INBOX, and there is none".into(),
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (completion, answers) = session.on_backend(&place.node, line).await?;
+        if !completion.is_not_here() {
+            return Ok((completion, answers));
+        }
     }
 }

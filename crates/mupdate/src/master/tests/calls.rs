@@ -8,7 +8,7 @@ use murder_mailbox::{Acl, SpecialUse};
 
 use super::*;
 use murder_location::MupdateError;
-use murder_location::client::{Operation, Selection, UserUpdate};
+use murder_location::client::{MOST_TOGETHER, Operation, Selection, UserUpdate};
 use murder_location::record::MailboxState;
 use murder_location::tell_blocks;
 
@@ -49,6 +49,62 @@ async fn a_mailbox_comes_into_being() {
         backend.delete(&new.name, None).await,
         Err(MupdateError::NotFound(_))
     ));
+}
+
+/// Changes at the same time share calls, and have their own outcomes all the same.
+#[tokio::test]
+async fn each_change_has_its_own_outcome() {
+    let murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    let other = backend.of_partition(PartitionEpoch {
+        partition: "be1!default".into(),
+        epoch: FIRST_EPOCH + 1,
+    });
+    make(&backend, "taken", "be1!default").await;
+    let mut changes = tokio::task::JoinSet::new();
+    for number in 0..3 * MOST_TOGETHER {
+        let (client, name) = match number % 3 {
+            0 => (&backend, format!("new{number}")),
+            1 => (&backend, "taken".to_owned()),
+            _ => (&other, format!("new{number}")),
+        };
+        let (client, new) = (client.clone(), reserve(&name, "be1!default"));
+        changes.spawn(async move { (number, new.clone(), client.reserve(new).await) });
+    }
+    while let Some(done) = changes.join_next().await {
+        let (number, new, outcome) = done.unwrap();
+        match (number % 3, outcome) {
+            (0, Ok(changed)) => {
+                let made = changed.mailbox.unwrap();
+                assert_eq!((made.name, made.location.id), (new.name, new.id));
+            }
+            (1, Err(MupdateError::AlreadyExists { holder, .. })) => {
+                assert_eq!(holder.unwrap().name.as_str(), "taken");
+            }
+            (2, Err(MupdateError::NotOwner(_))) => {}
+            (_, other) => panic!("{number}: {other:?}"),
+        }
+    }
+}
+
+/// A master that is not there is said of each change, within the deadline of a call.
+#[tokio::test]
+async fn each_change_hears_of_a_lost_master() {
+    let mut murder = Murder::start().await;
+    let backend = murder.client("be1", "backend");
+    backend.barrier().await.unwrap();
+    murder.kill().await;
+    let mut changes = tokio::task::JoinSet::new();
+    for number in 0..10 {
+        let (client, new) = (
+            backend.clone(),
+            reserve(&format!("new{number}"), "be1!default"),
+        );
+        changes.spawn(async move { client.reserve(new).await });
+    }
+    while let Some(outcome) = changes.join_next().await {
+        assert!(outcome.unwrap().unwrap_err().is_unavailable());
+    }
 }
 
 #[tokio::test]

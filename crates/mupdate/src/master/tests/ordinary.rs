@@ -56,7 +56,7 @@ async fn health_is_told() {
     };
     let refused = client.check(unknown).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::NotFound);
-    let health = &murder.master.as_ref().unwrap().health;
+    let health = &murder.master.as_ref().unwrap().health();
     let mut watch = client
         .watch(HealthCheckRequest::default())
         .await

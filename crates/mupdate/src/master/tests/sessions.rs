@@ -7,15 +7,16 @@ use murder_location::MupdateError;
 use murder_location::NodeHealth;
 use murder_location::client::DescribedNode;
 use murder_location::record::{NodeState, PartitionIdentity, PartitionState, Report};
-use murder_location::{NodeDescription, NodeSession, NodeStatus, PartitionStatus};
+use murder_location::{NodeDescription, NodeSession, NodeStatus, PartitionStatus, service};
 
 fn description(name: &str) -> NodeDescription {
     NodeDescription {
         name: name.into(),
-        imaps: "127.0.0.1:993".into(),
-        lmtp: "127.0.0.1:24".into(),
-        http: "127.0.0.1:80".into(),
-        admin: "127.0.0.1:3906".into(),
+        services: [
+            (service::IMAPS.into(), "127.0.0.1:993".into()),
+            (service::HTTP.into(), "127.0.0.1:80".into()),
+        ]
+        .into(),
         weight: 7,
     }
 }
@@ -93,7 +94,9 @@ async fn a_node_is_up_while_its_session_lasts() {
     until(&replica, |r| state_of(r, "be1") == Some(NodeState::Up)).await;
     let node = replica.node("be1").unwrap();
     assert_eq!(node.roles, ["backend"]);
-    assert_eq!((node.imaps.as_str(), node.weight), ("127.0.0.1:993", 7));
+    let services = description("").services;
+    assert_eq!((&node.services, node.weight), (&services, 7));
+    assert_eq!(node.service(service::LMTP), None);
     let (partition, owner) = replica.open_partitions().pop().unwrap();
     assert_eq!(partition.name, "be1!default");
     assert_eq!((partition.bytes_total, partition.bytes_free), (1000, 900));
@@ -360,11 +363,18 @@ async fn a_nodes_claims_are_bounded() {
     };
     assert!(!tried("fe1", "frontend", heaviest("fe1"), greedy(1)).await);
     assert!(!tried("be1", "backend", heaviest("be1"), greedy(257)).await);
-    let long = NodeDescription {
-        imaps: "x".repeat(300),
-        ..description("be1")
-    };
-    assert!(!tried("be1", "backend", long, greedy(1)).await);
+    let all = (0..100).map(|kind| (kind.to_string(), "x:1".to_owned()));
+    for services in [
+        [(service::IMAPS.to_owned(), "x".repeat(300))].into(),
+        [("x".repeat(300), "x:1".to_owned())].into(),
+        all.collect(),
+    ] {
+        let long = NodeDescription {
+            services,
+            ..description("be1")
+        };
+        assert!(!tried("be1", "backend", long, greedy(1)).await);
+    }
     assert!(tried("fe1", "frontend", heaviest("fe1"), greedy(0)).await);
     assert!(tried("be1", "backend", heaviest("be1"), greedy(200)).await);
     replica.barrier(LONG).await.unwrap();

@@ -200,7 +200,15 @@ impl Shard {
                 Some(replay) => (true, replay.anew),
                 None => (shared.catalogue.key(id).is_none(), Anew::None),
             };
-            let open = || Home::open(&shared.homes_dir, id, shared.tag, &shared.template, may);
+            let open = || {
+                Home::open(
+                    &shared.homes_dir,
+                    id,
+                    shared.origin.tag,
+                    &shared.template,
+                    may,
+                )
+            };
             let make_anew = || {
                 remove_home(&shared.homes_dir, id)
                     .map_err(|e| StoreError::io("removing an unfinished home", &e))?;

@@ -1,23 +1,22 @@
-//! A role as a process: arguments, configuration, start, signals, drain, exit code.
+//! A node as a process: arguments, configuration, start, signals, drain, exit code.
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use murder_net::{log, tls};
 use sd_notify::NotifyState;
-use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{ConfigError, LogConfig, Mistakes, NodeConfig};
-use crate::expiry::CertificateFile;
-use crate::{Health, config, expiry, log, tls};
+use crate::config::NodeFile;
+use crate::node::Node;
+use crate::role::{RoleKind, RunningRole};
+use crate::{config, memory};
 
 /// The exit code for a configuration that cannot be used.
 pub const EXIT_CONFIG: u8 = 2;
 
-/// What a role's process is told.
+/// What a node's process is told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
     /// The node's TOML file
@@ -34,81 +33,47 @@ pub struct Arguments {
     pub with_parent: Option<i32>,
 }
 
-/// A role, as its process sees it.
-pub trait Service {
-    /// The whole of the node's file.
-    type Config: DeserializeOwned;
-    /// What runs.
-    type Running;
-
-    /// `backend`, in log lines.
-    const NAME: &'static str;
-
-    /// The file's `[node]`.
-    fn node(config: &Self::Config) -> &NodeConfig;
-
-    /// The file's `[log]`.
-    fn log(config: &Self::Config) -> &LogConfig;
-
-    /// What can be wrong with the configuration beyond each key by itself, the files that it names
-    /// included; all of it. Changes nothing.
-    fn check(config: &Self::Config, mistakes: &mut Mistakes);
-
-    /// The certificates that it shows to nodes and to mail clients, and those that it believes.
-    fn certificates(config: &Self::Config) -> Vec<CertificateFile>;
-
-    /// What it says about itself while it runs.
-    fn health(running: &Self::Running) -> &Health;
-
-    /// Starts it; returns when it listens.
-    ///
-    /// # Errors
-    /// Why it cannot be started.
-    fn start(config: Self::Config) -> impl Future<Output = anyhow::Result<Self::Running>>;
-
-    /// What it listens on: (protocol, address).
-    fn addresses(running: &Self::Running) -> Vec<(String, SocketAddr)>;
-
-    /// Stops it within `grace`.
-    fn stop(running: Self::Running, grace: Duration) -> impl Future<Output = ()>;
-}
-
-/// Runs a role until SIGTERM or SIGINT: 0 after a clean stop, [`EXIT_CONFIG`] for a bad
-/// configuration, 1 when it cannot start. SIGHUP reads certificates again.
+/// Runs a node until SIGTERM or SIGINT: 0 after a clean stop, [`EXIT_CONFIG`] for a bad configuration, 1
+/// when it cannot start. SIGHUP reads certificates again.
+///
+/// A program with one role is that; one with several has those of which the file has the section, and
+/// starts them in this order.
 #[must_use]
-pub fn run<S: Service>(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: &Arguments, kinds: &[RoleKind]) -> ExitCode {
     if arguments.check {
-        return check::<S>(&arguments.config);
+        return check(&arguments.config, kinds);
     }
-    let config = match load::<S>(&arguments.config) {
-        Ok(config) => config,
+    let file = match config::read(&arguments.config, kinds, |_, _| {}) {
+        Ok(file) => file,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    match run_loaded::<S>(arguments, config) {
+    match run_file(arguments, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Logging may not be set up; systemd and `murder up` show either.
-            eprintln!("murder-{}: {}", S::NAME, describe(&error));
+            eprintln!("murder-{}: {}", name(kinds), describe(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Says what is wrong with a role's configuration. A certificate that has expired is wrong here,
-/// while a node starts with it: some clients may still take it, and its health says so.
-fn check<S: Service>(file: &Path) -> ExitCode {
+/// What the program is, for who reads its messages.
+fn name(kinds: &[RoleKind]) -> &'static str {
+    match kinds {
+        [only] => only.role.as_str(),
+        _ => "node",
+    }
+}
+
+/// Says what is wrong with a node's configuration. A certificate that has expired is wrong here, while
+/// a node starts with it: some clients may still take it, and its health says so.
+fn check(file: &Path, kinds: &[RoleKind]) -> ExitCode {
     let mut soon = Vec::new();
-    let checked = config::load_checked(file, |config, mistakes| {
-        check_all::<S>(config, mistakes);
-        for remark in expiry::remarks(&S::certificates(config), SystemTime::now()) {
-            match remark.ended {
-                true => mistakes.add(remark.key, remark.text),
-                false => soon.push(remark.text),
-            }
-        }
+    let checked = config::read(file, kinds, |runtime, mistakes| {
+        soon = config::check_certificates(runtime, mistakes);
     });
     for remark in soon {
         eprintln!("warning: {remark}");
@@ -125,20 +90,6 @@ fn check<S: Service>(file: &Path) -> ExitCode {
     }
 }
 
-fn check_all<S: Service>(config: &S::Config, mistakes: &mut Mistakes) {
-    log::check(S::log(config), mistakes);
-    S::node(config).check(mistakes);
-    S::check(config, mistakes);
-}
-
-/// Loads and checks a role's configuration.
-///
-/// # Errors
-/// [`ConfigError`], with all that is wrong.
-pub fn load<S: Service>(file: &Path) -> Result<S::Config, ConfigError> {
-    config::load_checked(file, check_all::<S>)
-}
-
 /// An error with its causes in one line, without those that the one before has said already.
 #[must_use]
 pub fn describe(error: &anyhow::Error) -> String {
@@ -153,17 +104,20 @@ pub fn describe(error: &anyhow::Error) -> String {
     text
 }
 
-fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::Result<()> {
+fn run_file(arguments: &Arguments, file: NodeFile) -> anyhow::Result<()> {
     if let Some(parent) = arguments.with_parent {
         stop_with_parent(parent)?;
     }
     // Mail, accounts and keys are nobody else's, whatever has started the process.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    log::init(S::log(&config))?;
+    log::init(&file.runtime.log)?;
     raise_open_files();
+    if let Err(error) = memory::without_huge_pages() {
+        tracing::debug!(%error, "huge pages cannot be done without");
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all();
-    match S::node(&config).worker_threads {
+    match file.runtime.node.worker_threads {
         0 => {}
         threads => {
             runtime.worker_threads(threads);
@@ -173,25 +127,29 @@ fn run_loaded<S: Service>(arguments: &Arguments, config: S::Config) -> anyhow::R
     let grace = Duration::from_secs(arguments.grace);
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let certificates = S::certificates(&config);
-        let running = tokio::select! {
-            running = S::start(config) => running?,
+        let node = tokio::select! {
+            node = Node::start_file(file) => node?,
             _ = signals.stop() => return Ok(()),
         };
-        for (protocol, address) in S::addresses(&running) {
-            tracing::info!(role = S::NAME, protocol, %address, "listening");
+        for (role, protocol, address) in node.listeners() {
+            tracing::info!(role = role.as_str(), protocol, %address, "listening");
+        }
+        let shared = node.runtime();
+        for (protocol, address) in [("admin", shared.admin()), ("http", shared.http())] {
+            if let Some(address) = address {
+                tracing::info!(protocol, %address, "listening");
+            }
         }
         notify(&[NotifyState::Ready]);
-        let expiring = expiry::watch(certificates, S::health(&running).clone());
         let signal = tokio::select! {
             signal = signals.stop() => signal,
-            never = expiring => match never {},
+            never = memory::give_back() => match never {},
         };
-        tracing::info!(role = S::NAME, signal, "stopping");
+        tracing::info!(signal, "stopping");
         notify(&[NotifyState::Stopping]);
         tokio::select! {
-            () = S::stop(running, grace) => tracing::info!(role = S::NAME, "stopped"),
-            signal = signals.stop() => tracing::warn!(role = S::NAME, signal, "stopped at once"),
+            () = node.shutdown(grace) => tracing::info!("stopped"),
+            signal = signals.stop() => tracing::warn!(signal, "stopped at once"),
         }
         Ok(())
     })
@@ -228,7 +186,7 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The signals that a role knows.
+/// The signals that a node knows.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -272,6 +230,7 @@ fn reload() {
 #[cfg(test)]
 mod tests {
     use anyhow::Context;
+    use murder_net::ConfigError;
 
     use super::*;
 

@@ -1,42 +1,24 @@
 //! The files that bodies lie in: numbering, reading, and keeping them while they are needed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use super::checkpoint::Checkpoint;
+use super::files::{SegmentName, files};
+use super::retention::Retention;
+use super::segment;
 use crate::body::BodyLocation;
 use crate::damage::DamageCell;
 use crate::error::StoreError;
 use crate::io::{JournalFile, JournalIo};
-use crate::journal::files::SegmentName;
-use crate::journal::segment;
-
-/// Why a file may not be removed yet.
-#[derive(Debug, Default)]
-struct Pin {
-    /// Commands on their way, and bodies being staged.
-    holders: u32,
-    /// The last journaled record that refers to the file.
-    last_lsn: u64,
-    /// Views from before compaction, which still refer to it.
-    views: Vec<Weak<Generation>>,
-}
-
-/// Shared by the views of a mailbox between two compactions of its bodies: while one of them
-/// exists, the files that they refer to stay.
-#[derive(Debug, Default)]
-pub(crate) struct Generation {
-    /// An older view refers to files that the next ones refer to as well, so that an older
-    /// generation keeps the newer ones.
-    pub next: OnceLock<Arc<Generation>>,
-}
 
 /// The journal's files, seen as places of bodies.
 #[derive(Debug)]
@@ -45,7 +27,7 @@ pub(crate) struct Segments {
     pub dir: PathBuf,
     next: AtomicU64,
     open: Mutex<LruCache<u64, Arc<dyn JournalFile>>>,
-    pins: Mutex<HashMap<u64, Pin>>,
+    pub retention: Retention,
     removed: Mutex<Removed>,
     /// Bodies that were compared with their checksums, so that parts of them can be read.
     checked: Mutex<LruCache<(u64, u64, u32), ()>>,
@@ -102,7 +84,7 @@ impl Segments {
             dir,
             next: AtomicU64::new(1),
             open: Mutex::new(LruCache::new(open_files)),
-            pins: Mutex::default(),
+            retention: Retention::default(),
             removed: Mutex::default(),
             checked: Mutex::new(checked),
             damage,
@@ -243,19 +225,10 @@ impl Segments {
 
     /// Keeps a file from being removed until the pin is dropped.
     pub fn pin(self: &Arc<Self>, segment: u64) -> SegmentPin {
-        self.pins.lock().entry(segment).or_default().holders += 1;
+        self.retention.hold(segment);
         SegmentPin {
             segments: Arc::clone(self),
             segment,
-        }
-    }
-
-    /// Keeps a file from being removed while a view of that generation exists.
-    pub fn keep_for(&self, segment: u64, view: Weak<Generation>) {
-        let mut pins = self.pins.lock();
-        let views = &mut pins.entry(segment).or_default().views;
-        if views.last().is_none_or(|last| !last.ptr_eq(&view)) {
-            views.push(view);
         }
     }
 
@@ -276,30 +249,48 @@ impl Segments {
         })
     }
 
-    /// Removes a file in which nothing lives as of the record `settled`, unless something
-    /// later refers to it, or it says that it is another one. Returns whether it is gone.
-    pub fn remove_if_unused(&self, name: SegmentName, settled: u64, tag: u64) -> io::Result<bool> {
+    /// Removes a file unless something keeps it, or it says that it is another one. `lives`: homes
+    /// refer to it as of the checkpoint. Returns whether it is gone.
+    pub fn remove_unless_kept(
+        &self,
+        name: SegmentName,
+        at: &Checkpoint,
+        lives: bool,
+        tag: u64,
+    ) -> io::Result<bool> {
         let number = name.number();
-        if !self.is_itself(name, tag)? {
-            tracing::error!(
-                segment = number,
-                "nothing refers to the file of this name, but it is another one; it is kept"
-            );
-            return Ok(false);
-        }
-        // Held over the unlinking, so that nobody pins a file that is going.
-        let mut pins = self.pins.lock();
-        if let Some(pin) = pins.get_mut(&number) {
-            pin.views.retain(|view| view.strong_count() > 0);
-            if !pin.views.is_empty() || pin.holders > 0 || pin.last_lsn > settled {
+        self.retention.unless_kept(name, at, lives, || {
+            if !self.is_itself(name, tag)? {
+                tracing::error!(
+                    segment = number,
+                    "nothing refers to the file of this name, but it is another one; it is kept"
+                );
                 return Ok(false);
             }
-            pins.remove(&number);
+            self.open.lock().pop(&number);
+            self.removed.lock().add(number);
+            self.io.remove(&name.path(&self.dir))?;
+            Ok(true)
+        })
+    }
+
+    /// Drops readers of the journal for which more than `bytes` of it are kept.
+    pub fn drop_slow_readers(&self, bytes: u64) -> Result<(), StoreError> {
+        if !self.retention.has_readers() {
+            return Ok(());
         }
-        self.open.lock().pop(&number);
-        self.removed.lock().add(number);
-        self.io.remove(&name.path(&self.dir))?;
-        Ok(true)
+        let mut sizes = BTreeMap::new();
+        for file in files(&*self.io, &self.dir)? {
+            let number = file.number();
+            let size = self.file(number)?.size();
+            let size = size.map_err(|e| StoreError::io("looking at a journal file", &e))?;
+            sizes.insert(number, size);
+        }
+        self.retention.drop_slow(|segment| {
+            let kept: u64 = sizes.range(segment..).map(|(_, size)| size).sum();
+            kept > bytes
+        });
+        Ok(())
     }
 }
 
@@ -324,21 +315,13 @@ pub(crate) struct SegmentPin {
 impl SegmentPin {
     /// Says that the record `lsn` refers to the file.
     pub fn journaled(&self, lsn: u64) {
-        if let Some(pin) = self.segments.pins.lock().get_mut(&self.segment) {
-            pin.last_lsn = pin.last_lsn.max(lsn);
-        }
+        self.segments.retention.referred(self.segment, lsn);
     }
 }
 
 impl Drop for SegmentPin {
     fn drop(&mut self) {
-        let mut pins = self.segments.pins.lock();
-        if let Some(pin) = pins.get_mut(&self.segment) {
-            pin.holders -= 1;
-            if pin.holders == 0 && pin.last_lsn == 0 && pin.views.is_empty() {
-                pins.remove(&self.segment);
-            }
-        }
+        self.segments.retention.let_go(self.segment);
     }
 }
 

@@ -1,70 +1,100 @@
-//! Finds its way through what a backend sends, without holding it.
+//! Finds its way through what a server sends, without holding it.
 //!
-//! An untagged answer of any length goes by in pieces as it arrives; only lines that must be
-//! read whole (tagged, status and continuation lines) are waited for. Nothing here does I/O.
-
-use std::ops::Range;
+//! An untagged response of any length goes by in pieces as it arrives; only lines that must be
+//! read whole (tagged, status and continuation lines) are waited for.
 
 use memchr::memchr;
-use murder_imap::{ANNOUNCEMENT_MAX, literal_announcement};
 
-/// The longest status, tagged or continuation line: response code and text. Those of a backend
-/// hold at most a COPYUID with two UID sets, of a million messages that do not follow each other.
+use super::announced;
+use crate::lexical::is_tag_char;
+use crate::parse::ANNOUNCEMENT_MAX;
+
+/// The longest status, tagged or continuation line: response code and text. Those of a server of
+/// the murder hold at most a COPYUID with two UID sets, of a million messages that do not follow each other.
 const MAX_STATUS_LINE: usize = 32 * 1024 * 1024;
 /// A data line longer than this goes by in pieces. Shorter ones only when complete, so that
-/// a backend lost between two lines leaves the client with whole lines.
+/// a server lost between two lines leaves the client with whole lines.
 const STREAM_ABOVE: usize = 16 * 1024;
 /// What must be seen to know what a line is: `* CAPABILITY `.
 const KEYWORD: usize = 16;
 
 /// What stands at the front of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// More input is needed.
     More,
-    /// `len` bytes of an untagged answer. `first`: it begins here; `last`: it ends here.
-    Untagged { len: usize, first: bool, last: bool },
+    /// Octets of an untagged response.
+    Untagged {
+        /// How many.
+        len: usize,
+        /// It begins here.
+        first: bool,
+        /// It ends here.
+        last: bool,
+    },
     /// A whole line `* OK …`, `* NO …`, `* BAD …`, `* BYE …` or `* PREAUTH …`.
-    Status { len: usize },
+    Status {
+        /// Its octets.
+        len: usize,
+    },
     /// A whole line `+ …`.
-    Continuation { len: usize },
+    Continuation {
+        /// Its octets.
+        len: usize,
+    },
     /// A whole line that starts with a tag.
-    Tagged { len: usize },
+    Tagged {
+        /// Its octets.
+        len: usize,
+    },
 }
 
-/// The peer does not speak IMAP, or a line of it has no end.
+/// The server does not speak IMAP, or a line of it has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("backend sent something that is no IMAP answer")]
-pub(crate) struct ScanError;
+#[error("not an IMAP response")]
+pub struct NotImap;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// Between answers.
+    /// Between responses.
     #[default]
     Between,
-    /// In a line of an untagged answer.
+    /// In a line of an untagged response.
     InLine,
-    /// In a literal of an untagged answer, with so many bytes to come.
+    /// In a literal of an untagged response, with so many bytes to come.
     InLiteral(u64),
 }
 
-/// Where in the backend's output we are.
+/// Cuts a server's octets into responses and pieces of them.
 #[derive(Debug, Default)]
-pub(crate) struct Scanner {
+pub struct ResponseCutter {
     state: State,
     /// So much of a line that must be whole was searched for its end: it may come in many pieces.
     searched: usize,
 }
 
-impl Scanner {
-    /// Whether the last answer that began has also ended.
-    pub(crate) fn is_between(&self) -> bool {
+impl ResponseCutter {
+    /// Whether the last response that began has also ended.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
         self.state == State::Between
     }
 
-    /// Looks at the front of `input`. The caller takes the bytes that it is told away before
+    /// Octets of the current literal that are still to come; 0 outside of one.
+    #[must_use]
+    pub fn literal_left(&self) -> u64 {
+        match self.state {
+            State::InLiteral(left) => left,
+            State::Between | State::InLine => 0,
+        }
+    }
+
+    /// Looks at the front of `input`. The caller takes the octets that it is told about away before
     /// it asks again.
-    pub(crate) fn next(&mut self, input: &[u8]) -> Result<Piece, ScanError> {
+    ///
+    /// # Errors
+    /// The server does not speak IMAP.
+    pub fn next(&mut self, input: &[u8]) -> Result<Piece, NotImap> {
         if input.is_empty() {
             return Ok(Piece::More);
         }
@@ -85,11 +115,11 @@ impl Scanner {
                     let newline = self.line_end(input);
                     self.whole(newline, input, |len| Piece::Continuation { len })
                 }
-                c if c.is_ascii_alphanumeric() => {
+                c if is_tag_char(c) => {
                     let newline = self.line_end(input);
                     self.whole(newline, input, |len| Piece::Tagged { len })
                 }
-                _ => Err(ScanError),
+                _ => Err(NotImap),
             },
             State::InLine => self.in_line(memchr(b'\n', input), input, false),
             State::InLiteral(left) => {
@@ -107,29 +137,6 @@ impl Scanner {
         }
     }
 
-    /// The end of command `tag`, when the input begins with it and it has no response code, which
-    /// may be for frontends only: where in the input its status and text are, CRLF included.
-    pub(crate) fn plain_end(&self, input: &[u8], tag: u32) -> Option<Range<usize>> {
-        let (number, line) = match self.is_between() {
-            true => input
-                .strip_prefix(b"f")?
-                .split_at_checked(memchr(b' ', input)? - 1)?,
-            false => return None,
-        };
-        let number = std::str::from_utf8(number).ok()?;
-        let line = &line[1..];
-        let statuses = [&b"OK "[..], b"NO ", b"BAD "];
-        let text = statuses
-            .iter()
-            .find_map(|status| line.strip_prefix(*status))?;
-        if number.parse() != Ok(tag) || matches!(text.first()?, b'[' | b'\r') {
-            return None;
-        }
-        let length = memchr(b'\n', line).filter(|at| line[..*at].ends_with(b"\r"))? + 1;
-        let start = input.len() - line.len();
-        Some(start..start + length)
-    }
-
     /// Where the line at the front of `input` ends.
     fn line_end(&self, input: &[u8]) -> Option<usize> {
         let from = self.searched.min(input.len());
@@ -141,7 +148,7 @@ impl Scanner {
         newline: Option<usize>,
         input: &[u8],
         piece: impl Fn(usize) -> Piece,
-    ) -> Result<Piece, ScanError> {
+    ) -> Result<Piece, NotImap> {
         match newline {
             Some(at) if at < MAX_STATUS_LINE => {
                 self.searched = 0;
@@ -151,7 +158,7 @@ impl Scanner {
                 self.searched = input.len();
                 Ok(Piece::More)
             }
-            _ => Err(ScanError),
+            _ => Err(NotImap),
         }
     }
 
@@ -160,7 +167,7 @@ impl Scanner {
         newline: Option<usize>,
         input: &[u8],
         first: bool,
-    ) -> Result<Piece, ScanError> {
+    ) -> Result<Piece, NotImap> {
         let Some(newline) = newline else {
             if input.len() <= STREAM_ABOVE {
                 return Ok(Piece::More);
@@ -173,8 +180,9 @@ impl Scanner {
             });
         };
         let len = newline + 1;
-        let literal = literal_at_end(&input[..newline]);
-        self.state = match literal {
+        let literal = announced(&input[..len]);
+        // One above 63 bits never ends.
+        self.state = match literal.map(|literal| literal.len.unwrap_or(u64::MAX)) {
             Some(0) => State::InLine,
             Some(octets) => State::InLiteral(octets),
             None => State::Between,
@@ -202,28 +210,20 @@ fn is_status(line: &[u8]) -> bool {
         .any(|status| word.eq_ignore_ascii_case(status))
 }
 
-/// The size of the literal that a line (without its LF) announces at its end; `u64::MAX` of one
-/// above 63 bits.
-pub(crate) fn literal_at_end(line: &[u8]) -> Option<u64> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let announced = literal_announcement(line)?;
-    Some(announced.len.unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// All pieces when the input arrives in chunks of `size`, untagged answers put together.
+    /// All pieces when the input arrives in chunks of `size`, untagged responses put together.
     fn scan(text: &[u8], size: usize) -> Vec<(char, String)> {
-        let mut scanner = Scanner::default();
+        let mut cutter = ResponseCutter::default();
         let mut buffer: Vec<u8> = Vec::new();
         let mut answers: Vec<(char, String)> = Vec::new();
         for chunk in text.chunks(size) {
             buffer.extend_from_slice(chunk);
             loop {
-                let (kind, len, first) = match scanner.next(&buffer).unwrap() {
+                let (kind, len, first) = match cutter.next(&buffer).unwrap() {
                     Piece::More => break,
                     Piece::Untagged { len, first, .. } => ('*', len, first),
                     Piece::Status { len } => ('s', len, true),
@@ -239,7 +239,7 @@ mod tests {
                 }
             }
         }
-        assert!(scanner.is_between() && buffer.is_empty());
+        assert!(cutter.is_between() && buffer.is_empty());
         answers
     }
 
@@ -268,8 +268,8 @@ mod tests {
         let mut text = format!("* 1 FETCH (ENVELOPE (\"{}\" ", "x".repeat(100_000));
         text.push_str("{3}\r\nabc))\r\n");
         assert_eq!(scan(text.as_bytes(), 1000), [('*', text.clone())]);
-        let mut scanner = Scanner::default();
-        let piece = scanner.next(&text.as_bytes()[..20_000]).unwrap();
+        let mut cutter = ResponseCutter::default();
+        let piece = cutter.next(&text.as_bytes()[..20_000]).unwrap();
         assert_eq!(
             piece,
             Piece::Untagged {
@@ -281,67 +281,19 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_end_of_a_command() {
-        let end = |text: &str, tag| {
-            let end = Scanner::default().plain_end(text.as_bytes(), tag);
-            end.map(|end| text[end].to_owned())
-        };
-        assert_eq!(
-            end("f12 OK done\r\n* 1 EXISTS\r\n", 12).unwrap(),
-            "OK done\r\n"
-        );
-        assert_eq!(end("f1 BAD what?\r\n", 1).unwrap(), "BAD what?\r\n");
-        for other in [
-            "",
-            "f",
-            "f12",
-            "f12 ",
-            "f12 OK",
-            "f12 OK do",
-            "f12 OK \r\n",
-            "f12 OK\r\n",
-            "f12 OK bare\n",
-            "f12 OK [X-REVISION 1] done\r\n",
-            "f12 BYE done\r\n",
-            "f13 OK done\r\n",
-            "f OK done\r\n",
-            " OK done\r\n",
-            "* 1 FETCH (FLAGS ())\r\n",
-        ] {
-            assert_eq!(end(other, 12), None, "{other:?}");
-        }
-        let mut within = Scanner::default();
-        within.next(b"* 1 FETCH (BODY[] {13}\r\n").unwrap();
-        assert_eq!(within.plain_end(b"f12 OK done\r\n)\r\n", 12), None);
-    }
-
-    #[test]
     fn the_permanent_flags_of_a_mailbox_full_of_keywords_are_a_line() {
         let names: Vec<String> = (0..1024).map(|n| format!("k{n:0>254}")).collect();
         let line = format!("* OK [PERMANENTFLAGS ({})] Flags\r\n", names.join(" "));
-        let mut scanner = Scanner::default();
+        let mut cutter = ResponseCutter::default();
         let len = line.len();
-        assert_eq!(scanner.next(line.as_bytes()), Ok(Piece::Status { len }));
+        assert_eq!(cutter.next(line.as_bytes()), Ok(Piece::Status { len }));
     }
 
     #[test]
     fn endless_status_lines_and_garbage_are_refused() {
-        let mut scanner = Scanner::default();
+        let mut cutter = ResponseCutter::default();
         let line = format!("f1 OK {}", "x".repeat(MAX_STATUS_LINE));
-        assert_eq!(scanner.next(line.as_bytes()), Err(ScanError));
-        assert_eq!(scanner.next(b"\x16\x03\x01"), Err(ScanError));
-    }
-
-    #[test]
-    fn literals_at_the_end_of_a_line() {
-        assert_eq!(literal_at_end(b"a {12}\r"), Some(12));
-        assert_eq!(literal_at_end(b"a {12+}\r"), Some(12));
-        assert_eq!(literal_at_end(b"~{0}"), Some(0));
-        assert_eq!(literal_at_end(b"a {}\r"), None);
-        assert_eq!(literal_at_end(b"a {x}\r"), None);
-        assert_eq!(literal_at_end(b"{99999999999999999999999}"), Some(u64::MAX));
-        assert_eq!(literal_at_end(b"a {+12}\r"), None);
-        assert_eq!(literal_at_end(b"a {12++}\r"), None);
-        assert_eq!(literal_at_end(b"12}"), None);
+        assert_eq!(cutter.next(line.as_bytes()), Err(NotImap));
+        assert_eq!(cutter.next(b"\x16\x03\x01"), Err(NotImap));
     }
 }

@@ -1,6 +1,7 @@
 //! `murder up`: a master, backends and frontends as processes of their own on loopback, with
 //! certificates, users and INBOXes, looked after until they are told to stop.
 
+mod arguments;
 mod config_files;
 mod detach;
 pub mod down;
@@ -13,58 +14,17 @@ mod provision;
 mod report;
 mod topology;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use arguments::Arguments;
 use fleet::Fleet;
 use lock::Lock;
 use plan::Plan;
 
 use crate::output::print_line;
-use crate::password;
-
-/// Where a local murder lives when nothing else is said.
-pub const DEFAULT_DIR: &str = "./murder-local";
-
-/// What `murder up` can be told.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Arguments {
-    /// Where the murder keeps everything: it goes on with what is there
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
-    pub dir: PathBuf,
-    /// Masters; there can be one so far [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1))]
-    pub masters: Option<u16>,
-    /// Backends [default: 2, or as before]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub backends: Option<u16>,
-    /// Frontends [default: 2, or as before]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub frontends: Option<u16>,
-    /// Users: user1, user2, … [default: 100, or as before]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    pub users: Option<u32>,
-    /// Everyone's password, also the administrator's [default: secret, or as before]
-    #[arg(long, value_name = "P", env = password::VARIABLE, hide_env_values = true)]
-    pub password: Option<String>,
-    /// Take ports from this one upwards, instead of free ones
-    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1024..))]
-    pub base_port: Option<u16>,
-    /// Return when everything is ready, and go on in the background
-    #[arg(long)]
-    pub detach: bool,
-    /// Write the topology here too, besides DIR/topology.json
-    #[arg(long, value_name = "FILE")]
-    pub topology: Option<PathBuf>,
-    /// Leave a node that dies dead
-    #[arg(long)]
-    pub no_restart: bool,
-    /// Be the background process of `--detach`
-    #[arg(long, hide = true, conflicts_with = "detach")]
-    background: bool,
-}
 
 /// Starts the murder; returns when it has been stopped, or with `--detach` when it is ready.
 ///
@@ -77,20 +37,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.background {
         detach::leave_session();
     }
-    let dir = make_dir(&arguments.dir)?;
+    let dir = arguments.make_dir()?;
     let _lock = Lock::take(&dir)?;
     // One thread: nodes are told to die with the thread that has started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(supervise(&dir, arguments))
-}
-
-/// Makes the directory; returns it without links and dots.
-fn make_dir(dir: &Path) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(dir)
-        .and_then(|()| dir.canonicalize())
-        .with_context(|| format!("cannot use {}", dir.display()))
 }
 
 async fn supervise(dir: &Path, arguments: &Arguments) -> anyhow::Result<()> {
