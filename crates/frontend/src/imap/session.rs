@@ -327,6 +327,13 @@ impl Session {
         arrived: Arrived<'_>,
     ) -> Result<(), Ended> {
         self.shared.metrics.commands.inc();
+        // The answers to the commands before do not wait for a backend.
+        if !command.is_local()
+            && !self.client.wire.is_drained()
+            && let Err(error) = self.flush().await
+        {
+            return self.complete(tag, command, Err(error));
+        }
         let overdue = Overdue::of(self.presence.as_ref());
         let shared = self.shared.clone();
         let result = match self.start(command, arrived) {

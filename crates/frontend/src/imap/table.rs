@@ -107,6 +107,11 @@ impl Command {
         COMMANDS.iter().find(|command| command.name == name)
     }
 
+    /// Whether the frontend answers it by itself.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.route, Route::Local(_))
+    }
+
     /// Whether it goes as octets to the backend of the selected mailbox.
     pub(crate) fn is_relayed(&self) -> bool {
         matches!(self.route, Route::Relayed { .. })
