@@ -74,7 +74,7 @@ pub(crate) fn accept(
     ReceiverStream::new(receiver)
 }
 
-/// Who makes a call, on a connection that [`accept`] has given to the server.
+/// Who makes a call, on a connection that `accept` has given to the server.
 #[must_use]
 pub fn peer<T>(request: &Request<T>) -> Option<&Peer> {
     request.extensions().get()
